@@ -1,0 +1,5 @@
+//! temporary
+#![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
+
+pub mod reactor;
