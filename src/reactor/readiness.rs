@@ -1,0 +1,41 @@
+//! Level out of edges.
+
+use mio::event::Event;
+
+/// What a source may be able to do: hints that stay set until the source itself disproves them.
+///
+/// The poll reports *edges*: after one report no other comes until the source has been used up
+/// (RT-1). `select` reports *levels*. A hint turns the one into the other: an event sets it, and
+/// only `WouldBlock`, or a transfer shorter than what was asked for, clears it. A hint that is
+/// wrong therefore costs one system call and never a wrong action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// A read may return bytes, the end of the stream, or an error.
+    pub readable: bool,
+    /// A write may be taken.
+    pub writable: bool,
+    /// The peer has shut down its writing half: after a short read there is still an end to read.
+    pub read_closed: bool,
+    /// The deadline armed for this source has passed.
+    pub timeout: bool,
+}
+
+impl Readiness {
+    /// What is assumed of a source that has not been tried yet (RT-2).
+    pub const FRESH: Readiness = Readiness {
+        readable: true,
+        writable: true,
+        read_closed: false,
+        timeout: false,
+    };
+
+    /// Adds what `event` reports; takes nothing away.
+    ///
+    /// An error counts as readable and writable: the next call on the source will name it.
+    pub fn record(&mut self, event: &Event) {
+        let error = event.is_error();
+        self.readable |= event.is_readable() || event.is_read_closed() || error;
+        self.writable |= event.is_writable() || event.is_write_closed() || error;
+        self.read_closed |= event.is_read_closed();
+    }
+}
