@@ -1,0 +1,211 @@
+//! Bytes on their way: what arrived and is not used yet, what is written and not sent yet.
+
+use std::io::{self, Read, Write};
+use std::ops::{Deref, DerefMut, Range};
+
+/// A queue of bytes that reads as a slice.
+///
+/// Bytes are appended at the end and [consumed](Buffer::consume) from the front; what is between
+/// is the buffer's value (it derefs to `[u8]`). The storage is initialised once and reused, so a
+/// read goes straight into it. An empty buffer that was never used owns no memory.
+#[derive(Default)]
+pub struct Buffer {
+    storage: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// The least that storage grows to: smaller steps would only mean more of them.
+const LEAST: usize = 256;
+
+impl Buffer {
+    /// An empty buffer without memory.
+    pub const fn new() -> Buffer {
+        Buffer {
+            storage: Vec::new(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// An empty buffer with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Buffer {
+        Buffer {
+            storage: vec![0; capacity],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// How many bytes of memory the buffer holds, used or not.
+    pub fn capacity(&self) -> usize {
+        self.storage.len()
+    }
+
+    /// Appends `bytes`.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        if end > self.storage.len() {
+            self.grow(bytes.len());
+        }
+        let end = self.end + bytes.len();
+        self.storage[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    /// Drops `count` bytes, or all there are, from the front.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count.min(self.len());
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Drops all bytes and keeps the memory.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Keeps the first `length` bytes only: what was written since is taken back.
+    pub fn truncate(&mut self, length: usize) {
+        self.end = self.end.min(self.start + length);
+    }
+
+    /// Cuts `range` out of the middle; what follows moves up.
+    ///
+    /// # Panics
+    ///
+    /// If the range is not within the buffer.
+    pub fn remove(&mut self, range: Range<usize>) {
+        let value = &mut self.storage[self.start..self.end];
+        value.copy_within(range.end.., range.start);
+        self.end -= range.len();
+    }
+
+    /// Appends what one `read` returns, at most as much as there is memory left for.
+    ///
+    /// # Errors
+    ///
+    /// What the read answers.
+    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        let count = source.read(&mut self.storage[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// Gives one `write` everything there is, and drops what it took.
+    ///
+    /// # Errors
+    ///
+    /// What the write answers; `WriteZero` if it took nothing.
+    pub fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
+        let count = sink.write(self)?;
+        if count == 0 && !self.is_empty() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.consume(count);
+        Ok(count)
+    }
+
+    /// Makes room for `more` bytes after the end, by moving to the front if that suffices.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        self.storage.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let needed = self.end + more;
+        if needed > self.storage.len() {
+            let doubled = self.storage.len().saturating_mul(2);
+            self.storage.resize(needed.max(doubled).max(LEAST), 0);
+        }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.storage[self.start..self.end]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..self.end]
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer(\"{}\")", self.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        let mut buffer = Buffer::new();
+        assert_eq!(buffer.capacity(), 0);
+        for round in 0..50_u8 {
+            buffer.extend_from_slice(&[round; 37]);
+            assert_eq!(buffer[..20], [round; 20]);
+            buffer.consume(37);
+        }
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.capacity(), LEAST);
+        buffer.consume(1);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn the_front_is_reused_before_memory_grows() {
+        let mut buffer = Buffer::with_capacity(300);
+        buffer.extend_from_slice(&[b'a'; 200]);
+        buffer.consume(150);
+        buffer.extend_from_slice(&[b'b'; 200]);
+        assert_eq!(buffer.capacity(), 300);
+        assert_eq!(buffer.len(), 250);
+        assert_eq!((buffer[49], buffer[50]), (b'a', b'b'));
+    }
+
+    #[test]
+    fn a_range_is_cut_out_and_writing_is_taken_back() {
+        let mut buffer = Buffer::new();
+        buffer.extend_from_slice(b"xxhead5\r\nbodyrest");
+        buffer.consume(2);
+        buffer.remove(4..7);
+        assert_eq!(&*buffer, b"headbodyrest");
+        buffer.truncate(8);
+        assert_eq!(&*buffer, b"headbody");
+        buffer.truncate(99);
+        assert_eq!(&*buffer, b"headbody");
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_is_an_error() {
+        let mut buffer = Buffer::new();
+        buffer.extend_from_slice(b"abc");
+        let error = buffer
+            .write_to(&mut [0_u8; 0].as_mut_slice())
+            .map_err(|e| e.kind());
+        assert_eq!(error, Err(io::ErrorKind::WriteZero));
+        let mut room = [0_u8; 2];
+        assert_eq!(buffer.write_to(&mut room.as_mut_slice()).ok(), Some(2));
+        assert_eq!((&*buffer, &room), (&b"c"[..], b"ab"));
+    }
+}

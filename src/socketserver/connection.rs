@@ -1,0 +1,412 @@
+//! One connection of the loop: a socket that is never waited for, and the protocol it speaks.
+//!
+//! A turn alternates between two things until neither can go on: send what was written, and let
+//! the protocol take its next step. The step follows from the last verdict (`Stage`), the send
+//! from what is unsent; nothing else is remembered. In the common case that is one read, one call
+//! of the protocol and one write, and the connection owns no buffer before or after.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::time::Instant;
+
+use super::mailbox::Post;
+use super::protocol::Conversation;
+use super::{Buffer, EventedSettings, Failure, Next, Protocol, Stream};
+use crate::reactor::{Now, Readiness, Slot};
+
+/// How much one read can return: large enough for most uploads, and for a pipelined batch.
+const READ: usize = 64 * 1024;
+
+/// How many steps one connection takes while others wait (RT-6).
+const STEPS: usize = 8;
+
+/// How much a lingering client may send before it is cut off after all.
+const DISCARD: usize = 8 * 1024 * 1024;
+
+/// The buffers that all connections of a loop share, one turn at a time.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    input: Buffer,
+    output: Buffer,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            input: Buffer::with_capacity(READ),
+            output: Buffer::new(),
+        }
+    }
+}
+
+/// What a connection is lent for one turn.
+pub(crate) struct Turn<'a, M> {
+    pub(crate) slot: Slot,
+    pub(crate) readiness: &'a mut Readiness,
+    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) settings: &'a EventedSettings,
+    pub(crate) post: &'a Post<M>,
+    pub(crate) now: &'a Now,
+}
+
+/// Why a connection is given a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It has just been accepted.
+    Made,
+    /// It may be able to go on.
+    Ready,
+    /// The server is stopping.
+    Drain,
+}
+
+/// What becomes of a connection after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It waits for an event, a message, or its deadline.
+    Sleeps,
+    /// It could go on, but others wait.
+    Again,
+    /// It is to be closed now.
+    Gone,
+}
+
+pub(crate) struct Connection<S, P: Protocol> {
+    pub(crate) stream: S,
+    conversation: Conversation<P>,
+    stage: Stage,
+    /// The client has sent everything it will.
+    input_closed: bool,
+    /// What arrived and was not used.
+    input: Buffer,
+    unsent: Option<Box<Unsent>>,
+    /// Messages that the protocol has not been given yet.
+    inbox: VecDeque<P::Message>,
+}
+
+/// The protocol's last verdict, as far as it is still to be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// `unseen`: the input holds bytes that the protocol has not been offered since it last did
+    /// something else than reading.
+    Read {
+        unseen: bool,
+    },
+    Produce,
+    Wait,
+    Close,
+    Linger,
+    /// The writing half is shut down; what arrives is discarded.
+    Lingering {
+        until: Instant,
+        left: usize,
+    },
+}
+
+/// Output that the socket did not take.
+struct Unsent {
+    bytes: Buffer,
+    /// When the socket last took some.
+    since: Instant,
+}
+
+impl<S: Stream, P: Protocol> Connection<S, P> {
+    pub(crate) fn new(stream: S, protocol: P) -> Connection<S, P> {
+        Connection {
+            stream,
+            conversation: Conversation::First(protocol),
+            stage: Stage::Read { unseen: false },
+            input_closed: false,
+            input: Buffer::new(),
+            unsent: None,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// Keeps a message until the protocol can take it.
+    pub(crate) fn post(&mut self, message: P::Message) {
+        self.inbox.push_back(message);
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<Failure> {
+        self.conversation.take_failure()
+    }
+
+    /// Until when the connection may be left alone.
+    ///
+    /// A client that does not read is given up after a while, whatever its protocol waits for.
+    pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+        match (&self.unsent, self.stage) {
+            (Some(unsent), _) => Some(unsent.since + settings.write_stall),
+            (None, Stage::Lingering { until, .. }) => Some(until),
+            (None, _) => self.conversation.deadline(),
+        }
+    }
+
+    /// Goes on as far as it can.
+    pub(crate) fn turn(&mut self, occasion: Occasion, turn: &mut Turn<'_, P::Message>) -> Fate {
+        let due = mem::take(&mut turn.readiness.timeout) && self.is_due(turn);
+        if due && (self.unsent.is_some() || matches!(self.stage, Stage::Lingering { .. })) {
+            return Fate::Gone;
+        }
+        let (mut output, since) = match self.unsent.take() {
+            Some(unsent) => (unsent.bytes, Some(unsent.since)),
+            None => (mem::take(&mut turn.scratch.output), None),
+        };
+        let before = output.len();
+        match occasion {
+            Occasion::Made => self.begin(&mut output, turn),
+            Occasion::Drain => self.drain(&mut output, turn),
+            Occasion::Ready if due => self.time_out(&mut output, turn),
+            Occasion::Ready => {}
+        }
+        let fate = self.advance(&mut output, turn).unwrap_or_else(|error| {
+            // The client is gone: nobody is left to tell (TCP-11, WSGI-20).
+            log::debug!("connection lost: {error}");
+            Fate::Gone
+        });
+        let stalled = since.filter(|_| output.len() >= before);
+        self.put_back(output, stalled.unwrap_or(turn.now.instant()), turn.scratch);
+        fate
+    }
+
+    fn is_due(&self, turn: &Turn<'_, P::Message>) -> bool {
+        let deadline = self.deadline(turn.settings);
+        deadline.is_some_and(|deadline| deadline <= turn.now.instant())
+    }
+
+    fn begin(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+        let mailbox = turn.post.mailbox(turn.slot);
+        let next = self.conversation.connection_made(mailbox, output, turn.now);
+        self.follow(next, false, output, turn);
+    }
+
+    fn drain(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+        if let Stage::Read { .. } | Stage::Produce | Stage::Wait = self.stage {
+            let next = self.conversation.drain(output, turn.now);
+            self.follow(next, false, output, turn);
+        }
+    }
+
+    fn time_out(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+        let next = self.conversation.timed_out(output, turn.now);
+        self.follow(next, false, output, turn);
+    }
+
+    /// Sends and steps in turn until nothing can go on, or others have waited long enough.
+    fn advance(
+        &mut self,
+        output: &mut Buffer,
+        turn: &mut Turn<'_, P::Message>,
+    ) -> io::Result<Fate> {
+        for _ in 0..STEPS {
+            send(&mut self.stream, output, turn.readiness)?;
+            if let Some(fate) = self.step(output, turn)? {
+                return Ok(fate);
+            }
+        }
+        send(&mut self.stream, output, turn.readiness)?;
+        Ok(Fate::Again)
+    }
+
+    /// One step of the protocol; `Some` if there is none to be taken.
+    fn step(
+        &mut self,
+        output: &mut Buffer,
+        turn: &mut Turn<'_, P::Message>,
+    ) -> io::Result<Option<Fate>> {
+        let full = output.len() >= turn.settings.high_water;
+        match self.stage {
+            Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
+            Stage::Read { .. } | Stage::Wait if !self.inbox.is_empty() => {
+                self.deliver(output, turn);
+                Ok(None)
+            }
+            Stage::Read { unseen: true } => {
+                let next = self.conversation.receive(&mut self.input, output, turn.now);
+                self.follow(next, true, output, turn);
+                Ok(None)
+            }
+            Stage::Read { unseen: false } => self.read(output, turn),
+            Stage::Wait => Ok(Some(Fate::Sleeps)),
+            Stage::Produce => {
+                let next = self.conversation.produce(output, turn.now);
+                self.follow(next, false, output, turn);
+                Ok(None)
+            }
+            Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
+            // Closing over unread input would reset the connection under the answer (TCP-8).
+            Stage::Close if self.input_closed || !turn.readiness.readable => Ok(Some(Fate::Gone)),
+            Stage::Close | Stage::Linger => {
+                self.stream.shutdown_write()?;
+                self.stage = Stage::Lingering {
+                    until: turn.now + turn.settings.linger,
+                    left: DISCARD,
+                };
+                Ok(None)
+            }
+            Stage::Lingering { until, left } => self.discard(until, left, turn),
+        }
+    }
+
+    /// Hands over the oldest message.
+    fn deliver(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+        if let Some(message) = self.inbox.pop_front() {
+            turn.post.delivered(turn.slot);
+            let next = self.conversation.deliver(message, output, turn.now);
+            self.follow(next, false, output, turn);
+        }
+    }
+
+    /// Reads once and offers what arrived.
+    fn read(
+        &mut self,
+        output: &mut Buffer,
+        turn: &mut Turn<'_, P::Message>,
+    ) -> io::Result<Option<Fate>> {
+        let arrived = &mut turn.scratch.input;
+        arrived.clear();
+        match receive(&mut self.stream, arrived, turn.readiness)? {
+            Received::Nothing => return Ok(Some(Fate::Sleeps)),
+            Received::Interrupted => return Ok(None),
+            Received::End => {
+                self.input_closed = true;
+                let next = self.conversation.input_closed(output, turn.now);
+                self.follow(next, false, output, turn);
+                return Ok(None);
+            }
+            Received::Bytes => {}
+        }
+        let next = if self.input.is_empty() {
+            let next = self.conversation.receive(arrived, output, turn.now);
+            if !arrived.is_empty() {
+                self.input.extend_from_slice(arrived);
+            }
+            next
+        } else {
+            self.input.extend_from_slice(arrived);
+            self.conversation.receive(&mut self.input, output, turn.now)
+        };
+        self.follow(next, true, output, turn);
+        Ok(None)
+    }
+
+    fn discard(
+        &mut self,
+        until: Instant,
+        left: usize,
+        turn: &mut Turn<'_, P::Message>,
+    ) -> io::Result<Option<Fate>> {
+        let arrived = &mut turn.scratch.input;
+        arrived.clear();
+        match receive(&mut self.stream, arrived, turn.readiness)? {
+            Received::Nothing => Ok(Some(Fate::Sleeps)),
+            Received::Interrupted => Ok(None),
+            Received::End => Ok(Some(Fate::Gone)),
+            Received::Bytes if arrived.len() >= left => Ok(Some(Fate::Gone)),
+            Received::Bytes => {
+                let left = left - arrived.len();
+                self.stage = Stage::Lingering { until, left };
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes a verdict over; `seen`: the protocol has been offered all the input there is.
+    fn follow(
+        &mut self,
+        mut next: Next<P::Message>,
+        mut seen: bool,
+        output: &mut Buffer,
+        turn: &mut Turn<'_, P::Message>,
+    ) {
+        if self.input.is_empty() {
+            self.input = Buffer::new(); // an idle connection keeps no memory (design law 6)
+        }
+        while let Next::Upgrade(protocol) = next {
+            self.conversation = Conversation::Upgraded(protocol);
+            seen = false;
+            let mailbox = turn.post.mailbox(turn.slot);
+            next = self.conversation.connection_made(mailbox, output, turn.now);
+        }
+        let unseen = !seen && !self.input.is_empty();
+        self.stage = match next {
+            // What is left will never be completed (RT-10).
+            Next::Read if self.input_closed && !unseen => Stage::Close,
+            Next::Read => Stage::Read { unseen },
+            Next::Produce => Stage::Produce,
+            Next::Wait => Stage::Wait,
+            Next::Close | Next::Upgrade(_) => Stage::Close,
+            Next::Linger => Stage::Linger,
+        };
+    }
+
+    /// Keeps what the socket did not take, and gives the shared buffer back.
+    fn put_back(&mut self, mut output: Buffer, since: Instant, scratch: &mut Scratch) {
+        if !output.is_empty() {
+            let bytes = if output.capacity() > 2 * READ {
+                mem::take(&mut output)
+            } else {
+                let mut bytes = Buffer::new();
+                bytes.extend_from_slice(&output);
+                bytes
+            };
+            self.unsent = Some(Box::new(Unsent { bytes, since }));
+        }
+        output.clear();
+        if output.capacity() <= 2 * READ && output.capacity() > scratch.output.capacity() {
+            scratch.output = output;
+        }
+    }
+}
+
+/// What one read brought.
+enum Received {
+    Bytes,
+    End,
+    Nothing,
+    Interrupted,
+}
+
+/// One read. The hint is cleared by `WouldBlock`, and by a short read unless an end follows it: a
+/// second read would only confirm that there is nothing (design law 5, RT-1).
+fn receive(
+    stream: &mut impl Stream,
+    into: &mut Buffer,
+    readiness: &mut Readiness,
+) -> io::Result<Received> {
+    if !readiness.readable {
+        return Ok(Received::Nothing);
+    }
+    match into.read_from(stream) {
+        Ok(0) => Ok(Received::End),
+        Ok(count) => {
+            readiness.readable = count == READ || readiness.read_closed;
+            Ok(Received::Bytes)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            readiness.readable = false;
+            Ok(Received::Nothing)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Received::Interrupted),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes until everything is sent or the socket takes no more.
+fn send(
+    stream: &mut impl Stream,
+    output: &mut Buffer,
+    readiness: &mut Readiness,
+) -> io::Result<()> {
+    while !output.is_empty() && readiness.writable {
+        match output.write_to(stream) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => readiness.writable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

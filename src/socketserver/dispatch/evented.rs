@@ -1,0 +1,294 @@
+//! All requests at once, on the loop thread: connections that are never waited for.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Dispatch, Refused};
+use crate::reactor::{Now, Reactor, Slot};
+use crate::socketserver::connection::{Connection, Fate, Occasion, Scratch, Turn};
+use crate::socketserver::failure::{Panic, contain};
+use crate::socketserver::mailbox::Post;
+use crate::socketserver::{Failure, Protocol, Stream, Transport};
+
+/// Makes the protocol for each client; asyncio's `protocol_factory`.
+///
+/// Any closure from a client's address to a [`Protocol`] is one.
+pub trait ProtocolFactory<A> {
+    /// What it makes.
+    type Protocol: Protocol;
+
+    /// The protocol for one client.
+    fn make_protocol(&mut self, client_address: &A) -> Self::Protocol;
+}
+
+impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
+    type Protocol = P;
+
+    fn make_protocol(&mut self, client_address: &A) -> P {
+        self(client_address)
+    }
+}
+
+/// The limits of every connection, whatever it speaks (design laws 7 and 8).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EventedSettings {
+    /// How long a client may leave output unread without taking a byte: 30 s (nginx's
+    /// `send_timeout` has 60 s, Apache's `Timeout` 60 s).
+    pub write_stall: Duration,
+    /// How long a client may go on sending after the last answer before it is cut off: 2 s
+    /// (Apache 2 s; nginx 5 s between two reads).
+    pub linger: Duration,
+    /// Above this much unsent output nothing more is read or produced: 64 KiB.
+    pub high_water: usize,
+}
+
+impl Default for EventedSettings {
+    fn default() -> EventedSettings {
+        EventedSettings {
+            write_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+            high_water: 64 * 1024,
+        }
+    }
+}
+
+/// Runs a [`Protocol`] on each connection; no client waits for another (RT-8).
+pub struct Evented<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    factory: F,
+    settings: EventedSettings,
+    connections: Vec<Option<Entry<T, F>>>,
+    post: Post<Message<T, F>>,
+    scratch: Scratch,
+    failures: VecDeque<(Failure, T::Address)>,
+}
+
+type Message<T, F> =
+    <<F as ProtocolFactory<<T as Transport>::Address>>::Protocol as Protocol>::Message;
+
+struct Entry<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    slot: Slot,
+    connection: Connection<T::Request, F::Protocol>,
+    client_address: T::Address,
+}
+
+impl<T, F> Evented<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    /// Connections that speak what `factory` makes, within the default limits.
+    pub fn new(factory: F) -> Evented<T, F> {
+        Evented::with_settings(factory, EventedSettings::default())
+    }
+
+    /// Connections that speak what `factory` makes, within the given limits.
+    pub fn with_settings(factory: F, settings: EventedSettings) -> Evented<T, F> {
+        Evented {
+            factory,
+            settings,
+            connections: Vec::new(),
+            post: Post::new(0, None),
+            scratch: Scratch::default(),
+            failures: VecDeque::new(),
+        }
+    }
+
+    /// What makes the protocols of connections accepted from now on.
+    pub fn factory(&self) -> &F {
+        &self.factory
+    }
+
+    /// As [`factory`](Self::factory), to be changed.
+    pub fn factory_mut(&mut self) -> &mut F {
+        &mut self.factory
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.connections.iter().flatten().count()
+    }
+
+    /// Gives the slot's connection a turn and acts on what became of it.
+    ///
+    /// `false`: there is no such connection.
+    fn turn(&mut self, slot: Slot, occasion: Occasion, reactor: &mut Reactor, now: &Now) -> bool {
+        let Some(entry) = find(&mut self.connections, slot) else {
+            return false;
+        };
+        let Some(readiness) = reactor.readiness(slot) else {
+            return false;
+        };
+        let mut turn = Turn {
+            slot,
+            readiness,
+            scratch: &mut self.scratch,
+            settings: &self.settings,
+            post: &self.post,
+            now,
+        };
+        let connection = &mut entry.connection;
+        let outcome = catch_unwind(AssertUnwindSafe(|| connection.turn(occasion, &mut turn)));
+        let mut fate = outcome.unwrap_or_else(|payload| {
+            // The buffers of this turn went down with it.
+            self.scratch = Scratch::default();
+            let panic = Panic::from_payload(payload.as_ref());
+            self.failures
+                .push_back((panic.into(), entry.client_address.clone()));
+            Fate::Gone
+        });
+        if let Some(failure) = connection.take_failure() {
+            self.failures
+                .push_back((failure, entry.client_address.clone()));
+        }
+        if fate != Fate::Gone {
+            if let Err(error) = reactor.register(slot, &mut connection.stream) {
+                self.failures
+                    .push_back((error.into(), entry.client_address.clone()));
+                fate = Fate::Gone;
+            }
+        }
+        match fate {
+            Fate::Gone => self.close(slot, reactor),
+            Fate::Again => reactor.enqueue(slot),
+            Fate::Sleeps => {
+                if let Some(deadline) = connection.deadline(&self.settings) {
+                    reactor.arm(slot, deadline);
+                }
+            }
+        }
+        true
+    }
+
+    fn close(&mut self, slot: Slot, reactor: &mut Reactor) {
+        if let Some(mut entry) = self.connections[slot.index()].take() {
+            reactor.close(slot, &mut entry.connection.stream);
+            self.post.close(slot);
+        }
+    }
+
+    /// The slots of all connections that are open.
+    fn slots(&self) -> Vec<Slot> {
+        self.connections
+            .iter()
+            .flatten()
+            .map(|entry| entry.slot)
+            .collect()
+    }
+}
+
+/// The connection of that name, unless it has ended and another has its place.
+fn find<T, F>(connections: &mut [Option<Entry<T, F>>], slot: Slot) -> Option<&mut Entry<T, F>>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    let entry = connections.get_mut(slot.index())?.as_mut()?;
+    (entry.slot == slot).then_some(entry)
+}
+
+impl<T, F> Dispatch<T> for Evented<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    fn attach(&mut self, reactor: &Reactor) {
+        self.post = Post::new(reactor.capacity(), Some(reactor.waker()));
+    }
+
+    fn has_room(&self, reactor: &Reactor) -> bool {
+        !reactor.is_full()
+    }
+
+    fn process_request(
+        &mut self,
+        request: T::Request,
+        client_address: T::Address,
+        reactor: &mut Reactor,
+        now: &Now,
+    ) -> Result<(), Refused<T::Request>> {
+        let made = contain(|| Ok(self.factory.make_protocol(&client_address)));
+        let protocol = match made {
+            Ok(protocol) => protocol,
+            Err(failure) => return Err(Refused { request, failure }),
+        };
+        let Some(slot) = reactor.open() else {
+            let failure = io::Error::other("every slot of the reactor is taken").into();
+            return Err(Refused { request, failure });
+        };
+        self.post.open(slot);
+        if self.connections.len() <= slot.index() {
+            self.connections.resize_with(slot.index() + 1, || None);
+        }
+        self.connections[slot.index()] = Some(Entry {
+            slot,
+            connection: Connection::new(request, protocol),
+            client_address,
+        });
+        // Its first bytes are often there already: a client of one request never meets the poll.
+        self.turn(slot, Occasion::Made, reactor, now);
+        Ok(())
+    }
+
+    fn collect(&mut self, reactor: &mut Reactor) {
+        for _ in 0..self.post.waiting() {
+            let Some((slot, message)) = self.post.receive() else {
+                return;
+            };
+            if let Some(entry) = find(&mut self.connections, slot) {
+                entry.connection.post(message);
+                reactor.enqueue(slot);
+            }
+        }
+    }
+
+    fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> bool {
+        self.turn(slot, Occasion::Ready, reactor, now)
+    }
+
+    fn next_failure(&mut self) -> Option<(Failure, T::Address)> {
+        self.failures.pop_front()
+    }
+
+    fn drain(&mut self, reactor: &mut Reactor, now: &Now) {
+        for slot in self.slots() {
+            self.turn(slot, Occasion::Drain, reactor, now);
+        }
+    }
+
+    fn server_close(&mut self, reactor: &mut Reactor) {
+        for slot in self.slots() {
+            self.close(slot, reactor);
+        }
+    }
+}
+
+impl<T, F> fmt::Debug for Evented<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evented")
+            .field("settings", &self.settings)
+            .field("open_connections", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}

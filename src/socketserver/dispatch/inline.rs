@@ -1,0 +1,46 @@
+//! One request at a time, on the loop thread: Python's plain `BaseServer`.
+
+use super::{Dispatch, Refused};
+use crate::reactor::{Now, Reactor};
+use crate::socketserver::failure::contain;
+use crate::socketserver::handler;
+use crate::socketserver::{HandlerResult, Request, RequestHandler, Transport};
+
+/// Serves each request to its end before the next is accepted (LOOP-17).
+///
+/// Holds what makes a handler for a client: Python's `RequestHandlerClass`.
+#[derive(Debug, Clone)]
+pub struct Inline<F>(pub F);
+
+impl<T, F, H> Dispatch<T> for Inline<F>
+where
+    T: Transport,
+    F: FnMut(&T::Address) -> H,
+    H: RequestHandler,
+{
+    fn process_request(
+        &mut self,
+        mut request: T::Request,
+        client_address: T::Address,
+        _reactor: &mut Reactor,
+        _now: &Now,
+    ) -> Result<(), Refused<T::Request>> {
+        match contain(|| finish_request(&mut self.0, &mut request, &client_address)) {
+            Ok(()) => {
+                request.shutdown_request();
+                Ok(())
+            }
+            Err(failure) => Err(Refused { request, failure }),
+        }
+    }
+}
+
+/// Makes a handler and runs it (HND-1).
+fn finish_request<R: Request, A, H: RequestHandler>(
+    make_handler: &mut impl FnMut(&A) -> H,
+    request: &mut R,
+    client_address: &A,
+) -> HandlerResult {
+    let mut handler = make_handler(client_address);
+    request.serve(|rfile, wfile| handler::run(&mut handler, rfile, wfile))
+}

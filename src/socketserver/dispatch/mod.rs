@@ -1,0 +1,73 @@
+//! Axis 3: how many requests at once. Python's mix-ins.
+
+mod evented;
+mod inline;
+
+pub use evented::{Evented, EventedSettings, ProtocolFactory};
+pub use inline::Inline;
+
+use super::{Failure, Transport};
+use crate::reactor::{Now, Reactor, Slot};
+
+/// What happens to a request once it is accepted and verified.
+pub trait Dispatch<T: Transport> {
+    /// Called once, when the server is put together.
+    fn attach(&mut self, reactor: &Reactor) {
+        let _ = reactor;
+    }
+
+    /// Whether another request may be accepted now; if not, the kernel keeps it.
+    fn has_room(&self, reactor: &Reactor) -> bool {
+        let _ = reactor;
+        true
+    }
+
+    /// Serves the request, or begins to.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back with what failed: the server reports the failure and then closes
+    /// the request, in Python's order (REQ-7).
+    fn process_request(
+        &mut self,
+        request: T::Request,
+        client_address: T::Address,
+        reactor: &mut Reactor,
+        now: &Now,
+    ) -> Result<(), Refused<T::Request>>;
+
+    /// Takes in what other threads have sent; what can go on because of it joins the run queue.
+    fn collect(&mut self, reactor: &mut Reactor) {
+        let _ = reactor;
+    }
+
+    /// Gives a source its turn. `false`: the slot belongs to somebody else.
+    fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> bool {
+        let _ = (slot, reactor, now);
+        false
+    }
+
+    /// The next failure of a request that had been taken over before.
+    fn next_failure(&mut self) -> Option<(Failure, T::Address)> {
+        None
+    }
+
+    /// The server is stopping: asks everything that is open to finish what it has begun.
+    fn drain(&mut self, reactor: &mut Reactor, now: &Now) {
+        let _ = (reactor, now);
+    }
+
+    /// Closes everything that is open (THREAD-5); the listener is closed already (SRV-4).
+    fn server_close(&mut self, reactor: &mut Reactor) {
+        let _ = reactor;
+    }
+}
+
+/// A request that was not served, and why.
+#[derive(Debug)]
+pub struct Refused<R> {
+    /// The request, still open.
+    pub request: R,
+    /// What went wrong.
+    pub failure: Failure,
+}

@@ -1,0 +1,414 @@
+//! The server without its sleep: a passive engine that is fed events and given turns.
+
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Interest, Registry, Token, Waker};
+
+use super::dispatch::Refused;
+use super::failure::contain;
+use super::shutdown::{Control, Running};
+use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Transport};
+use crate::reactor::{Now, Reactor};
+
+/// The tokens that an engine keeps for itself, in front of those of its sources.
+const LISTENER: usize = 0;
+#[cfg(unix)]
+const SIGNALS: usize = 1;
+const RESERVED: usize = 2;
+
+/// How long nothing is accepted after the system ran out of something: 5 ms, doubled up to 1 s
+/// (design law 10).
+const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1);
+
+/// Transport × dispatch × hooks, and the state of the loop around them.
+///
+/// An engine never sleeps and owns no poll. Whoever has one calls, over and over:
+///
+/// 1. [`timeout`](Self::timeout): how long the poll may sleep;
+/// 2. [`feed`](Self::feed) for every event, which only records it;
+/// 3. [`turn`](Self::turn), which does everything.
+///
+/// [`Server`](super::Server) is an engine with an [`EventLoop`](crate::reactor::EventLoop) of its
+/// own; a program that has a mio poll already can [`attach`](Self::attach) an engine to that.
+#[derive(Debug)]
+pub struct Engine<T, D, H> {
+    transport: T,
+    dispatch: D,
+    hooks: H,
+    reactor: Reactor,
+    listener: Listener,
+    control: Control,
+    #[cfg(unix)]
+    signals: Option<super::signals::Signals>,
+    now: Now,
+    poll_interval: Option<Duration>,
+    /// When `service_actions` is due, whatever happens until then (LOOP-13).
+    actions_due: Option<Instant>,
+}
+
+/// What is known about the listening socket.
+#[derive(Debug)]
+struct Listener {
+    token: Token,
+    registered: bool,
+    /// A request may be waiting: set by an event, cleared by nothing but `WouldBlock` (RT-1).
+    ready: bool,
+    /// Set while nothing is accepted for lack of descriptors or memory.
+    paused: Option<Pause>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until: Instant,
+    length: Duration,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Something was done, or `service_actions` was due: one iteration of Python's loop.
+    Iteration,
+    /// There was nothing to do: an early wake-up (RT-4).
+    Idle,
+    /// A shutdown was requested; nothing was done.
+    Shutdown,
+}
+
+/// What one attempt to accept came to.
+enum Accepted<R, A> {
+    Request(R, A),
+    /// A request was there and vanished, or could not be taken (REQ-2).
+    Lost,
+    /// No request was there (REQ-4).
+    Nothing,
+}
+
+impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
+    /// Puts a server together as a guest in somebody's poll.
+    ///
+    /// Its sources are registered with `registry` under `tokens`, of which it needs two and one
+    /// for each connection; `waker` is the poll's only one, and wakes it for a shutdown request
+    /// or a message.
+    ///
+    /// # Errors
+    ///
+    /// If the transport is not activated, or cannot be registered.
+    pub fn attach(
+        transport: T,
+        dispatch: D,
+        hooks: H,
+        registry: &Registry,
+        waker: Arc<Waker>,
+        tokens: Range<usize>,
+    ) -> io::Result<Engine<T, D, H>> {
+        let first = tokens.start;
+        let tokens = (first + RESERVED).min(tokens.end)..tokens.end;
+        let reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
+        let mut engine = Engine {
+            transport,
+            dispatch,
+            hooks,
+            reactor,
+            listener: Listener {
+                token: Token(first + LISTENER),
+                registered: false,
+                ready: true,
+                paused: None,
+            },
+            control: Control::new(waker),
+            #[cfg(unix)]
+            signals: None,
+            now: Now::new(),
+            poll_interval: None,
+            actions_due: None,
+        };
+        engine.dispatch.attach(&engine.reactor);
+        engine.watch_listener()?;
+        engine.set_poll_interval(Some(super::POLL_INTERVAL));
+        Ok(engine)
+    }
+
+    fn watch_listener(&mut self) -> io::Result<()> {
+        let source = self.transport.source()?;
+        let registry = self.reactor.registry();
+        registry.register(source, self.listener.token, Interest::READABLE)?;
+        self.listener.registered = true;
+        Ok(())
+    }
+
+    /// How often `service_actions` runs when nothing else happens; `None`: only when something
+    /// does (LOOP-7, LOOP-13).
+    pub fn set_poll_interval(&mut self, poll_interval: Option<Duration>) {
+        self.poll_interval = poll_interval;
+        self.restart_interval(Instant::now());
+    }
+
+    fn restart_interval(&mut self, now: Instant) {
+        self.actions_due = self
+            .poll_interval
+            .and_then(|interval| now.checked_add(interval));
+    }
+
+    /// Records what an event says; runs nothing. `false`: the token is not one of the engine's.
+    pub fn feed(&mut self, event: &Event) -> bool {
+        if event.token() == self.listener.token {
+            self.listener.ready = true;
+            return true;
+        }
+        #[cfg(unix)]
+        if event.token().0 == self.listener.token.0 + SIGNALS {
+            if self
+                .signals
+                .as_mut()
+                .is_some_and(super::signals::Signals::take)
+            {
+                self.control.handle().request();
+            }
+            return true;
+        }
+        self.reactor.feed(event)
+    }
+
+    /// How long the poll may sleep: not at all while work waits, else until the next deadline.
+    pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.may_accept(now) {
+            return Some(Duration::ZERO);
+        }
+        let paused = self.listener.paused.map(|pause| pause.until);
+        let until = |deadline: Instant| deadline.saturating_duration_since(now);
+        let deadlines = [
+            paused.map(until),
+            self.actions_due.map(until),
+            self.reactor.timeout(now),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether a request may be waiting, and may be taken.
+    fn may_accept(&self, now: Instant) -> bool {
+        let paused = self.listener.paused.is_some_and(|pause| now < pause.until);
+        self.listener.ready && !paused && self.dispatch.has_room(&self.reactor)
+    }
+
+    /// Does what can be done, in Python's order: shutdown test, listener, connections,
+    /// `service_actions` (LOOP-2, RT-6).
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Stop`] from a handler or hook, a failure of `service_actions`, or a listener
+    /// that has become unusable (LOOP-12, LOOP-14).
+    pub fn turn(&mut self, now: Instant) -> Result<Turn, Failure> {
+        if self.shutdown_requested() {
+            return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays queued (SHUT-3)
+        }
+        self.now.advance(now);
+        self.reactor.expire(now);
+        let accepted = self.may_accept(now) && self.handle_request_noblock()?;
+        let served = self.serve_ready()?;
+        let due = self.actions_due.is_some_and(|due| due <= now);
+        if !(accepted || served || due) {
+            return Ok(Turn::Idle);
+        }
+        self.restart_interval(now);
+        self.hooks.service_actions(&mut self.reactor, &self.now)?;
+        Ok(Turn::Iteration)
+    }
+
+    /// Takes one request and serves it, or begins to. `false`: there was none (RT-2).
+    fn handle_request_noblock(&mut self) -> Result<bool, Failure> {
+        let (request, client_address) = match self.get_request()? {
+            Accepted::Request(request, client_address) => (request, client_address),
+            Accepted::Lost => return Ok(true),
+            Accepted::Nothing => return Ok(false),
+        };
+        let verified = contain(|| self.hooks.verify_request(&request, &client_address));
+        let refused = match verified {
+            Ok(true) => {
+                let (reactor, now) = (&mut self.reactor, &self.now);
+                let address = client_address.clone();
+                self.dispatch
+                    .process_request(request, address, reactor, now)
+                    .err()
+            }
+            Ok(false) => {
+                close(request);
+                None
+            }
+            Err(failure) => Some(Refused { request, failure }),
+        };
+        if let Some(Refused { request, failure }) = refused {
+            let reported = self.report(failure, &client_address);
+            close(request); // after the report, and whatever came of it (REQ-7, REQ-9)
+            reported?;
+        }
+        Ok(true)
+    }
+
+    /// Accepts once. What a client can cause is skipped, a shortage is waited out, and only a
+    /// listener that can never accept again is a failure (design law 10, LOOP-14).
+    fn get_request(&mut self) -> Result<Accepted<T::Request, T::Address>, Failure> {
+        loop {
+            let error = match self.transport.get_request() {
+                Ok((request, client_address)) => {
+                    self.listener.paused = None;
+                    return Ok(Accepted::Request(request, client_address));
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Interrupted => continue,
+                ErrorKind::WouldBlock => {
+                    self.listener.ready = false;
+                    return Ok(Accepted::Nothing);
+                }
+                ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
+                    log::debug!("a client was gone before it was accepted: {error}");
+                }
+                ErrorKind::InvalidInput => return Err(error.into()),
+                _ => self.pause(&error),
+            }
+            return Ok(Accepted::Lost);
+        }
+    }
+
+    /// Stops accepting for a while: level triggering would spin on a shortage (REQ-3).
+    fn pause(&mut self, error: &io::Error) {
+        let length = match self.listener.paused {
+            Some(pause) => (pause.length * 2).min(BACK_OFF.end),
+            None => BACK_OFF.start,
+        };
+        if length < BACK_OFF.end {
+            log::error!("cannot accept, trying again in {length:?}: {error}");
+        }
+        let until = &self.now + length;
+        self.listener.paused = Some(Pause { until, length });
+    }
+
+    /// Gives every source that is ready now one turn; those that become ready meanwhile have
+    /// theirs in the next, so nobody starves the listener (RT-6).
+    fn serve_ready(&mut self) -> Result<bool, Failure> {
+        self.dispatch.collect(&mut self.reactor);
+        let queued = self.reactor.queued();
+        for _ in 0..queued {
+            let Some(slot) = self.reactor.next_ready() else {
+                break;
+            };
+            if !self.dispatch.ready(slot, &mut self.reactor, &self.now) {
+                self.hooks.ready(slot, &mut self.reactor, &self.now)?;
+            }
+        }
+        while let Some((failure, client_address)) = self.dispatch.next_failure() {
+            self.report(failure, &client_address)?;
+        }
+        Ok(queued > 0)
+    }
+
+    /// Reports a request's failure. `Err` only if the server shall stop (REQ-7 to REQ-9).
+    fn report(&mut self, failure: Failure, client_address: &T::Address) -> Result<(), Failure> {
+        let Failure::Request(error) = failure else {
+            return Err(Failure::Stop);
+        };
+        match contain(|| self.hooks.handle_error(&*error, client_address)) {
+            Err(Failure::Request(second)) => log::error!("handle_error failed: {second}"),
+            Err(Failure::Stop) => return Err(Failure::Stop),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// Asks every connection to finish what it has begun and to close then.
+    pub fn drain(&mut self, now: Instant) {
+        self.now.advance(now);
+        self.dispatch.drain(&mut self.reactor, &self.now);
+    }
+
+    /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else, until the engine
+    /// is dropped. The signals arrive through a pipe that the loop watches.
+    ///
+    /// # Errors
+    ///
+    /// What the system answers.
+    #[cfg(unix)]
+    pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
+        let token = Token(self.listener.token.0 + SIGNALS);
+        let signals = super::signals::Signals::register(self.reactor.registry(), token)?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
+    /// What stops this server from elsewhere.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.control.handle()
+    }
+
+    /// Whether a shutdown has been requested that no run has answered yet.
+    pub fn shutdown_requested(&self) -> bool {
+        self.control.shutdown_requested()
+    }
+
+    /// Takes back a shutdown request that was made while no loop was running (SHUT-6).
+    pub fn clear_shutdown_request(&mut self) {
+        self.control.clear();
+    }
+
+    /// A run of a loop begins: the listener may have queued requests since the last (RT-2).
+    pub(crate) fn run(&mut self, poll_interval: Option<Duration>) -> io::Result<Running> {
+        let running = self.control.run();
+        self.transport.source()?; // a closed server cannot run (LOOP-15)
+        self.listener.ready = true;
+        self.set_poll_interval(poll_interval);
+        Ok(running)
+    }
+
+    /// Closes the listener, then everything that is open; again is no error (SRV-4).
+    pub fn server_close(&mut self) {
+        if std::mem::take(&mut self.listener.registered) {
+            if let Ok(source) = self.transport.source() {
+                // It is closed next, which takes it out of the poll in any case.
+                let _ = self.reactor.registry().deregister(source);
+            }
+        }
+        self.transport.server_close();
+        self.listener.ready = false;
+        self.dispatch.server_close(&mut self.reactor);
+    }
+
+    /// The listening socket.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// What happens to requests.
+    pub fn dispatch(&self) -> &D {
+        &self.dispatch
+    }
+
+    /// As [`dispatch`](Self::dispatch), to be changed.
+    pub fn dispatch_mut(&mut self) -> &mut D {
+        &mut self.dispatch
+    }
+
+    /// The program's hooks.
+    pub fn hooks(&self) -> &H {
+        &self.hooks
+    }
+
+    /// As [`hooks`](Self::hooks), to be changed.
+    pub fn hooks_mut(&mut self) -> &mut H {
+        &mut self.hooks
+    }
+
+    /// The engine's sources; the place to open the program's own (see [`Hooks::ready`]).
+    pub fn reactor_mut(&mut self) -> &mut Reactor {
+        &mut self.reactor
+    }
+}
+
+/// Python's `shutdown_request`, then `close_request`.
+fn close(mut request: impl Request) {
+    request.shutdown_request();
+}

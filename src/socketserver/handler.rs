@@ -1,0 +1,98 @@
+//! Axis 2, the blocking way: what to do with one request, as Python's `StreamRequestHandler`.
+
+use std::io::{self, BufRead, Write};
+use std::time::Duration;
+
+use super::{Failure, HandlerResult};
+
+/// The reading end of a request: a [`BufRead`] whose patience can be set.
+pub trait Rfile: BufRead {
+    /// Limits each later read and write of this request; `None` waits without limit (STREAM-8).
+    ///
+    /// A read or write that takes longer fails with `WouldBlock` or `TimedOut`. A request that
+    /// is already whole in memory ignores this.
+    ///
+    /// # Errors
+    ///
+    /// What the socket answers.
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// What is done with one request: [`setup`](Self::setup), [`handle`](Self::handle),
+/// [`finish`](Self::finish).
+///
+/// A fresh handler serves each request (HND-1). `finish` runs also when `handle` fails; neither
+/// runs when `setup` fails. Any closure over the two files is a handler:
+///
+/// ```
+/// use std::io::{BufRead, Write};
+/// use serve_forever::socketserver::{RequestHandler, Rfile};
+///
+/// fn assert_handler(_: impl RequestHandler) {}
+/// assert_handler(|rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
+///     let mut line = String::new();
+///     rfile.read_line(&mut line)?;
+///     wfile.write_all(line.to_uppercase().as_bytes())?;
+///     Ok(())
+/// });
+/// ```
+pub trait RequestHandler {
+    /// Prepares for the request; by default nothing.
+    ///
+    /// # Errors
+    ///
+    /// A failure ends the request before it was handled.
+    fn setup(&mut self, rfile: &mut dyn Rfile) -> HandlerResult {
+        let _ = rfile;
+        Ok(())
+    }
+
+    /// Serves the request: reads it from `rfile` and writes the answer to `wfile`.
+    ///
+    /// Writes are not buffered: what is written is on its way when `write` returns (STREAM-3).
+    ///
+    /// # Errors
+    ///
+    /// A failure is reported to [`Hooks::handle_error`](super::Hooks::handle_error).
+    fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult;
+
+    /// Cleans up after the request, whether it succeeded or not; by default nothing.
+    ///
+    /// # Errors
+    ///
+    /// A failure is reported, unless `handle` failed first: then that one is (HND-2).
+    fn finish(&mut self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+impl<F> RequestHandler for F
+where
+    F: FnMut(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+{
+    fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
+        self(rfile, wfile)
+    }
+}
+
+/// Runs a handler's three steps in Python's order (HND-1, HND-2).
+pub(crate) fn run(
+    handler: &mut impl RequestHandler,
+    rfile: &mut dyn Rfile,
+    wfile: &mut dyn Write,
+) -> HandlerResult {
+    handler.setup(rfile)?;
+    let handled = handler.handle(rfile, wfile);
+    match (handled, handler.finish()) {
+        (Ok(()), finished) => finished,
+        (Err(failure), Ok(())) => Err(failure),
+        (Err(Failure::Request(first)), Err(Failure::Stop)) => {
+            log::error!("a handler failed ({first}) and its finish stops the server");
+            Err(Failure::Stop)
+        }
+        (Err(first), Err(second)) => {
+            log::error!("finish failed after a failed handle: {second}");
+            Err(first)
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Axis 2, the sans-IO way: one conversation as bytes and a clock in, bytes and a verdict out.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::time::Instant;
+
+use super::{Buffer, Failure, Mailbox};
+use crate::reactor::Now;
+
+/// One conversation with one client, with no socket, clock, thread or log inside.
+///
+/// Whoever owns the connection calls these methods, hands over what arrived and what time it is,
+/// sends what was written to `output`, and does next what the verdict says. So the same protocol
+/// runs on the event loop ([`Evented`](super::Evented)), on a blocking socket
+/// ([`Blocking`](super::Blocking)) and in a test that only has arrays; no client can tell which
+/// (RT-8). Python knows the shape from `asyncio.Protocol`.
+///
+/// Only [`receive`](Self::receive) must be written. A line echo:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use serve_forever::reactor::Now;
+/// use serve_forever::socketserver::{Buffer, Next, Protocol};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     type Message = Infallible;
+///
+///     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+///         if let Some(end) = input.iter().rposition(|&byte| byte == b'\n') {
+///             output.extend_from_slice(&input[..=end]);
+///             input.consume(end + 1);
+///         }
+///         Next::Read
+///     }
+/// }
+/// # let (mut input, mut output) = (Buffer::new(), Buffer::new());
+/// # input.extend_from_slice(b"one\ntw");
+/// # Echo.receive(&mut input, &mut output, &Now::new());
+/// # assert_eq!((&*input, &*output), (&b"tw"[..], &b"one\n"[..]));
+/// ```
+pub trait Protocol {
+    /// What other threads may send to this conversation; [`Infallible`]: nothing.
+    type Message: Send + 'static;
+
+    /// The client is there; `mailbox` is where others can reach this conversation.
+    ///
+    /// The place to note when it began, to keep the mailbox, or to speak first.
+    fn connection_made(
+        &mut self,
+        mailbox: Mailbox<Self::Message>,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Next<Self::Message> {
+        let _ = (mailbox, output, now);
+        Next::Read
+    }
+
+    /// Bytes arrived. What is left in `input` is kept and stands before what arrives later.
+    ///
+    /// Called only while the last verdict is [`Next::Read`].
+    fn receive(
+        &mut self,
+        input: &mut Buffer,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Next<Self::Message>;
+
+    /// The client sends no more but may still read: finish what it asked for (RT-10).
+    ///
+    /// Called once, where `receive` would have been. A verdict of [`Next::Read`] closes.
+    fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+        let _ = (output, now);
+        Next::Close
+    }
+
+    /// There is room in `output` again after [`Next::Produce`].
+    fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+        let _ = (output, now);
+        Next::Read
+    }
+
+    /// Another thread sent something through the [`Mailbox`].
+    ///
+    /// Called while the last verdict is [`Next::Read`] or [`Next::Wait`].
+    fn deliver(
+        &mut self,
+        message: Self::Message,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Next<Self::Message> {
+        let _ = (message, output, now);
+        Next::Read
+    }
+
+    /// The [`deadline`](Self::deadline) has passed.
+    fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+        let _ = (output, now);
+        Next::Close
+    }
+
+    /// The server is stopping: close if idle, else finish what was begun and close then.
+    fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+        let _ = (output, now);
+        Next::Close
+    }
+
+    /// Until when the next call may be waited for. Derived from the state, asked after each call.
+    ///
+    /// Not asked while output waits for a slow reader: how long that may take is the connection
+    /// owner's business.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Takes out a failure that the conversation answered by itself but wants reported.
+    fn take_failure(&mut self) -> Option<Failure> {
+        None
+    }
+}
+
+/// What happens next in a conversation. Output that was written is sent in any case.
+pub enum Next<M = Infallible> {
+    /// Wait for bytes (or a message).
+    Read,
+    /// Call [`Protocol::produce`] as soon as there is room in the output; read nothing meanwhile.
+    Produce,
+    /// Wait for a message; read nothing meanwhile.
+    Wait,
+    /// Close once the output is sent. The client has been read to the end of what it sends.
+    Close,
+    /// As `Close`, but the client may still be sending what nobody will read: after the output,
+    /// shut down the writing half, discard what arrives for a bounded time, and close then, so
+    /// that the client gets to read the answer (TCP-8).
+    Linger,
+    /// Go on with another protocol, which gets the bytes that were not used.
+    Upgrade(Box<dyn Protocol<Message = M> + Send>),
+}
+
+impl<M> fmt::Debug for Next<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Next::Read => "Read",
+            Next::Produce => "Produce",
+            Next::Wait => "Wait",
+            Next::Close => "Close",
+            Next::Linger => "Linger",
+            Next::Upgrade(_) => "Upgrade",
+        })
+    }
+}
+
+/// A protocol, or the one it was upgraded to.
+pub(crate) enum Conversation<P: Protocol> {
+    First(P),
+    Upgraded(Box<dyn Protocol<Message = P::Message> + Send>),
+}
+
+/// Calls one method on whichever of the two it is.
+macro_rules! forward {
+    ($self:ident, $protocol:ident => $call:expr) => {
+        match $self {
+            Conversation::First($protocol) => $call,
+            Conversation::Upgraded($protocol) => $call,
+        }
+    };
+}
+
+impl<P: Protocol> Protocol for Conversation<P> {
+    type Message = P::Message;
+
+    fn connection_made(
+        &mut self,
+        mailbox: Mailbox<P::Message>,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Next<P::Message> {
+        forward!(self, protocol => protocol.connection_made(mailbox, output, now))
+    }
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.receive(input, output, now))
+    }
+
+    fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.input_closed(output, now))
+    }
+
+    fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.produce(output, now))
+    }
+
+    fn deliver(&mut self, message: P::Message, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.deliver(message, output, now))
+    }
+
+    fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.timed_out(output, now))
+    }
+
+    fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
+        forward!(self, protocol => protocol.drain(output, now))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        forward!(self, protocol => protocol.deadline())
+    }
+
+    fn take_failure(&mut self) -> Option<Failure> {
+        forward!(self, protocol => protocol.take_failure())
+    }
+}

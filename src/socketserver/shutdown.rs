@@ -1,0 +1,299 @@
+//! Stopping: a channel that carries the request, and the `is_shut_down` event that answers it.
+//!
+//! Python keeps a flag and a `threading.Event`. Here the flag is a channel of one place: a
+//! request lies in it until the run that it ends takes it out. So a request made before the loop
+//! starts is latched and ends the next run at once (SHUT-5, SHUT-6), and a second one changes
+//! nothing (SHUT-7).
+//!
+//! The event is a state behind a mutex, and a condition variable. A run that ends takes the
+//! request out, says that it is over and counts itself, all under the mutex; a request is made
+//! under the same mutex. So each request belongs either to the run that is ending or to the next
+//! one, never to both or neither; and a waiter waits for *its* run to be counted, not for a flag
+//! that a restart could clear again before it wakes (SHUT-7).
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::Waker;
+
+/// Stops a server, from any thread, a handler, or before it starts. Cloned freely.
+#[derive(Clone)]
+pub struct ShutdownHandle {
+    shared: Arc<Shared>,
+}
+
+/// Why the loop is not known to have ended. The request was made in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotStopped {
+    /// No loop was running: the request is latched and ends the next run at once (SHUT-5).
+    NotRunning,
+    /// The caller is the loop's own thread, which cannot wait for itself (SHUT-8).
+    OnLoopThread,
+    /// The loop was still running when the time was up.
+    TimedOut,
+}
+
+impl fmt::Display for NotStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotStopped::NotRunning => "no loop is running; the next run will end at once",
+            NotStopped::OnLoopThread => "the loop ends when the caller returns to it",
+            NotStopped::TimedOut => "the loop is still running",
+        })
+    }
+}
+
+impl Error for NotStopped {}
+
+/// The one thing that is asked of a running loop.
+#[derive(Debug)]
+struct Stop;
+
+struct Shared {
+    requests: Sender<Stop>,
+    waker: Arc<Waker>,
+    state: Mutex<State>,
+    is_shut_down: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The thread of the loop that is running.
+    running: Option<ThreadId>,
+    /// How many runs have ended.
+    ended: u64,
+}
+
+impl ShutdownHandle {
+    /// Asks the loop to stop and returns at once.
+    ///
+    /// The loop ends at its next test, without accepting anything more (SHUT-3).
+    pub fn request(&self) {
+        self.ask();
+    }
+
+    /// Asks the loop to stop and waits until it has.
+    ///
+    /// Does not close the listener: clients queue until it is closed or served again (SHUT-9).
+    ///
+    /// # Errors
+    ///
+    /// If there was nothing to wait for, or nobody who could: see [`NotStopped`].
+    pub fn shutdown(&self) -> Result<(), NotStopped> {
+        self.ask_and_wait(None)
+    }
+
+    /// Asks the loop to stop and waits until it has, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](Self::shutdown), and [`NotStopped::TimedOut`].
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotStopped> {
+        self.ask_and_wait(Some(timeout))
+    }
+
+    /// Makes the request; answers the state it was made in.
+    fn ask(&self) -> (Option<ThreadId>, u64) {
+        let asked = {
+            let state = self.shared.lock();
+            // A full channel holds a request already: they are all the same.
+            let _ = self.shared.requests.try_send(Stop);
+            (state.running, state.ended)
+        };
+        if let Err(error) = self.shared.waker.wake() {
+            log::error!("cannot wake the loop for a shutdown: {error}");
+        }
+        asked
+    }
+
+    fn ask_and_wait(&self, timeout: Option<Duration>) -> Result<(), NotStopped> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let (running, ended) = self.ask();
+        match running {
+            None => return Err(NotStopped::NotRunning),
+            Some(thread) if thread == thread::current().id() => {
+                return Err(NotStopped::OnLoopThread);
+            }
+            Some(_) => {}
+        }
+        let mut state = self.shared.lock();
+        while state.ended == ended {
+            state = match deadline {
+                None => wait(&self.shared.is_shut_down, state),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(NotStopped::TimedOut);
+                    }
+                    wait_timeout(&self.shared.is_shut_down, state, left)
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("ShutdownHandle")
+            .field("running", &state.running)
+            .field("ended", &state.ended)
+            .finish()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole at every moment, so a panic elsewhere cannot have broken it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait<'a>(event: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    event.wait(state).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_timeout<'a>(
+    event: &Condvar,
+    state: MutexGuard<'a, State>,
+    timeout: Duration,
+) -> MutexGuard<'a, State> {
+    let waited = event.wait_timeout(state, timeout);
+    waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// The loop's end of the channel and the event.
+#[derive(Debug)]
+pub(crate) struct Control {
+    requests: Receiver<Stop>,
+    handle: ShutdownHandle,
+}
+
+impl Control {
+    pub(crate) fn new(waker: Arc<Waker>) -> Control {
+        let (sender, requests) = bounded(1);
+        let shared = Shared {
+            requests: sender,
+            waker,
+            state: Mutex::default(),
+            is_shut_down: Condvar::new(),
+        };
+        let handle = ShutdownHandle {
+            shared: Arc::new(shared),
+        };
+        Control { requests, handle }
+    }
+
+    pub(crate) fn handle(&self) -> ShutdownHandle {
+        self.handle.clone()
+    }
+
+    /// Python's `__shutdown_request`: whether a request lies in the channel.
+    pub(crate) fn shutdown_requested(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Takes back a request that no run has answered yet (SHUT-6).
+    pub(crate) fn clear(&self) {
+        let _state = self.handle.shared.lock();
+        let _ = self.requests.try_recv();
+    }
+
+    /// A run begins: clears `is_shut_down`, and does not clear the request (LOOP-3).
+    pub(crate) fn run(&self) -> Running {
+        self.handle.shared.lock().running = Some(thread::current().id());
+        Running {
+            requests: self.requests.clone(),
+            handle: self.handle(),
+        }
+    }
+}
+
+/// A run of the loop. However it ends, by a return, a failure or a panic, dropping this takes the
+/// request out and then sets `is_shut_down` (LOOP-4).
+#[derive(Debug)]
+pub(crate) struct Running {
+    requests: Receiver<Stop>,
+    handle: ShutdownHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.handle.shared.lock();
+        let _ = self.requests.try_recv();
+        state.running = None;
+        state.ended += 1;
+        self.handle.shared.is_shut_down.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::EventLoop;
+    use std::sync::mpsc;
+
+    fn control() -> (EventLoop, Control) {
+        let event_loop = EventLoop::new().expect("a poll");
+        let control = Control::new(event_loop.waker());
+        (event_loop, control)
+    }
+
+    /// SHUT-7: a waiter whose run ended returns even if another began before it woke.
+    #[test]
+    fn a_restart_does_not_hide_the_end_of_a_run() {
+        let (_poll, control) = control();
+        for _ in 0..200 {
+            let running = control.run();
+            let handle = control.handle();
+            let (about_to_ask, asked) = mpsc::channel();
+            let waiter = thread::spawn(move || {
+                about_to_ask.send(()).expect("the test listens");
+                handle.shutdown()
+            });
+            asked.recv().expect("the waiter lives");
+            while !control.shutdown_requested() {
+                thread::yield_now();
+            }
+            drop(running);
+            let second = control.run();
+            assert_eq!(waiter.join().expect("no panic"), Ok(()));
+            assert!(!control.shutdown_requested(), "LOOP-4: the flag is reset");
+            drop(second);
+        }
+    }
+
+    /// SHUT-5, SHUT-6: latched while nothing runs; can be taken back.
+    #[test]
+    fn a_request_without_a_run_is_latched() {
+        let (_poll, control) = control();
+        assert_eq!(control.handle().shutdown(), Err(NotStopped::NotRunning));
+        assert!(control.shutdown_requested());
+        let running = control.run();
+        assert!(
+            control.shutdown_requested(),
+            "LOOP-3: entry does not clear it"
+        );
+        drop(running);
+        assert!(!control.shutdown_requested());
+        control.handle().request();
+        control.clear();
+        assert!(!control.shutdown_requested());
+    }
+
+    #[test]
+    fn waiting_is_bounded_when_asked_to_be() {
+        let (_poll, control) = control();
+        let _running = control.run();
+        let handle = control.handle();
+        let waited = thread::spawn(move || handle.wait_timeout(Duration::ZERO));
+        assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
+        assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
+    }
+}
