@@ -1,0 +1,326 @@
+//! Responses as bytes: status line, fields and chunks, written into any sink.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::grammar::{is_token, is_value_byte};
+
+/// Where encoded bytes go; the encoder itself allocates nothing.
+pub trait Sink {
+    /// Appends all of `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
+/// What cannot be written because it would not be read back as what it is (RFC 9112 section 11.1).
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncodeError {
+    /// The status is not a number of three digits from 100 on (RFC 9110 section 15).
+    InvalidStatus,
+    /// The reason phrase holds a control byte (RFC 9112 section 4).
+    InvalidReason,
+    /// The field name is not a token (RFC 9110 section 5.1).
+    InvalidName,
+    /// The field value holds CR, LF, NUL or another control byte (RFC 9110 section 5.5).
+    InvalidValue,
+    /// The field must not be sent as a trailer: it frames or routes the message (RFC 9110 section 6.5.1).
+    ForbiddenTrailer,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EncodeError::InvalidStatus => "status is not a number of three digits",
+            EncodeError::InvalidReason => "control byte in the reason phrase",
+            EncodeError::InvalidName => "field name is not a token",
+            EncodeError::InvalidValue => "control byte in a field value",
+            EncodeError::ForbiddenTrailer => "field is not allowed as a trailer",
+        })
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// The interim response that asks for the content (RFC 9110 section 15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Writes the status line, always of HTTP/1.1 whatever the request had (RFC 9112 section 4, RFC 9110 section 6.2).
+///
+/// ```
+/// let mut output = Vec::new();
+/// serve_forever::http::h1::status_line(&mut output, 200, "OK")?;
+/// assert_eq!(output, b"HTTP/1.1 200 OK\r\n");
+/// # Ok::<(), serve_forever::http::h1::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// Status or reason are unfit; nothing was written.
+pub fn status_line(sink: &mut impl Sink, status: u16, reason: &str) -> Result<(), EncodeError> {
+    if status == 200 && reason == "OK" {
+        sink.put(b"HTTP/1.1 200 OK\r\n");
+        return Ok(());
+    }
+    if !(100..=999).contains(&status) {
+        return Err(EncodeError::InvalidStatus);
+    }
+    if !is_value(reason.as_bytes()) {
+        return Err(EncodeError::InvalidReason);
+    }
+    sink.put(b"HTTP/1.1 ");
+    decimal(sink, u64::from(status));
+    // The space stays where the reason is empty (RFC 9112 section 4).
+    sink.put(b" ");
+    sink.put(reason.as_bytes());
+    sink.put(b"\r\n");
+    Ok(())
+}
+
+/// Writes one field line (RFC 9112 section 5).
+///
+/// Whitespace around the value is written as it is, and no recipient will keep it.
+///
+/// # Errors
+///
+/// Name or value are unfit; nothing was written, so CR, LF and NUL never reach the wire.
+#[inline]
+pub fn field(sink: &mut impl Sink, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    check_field(name, value)?;
+    put_field(sink, name, value);
+    Ok(())
+}
+
+/// Writes a Content-Length field line (RFC 9110 section 8.6).
+pub fn content_length(sink: &mut impl Sink, length: u64) {
+    sink.put(b"Content-Length: ");
+    decimal(sink, length);
+    sink.put(b"\r\n");
+}
+
+/// Writes the empty line that ends the fields (RFC 9112 section 2.1).
+pub fn end_of_fields(sink: &mut impl Sink) {
+    sink.put(b"\r\n");
+}
+
+/// Writes a number in decimal digits.
+pub fn decimal(sink: &mut impl Sink, number: u64) {
+    // 2^64 has 20 digits.
+    digits::<20>(sink, number, 10);
+}
+
+/// Writes one chunk (RFC 9112 section 7.1); of empty data nothing, since an empty chunk would end the body.
+///
+/// ```
+/// let mut output = Vec::new();
+/// serve_forever::http::h1::chunk(&mut output, b"hello, world");
+/// serve_forever::http::h1::last_chunk(&mut output, [("Sum", &b"1"[..])])?;
+/// assert_eq!(output, b"c\r\nhello, world\r\n0\r\nSum: 1\r\n\r\n");
+/// # Ok::<(), serve_forever::http::h1::EncodeError>(())
+/// ```
+pub fn chunk(sink: &mut impl Sink, data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    digits::<16>(sink, data.len() as u64, 16);
+    sink.put(b"\r\n");
+    sink.put(data);
+    sink.put(b"\r\n");
+}
+
+/// Writes the last chunk and the trailer section, which ends the body (RFC 9112 section 7.1.2).
+///
+/// # Errors
+///
+/// A trailer is unfit; nothing was written.
+pub fn last_chunk<'t, I>(sink: &mut impl Sink, trailers: I) -> Result<(), EncodeError>
+where
+    I: IntoIterator<Item = (&'t str, &'t [u8]), IntoIter: Clone>,
+{
+    let trailers = trailers.into_iter();
+    for (name, value) in trailers.clone() {
+        check_field(name, value)?;
+        if is_forbidden_trailer(name) {
+            return Err(EncodeError::ForbiddenTrailer);
+        }
+    }
+    sink.put(b"0\r\n");
+    for (name, value) in trailers {
+        put_field(sink, name, value);
+    }
+    sink.put(b"\r\n");
+    Ok(())
+}
+
+/// What frames, routes, authenticates or describes the content comes before it (RFC 9110 section 6.5.1).
+fn is_forbidden_trailer(name: &str) -> bool {
+    const FORBIDDEN: [&str; 12] = [
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "host",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    ];
+    FORBIDDEN
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+#[inline]
+fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    if !is_token(name.as_bytes()) {
+        return Err(EncodeError::InvalidName);
+    }
+    if !is_value(value) {
+        return Err(EncodeError::InvalidValue);
+    }
+    Ok(())
+}
+
+#[inline]
+fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| is_value_byte(byte))
+}
+
+#[inline]
+fn put_field(sink: &mut impl Sink, name: &str, value: &[u8]) {
+    sink.put(name.as_bytes());
+    sink.put(b": ");
+    sink.put(value);
+    sink.put(b"\r\n");
+}
+
+/// Writes `number` in the given base, in at most `N` digits.
+#[inline]
+fn digits<const N: usize>(sink: &mut impl Sink, mut number: u64, base: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'0'; N];
+    let mut start = N;
+    for (index, slot) in text.iter_mut().enumerate().rev() {
+        *slot = DIGITS[(number % base) as usize % DIGITS.len()];
+        start = index;
+        number /= base;
+        if number == 0 {
+            break;
+        }
+    }
+    sink.put(text.get(start..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::h1::parse_fields;
+
+    #[test]
+    fn status_lines() {
+        let cases: [(u16, &str, Result<&str, EncodeError>); 9] = [
+            (200, "OK", Ok("HTTP/1.1 200 OK\r\n")),
+            (200, "Fine", Ok("HTTP/1.1 200 Fine\r\n")),
+            (404, "Not Found", Ok("HTTP/1.1 404 Not Found\r\n")),
+            (999, "", Ok("HTTP/1.1 999 \r\n")),
+            (99, "OK", Err(EncodeError::InvalidStatus)),
+            (1000, "OK", Err(EncodeError::InvalidStatus)),
+            (200, "OK\r\nX: y", Err(EncodeError::InvalidReason)),
+            (200, "O\0K", Err(EncodeError::InvalidReason)),
+            (200, "\u{7f}", Err(EncodeError::InvalidReason)),
+        ];
+        for (status, reason, expected) in cases {
+            let mut output = Vec::new();
+            let result = status_line(&mut output, status, reason);
+            assert_eq!(result, expected.map(|_| ()), "{status} {reason:?}");
+            assert_eq!(
+                output,
+                expected.unwrap_or_default().as_bytes(),
+                "{status} {reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_written() {
+        for byte in 0..=255u8 {
+            let value = [b'a', byte, b'b'];
+            let mut output = Vec::new();
+            let result = field(&mut output, "Name", &value);
+            match parse_fields(&output, 1) {
+                Ok(fields) if result.is_ok() => assert_eq!(fields.get("name"), Some(&value[..])),
+                _ => assert!(
+                    result == Err(EncodeError::InvalidValue) && output.is_empty(),
+                    "{byte}"
+                ),
+            }
+            assert_eq!(
+                result.is_err(),
+                byte.is_ascii_control() && byte != b'\t',
+                "{byte}"
+            );
+        }
+        for name in ["", " ", "a b", "a:", "a\r", "a\n", "\u{e9}", "a\0"] {
+            let mut output = Vec::new();
+            assert_eq!(
+                field(&mut output, name, b"v"),
+                Err(EncodeError::InvalidName),
+                "{name:?}"
+            );
+            assert!(output.is_empty());
+        }
+    }
+
+    #[test]
+    fn numbers_and_chunks() {
+        for number in [0, 1, 9, 10, 99, 100, 12345, u64::MAX] {
+            let mut output = Vec::new();
+            content_length(&mut output, number);
+            assert_eq!(
+                output,
+                alloc::format!("Content-Length: {number}\r\n").as_bytes()
+            );
+        }
+        let mut output = Vec::new();
+        chunk(&mut output, b"");
+        assert!(output.is_empty());
+        chunk(&mut output, &[b'x'; 26]);
+        assert_eq!(output, b"1a\r\nxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n");
+    }
+
+    #[test]
+    fn trailers_are_checked_before_the_first_byte() {
+        type Trailers<'a> = &'a [(&'a str, &'a [u8])];
+        let cases: [(Trailers<'_>, Result<&[u8], EncodeError>); 4] = [
+            (&[], Ok(b"0\r\n\r\n")),
+            (&[("A", b"b"), ("C", b"")], Ok(b"0\r\nA: b\r\nC: \r\n\r\n")),
+            (&[("A", b"b"), ("C", b"\n")], Err(EncodeError::InvalidValue)),
+            (
+                &[("A", b"b"), ("Content-LENGTH", b"1")],
+                Err(EncodeError::ForbiddenTrailer),
+            ),
+        ];
+        for (trailers, expected) in cases {
+            let mut output = Vec::new();
+            let result = last_chunk(&mut output, trailers.iter().copied());
+            assert_eq!(result, expected.map(|_| ()));
+            assert_eq!(output, expected.unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a request is refused, and with which status.
+
+use core::fmt;
+
+/// A defect of a request, one variant for each that can be told apart (RFC 9112).
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Error {
+    /// More empty lines before the request line than are skipped (RFC 9112 section 2.2).
+    EmptyLines,
+    /// A line of the head or of a trailer section ends in LF without CR (RFC 9112 section 2.2).
+    BareLf,
+    /// The request line is a single word (RFC 9112 section 3).
+    RequestLine,
+    /// A request line without version: an HTTP/0.9 simple request (RFC 1945 section 5).
+    SimpleRequest,
+    /// The method is empty or not a token (RFC 9110 section 9.1).
+    Method,
+    /// The method alone fills the limit of the request line (RFC 9112 section 3).
+    MethodTooLong,
+    /// The target is empty or holds a byte that no URI has (RFC 9112 section 3.2).
+    Target,
+    /// The target has none of the four forms, or one that its method does not take (RFC 9112 section 3.2).
+    TargetForm,
+    /// The request line exceeds its limit (RFC 9112 section 3).
+    RequestLineTooLong,
+    /// The last word of the request line is not `HTTP/` digit `.` digit (RFC 9112 section 2.3).
+    Version,
+    /// The major version is not 1 (RFC 9110 section 15.6.6).
+    VersionNotSupported,
+    /// The head exceeds its limit (RFC 6585 section 5).
+    HeadTooLarge,
+    /// The head has more fields than its limit (RFC 6585 section 5).
+    TooManyFields,
+    /// The bytes given as a head do not end in an empty line (RFC 9112 section 2.1).
+    Unterminated,
+    /// A field line starts with whitespace: obs-fold, or a hidden first field (RFC 9112 sections 2.2, 5.2).
+    FieldFold,
+    /// A field line has no colon (RFC 9112 section 5).
+    FieldColon,
+    /// A field name is empty, not a token, or followed by whitespace (RFC 9112 section 5.1).
+    FieldName,
+    /// A field value holds a control byte, a bare CR among them (RFC 9110 section 5.5).
+    FieldValue,
+    /// An HTTP/1.1 request without Host (RFC 9112 section 3.2).
+    MissingHost,
+    /// More than one Host (RFC 9112 section 3.2).
+    RepeatedHost,
+    /// Host is not `uri-host [":" port]` (RFC 9110 section 7.2).
+    Host,
+    /// Content-Length is not a plain number (RFC 9110 section 8.6).
+    ContentLength,
+    /// More than one Content-Length, even if they agree (RFC 9112 section 6.3).
+    RepeatedContentLength,
+    /// Content-Length is a number beyond 64 bits (RFC 9110 section 8.6).
+    ContentLengthOverflow,
+    /// Content-Length and Transfer-Encoding in one request (RFC 9112 section 6.3).
+    LengthWithCoding,
+    /// Transfer-Encoding in an HTTP/1.0 request (RFC 9112 section 6.1).
+    CodingInHttp10,
+    /// Transfer-Encoding is not a list of codings that ends in its only `chunked` (RFC 9112 section 6.3).
+    TransferEncoding,
+    /// A transfer coding other than `chunked` (RFC 9112 section 6.1).
+    UnknownCoding,
+    /// A chunk size is not 1 to 16 hexadecimal digits (RFC 9112 section 7.1).
+    ChunkSize,
+    /// A chunk extension violates its grammar (RFC 9112 section 7.1.1).
+    ChunkExtension,
+    /// A chunk line exceeds its limit (RFC 9112 section 7.1.1).
+    ChunkLineTooLong,
+    /// A chunk line does not end in CRLF (RFC 9112 section 7.1).
+    ChunkLineEnd,
+    /// Chunk data is not followed by CRLF (RFC 9112 section 7.1).
+    ChunkDataEnd,
+    /// The body is mostly chunk framing (RFC 9112 section 7.1.1).
+    ChunkOverhead,
+    /// The content exceeds the limit of whoever keeps it (RFC 9110 section 15.5.14).
+    BodyTooLarge,
+    /// The trailer section exceeds its limit (RFC 9112 section 7.1.2).
+    TrailersTooLarge,
+    /// The trailer section has more fields than its limit (RFC 9112 section 7.1.2).
+    TooManyTrailers,
+}
+
+impl Error {
+    /// The status code that answers this defect (RFC 9110 section 15).
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Error::ContentLengthOverflow | Error::BodyTooLarge => 413,
+            Error::RequestLineTooLong => 414,
+            Error::HeadTooLarge
+            | Error::TooManyFields
+            | Error::TrailersTooLarge
+            | Error::TooManyTrailers => 431,
+            Error::MethodTooLong | Error::UnknownCoding => 501,
+            Error::VersionNotSupported => 505,
+            _ => 400,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Error::EmptyLines => "too many empty lines before the request line",
+            Error::BareLf => "line ends in LF without CR",
+            Error::RequestLine => "request line without target",
+            Error::SimpleRequest => "request line without version (HTTP/0.9)",
+            Error::Method => "method is not a token",
+            Error::MethodTooLong => "method too long",
+            Error::Target => "invalid byte in the request target",
+            Error::TargetForm => "request target does not fit the method",
+            Error::RequestLineTooLong => "request line too long",
+            Error::Version => "malformed HTTP version",
+            Error::VersionNotSupported => "HTTP version not supported",
+            Error::HeadTooLarge => "request head too large",
+            Error::TooManyFields => "too many header fields",
+            Error::Unterminated => "request head is not complete",
+            Error::FieldFold => "field line starts with whitespace",
+            Error::FieldColon => "field line without colon",
+            Error::FieldName => "invalid field name",
+            Error::FieldValue => "control byte in a field value",
+            Error::MissingHost => "Host is missing",
+            Error::RepeatedHost => "more than one Host",
+            Error::Host => "invalid Host",
+            Error::ContentLength => "Content-Length is not a number",
+            Error::RepeatedContentLength => "more than one Content-Length",
+            Error::ContentLengthOverflow => "Content-Length exceeds 64 bits",
+            Error::LengthWithCoding => "Content-Length with Transfer-Encoding",
+            Error::CodingInHttp10 => "Transfer-Encoding in HTTP/1.0",
+            Error::TransferEncoding => "invalid Transfer-Encoding",
+            Error::UnknownCoding => "transfer coding not implemented",
+            Error::ChunkSize => "invalid chunk size",
+            Error::ChunkExtension => "invalid chunk extension",
+            Error::ChunkLineTooLong => "chunk line too long",
+            Error::ChunkLineEnd => "chunk line does not end in CRLF",
+            Error::ChunkDataEnd => "chunk data is not followed by CRLF",
+            Error::ChunkOverhead => "too much chunk framing for the content",
+            Error::BodyTooLarge => "content too large",
+            Error::TrailersTooLarge => "trailer section too large",
+            Error::TooManyTrailers => "too many trailer fields",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl core::error::Error for Error {}
