@@ -1,0 +1,501 @@
+//! One HTTP connection as a protocol: keep-alive, pipelining, bodies, `Expect`, and when to close.
+//!
+//! A request that has arrived whole, which is nearly every one, is answered where it lies in the
+//! input: no state is kept of it and nothing is copied. Of one whose body is still under way the
+//! head stays in the input and the body grows behind it, so that in the end it lies there whole.
+
+use std::net::SocketAddr;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::deferred::{Answer, Late, Message};
+use super::h1::{
+    self, ChunkedDecoder, Expect, FieldStorage, Fields, Framing, Head, Scanner, Version,
+};
+use super::response::{Outcome, Pulled, Reply, Streaming, Terms, Upgrade};
+use super::{HttpRequestHandler, HttpResult, HttpSettings, Request, Response, ResponseError};
+use crate::reactor::Now;
+use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol, contain};
+
+/// Above this much output no further pipelined request is looked at until it is sent.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// The server side of one HTTP/1.1 connection.
+#[derive(Debug)]
+pub struct HttpConnection<H> {
+    settings: Arc<HttpSettings>,
+    handler: H,
+    client_address: SocketAddr,
+    mailbox: Option<Mailbox<Message>>,
+    phase: Phase,
+    /// Until when the phase may last.
+    deadline: Option<Instant>,
+    /// Counts deferred requests, so that a late answer finds the one it is for.
+    serial: u64,
+    draining: bool,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Between requests, or in a head; `begun` once a byte of it is there.
+    Head { scanner: Scanner, begun: bool },
+    /// The head is there and waits for its body.
+    Body(Box<Body>),
+    /// The content of an answer is being pulled.
+    Streaming(Box<Streaming>),
+    /// The answer will come as a message.
+    Deferred(Terms),
+    /// The last answer is written.
+    Closed,
+}
+
+impl Phase {
+    fn idle() -> Phase {
+        Phase::Head {
+            scanner: Scanner::default(),
+            begun: false,
+        }
+    }
+}
+
+/// A request whose body is under way. In the input: head, content, trailers, what is not decoded.
+#[derive(Debug)]
+struct Body {
+    head: Range<usize>,
+    content: usize,
+    trailers: usize,
+    coding: Coding,
+    began: Instant,
+}
+
+#[derive(Debug)]
+enum Coding {
+    Length(usize),
+    Chunked(ChunkedDecoder),
+}
+
+/// What to do with a request once its head is understood.
+enum Plan {
+    Serve { content: usize },
+    Await(Coding),
+    Refuse(u16),
+}
+
+/// The verdict on one step: `Continue` with the next request, or `Break` off with this.
+type Step = ControlFlow<Next<Message>>;
+
+impl<H: HttpRequestHandler> HttpConnection<H> {
+    /// A connection whose requests `handler` answers.
+    pub fn new(
+        handler: H,
+        client_address: SocketAddr,
+        settings: Arc<HttpSettings>,
+    ) -> HttpConnection<H> {
+        HttpConnection {
+            settings,
+            handler,
+            client_address,
+            mailbox: None,
+            phase: Phase::idle(),
+            deadline: None,
+            serial: 0,
+            draining: false,
+            failure: None,
+        }
+    }
+
+    /// Looks for a head, and for what is needed besides it.
+    fn head(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
+        let Phase::Head { scanner, begun } = &mut self.phase else {
+            return Step::Break(Next::Close);
+        };
+        let settings = Arc::clone(&self.settings);
+        let mut storage = FieldStorage::new();
+        let (range, head) = match scanner.head(input, &mut storage, &settings.limits.head) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                if !*begun && !input.is_empty() {
+                    *begun = true;
+                    self.deadline = Some(now + settings.deadlines.head);
+                }
+                return Step::Break(Next::Read);
+            }
+            Err(error) => return self.refuse(error.status(), &error.to_string(), output, now),
+        };
+        let arrived = input.len() - range.end;
+        match plan(&head, arrived, settings.limits.body) {
+            Plan::Serve { content } => {
+                let end = range.end + content;
+                let body = &input[range.end..end];
+                let step = self.answer(&head, body, Fields::default(), output, now);
+                input.consume(end);
+                self.after(step, input)
+            }
+            Plan::Await(coding) => {
+                // RFC 9110 §10.1.1: who sends without waiting does not wait.
+                if head.expect == Expect::Continue && arrived == 0 {
+                    output.extend_from_slice(h1::CONTINUE);
+                }
+                self.phase = Phase::Body(Box::new(Body {
+                    head: range,
+                    content: 0,
+                    trailers: 0,
+                    coding,
+                    began: now.instant(),
+                }));
+                Step::Continue(())
+            }
+            Plan::Refuse(code) => self.refuse(code, super::explanation(code), output, now),
+        }
+    }
+
+    /// Takes in what has arrived of a body, and serves the request when it is whole.
+    fn body(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
+        let settings = Arc::clone(&self.settings);
+        let Phase::Body(body) = &mut self.phase else {
+            return Step::Break(Next::Close);
+        };
+        match body.take_in(input, &settings) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.deadline = Some(body.deadline(&settings, now));
+                return Step::Break(Next::Read);
+            }
+            Err(error) => return self.refuse(error.status(), &error.to_string(), output, now),
+        }
+        let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::idle()) else {
+            return Step::Break(Next::Close);
+        };
+        let content = body.head.end..body.head.end + body.content;
+        let trailers = content.end..content.end + body.trailers;
+        // Both were parsed when they arrived; the second time they only become views.
+        let mut storage = FieldStorage::new();
+        let head = Head::parse(
+            &input[body.head.clone()],
+            &mut storage,
+            &settings.limits.head,
+        );
+        let fields = h1::parse_fields(
+            &input[trailers.clone()],
+            settings.limits.chunks.trailer_fields,
+        );
+        let step = match (head, fields) {
+            (Ok(head), Ok(fields)) => self.answer(&head, &input[content], fields, output, now),
+            (Err(error), _) | (_, Err(error)) => {
+                self.refuse(error.status(), &error.to_string(), output, now)
+            }
+        };
+        input.consume(trailers.end);
+        self.after(step, input)
+    }
+
+    /// Lets the handler answer a request that is whole.
+    fn answer(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        trailers: Fields<'_>,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Step {
+        let terms = Terms {
+            head_only: head.method == "HEAD",
+            version: head.version,
+            keep_alive: head.keep_alive && !self.draining,
+        };
+        let before = output.len();
+        self.serial += 1;
+        let request = Request::new(head, body, trailers, self.client_address);
+        let response = Response {
+            output,
+            settings: &self.settings,
+            now,
+            terms,
+            deferral: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
+        };
+        match contain(|| self.handler.handle(&request, response)) {
+            Ok(reply) => self.conclude(reply, terms, now),
+            Err(failure) => self.fail(failure, before, terms, output, now),
+        }
+    }
+
+    /// Answers 500 in the place of what a handler wrote before it failed (design law 10).
+    fn fail(
+        &mut self,
+        failure: Failure,
+        before: usize,
+        terms: Terms,
+        output: &mut Buffer,
+        now: &Now,
+    ) -> Step {
+        output.truncate(before);
+        self.failure = Some(failure);
+        let terms = Terms {
+            keep_alive: false,
+            ..terms
+        };
+        // The only error there can be is a bad status, and 500 is none.
+        let _ = self.respond(terms, output, now, |response| response.send_error(500));
+        self.phase = Phase::Closed;
+        Step::Break(Next::Close)
+    }
+
+    /// Answers what cannot be a request, or not one that is served, and closes.
+    fn refuse(&mut self, code: u16, why: &str, output: &mut Buffer, now: &Now) -> Step {
+        let terms = Terms {
+            head_only: false,
+            version: Version::Http11,
+            keep_alive: false,
+        };
+        let phrase = super::phrase(code);
+        let refusal = |response: Response<'_>| response.send_error_with(code, phrase, why);
+        // As in `fail`.
+        let _ = self.respond(terms, output, now, refusal);
+        self.phase = Phase::Closed;
+        self.deadline = None;
+        Step::Break(Next::Linger)
+    }
+
+    fn respond(
+        &self,
+        terms: Terms,
+        output: &mut Buffer,
+        now: &Now,
+        write: impl FnOnce(Response<'_>) -> HttpResult,
+    ) -> HttpResult {
+        write(Response {
+            output,
+            settings: &self.settings,
+            now,
+            terms,
+            deferral: None,
+        })
+    }
+
+    /// Follows a handler's reply.
+    fn conclude(&mut self, reply: Reply, terms: Terms, now: &Now) -> Step {
+        self.deadline = None;
+        match reply.0 {
+            Outcome::Done { close } => self.next_request(close, now),
+            Outcome::Stream(streaming) => {
+                self.phase = Phase::Streaming(streaming);
+                Step::Break(Next::Produce)
+            }
+            Outcome::Deferred => {
+                self.phase = Phase::Deferred(terms);
+                Step::Break(Next::Wait)
+            }
+            Outcome::Upgrade(Upgrade(protocol)) => Step::Break(Next::Upgrade(protocol)),
+        }
+    }
+
+    /// The answer is written: waits for the next request, or closes.
+    fn next_request(&mut self, close: bool, now: &Now) -> Step {
+        if close || self.draining {
+            self.phase = Phase::Closed;
+            return Step::Break(Next::Close);
+        }
+        self.phase = Phase::idle();
+        self.deadline = Some(now + self.settings.deadlines.keep_alive);
+        Step::Continue(())
+    }
+
+    /// Closing over input that nobody read would reset the connection (TCP-8).
+    fn after(&self, step: Step, input: &Buffer) -> Step {
+        match step {
+            Step::Break(Next::Close) if !input.is_empty() => Step::Break(Next::Linger),
+            step => step,
+        }
+    }
+
+    /// Writes an answer that came from elsewhere.
+    fn answer_late(&mut self, late: Late, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
+        let before = output.len();
+        let Some(answer) = late.answer else {
+            let failure = ResponseError::Forgotten.into();
+            return self.fail(failure, before, terms, output, now);
+        };
+        let Answer {
+            code,
+            headers,
+            body,
+        } = answer;
+        let written = self.respond(terms, output, now, |response| {
+            let mut head = response.send_response(code);
+            for (name, value) in &headers {
+                head = head.send_header(name, value);
+            }
+            head.body(body)
+        });
+        match written {
+            Ok(reply) => self.conclude(reply, terms, now),
+            Err(failure) => self.fail(failure, before, terms, output, now),
+        }
+    }
+}
+
+/// Decides what to do with a request of which `arrived` bytes follow the head.
+fn plan(head: &Head<'_>, arrived: usize, limit: usize) -> Plan {
+    if head.expect == Expect::Unknown {
+        return Plan::Refuse(417);
+    }
+    match head.framing {
+        Framing::Empty => Plan::Serve { content: 0 },
+        Framing::Chunked => Plan::Await(Coding::Chunked(ChunkedDecoder::default())),
+        Framing::Length(length) => match usize::try_from(length) {
+            Ok(content) if content <= arrived && content <= limit => Plan::Serve { content },
+            Ok(content) if content <= limit => Plan::Await(Coding::Length(content)),
+            _ => Plan::Refuse(413),
+        },
+    }
+}
+
+impl Body {
+    /// Takes in what has arrived behind what was there before; whether that is all.
+    fn take_in(&mut self, input: &mut Buffer, settings: &HttpSettings) -> Result<bool, h1::Error> {
+        let known = self.head.end + self.content + self.trailers;
+        match &mut self.coding {
+            Coding::Length(length) => {
+                self.content = (input.len() - self.head.end).min(*length);
+                Ok(self.content == *length)
+            }
+            Coding::Chunked(decoder) => {
+                let limits = &settings.limits;
+                let progress = decoder.decode(&mut input[known..], &limits.chunks)?;
+                self.content += progress.content;
+                self.trailers += progress.trailers;
+                let announced = usize::try_from(decoder.announced()).unwrap_or(usize::MAX);
+                if self.content.saturating_add(announced) > limits.body {
+                    return Err(h1::Error::BodyTooLarge);
+                }
+                let end = self.head.end + self.content + self.trailers;
+                input.remove(end..known + progress.consumed);
+                Ok(progress.complete)
+            }
+        }
+    }
+
+    /// Until when more must have arrived: a while from now, but all in all not slower than the
+    /// minimum rate (design law 8).
+    fn deadline(&self, settings: &HttpSettings, now: &Now) -> Instant {
+        let deadlines = &settings.deadlines;
+        let rate = u64::from(deadlines.body_rate.max(1));
+        let earned = Duration::from_secs(self.content as u64 / rate);
+        (now + deadlines.body_idle).min(self.began + deadlines.body_grace + earned)
+    }
+}
+
+impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
+    type Message = Message;
+
+    fn connection_made(
+        &mut self,
+        mailbox: Mailbox<Message>,
+        _output: &mut Buffer,
+        now: &Now,
+    ) -> Next<Message> {
+        self.mailbox = Some(mailbox);
+        self.deadline = Some(now + self.settings.deadlines.head);
+        Next::Read
+    }
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
+        loop {
+            let step = match self.phase {
+                Phase::Head { .. } => self.head(input, output, now),
+                Phase::Body(_) => self.body(input, output, now),
+                Phase::Streaming(_) => Step::Break(Next::Produce),
+                Phase::Deferred(_) => Step::Break(Next::Wait),
+                Phase::Closed => Step::Break(Next::Close),
+            };
+            match step {
+                Step::Break(next) => return next,
+                Step::Continue(()) if input.is_empty() => return Next::Read,
+                // Pipelined requests wait until their answers have room.
+                Step::Continue(()) if output.len() >= HIGH_WATER => return Next::Produce,
+                Step::Continue(()) => {}
+            }
+        }
+    }
+
+    fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
+        // What arrived whole has been answered; the rest can never be (HTTP-18, RT-9).
+        let _ = (output, now);
+        self.phase = Phase::Closed;
+        Next::Close
+    }
+
+    fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
+        let Phase::Streaming(streaming) = &mut self.phase else {
+            return Next::Read;
+        };
+        match contain(|| streaming.pull(output)) {
+            Ok(Pulled::More) => Next::Produce,
+            Ok(Pulled::End { close }) => match self.next_request(close, now) {
+                Step::Continue(()) => Next::Read,
+                Step::Break(next) => next,
+            },
+            Err(failure) => {
+                // The head is out: only the end of the connection can tell (WSGI-19).
+                self.failure = Some(failure);
+                self.phase = Phase::Closed;
+                Next::Close
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Message, output: &mut Buffer, now: &Now) -> Next<Message> {
+        let terms = match (&self.phase, &message) {
+            (Phase::Deferred(terms), Message::Answer(late)) if late.serial == self.serial => *terms,
+            (Phase::Deferred(_), _) => return Next::Wait,
+            _ => return Next::Read,
+        };
+        let step = match message {
+            Message::Answer(late) => self.answer_late(*late, terms, output, now),
+            Message::Custom(_) => return Next::Wait,
+        };
+        match step {
+            Step::Continue(()) => Next::Read,
+            Step::Break(next) => next,
+        }
+    }
+
+    fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
+        let begun = match self.phase {
+            Phase::Head { begun, .. } => begun,
+            Phase::Body(_) => true,
+            // These have no deadline of their own.
+            Phase::Streaming(_) => return Next::Produce,
+            Phase::Deferred(_) => return Next::Wait,
+            Phase::Closed => false,
+        };
+        if !begun {
+            return Next::Close;
+        }
+        match self.refuse(408, super::explanation(408), output, now) {
+            Step::Break(next) => next,
+            Step::Continue(()) => Next::Close,
+        }
+    }
+
+    fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
+        let _ = (output, now);
+        self.draining = true;
+        match self.phase {
+            Phase::Head { begun: false, .. } | Phase::Closed => Next::Close,
+            Phase::Head { begun: true, .. } | Phase::Body(_) => Next::Read,
+            Phase::Streaming(_) => Next::Produce,
+            Phase::Deferred(_) => Next::Wait,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+}

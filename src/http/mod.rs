@@ -1,0 +1,129 @@
+//! HTTP/1.1 on the loop. Python's `http.server`.
+//!
+//! Three layers, each usable without the one above:
+//!
+//! * [`h1`]: the codec. Bytes in, heads, framing and errors out; no I/O at all.
+//! * [`HttpConnection`]: one connection as a [`Protocol`](crate::socketserver::Protocol).
+//! * [`HttpServer`]: a [`Server`] that runs one on each connection, and a
+//!   [`HttpRequestHandler`] that answers its requests.
+//!
+//! ```
+//! use serve_forever::http::{HttpResult, HttpServer, Request, Response};
+//!
+//! fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+//!     response
+//!         .send_response(200)
+//!         .send_header("Content-Type", "text/plain")
+//!         .body(format!("You asked for {}\n", request.path()))
+//! }
+//!
+//! let server = HttpServer::bind("127.0.0.1:0", hello)?;
+//! # server.shutdown_handle().request();
+//! # let mut server = server;
+//! server.serve_forever(None)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod connection;
+mod deferred;
+pub mod h1;
+mod handler;
+mod request;
+mod response;
+mod settings;
+mod status;
+
+pub use connection::HttpConnection;
+pub use deferred::{Answer, Deferred, Late, Message};
+pub use handler::HttpRequestHandler;
+pub use request::Request;
+pub use response::{BodySource, Reply, Response, ResponseError, ResponseHead};
+pub use settings::{Deadlines, HttpSettings, Limits};
+pub use status::{explanation, phrase};
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::socketserver::{Evented, Failure, ProtocolFactory, Server, ServerAddress, Tcp};
+
+/// What a handler returns.
+pub type HttpResult = Result<Reply, Failure>;
+
+/// An HTTP server on TCP, all connections on the loop; Python's `HTTPServer`.
+pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
+
+/// How many connections the kernel completes ahead of an HTTP server: a burst of browsers, each
+/// with half a dozen, must not wait for their SYN to be sent again (TCP-5).
+pub(crate) const REQUEST_QUEUE_SIZE: u32 = 1024;
+
+impl<H: HttpRequestHandler + Clone> HttpServer<H> {
+    /// Listens on `address` and answers with `handler`, of which each connection gets a clone:
+    /// Python, too, makes a fresh handler for each.
+    ///
+    /// # Errors
+    ///
+    /// What [`Tcp::bind_and_activate`] answers.
+    pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<HttpServer<H>> {
+        HttpServer::with_settings(address, handler, HttpSettings::default())
+    }
+
+    /// As [`bind`](HttpServer::bind), with limits and deadlines of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](HttpServer::bind).
+    pub fn with_settings(
+        address: impl ServerAddress,
+        handler: H,
+        settings: HttpSettings,
+    ) -> io::Result<HttpServer<H>> {
+        Server::new(listen(address)?, Evented::new(Http::new(handler, settings)))
+    }
+}
+
+/// A listener as HTTP wants it: the address can be bound again at once (HTTP-1), answers are not
+/// held back for more, bursts are queued.
+pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
+    Tcp::new(address)?
+        .allow_reuse_address(true)
+        .disable_nagle_algorithm(true)
+        .request_queue_size(REQUEST_QUEUE_SIZE)
+        .bind_and_activate()
+}
+
+/// Makes an [`HttpConnection`] for each client.
+#[derive(Debug, Clone)]
+pub struct Http<H> {
+    handler: H,
+    settings: Arc<HttpSettings>,
+}
+
+impl<H> Http<H> {
+    /// Connections that are answered by clones of `handler`.
+    pub fn new(handler: H, settings: HttpSettings) -> Http<H> {
+        Http {
+            handler,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// The handler that connections get clones of.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// As [`handler`](Self::handler), to be changed for connections to come.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+}
+
+impl<H: HttpRequestHandler + Clone> ProtocolFactory<SocketAddr> for Http<H> {
+    type Protocol = HttpConnection<H>;
+
+    fn make_protocol(&mut self, client_address: &SocketAddr) -> HttpConnection<H> {
+        let settings = Arc::clone(&self.settings);
+        HttpConnection::new(self.handler.clone(), *client_address, settings)
+    }
+}

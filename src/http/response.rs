@@ -1,0 +1,442 @@
+//! The answer, written straight into the output: `send_response`, `send_header`, then the body.
+
+use std::error::Error;
+use std::fmt;
+
+use super::deferred::{Deferred, Message};
+use super::h1::{self, EncodeError, Sink, Version};
+use super::status::{explanation, phrase};
+use super::{HttpResult, HttpSettings};
+use crate::reactor::Now;
+use crate::socketserver::{Buffer, Failure, Mailbox, Protocol};
+
+impl Sink for Buffer {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// What of a request decides how its answer is framed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// HEAD: the fields of the answer to a GET, and no content.
+    pub(super) head_only: bool,
+    pub(super) version: Version,
+    /// Whether the connection can go on after the answer.
+    pub(super) keep_alive: bool,
+}
+
+/// An answer that has not begun. A handler consumes it and gets the [`Reply`] to return.
+///
+/// ```
+/// use serve_forever::http::{HttpResult, Request, Response};
+///
+/// fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     match request.path() {
+///         "/" => response
+///             .send_response(200)
+///             .send_header("Content-Type", "text/plain")
+///             .body("Hello, World!"),
+///         _ => response.send_error(404),
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Response<'a> {
+    pub(super) output: &'a mut Buffer,
+    pub(super) settings: &'a HttpSettings,
+    pub(super) now: &'a Now,
+    pub(super) terms: Terms,
+    pub(super) deferral: Option<(&'a Mailbox<Message>, u64)>,
+}
+
+/// That a request was answered, or how it will be. Only an answer makes one.
+#[derive(Debug)]
+pub struct Reply(pub(super) Outcome);
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The answer is written.
+    Done { close: bool },
+    /// The head is written; the content is pulled as the client reads it.
+    Stream(Box<Streaming>),
+    /// Somebody else will send the answer.
+    Deferred,
+    /// The connection goes on with another protocol.
+    Upgrade(Upgrade),
+}
+
+/// The protocol that takes over after an upgrade.
+pub(super) struct Upgrade(pub(super) Box<dyn Protocol<Message = Message> + Send>);
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrade")
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Begins the answer: status line with the usual phrase, `Server`, `Date` (HTTP-29).
+    pub fn send_response(self, code: u16) -> ResponseHead<'a> {
+        self.send_response_with_reason(code, phrase(code))
+    }
+
+    /// As [`send_response`](Self::send_response), with a reason phrase of one's own.
+    pub fn send_response_with_reason(self, code: u16, reason: &str) -> ResponseHead<'a> {
+        let head = self.send_response_only(code, reason);
+        let output = &mut *head.response.output;
+        output.put(&head.response.settings.server_field);
+        output.put(b"Date: ");
+        output.put(head.response.now.date());
+        output.put(b"\r\n");
+        head
+    }
+
+    /// Begins the answer with the status line alone, without `Server` and `Date`.
+    pub fn send_response_only(self, code: u16, reason: &str) -> ResponseHead<'a> {
+        let error = h1::status_line(self.output, code, reason).err();
+        ResponseHead {
+            close: !self.terms.keep_alive,
+            response: self,
+            code,
+            declared: None,
+            error: error.map(ResponseError::Head),
+        }
+    }
+
+    /// Answers with the error page of `code`, and closes the connection (HTTP-34).
+    ///
+    /// # Errors
+    ///
+    /// If `code` is no status code.
+    pub fn send_error(self, code: u16) -> HttpResult {
+        self.send_error_with(code, phrase(code), explanation(code))
+    }
+
+    /// As [`send_error`](Self::send_error), with a reason and an explanation of one's own.
+    ///
+    /// # Errors
+    ///
+    /// If `code` is no status code, or `reason` holds a control character.
+    pub fn send_error_with(self, code: u16, reason: &str, explanation: &str) -> HttpResult {
+        let reason = if reason.is_empty() { "???" } else { reason };
+        let page = error_page(code, reason, explanation);
+        let mut head = self.send_response_with_reason(code, reason);
+        head.close = true;
+        if has_content(code) {
+            head = head.send_header("Content-Type", "text/html;charset=utf-8");
+            return head.body(page);
+        }
+        head.body("")
+    }
+
+    /// Leaves the answer to somebody else, on any thread; the connection waits for it.
+    ///
+    /// The [`Reply`] is to be returned. A [`Deferred`] that is dropped unanswered answers 500.
+    pub fn defer(self) -> (Deferred, Reply) {
+        let deferred = match self.deferral {
+            Some((mailbox, serial)) => Deferred::new(mailbox.clone(), serial),
+            None => Deferred::unreachable(),
+        };
+        (deferred, Reply(Outcome::Deferred))
+    }
+}
+
+/// An answer whose head is being written. Errors wait until the end, where nothing was sent yet.
+#[derive(Debug)]
+#[must_use = "an answer needs a body, if only an empty one"]
+pub struct ResponseHead<'a> {
+    response: Response<'a>,
+    code: u16,
+    close: bool,
+    /// The Content-Length that the handler gave.
+    declared: Option<u64>,
+    error: Option<ResponseError>,
+}
+
+/// How the content of an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyFraming {
+    /// There is none, and no field says so (1xx, 204, 304).
+    Silent,
+    /// So many bytes are left to be sent.
+    Length(u64),
+    Chunked,
+    /// With the connection (HTTP/1.0).
+    Close,
+}
+
+impl ResponseHead<'_> {
+    /// Adds a field (HTTP-31).
+    ///
+    /// `Content-Length` is kept to (WSGI-17), `Connection: close` closes (HTTP-22), and
+    /// `Transfer-Encoding` is refused: how an answer is framed follows from its body.
+    pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        if self.error.is_none() {
+            self.error = self.field(name, value.as_ref()).err();
+        }
+        self
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) -> Result<(), ResponseError> {
+        match name.len() {
+            10 if name.eq_ignore_ascii_case("connection") => {
+                let says = |option: &[u8]| {
+                    h1::tokens(value).any(|token| token.eq_ignore_ascii_case(option))
+                };
+                if says(b"close") || says(b"keep-alive") {
+                    self.close |= says(b"close");
+                    return Ok(());
+                }
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                let text = std::str::from_utf8(value).unwrap_or_default();
+                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let length = text
+                    .parse()
+                    .ok()
+                    .filter(|_| digits && self.declared.is_none());
+                self.declared = Some(length.ok_or(ResponseError::ContentLength)?);
+                return Ok(());
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                return Err(ResponseError::TransferEncoding);
+            }
+            _ => {}
+        }
+        h1::field(self.response.output, name, value).map_err(ResponseError::Head)
+    }
+
+    /// Ends the answer with all of its content.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn body(mut self, content: impl AsRef<[u8]>) -> HttpResult {
+        let content = content.as_ref();
+        let length = self.declared.unwrap_or(content.len() as u64);
+        let framing = match has_content(self.code) {
+            true => BodyFraming::Length(length),
+            false => BodyFraming::Silent,
+        };
+        self.end_headers(framing)?;
+        if self.is_silent() {
+            return self.done();
+        }
+        // As much as was announced (WSGI-17): never more, and if less the connection says so.
+        let sent = content
+            .len()
+            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        self.response.output.put(&content[..sent]);
+        self.close |= (sent as u64) < length;
+        self.done()
+    }
+
+    /// Ends the head; the content is pulled from `source` as the client reads it.
+    ///
+    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn stream(mut self, source: impl BodySource + 'static) -> HttpResult {
+        let framing = match (self.declared, self.response.terms.version) {
+            _ if !has_content(self.code) => BodyFraming::Silent,
+            (Some(length), _) => BodyFraming::Length(length),
+            (None, Version::Http11) => BodyFraming::Chunked,
+            (None, Version::Http10) => BodyFraming::Close,
+        };
+        self.end_headers(framing)?;
+        if self.is_silent() {
+            return self.done();
+        }
+        Ok(Reply(Outcome::Stream(Box::new(Streaming {
+            source: Box::new(source),
+            framing,
+            close: self.close,
+        }))))
+    }
+
+    /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that
+    /// follow the request (RFC 9110 §7.8). Meant for status 101.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn upgrade(
+        mut self,
+        protocol: impl Protocol<Message = Message> + Send + 'static,
+    ) -> HttpResult {
+        self.close = false;
+        self.end_headers(BodyFraming::Silent)?;
+        Ok(Reply(Outcome::Upgrade(Upgrade(Box::new(protocol)))))
+    }
+
+    /// Writes how the content ends, whether the connection goes on, and the empty line.
+    fn end_headers(&mut self, framing: BodyFraming) -> Result<(), ResponseError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let output = &mut *self.response.output;
+        match framing {
+            BodyFraming::Silent => {}
+            BodyFraming::Length(length) => h1::content_length(output, length),
+            BodyFraming::Chunked => output.put(b"Transfer-Encoding: chunked\r\n"),
+            BodyFraming::Close => self.close = true,
+        }
+        if self.close {
+            output.put(b"Connection: close\r\n");
+        } else if self.response.terms.version < Version::Http11 {
+            output.put(b"Connection: keep-alive\r\n");
+        }
+        output.put(b"\r\n");
+        Ok(())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.response.terms.head_only || !has_content(self.code)
+    }
+
+    fn done(self) -> HttpResult {
+        Ok(Reply(Outcome::Done { close: self.close }))
+    }
+}
+
+/// Whether an answer of this status may have content (RFC 9110 §6.4.1, WSGI-14).
+fn has_content(code: u16) -> bool {
+    !matches!(code, 100..=199 | 204 | 304)
+}
+
+/// Content that is pulled block by block, each only when the one before is on its way.
+///
+/// Dropped when it has ended, failed, or the client is gone. Any iterator of blocks is one.
+pub trait BodySource: Send {
+    /// The next block; `None` at the end. An empty one is not the end.
+    ///
+    /// # Errors
+    ///
+    /// A failure breaks the answer off: the client sees that it is incomplete.
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure>;
+}
+
+impl<I> BodySource for I
+where
+    I: Iterator + Send,
+    I::Item: Into<Vec<u8>>,
+{
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.next().map(Into::into))
+    }
+}
+
+/// An answer whose content is on its way.
+pub(super) struct Streaming {
+    source: Box<dyn BodySource>,
+    framing: BodyFraming,
+    close: bool,
+}
+
+/// What came of pulling one block.
+#[derive(Debug)]
+pub(super) enum Pulled {
+    More,
+    End { close: bool },
+}
+
+impl Streaming {
+    /// Pulls one block and writes it with its framing.
+    pub(super) fn pull(&mut self, output: &mut Buffer) -> Result<Pulled, Failure> {
+        let block = self.source.next_block()?;
+        match (&mut self.framing, block) {
+            (BodyFraming::Chunked, Some(block)) => h1::chunk(output, &block),
+            (BodyFraming::Chunked, None) => {
+                h1::last_chunk(output, std::iter::empty::<(&str, &[u8])>())?;
+                return Ok(Pulled::End { close: self.close });
+            }
+            (BodyFraming::Length(left), Some(block)) => {
+                let sent = block
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                output.put(&block[..sent]);
+                *left -= sent as u64;
+                if *left == 0 {
+                    return Ok(Pulled::End { close: self.close });
+                }
+            }
+            (BodyFraming::Length(left), None) => {
+                // Shorter than announced: only the end of the connection can say so.
+                let close = self.close || *left > 0;
+                return Ok(Pulled::End { close });
+            }
+            (BodyFraming::Close, Some(block)) => output.put(&block),
+            (BodyFraming::Close | BodyFraming::Silent, None) => {
+                return Ok(Pulled::End { close: self.close });
+            }
+            (BodyFraming::Silent, Some(_)) => {}
+        }
+        Ok(Pulled::More)
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming")
+            .field("framing", &self.framing)
+            .field("close", &self.close)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an answer was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// A status, reason or field that cannot be sent (HTTP-31: no line break reaches the wire).
+    Head(EncodeError),
+    /// A Content-Length that is no number, or a second one.
+    ContentLength,
+    /// A Transfer-Encoding: framing is not the handler's business.
+    TransferEncoding,
+    /// The [`Deferred`] was dropped without an answer.
+    Forgotten,
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResponseError::Head(error) => error.fmt(f),
+            ResponseError::ContentLength => f.write_str("Content-Length is not one number"),
+            ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
+            ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
+        }
+    }
+}
+
+impl Error for ResponseError {}
+
+/// The page of [`Response::send_error`]: Python's `DEFAULT_ERROR_MESSAGE`, escaped (HTTP-36).
+fn error_page(code: u16, reason: &str, explanation: &str) -> String {
+    let (reason, explanation) = (escape(reason), escape(explanation));
+    format!(
+        "<!DOCTYPE HTML>\n\
+         <html lang=\"en\">\n\
+         \x20   <head>\n\
+         \x20       <meta charset=\"utf-8\">\n\
+         \x20       <title>Error response</title>\n\
+         \x20   </head>\n\
+         \x20   <body>\n\
+         \x20       <h1>Error response</h1>\n\
+         \x20       <p>Error code: {code}</p>\n\
+         \x20       <p>Message: {reason}.</p>\n\
+         \x20       <p>Error code explanation: {code} - {explanation}.</p>\n\
+         \x20   </body>\n\
+         </html>\n"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
