@@ -24,6 +24,13 @@ pub struct Mailbox<M> {
 }
 
 impl<M> Mailbox<M> {
+    /// A mailbox that nobody empties: every message is answered by [`SendError::Gone`].
+    ///
+    /// For driving a protocol by hand, as a test does.
+    pub fn dangling() -> Mailbox<M> {
+        Post::new(0, None).mailbox(Slot::default())
+    }
+
     /// Leaves a message and wakes the loop. Never blocks.
     ///
     /// Messages of one sender arrive in order. One that is accepted may still be dropped unread
