@@ -9,12 +9,12 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deferred::{Answer, Late, Message};
+use super::deferred::{Late, Message};
 use super::h1::{
     self, ChunkedDecoder, Expect, FieldStorage, Fields, Framing, Head, Scanner, Version,
 };
-use super::response::{Outcome, Pulled, Reply, Streaming, Terms, Upgrade};
-use super::{HttpRequestHandler, HttpResult, HttpSettings, Request, Response, ResponseError};
+use super::response::{self, Answered, Context, Outcome, Pulled, Streaming, Terms, Upgrade};
+use super::{Deadlines, HttpRequestHandler, HttpSettings, Limits, Request, ResponseError};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol, contain};
 
@@ -111,21 +111,21 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let Phase::Head { scanner, begun } = &mut self.phase else {
             return Step::Break(Next::Close);
         };
-        let settings = Arc::clone(&self.settings);
         let mut storage = FieldStorage::new();
-        let (range, head) = match scanner.head(input, &mut storage, &settings.limits.head) {
+        let limits = &self.settings.limits;
+        let (range, head) = match scanner.head(input, &mut storage, &limits.head) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 if !*begun && !input.is_empty() {
                     *begun = true;
-                    self.deadline = Some(now + settings.deadlines.head);
+                    self.deadline = Some(now + self.settings.deadlines.head);
                 }
                 return Step::Break(Next::Read);
             }
             Err(error) => return self.refuse(error.status(), &error.to_string(), output, now),
         };
         let arrived = input.len() - range.end;
-        match plan(&head, arrived, settings.limits.body) {
+        match plan(&head, arrived, limits.body) {
             Plan::Serve { content } => {
                 let end = range.end + content;
                 let body = &input[range.end..end];
@@ -153,14 +153,14 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Takes in what has arrived of a body, and serves the request when it is whole.
     fn body(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
-        let settings = Arc::clone(&self.settings);
+        let limits = &self.settings.limits;
         let Phase::Body(body) = &mut self.phase else {
             return Step::Break(Next::Close);
         };
-        match body.take_in(input, &settings) {
+        match body.take_in(input, limits) {
             Ok(true) => {}
             Ok(false) => {
-                self.deadline = Some(body.deadline(&settings, now));
+                self.deadline = Some(body.deadline(&self.settings.deadlines, now));
                 return Step::Break(Next::Read);
             }
             Err(error) => return self.refuse(error.status(), &error.to_string(), output, now),
@@ -172,15 +172,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let trailers = content.end..content.end + body.trailers;
         // Both were parsed when they arrived; the second time they only become views.
         let mut storage = FieldStorage::new();
-        let head = Head::parse(
-            &input[body.head.clone()],
-            &mut storage,
-            &settings.limits.head,
-        );
-        let fields = h1::parse_fields(
-            &input[trailers.clone()],
-            settings.limits.chunks.trailer_fields,
-        );
+        let head = Head::parse(&input[body.head.clone()], &mut storage, &limits.head);
+        let fields = h1::parse_fields(&input[trailers.clone()], limits.chunks.trailer_fields);
         let step = match (head, fields) {
             (Ok(head), Ok(fields)) => self.answer(&head, &input[content], fields, output, now),
             (Err(error), _) | (_, Err(error)) => {
@@ -205,80 +198,67 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             version: head.version,
             keep_alive: head.keep_alive && !self.draining,
         };
-        let before = output.len();
         self.serial += 1;
         let request = Request::new(head, body, trailers, self.client_address);
-        let response = Response {
-            output,
+        let context = Context {
             settings: &self.settings,
             now,
             terms,
             deferral: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
         };
-        match contain(|| self.handler.handle(&request, response)) {
-            Ok(reply) => self.conclude(reply, terms, now),
-            Err(failure) => self.fail(failure, before, terms, output, now),
+        let handler = &mut self.handler;
+        match response::answer(output, &context, |response| {
+            handler.handle(&request, response)
+        }) {
+            Ok(answered) => self.conclude(answered, terms, now),
+            Err(failure) => self.fail(failure, terms, output, now),
         }
     }
 
-    /// Answers 500 in the place of what a handler wrote before it failed (design law 10).
-    fn fail(
-        &mut self,
-        failure: Failure,
-        before: usize,
-        terms: Terms,
-        output: &mut Buffer,
-        now: &Now,
-    ) -> Step {
-        output.truncate(before);
+    /// Answers 500 for a handler that failed (design law 10).
+    fn fail(&mut self, failure: Failure, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
         self.failure = Some(failure);
-        let terms = Terms {
-            keep_alive: false,
-            ..terms
-        };
-        // The only error there can be is a bad status, and 500 is none.
-        let _ = self.respond(terms, output, now, |response| response.send_error(500));
-        self.phase = Phase::Closed;
+        self.send_error(500, super::explanation(500), terms, output, now);
         Step::Break(Next::Close)
     }
 
-    /// Answers what cannot be a request, or not one that is served, and closes.
+    /// Answers what cannot be a request, or not one that is served.
     fn refuse(&mut self, code: u16, why: &str, output: &mut Buffer, now: &Now) -> Step {
         let terms = Terms {
             head_only: false,
             version: Version::Http11,
             keep_alive: false,
         };
-        let phrase = super::phrase(code);
-        let refusal = |response: Response<'_>| response.send_error_with(code, phrase, why);
-        // As in `fail`.
-        let _ = self.respond(terms, output, now, refusal);
-        self.phase = Phase::Closed;
-        self.deadline = None;
+        self.send_error(code, why, terms, output, now);
         Step::Break(Next::Linger)
     }
 
-    fn respond(
-        &self,
-        terms: Terms,
-        output: &mut Buffer,
-        now: &Now,
-        write: impl FnOnce(Response<'_>) -> HttpResult,
-    ) -> HttpResult {
-        write(Response {
-            output,
+    /// The last answer of the connection.
+    fn send_error(&mut self, code: u16, why: &str, terms: Terms, output: &mut Buffer, now: &Now) {
+        let phrase = super::phrase(code);
+        let answered = response::answer(output, &self.context(terms, now), |response| {
+            response.send_error_with(code, phrase, why)
+        });
+        debug_assert!(answered.is_ok(), "codes and phrases of our own are valid");
+        self.phase = Phase::Closed;
+        self.deadline = None;
+    }
+
+    fn context<'a>(&'a self, terms: Terms, now: &'a Now) -> Context<'a> {
+        Context {
             settings: &self.settings,
             now,
             terms,
             deferral: None,
-        })
+        }
     }
 
     /// Follows a handler's reply.
-    fn conclude(&mut self, reply: Reply, terms: Terms, now: &Now) -> Step {
+    fn conclude(&mut self, answered: Answered, terms: Terms, now: &Now) -> Step {
         self.deadline = None;
-        match reply.0 {
-            Outcome::Done { close } => self.next_request(close, now),
+        match answered.outcome {
+            Outcome::Done => self.next_request(answered.close, now),
+            Outcome::Unanswered => Step::Break(Next::Close),
             Outcome::Stream(streaming) => {
                 self.phase = Phase::Streaming(streaming);
                 Step::Break(Next::Produce)
@@ -312,26 +292,17 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Writes an answer that came from elsewhere.
     fn answer_late(&mut self, late: Late, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
-        let before = output.len();
-        let Some(answer) = late.answer else {
-            let failure = ResponseError::Forgotten.into();
-            return self.fail(failure, before, terms, output, now);
-        };
-        let Answer {
-            code,
-            headers,
-            body,
-        } = answer;
-        let written = self.respond(terms, output, now, |response| {
-            let mut head = response.send_response(code);
-            for (name, value) in &headers {
+        let answered = response::answer(output, &self.context(terms, now), |response| {
+            let answer = late.answer.ok_or(ResponseError::Forgotten)?;
+            let mut head = response.send_response(answer.code);
+            for (name, value) in &answer.headers {
                 head = head.send_header(name, value);
             }
-            head.body(body)
+            head.body(answer.body)
         });
-        match written {
-            Ok(reply) => self.conclude(reply, terms, now),
-            Err(failure) => self.fail(failure, before, terms, output, now),
+        match answered {
+            Ok(answered) => self.conclude(answered, terms, now),
+            Err(failure) => self.fail(failure, terms, output, now),
         }
     }
 }
@@ -354,7 +325,7 @@ fn plan(head: &Head<'_>, arrived: usize, limit: usize) -> Plan {
 
 impl Body {
     /// Takes in what has arrived behind what was there before; whether that is all.
-    fn take_in(&mut self, input: &mut Buffer, settings: &HttpSettings) -> Result<bool, h1::Error> {
+    fn take_in(&mut self, input: &mut Buffer, limits: &Limits) -> Result<bool, h1::Error> {
         let known = self.head.end + self.content + self.trailers;
         match &mut self.coding {
             Coding::Length(length) => {
@@ -362,7 +333,6 @@ impl Body {
                 Ok(self.content == *length)
             }
             Coding::Chunked(decoder) => {
-                let limits = &settings.limits;
                 let progress = decoder.decode(&mut input[known..], &limits.chunks)?;
                 self.content += progress.content;
                 self.trailers += progress.trailers;
@@ -379,8 +349,7 @@ impl Body {
 
     /// Until when more must have arrived: a while from now, but all in all not slower than the
     /// minimum rate (design law 8).
-    fn deadline(&self, settings: &HttpSettings, now: &Now) -> Instant {
-        let deadlines = &settings.deadlines;
+    fn deadline(&self, deadlines: &Deadlines, now: &Now) -> Instant {
         let rate = u64::from(deadlines.body_rate.max(1));
         let earned = Duration::from_secs(self.content as u64 / rate);
         (now + deadlines.body_idle).min(self.began + deadlines.body_grace + earned)

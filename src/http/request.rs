@@ -48,31 +48,25 @@ impl<'a> Request<'a> {
     /// Of an absolute target the scheme and authority are left out, `*` has an empty path, and
     /// several leading slashes are one (HTTP-15: no path can pass for an authority).
     pub fn path(&self) -> &'a str {
-        let path = self.path_and_query();
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        match path.trim_start_matches('/') {
-            rest if path.len() > rest.len() => &path[path.len() - rest.len() - 1..],
-            _ => path,
-        }
+        let (path, _) = self.path_and_query();
+        let extra = path.bytes().take_while(|&byte| byte == b'/').count();
+        path.get(extra.saturating_sub(1)..).unwrap_or_default()
     }
 
     /// What follows the first `?` of the target, as it came; `None` without one.
     pub fn query(&self) -> Option<&'a str> {
-        self.path_and_query()
-            .split_once('?')
-            .map(|(_, query)| query)
+        self.path_and_query().1
     }
 
-    fn path_and_query(&self) -> &'a str {
-        let target = self.head.target;
-        match self.head.target_form {
-            TargetForm::Origin => target,
-            TargetForm::Absolute => {
-                let authority = target.find("://").map_or(0, |colon| colon + 3);
-                let rest = &target[authority..];
-                rest.find(['/', '?']).map_or("", |start| &rest[start..])
-            }
+    fn path_and_query(&self) -> (&'a str, Option<&'a str>) {
+        let target = match self.head.target_form {
+            TargetForm::Origin => self.head.target,
+            TargetForm::Absolute => after_authority(self.head.target),
             TargetForm::Authority | TargetForm::Asterisk => "",
+        };
+        match target.bytes().position(|byte| byte == b'?') {
+            Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+            None => (target, None),
         }
     }
 
@@ -105,6 +99,13 @@ impl<'a> Request<'a> {
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
     }
+}
+
+/// What follows the scheme and authority of an absolute target.
+fn after_authority(target: &str) -> &str {
+    let authority = target.find("://").map_or(0, |colon| colon + 3);
+    let rest = &target[authority..];
+    rest.find(['/', '?']).map_or("", |start| &rest[start..])
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::h1::{self, EncodeError, Sink, Version};
 use super::status::{explanation, phrase};
 use super::{HttpResult, HttpSettings};
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Failure, Mailbox, Protocol};
+use crate::socketserver::{Buffer, Failure, Mailbox, Protocol, contain};
 
 impl Sink for Buffer {
     #[inline]
@@ -25,6 +25,89 @@ pub(super) struct Terms {
     pub(super) version: Version,
     /// Whether the connection can go on after the answer.
     pub(super) keep_alive: bool,
+}
+
+/// What all answers on a connection are written with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) settings: &'a HttpSettings,
+    pub(super) now: &'a Now,
+    pub(super) terms: Terms,
+    /// How a deferred answer finds its way back.
+    pub(super) deferral: Option<(&'a Mailbox<Message>, u64)>,
+}
+
+/// What has become of an answer so far. It stays in one place: building an answer step by step
+/// moves references to it and nothing else.
+#[derive(Debug)]
+struct State {
+    code: u16,
+    close: bool,
+    /// The Content-Length that the handler gave.
+    declared: Option<u64>,
+    error: Option<ResponseError>,
+    outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// There is no answer yet.
+    Unanswered,
+    /// The answer is written.
+    Done,
+    /// The head is written; the content is pulled as the client reads it.
+    Stream(Box<Streaming>),
+    /// Somebody else will send the answer.
+    Deferred,
+    /// The connection goes on with another protocol.
+    Upgrade(Upgrade),
+}
+
+/// The protocol that takes over after an upgrade.
+pub(super) struct Upgrade(pub(super) Box<dyn Protocol<Message = Message> + Send>);
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrade")
+    }
+}
+
+/// An answer, and whether the connection ends with it.
+pub(super) struct Answered {
+    pub(super) outcome: Outcome,
+    pub(super) close: bool,
+}
+
+/// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an answer
+/// that is not whole is sent (design law 10).
+pub(super) fn answer(
+    output: &mut Buffer,
+    context: &Context<'_>,
+    write: impl FnOnce(Response<'_>) -> HttpResult,
+) -> Result<Answered, Failure> {
+    let before = output.len();
+    let mut state = State {
+        code: 0,
+        close: !context.terms.keep_alive,
+        declared: None,
+        error: None,
+        outcome: Outcome::Unanswered,
+    };
+    let response = Response {
+        output,
+        context,
+        state: &mut state,
+    };
+    let failure = match (contain(|| write(response)), state.outcome) {
+        (Ok(Reply(())), Outcome::Unanswered) => ResponseError::Unanswered.into(),
+        (Ok(Reply(())), outcome) => {
+            let close = state.close;
+            return Ok(Answered { outcome, close });
+        }
+        (Err(failure), _) => failure,
+    };
+    output.truncate(before);
+    Err(failure)
 }
 
 /// An answer that has not begun. A handler consumes it and gets the [`Reply`] to return.
@@ -44,37 +127,14 @@ pub(super) struct Terms {
 /// ```
 #[derive(Debug)]
 pub struct Response<'a> {
-    pub(super) output: &'a mut Buffer,
-    pub(super) settings: &'a HttpSettings,
-    pub(super) now: &'a Now,
-    pub(super) terms: Terms,
-    pub(super) deferral: Option<(&'a Mailbox<Message>, u64)>,
+    output: &'a mut Buffer,
+    context: &'a Context<'a>,
+    state: &'a mut State,
 }
 
-/// That a request was answered, or how it will be. Only an answer makes one.
+/// That a request was answered, or will be. Only an answer makes one.
 #[derive(Debug)]
-pub struct Reply(pub(super) Outcome);
-
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The answer is written.
-    Done { close: bool },
-    /// The head is written; the content is pulled as the client reads it.
-    Stream(Box<Streaming>),
-    /// Somebody else will send the answer.
-    Deferred,
-    /// The connection goes on with another protocol.
-    Upgrade(Upgrade),
-}
-
-/// The protocol that takes over after an upgrade.
-pub(super) struct Upgrade(pub(super) Box<dyn Protocol<Message = Message> + Send>);
-
-impl fmt::Debug for Upgrade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Upgrade")
-    }
-}
+pub struct Reply(());
 
 impl<'a> Response<'a> {
     /// Begins the answer: status line with the usual phrase, `Server`, `Date` (HTTP-29).
@@ -85,23 +145,27 @@ impl<'a> Response<'a> {
     /// As [`send_response`](Self::send_response), with a reason phrase of one's own.
     pub fn send_response_with_reason(self, code: u16, reason: &str) -> ResponseHead<'a> {
         let head = self.send_response_only(code, reason);
-        let output = &mut *head.response.output;
-        output.put(&head.response.settings.server_field);
-        output.put(b"Date: ");
-        output.put(head.response.now.date());
-        output.put(b"\r\n");
+        head.output.put(&head.context.settings.server_and_date);
+        head.output.put(head.context.now.date());
+        head.output.put(b"\r\n");
         head
     }
 
     /// Begins the answer with the status line alone, without `Server` and `Date`.
     pub fn send_response_only(self, code: u16, reason: &str) -> ResponseHead<'a> {
-        let error = h1::status_line(self.output, code, reason).err();
+        let Response {
+            output,
+            context,
+            state,
+        } = self;
+        state.code = code;
+        if let Err(error) = h1::status_line(output, code, reason) {
+            state.error = Some(ResponseError::Head(error));
+        }
         ResponseHead {
-            close: !self.terms.keep_alive,
-            response: self,
-            code,
-            declared: None,
-            error: error.map(ResponseError::Head),
+            output,
+            context,
+            state,
         }
     }
 
@@ -121,25 +185,25 @@ impl<'a> Response<'a> {
     /// If `code` is no status code, or `reason` holds a control character.
     pub fn send_error_with(self, code: u16, reason: &str, explanation: &str) -> HttpResult {
         let reason = if reason.is_empty() { "???" } else { reason };
-        let page = error_page(code, reason, explanation);
-        let mut head = self.send_response_with_reason(code, reason);
-        head.close = true;
-        if has_content(code) {
-            head = head.send_header("Content-Type", "text/html;charset=utf-8");
-            return head.body(page);
+        let head = self.send_response_with_reason(code, reason);
+        head.state.close = true;
+        if !has_content(code) {
+            return head.body("");
         }
-        head.body("")
+        head.send_header("Content-Type", "text/html;charset=utf-8")
+            .body(error_page(code, reason, explanation))
     }
 
     /// Leaves the answer to somebody else, on any thread; the connection waits for it.
     ///
     /// The [`Reply`] is to be returned. A [`Deferred`] that is dropped unanswered answers 500.
     pub fn defer(self) -> (Deferred, Reply) {
-        let deferred = match self.deferral {
+        let deferred = match self.context.deferral {
             Some((mailbox, serial)) => Deferred::new(mailbox.clone(), serial),
             None => Deferred::unreachable(),
         };
-        (deferred, Reply(Outcome::Deferred))
+        self.state.outcome = Outcome::Deferred;
+        (deferred, Reply(()))
     }
 }
 
@@ -147,12 +211,9 @@ impl<'a> Response<'a> {
 #[derive(Debug)]
 #[must_use = "an answer needs a body, if only an empty one"]
 pub struct ResponseHead<'a> {
-    response: Response<'a>,
-    code: u16,
-    close: bool,
-    /// The Content-Length that the handler gave.
-    declared: Option<u64>,
-    error: Option<ResponseError>,
+    output: &'a mut Buffer,
+    context: &'a Context<'a>,
+    state: &'a mut State,
 }
 
 /// How the content of an answer ends.
@@ -173,13 +234,120 @@ impl ResponseHead<'_> {
     /// `Content-Length` is kept to (WSGI-17), `Connection: close` closes (HTTP-22), and
     /// `Transfer-Encoding` is refused: how an answer is framed follows from its body.
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        if self.error.is_none() {
-            self.error = self.field(name, value.as_ref()).err();
+        let ResponseHead { output, state, .. } = &mut self;
+        if state.error.is_none() {
+            if let Err(error) = state.field(output, name, value.as_ref()) {
+                state.error = Some(error);
+            }
         }
         self
     }
 
-    fn field(&mut self, name: &str, value: &[u8]) -> Result<(), ResponseError> {
+    /// Ends the answer with all of its content.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn body(mut self, content: impl AsRef<[u8]>) -> HttpResult {
+        let content = content.as_ref();
+        let length = self.state.declared.unwrap_or(content.len() as u64);
+        let framing = match has_content(self.state.code) {
+            true => BodyFraming::Length(length),
+            false => BodyFraming::Silent,
+        };
+        self.end_headers(framing)?;
+        if self.is_silent() {
+            return self.answered(Outcome::Done);
+        }
+        // As much as was announced (WSGI-17): never more, and if less the connection says so.
+        let sent = content
+            .len()
+            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        self.output.put(&content[..sent]);
+        self.state.close |= (sent as u64) < length;
+        self.answered(Outcome::Done)
+    }
+
+    /// Ends the head; the content is pulled from `source` as the client reads it.
+    ///
+    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn stream(mut self, source: impl BodySource + 'static) -> HttpResult {
+        let framing = match (self.state.declared, self.context.terms.version) {
+            _ if !has_content(self.state.code) => BodyFraming::Silent,
+            (Some(length), _) => BodyFraming::Length(length),
+            (None, Version::Http11) => BodyFraming::Chunked,
+            (None, Version::Http10) => BodyFraming::Close,
+        };
+        self.end_headers(framing)?;
+        if self.is_silent() {
+            return self.answered(Outcome::Done);
+        }
+        let streaming = Streaming {
+            source: Box::new(source),
+            framing,
+            close: self.state.close,
+        };
+        self.answered(Outcome::Stream(Box::new(streaming)))
+    }
+
+    /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that
+    /// follow the request (RFC 9110 §7.8). Meant for status 101.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with the head; nothing of it is sent.
+    pub fn upgrade(
+        mut self,
+        protocol: impl Protocol<Message = Message> + Send + 'static,
+    ) -> HttpResult {
+        self.state.close = false;
+        self.end_headers(BodyFraming::Silent)?;
+        self.answered(Outcome::Upgrade(Upgrade(Box::new(protocol))))
+    }
+
+    /// Writes how the content ends, whether the connection goes on, and the empty line.
+    fn end_headers(&mut self, framing: BodyFraming) -> Result<(), ResponseError> {
+        if let Some(error) = self.state.error.take() {
+            return Err(error);
+        }
+        let output = &mut *self.output;
+        match framing {
+            BodyFraming::Silent => {}
+            BodyFraming::Length(length) => h1::content_length(output, length),
+            BodyFraming::Chunked => output.put(b"Transfer-Encoding: chunked\r\n"),
+            BodyFraming::Close => self.state.close = true,
+        }
+        if self.state.close {
+            output.put(b"Connection: close\r\n");
+        } else if self.context.terms.version < Version::Http11 {
+            output.put(b"Connection: keep-alive\r\n");
+        }
+        output.put(b"\r\n");
+        Ok(())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.context.terms.head_only || !has_content(self.state.code)
+    }
+
+    fn answered(self, outcome: Outcome) -> HttpResult {
+        self.state.outcome = outcome;
+        Ok(Reply(()))
+    }
+}
+
+impl State {
+    /// Writes a field, or takes note of what it says about the framing.
+    fn field(
+        &mut self,
+        output: &mut Buffer,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), ResponseError> {
         match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
                 let says = |option: &[u8]| {
@@ -205,101 +373,7 @@ impl ResponseHead<'_> {
             }
             _ => {}
         }
-        h1::field(self.response.output, name, value).map_err(ResponseError::Head)
-    }
-
-    /// Ends the answer with all of its content.
-    ///
-    /// # Errors
-    ///
-    /// What was wrong with the head; nothing of it is sent.
-    pub fn body(mut self, content: impl AsRef<[u8]>) -> HttpResult {
-        let content = content.as_ref();
-        let length = self.declared.unwrap_or(content.len() as u64);
-        let framing = match has_content(self.code) {
-            true => BodyFraming::Length(length),
-            false => BodyFraming::Silent,
-        };
-        self.end_headers(framing)?;
-        if self.is_silent() {
-            return self.done();
-        }
-        // As much as was announced (WSGI-17): never more, and if less the connection says so.
-        let sent = content
-            .len()
-            .min(usize::try_from(length).unwrap_or(usize::MAX));
-        self.response.output.put(&content[..sent]);
-        self.close |= (sent as u64) < length;
-        self.done()
-    }
-
-    /// Ends the head; the content is pulled from `source` as the client reads it.
-    ///
-    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection.
-    ///
-    /// # Errors
-    ///
-    /// What was wrong with the head; nothing of it is sent.
-    pub fn stream(mut self, source: impl BodySource + 'static) -> HttpResult {
-        let framing = match (self.declared, self.response.terms.version) {
-            _ if !has_content(self.code) => BodyFraming::Silent,
-            (Some(length), _) => BodyFraming::Length(length),
-            (None, Version::Http11) => BodyFraming::Chunked,
-            (None, Version::Http10) => BodyFraming::Close,
-        };
-        self.end_headers(framing)?;
-        if self.is_silent() {
-            return self.done();
-        }
-        Ok(Reply(Outcome::Stream(Box::new(Streaming {
-            source: Box::new(source),
-            framing,
-            close: self.close,
-        }))))
-    }
-
-    /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that
-    /// follow the request (RFC 9110 §7.8). Meant for status 101.
-    ///
-    /// # Errors
-    ///
-    /// What was wrong with the head; nothing of it is sent.
-    pub fn upgrade(
-        mut self,
-        protocol: impl Protocol<Message = Message> + Send + 'static,
-    ) -> HttpResult {
-        self.close = false;
-        self.end_headers(BodyFraming::Silent)?;
-        Ok(Reply(Outcome::Upgrade(Upgrade(Box::new(protocol)))))
-    }
-
-    /// Writes how the content ends, whether the connection goes on, and the empty line.
-    fn end_headers(&mut self, framing: BodyFraming) -> Result<(), ResponseError> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        let output = &mut *self.response.output;
-        match framing {
-            BodyFraming::Silent => {}
-            BodyFraming::Length(length) => h1::content_length(output, length),
-            BodyFraming::Chunked => output.put(b"Transfer-Encoding: chunked\r\n"),
-            BodyFraming::Close => self.close = true,
-        }
-        if self.close {
-            output.put(b"Connection: close\r\n");
-        } else if self.response.terms.version < Version::Http11 {
-            output.put(b"Connection: keep-alive\r\n");
-        }
-        output.put(b"\r\n");
-        Ok(())
-    }
-
-    fn is_silent(&self) -> bool {
-        self.response.terms.head_only || !has_content(self.code)
-    }
-
-    fn done(self) -> HttpResult {
-        Ok(Reply(Outcome::Done { close: self.close }))
+        h1::field(output, name, value).map_err(ResponseError::Head)
     }
 }
 
@@ -398,6 +472,8 @@ pub enum ResponseError {
     ContentLength,
     /// A Transfer-Encoding: framing is not the handler's business.
     TransferEncoding,
+    /// The handler returned the [`Reply`] of another request.
+    Unanswered,
     /// The [`Deferred`] was dropped without an answer.
     Forgotten,
 }
@@ -408,6 +484,7 @@ impl fmt::Display for ResponseError {
             ResponseError::Head(error) => error.fmt(f),
             ResponseError::ContentLength => f.write_str("Content-Length is not one number"),
             ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
+            ResponseError::Unanswered => f.write_str("the handler did not answer"),
             ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
         }
     }

@@ -12,17 +12,17 @@ pub struct HttpSettings {
     pub limits: Limits,
     /// Times.
     pub deadlines: Deadlines,
-    /// The `Server` field with its line end; empty for none.
-    pub(super) server_field: Vec<u8>,
+    /// The `Server` field, if there is one, and the name of the next, which is always `Date`.
+    pub(super) server_and_date: Vec<u8>,
 }
 
 impl Default for HttpSettings {
     fn default() -> HttpSettings {
-        const SERVER: &str = concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"), "\r\n");
+        const SERVER: &str = concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"));
         HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
-            server_field: SERVER.into(),
+            server_and_date: [SERVER, "\r\nDate: "].concat().into(),
         }
     }
 }
@@ -39,7 +39,8 @@ impl HttpSettings {
         if let Some(value) = value {
             super::h1::field(&mut field, "Server", value.as_bytes())?;
         }
-        self.server_field = field;
+        field.extend_from_slice(b"Date: ");
+        self.server_and_date = field;
         Ok(())
     }
 }

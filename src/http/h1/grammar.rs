@@ -113,18 +113,20 @@ pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 #[inline]
 fn reg_name(value: &[u8]) -> Option<usize> {
     let mut length = 0;
-    loop {
-        let rest = value.get(length..)?;
-        let plain = rest.iter().position(|&b| !has(b, REG_NAME));
-        length += plain.unwrap_or(rest.len());
-        match value.get(length..)? {
-            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                length += 3;
+    while let Some(&byte) = value.get(length) {
+        if has(byte, REG_NAME) {
+            length += 1;
+        } else if byte == b'%' {
+            let escape = value.get(length + 1..length + 3)?;
+            if !escape.iter().all(u8::is_ascii_hexdigit) {
+                return None;
             }
-            [b'%', ..] => return None,
-            _ => return Some(length),
+            length += 3;
+        } else {
+            break;
         }
     }
+    Some(length)
 }
 
 /// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
@@ -152,12 +154,10 @@ fn is_ip_future(text: &[u8]) -> bool {
 fn is_port(digits: &[u8]) -> bool {
     let mut port = 0u32;
     for &digit in digits {
-        if !digit.is_ascii_digit() {
+        if !digit.is_ascii_digit() || port > u32::from(u16::MAX) {
             return false;
         }
-        port = port
-            .saturating_mul(10)
-            .saturating_add(u32::from(digit - b'0'));
+        port = port * 10 + u32::from(digit - b'0');
     }
     port <= u32::from(u16::MAX)
 }
