@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Starts each example as a user would, talks to it, and stops it with a signal: `bash tests/smoke.sh`.
+set -euo pipefail
+# Job control, so that the examples start with SIGINT at its default; a script's background
+# processes otherwise ignore it.
+set -m
+cd "$(dirname "$0")/.."
+cargo build --quiet --release --examples
+examples=${CARGO_TARGET_DIR:-target}/release/examples
+patience=5 # seconds, for anything one waits for
+scratch=$(mktemp -d)
+mkfifo "$scratch/output"
+running=
+
+cleanup() {
+    [ -z "$running" ] || kill -KILL "$running" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+fail() {
+    printf 'FAILED: %s: %s\n' "$title" "$*" >&2
+    if [ -n "$running" ]; then
+        kill -KILL "$running" 2>/dev/null || true
+        echo 'its output from there on:' >&2
+        timeout "$patience" cat <&3 >&2 || true
+    fi
+    exit 1
+}
+
+# start EXAMPLE [OPTION…]: on a free port; sets host and port from the line it prints.
+start() {
+    title=$*
+    printf -- '-- %s\n' "$title"
+    # The shell opens the pipe's two ends together; the example's end closes when it ends.
+    "$examples/$1" 127.0.0.1:0 "${@:2}" >"$scratch/output" 2>&1 &
+    running=$!
+    exec 3<"$scratch/output"
+    local line
+    read -r -t "$patience" line <&3 || fail 'prints no line'
+    [[ $line =~ .*[^0-9.]([0-9.]+):([0-9]+) ]] || fail "prints no address: $line"
+    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+}
+
+# stop SIGNAL: the example must end in time, with status 0.
+stop() {
+    kill -s "$1" "$running" || fail 'ended by itself'
+    # Its output ends when it does.
+    timeout "$patience" cat <&3 >"$scratch/log" || fail "still runs $patience s after SIG$1"
+    local status=0
+    wait "$running" || status=$?
+    running=
+    exec 3<&-
+    if [ "$status" -ne 0 ]; then
+        cat "$scratch/log" >&2
+        fail "ended with status $status after SIG$1"
+    fi
+}
+
+# request PATH [CURL OPTION…]: the head goes to $scratch/head, the body to $scratch/body.
+request() {
+    curl --silent --show-error --fail --noproxy '*' --max-time "$patience" \
+        --dump-header "$scratch/head" --output "$scratch/body" "${@:2}" \
+        "http://$host:$port$1" || fail "no good answer to a request for $1"
+    tr -d '\r' <"$scratch/head" >"$scratch/fields"
+}
+
+# expect FILE PATTERN: a line of the answer's body or fields matches, whatever its case.
+expect() {
+    grep -qiE -- "$2" "$scratch/$1" || {
+        cat "$scratch/fields" "$scratch/body" >&2
+        fail "no $2 in the $1 of the answer"
+    }
+}
+
+for signal in INT TERM; do
+    start wsgi_app
+    request /
+    expect body '^Hello, world!$'
+    stop "$signal"
+
+    start wsgi_app --demo
+    request '/?a=b'
+    expect fields '^content-type: *text/plain'
+    expect body 'wsgi\.version'
+    stop "$signal"
+
+    start http_echo
+    request '/path?a=b' --data ping
+    expect fields '^content-type: *application/json'
+    expect body '"method": *"POST"'
+    expect body '"target": *"/path\?a=b"'
+    expect body '"body": *"ping"'
+    stop "$signal"
+
+    start plaintext
+    for options in '' '--data ping'; do
+        # Unquoted: no word, or two.
+        request /plaintext $options
+        expect fields '^content-length: *13$'
+        expect body '^Hello, World!$'
+    done
+    stop "$signal"
+
+    start echo
+    exec 4<>"/dev/tcp/$host/$port"
+    for sent in 'hello' 'hello again'; do
+        printf '%s\n' "$sent" >&4
+        read -r -t "$patience" answer <&4 || fail 'echoes no line'
+        [ "$answer" = "$sent" ] || fail "echoes '$answer' for '$sent'"
+    done
+    exec 4>&-
+    stop "$signal"
+done

@@ -1,0 +1,288 @@
+//! The laws of the design that a compiler does not keep. Each test reads the tree as text.
+//!
+//! Lines are looked at without their comments, and only up to a file's `#[cfg(test)]` module,
+//! which by convention is the last thing in it. Each checker is a function from text to breaches,
+//! and `the_checkers_can_fail` shows every one of them a breach.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers, each of which may import only those before it.
+const LAYERS: [&str; 4] = ["reactor", "socketserver", "http", "wsgi"];
+
+/// What a protocol must not do by itself: ask a clock, touch a socket, print or log.
+const IMPURE: [&str; 8] = [
+    "Instant::now",
+    "SystemTime::now",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "println!",
+    "print!(",
+    "log::",
+];
+
+/// Where one of them is allowed, and why.
+const ALLOWED: &[(&str, &str, &str)] = &[];
+
+/// What may panic. A line that cannot, says so: `// reason: …` on it or above it.
+const PANICS: [&str; 7] = [
+    ".unwrap()",
+    ".expect(",
+    "panic!(",
+    "unreachable!(",
+    "todo!(",
+    "unimplemented!(",
+    "dbg!(",
+];
+
+#[test]
+fn layers_import_only_downwards() {
+    keep(sources("src"), |path, code| {
+        let layer = LAYERS
+            .iter()
+            .position(|layer| path.starts_with(&format!("src/{layer}/")));
+        let above = layer.map_or(&LAYERS[..0], |layer| &LAYERS[layer + 1..]);
+        let names = above.iter().map(|layer| format!("crate::{layer}"));
+        find(code, &names.collect::<Vec<_>>())
+    });
+}
+
+#[test]
+fn the_codec_imports_only_itself() {
+    keep(sources("src/http/h1"), |_, code| outside_the_codec(code));
+}
+
+#[test]
+fn protocols_ask_no_clock_touch_no_socket_and_say_nothing() {
+    let mut used = Vec::new();
+    keep(
+        [sources("src/http"), sources("src/wsgi")].concat(),
+        |path, code| {
+            let mut found = find(code, &IMPURE);
+            for allowed in ALLOWED.iter().filter(|allowed| allowed.0 == path) {
+                let before = found.len();
+                found.retain(|breach| !breach.ends_with(allowed.1));
+                used.extend((found.len() < before).then_some(allowed));
+            }
+            found
+        },
+    );
+    let unused: Vec<_> = ALLOWED
+        .iter()
+        .filter(|allowed| !used.contains(allowed))
+        .collect();
+    assert!(unused.is_empty(), "allowed, but not there: {unused:?}");
+}
+
+#[test]
+fn nothing_is_unsafe_or_shared_behind_the_borrow_checker() {
+    keep(sources("src"), |_, code| {
+        find(code, &["unsafe ", "RefCell", "static mut"])
+    });
+    assert!(read("src/lib.rs").contains("#![forbid(unsafe_code)]"));
+}
+
+#[test]
+fn nothing_panics_without_a_reason() {
+    keep(sources("src"), |path, _| panics(&read(path)));
+}
+
+#[test]
+fn every_file_is_used() {
+    let rust = [sources("src"), sources("tests"), sources("examples")].concat();
+    let text: String = rust.iter().map(|path| read(path)).collect();
+    let named = format!("{text}{}{}", read("README.md"), read(".ci/run"));
+    for path in rust.iter().chain(&files("tests")) {
+        assert!(is_used(path, &named), "{path}: nothing names this file");
+    }
+}
+
+#[test]
+fn no_path_of_a_machine() {
+    let texts = [
+        sources("src"),
+        sources("examples"),
+        sources("benches"),
+        vec!["README.md".into()],
+    ];
+    for path in texts.concat() {
+        let found = find(&read(&path), &["/home/", "/root/", "/work/", "/tmp/"]);
+        assert!(found.is_empty(), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn the_loop_stays_on_one_screen() {
+    let server = read("src/socketserver/server.rs");
+    let length = length_of(&server, "pub fn serve_forever");
+    assert!(
+        (1..=40).contains(&length),
+        "serve_forever has {length} lines"
+    );
+}
+
+#[test]
+fn the_checkers_can_fail() {
+    assert_eq!(
+        find(&code("a\nuse crate::wsgi; // crate::http"), &["crate::"]).len(),
+        1
+    );
+    assert_eq!(
+        find(
+            &code("//! crate::wsgi\n/// std::net"),
+            &["crate::", "std::"]
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        code("let a = 1;\n#[cfg(test)]\nmod tests { panic!() }")
+            .lines()
+            .count(),
+        1
+    );
+    let imports = "use core::fmt;\nuse std::fmt;\nuse super::Error;\nuse crate::reactor::Now;";
+    assert_eq!(outside_the_codec(imports), ["2: std::", "4: crate::"]);
+    assert_eq!(
+        panics("x.unwrap();\n// reason: never empty\ny.unwrap();"),
+        ["1: .unwrap()"]
+    );
+    assert!(is_used("src/a/lost.rs", "mod lost;") && !is_used("src/a/lost.rs", "mod last;"));
+    assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
+    let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
+    assert_eq!(length_of(&long, "pub fn f"), 52);
+}
+
+/// `std` is outside; so is the rest of the crate.
+fn outside_the_codec(code: &str) -> Vec<String> {
+    find(code, &["std::", "crate::", "mio::", "log::"])
+}
+
+fn panics(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let excused = |number: usize| {
+        let above = lines[..number].iter().rev();
+        let comment = above.take_while(|line| line.trim_start().starts_with("//"));
+        comment
+            .chain([&lines[number]])
+            .any(|line| line.contains("// reason: "))
+    };
+    let mut found = find(&code(text), &PANICS);
+    found.retain(|breach| {
+        let number = breach
+            .split(':')
+            .next()
+            .and_then(|number| number.parse::<usize>().ok());
+        !excused(number.expect("find numbers its lines") - 1)
+    });
+    found
+}
+
+/// A module is named by `mod`, an example by the README, any other file by its name; what Cargo
+/// finds by itself is used.
+fn is_used(path: &str, named: &str) -> bool {
+    let file = Path::new(path);
+    let stem = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .expect("a name");
+    let parent = file
+        .parent()
+        .and_then(|parent| parent.file_name())
+        .expect("a folder");
+    let (folder, name) = (parent.to_string_lossy(), file.file_name().expect("a name"));
+    let target = folder == "tests" || path == "src/lib.rs";
+    let module = if stem == "mod" { &folder } else { stem };
+    match folder.as_ref() {
+        "examples" => named.contains(&format!("`{stem}`")),
+        _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
+        _ => named.contains(&*name.to_string_lossy()),
+    }
+}
+
+/// How many lines the function has that begins with `signature`.
+fn length_of(text: &str, signature: &str) -> usize {
+    let start = text.find(signature).unwrap_or(text.len());
+    let body = &text[start..];
+    let end = body.find("\n    }\n").unwrap_or_default();
+    body[..end].lines().count() + 1
+}
+
+/// Every line that holds one of `names`, as `line: name`.
+fn find(code: &str, names: &[impl AsRef<str>]) -> Vec<String> {
+    let lines = code.lines().enumerate();
+    lines
+        .flat_map(|(number, line)| {
+            let held = names
+                .iter()
+                .filter(move |name| line.contains(name.as_ref()));
+            held.map(move |name| format!("{}: {}", number + 1, name.as_ref()))
+        })
+        .collect()
+}
+
+/// A file's text without comments and without its tests; its lines keep their numbers.
+fn code(text: &str) -> String {
+    let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let bare = shipped.lines().map(|line| {
+        let comment = line
+            .find("// ")
+            .or_else(|| line.trim_start().starts_with("//").then_some(0));
+        &line[..comment.unwrap_or(line.len())]
+    });
+    bare.collect::<Vec<_>>().join("\n")
+}
+
+/// Fails if `breaches` finds any in a file's code. A `tests.rs` is a module of tests.
+fn keep(mut paths: Vec<String>, mut breaches: impl FnMut(&str, &str) -> Vec<String>) {
+    paths.retain(|path| !path.ends_with("/tests.rs"));
+    let found: Vec<String> = paths
+        .iter()
+        .flat_map(|path| {
+            let found = breaches(path, &code(&read(path)));
+            found
+                .into_iter()
+                .map(move |breach| format!("{path}:{breach}"))
+        })
+        .collect();
+    assert!(
+        !paths.is_empty() && found.is_empty(),
+        "\n{}\n",
+        found.join("\n")
+    );
+}
+
+fn sources(folder: &str) -> Vec<String> {
+    let mut found = files(folder);
+    found.retain(|path| path.ends_with(".rs"));
+    found
+}
+
+/// The files under `folder`, from the crate's root.
+fn files(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path => {
+                    let path = path
+                        .strip_prefix(root())
+                        .expect("below the root")
+                        .to_owned();
+                    found.push(path.to_string_lossy().replace('\\', "/"));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
