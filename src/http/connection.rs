@@ -256,6 +256,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Follows a handler's reply.
     fn conclude(&mut self, answered: Answered, terms: Terms, now: &Now) -> Step {
         self.deadline = None;
+        // Of several pipelined requests the first that failed is reported.
+        self.failure = self.failure.take().or(answered.failure);
         match answered.outcome {
             Outcome::Done => self.next_request(answered.close, now),
             Outcome::Unanswered => Step::Break(Next::Close),

@@ -47,6 +47,8 @@ struct State {
     declared: Option<u64>,
     error: Option<ResponseError>,
     outcome: Outcome,
+    /// What went wrong although there is an answer.
+    failure: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl fmt::Debug for Upgrade {
 pub(super) struct Answered {
     pub(super) outcome: Outcome,
     pub(super) close: bool,
+    pub(super) failure: Option<Failure>,
 }
 
 /// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an answer
@@ -92,6 +95,7 @@ pub(super) fn answer(
         declared: None,
         error: None,
         outcome: Outcome::Unanswered,
+        failure: None,
     };
     let response = Response {
         output,
@@ -101,8 +105,11 @@ pub(super) fn answer(
     let failure = match (contain(|| write(response)), state.outcome) {
         (Ok(Reply(())), Outcome::Unanswered) => ResponseError::Unanswered.into(),
         (Ok(Reply(())), outcome) => {
-            let close = state.close;
-            return Ok(Answered { outcome, close });
+            return Ok(Answered {
+                outcome,
+                close: state.close,
+                failure: state.failure,
+            });
         }
         (Err(failure), _) => failure,
     };
@@ -243,6 +250,31 @@ impl ResponseHead<'_> {
         self
     }
 
+    /// Adds the `Server` field, if the settings have one.
+    ///
+    /// [`Response::send_response`] has done so; this is for those who begin with
+    /// [`Response::send_response_only`] and must first see what else is in the head.
+    pub fn send_server(self) -> Self {
+        self.output.put(self.context.settings.server_field());
+        self
+    }
+
+    /// Adds the `Date` field; see [`send_server`](Self::send_server).
+    pub fn send_date(self) -> Self {
+        self.output.put(b"Date: ");
+        self.output.put(self.context.now.date());
+        self.output.put(b"\r\n");
+        self
+    }
+
+    /// Reports a failure to the server although the request is answered, for a handler with an
+    /// error page of its own: [`Failure::Stop`] stops, any other goes to
+    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
+    pub fn with_failure(self, failure: Failure) -> Self {
+        self.state.failure = Some(failure);
+        self
+    }
+
     /// Ends the answer with all of its content.
     ///
     /// # Errors
@@ -270,11 +302,12 @@ impl ResponseHead<'_> {
 
     /// Ends the head; the content is pulled from `source` as the client reads it.
     ///
-    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection.
+    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection. The
+    /// first block is pulled at once: it leaves together with the head, in one write.
     ///
     /// # Errors
     ///
-    /// What was wrong with the head; nothing of it is sent.
+    /// What was wrong with the head, or the failure of the first block; nothing is sent.
     pub fn stream(mut self, source: impl BodySource + 'static) -> HttpResult {
         let framing = match (self.state.declared, self.context.terms.version) {
             _ if !has_content(self.state.code) => BodyFraming::Silent,
@@ -286,12 +319,18 @@ impl ResponseHead<'_> {
         if self.is_silent() {
             return self.answered(Outcome::Done);
         }
-        let streaming = Streaming {
+        let mut streaming = Streaming {
             source: Box::new(source),
             framing,
             close: self.state.close,
         };
-        self.answered(Outcome::Stream(Box::new(streaming)))
+        match streaming.pull(self.output)? {
+            Pulled::More => self.answered(Outcome::Stream(Box::new(streaming))),
+            Pulled::End { close } => {
+                self.state.close = close;
+                self.answered(Outcome::Done)
+            }
+        }
     }
 
     /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that

@@ -16,13 +16,17 @@ pub struct HttpSettings {
     pub(super) server_and_date: Vec<u8>,
 }
 
+/// The name of the field that follows `Server`.
+const DATE: &[u8] = b"Date: ";
+
 impl Default for HttpSettings {
     fn default() -> HttpSettings {
-        const SERVER: &str = concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"));
+        const SERVER: &[u8] =
+            concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes();
         HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
-            server_and_date: [SERVER, "\r\nDate: "].concat().into(),
+            server_and_date: [SERVER, DATE].concat(),
         }
     }
 }
@@ -39,9 +43,17 @@ impl HttpSettings {
         if let Some(value) = value {
             super::h1::field(&mut field, "Server", value.as_bytes())?;
         }
-        field.extend_from_slice(b"Date: ");
+        field.extend_from_slice(DATE);
         self.server_and_date = field;
         Ok(())
+    }
+}
+
+impl HttpSettings {
+    /// The `Server` field with its line end; empty for none.
+    pub(super) fn server_field(&self) -> &[u8] {
+        let field = self.server_and_date.strip_suffix(DATE);
+        field.unwrap_or_default()
     }
 }
 
