@@ -29,8 +29,8 @@ pub struct HttpConnection<H> {
     client_address: SocketAddr,
     mailbox: Option<Mailbox<Message>>,
     phase: Phase,
-    /// Until when the phase may last.
-    deadline: Option<Instant>,
+    /// When the phase began, or last made progress: its deadline follows from this.
+    since: Option<Instant>,
     /// Counts deferred requests, so that a late answer finds the one it is for.
     serial: u64,
     draining: bool,
@@ -39,8 +39,8 @@ pub struct HttpConnection<H> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Between requests, or in a head; `begun` once a byte of it is there.
-    Head { scanner: Scanner, begun: bool },
+    /// Between requests, or in a head.
+    Head(Scanner, Awaited),
     /// The head is there and waits for its body.
     Body(Box<Body>),
     /// The content of an answer is being pulled.
@@ -51,13 +51,15 @@ enum Phase {
     Closed,
 }
 
-impl Phase {
-    fn idle() -> Phase {
-        Phase::Head {
-            scanner: Scanner::default(),
-            begun: false,
-        }
-    }
+/// What of a head is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The first byte that this client sends at all.
+    First,
+    /// The first byte of another request.
+    Next,
+    /// The rest.
+    Rest,
 }
 
 /// A request whose body is under way. In the input: head, content, trailers, what is not decoded.
@@ -98,8 +100,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             handler,
             client_address,
             mailbox: None,
-            phase: Phase::idle(),
-            deadline: None,
+            phase: Phase::Head(Scanner::default(), Awaited::First),
+            since: None,
             serial: 0,
             draining: false,
             failure: None,
@@ -108,7 +110,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Looks for a head, and for what is needed besides it.
     fn head(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
-        let Phase::Head { scanner, begun } = &mut self.phase else {
+        let Phase::Head(scanner, awaited) = &mut self.phase else {
             return Step::Break(Next::Close);
         };
         let mut storage = FieldStorage::new();
@@ -116,9 +118,11 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let (range, head) = match scanner.head(input, &mut storage, &limits.head) {
             Ok(Some(found)) => found,
             Ok(None) => {
-                if !*begun && !input.is_empty() {
-                    *begun = true;
-                    self.deadline = Some(now + self.settings.deadlines.head);
+                if !input.is_empty() {
+                    if *awaited == Awaited::Next {
+                        self.since = Some(now.instant());
+                    }
+                    *awaited = Awaited::Rest;
                 }
                 return Step::Break(Next::Read);
             }
@@ -160,12 +164,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         match body.take_in(input, limits) {
             Ok(true) => {}
             Ok(false) => {
-                self.deadline = Some(body.deadline(&self.settings.deadlines, now));
+                self.since = Some(now.instant());
                 return Step::Break(Next::Read);
             }
             Err(error) => return self.refuse(error.status(), &error.to_string(), output, now),
         }
-        let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::idle()) else {
+        let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return Step::Break(Next::Close);
         };
         let content = body.head.end..body.head.end + body.content;
@@ -241,7 +245,6 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         });
         debug_assert!(answered.is_ok(), "codes and phrases of our own are valid");
         self.phase = Phase::Closed;
-        self.deadline = None;
     }
 
     fn context<'a>(&'a self, terms: Terms, now: &'a Now) -> Context<'a> {
@@ -255,7 +258,6 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Follows a handler's reply.
     fn conclude(&mut self, answered: Answered, terms: Terms, now: &Now) -> Step {
-        self.deadline = None;
         // Of several pipelined requests the first that failed is reported.
         self.failure = self.failure.take().or(answered.failure);
         match answered.outcome {
@@ -279,8 +281,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             self.phase = Phase::Closed;
             return Step::Break(Next::Close);
         }
-        self.phase = Phase::idle();
-        self.deadline = Some(now + self.settings.deadlines.keep_alive);
+        self.phase = Phase::Head(Scanner::default(), Awaited::Next);
+        self.since = Some(now.instant());
         Step::Continue(())
     }
 
@@ -349,12 +351,12 @@ impl Body {
         }
     }
 
-    /// Until when more must have arrived: a while from now, but all in all not slower than the
-    /// minimum rate (design law 8).
-    fn deadline(&self, deadlines: &Deadlines, now: &Now) -> Instant {
+    /// Until when more must have arrived: a while after the last of it, but all in all not slower
+    /// than the minimum rate (design law 8).
+    fn deadline(&self, deadlines: &Deadlines, since: Instant) -> Instant {
         let rate = u64::from(deadlines.body_rate.max(1));
         let earned = Duration::from_secs(self.content as u64 / rate);
-        (now + deadlines.body_idle).min(self.began + deadlines.body_grace + earned)
+        (since + deadlines.body_idle).min(self.began + deadlines.body_grace + earned)
     }
 }
 
@@ -368,14 +370,14 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         now: &Now,
     ) -> Next<Message> {
         self.mailbox = Some(mailbox);
-        self.deadline = Some(now + self.settings.deadlines.head);
+        self.since = Some(now.instant());
         Next::Read
     }
 
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         loop {
             let step = match self.phase {
-                Phase::Head { .. } => self.head(input, output, now),
+                Phase::Head(..) => self.head(input, output, now),
                 Phase::Body(_) => self.body(input, output, now),
                 Phase::Streaming(_) => Step::Break(Next::Produce),
                 Phase::Deferred(_) => Step::Break(Next::Wait),
@@ -434,16 +436,12 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
-        let begun = match self.phase {
-            Phase::Head { begun, .. } => begun,
-            Phase::Body(_) => true,
-            // These have no deadline of their own.
+        match self.phase {
+            Phase::Head(_, Awaited::Rest) | Phase::Body(_) => {}
+            Phase::Head(_, Awaited::First | Awaited::Next) | Phase::Closed => return Next::Close,
+            // These have no deadline.
             Phase::Streaming(_) => return Next::Produce,
             Phase::Deferred(_) => return Next::Wait,
-            Phase::Closed => false,
-        };
-        if !begun {
-            return Next::Close;
         }
         match self.refuse(408, super::explanation(408), output, now) {
             Step::Break(next) => next,
@@ -455,15 +453,21 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let _ = (output, now);
         self.draining = true;
         match self.phase {
-            Phase::Head { begun: false, .. } | Phase::Closed => Next::Close,
-            Phase::Head { begun: true, .. } | Phase::Body(_) => Next::Read,
+            Phase::Head(_, Awaited::First | Awaited::Next) | Phase::Closed => Next::Close,
+            Phase::Head(_, Awaited::Rest) | Phase::Body(_) => Next::Read,
             Phase::Streaming(_) => Next::Produce,
             Phase::Deferred(_) => Next::Wait,
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        let (since, deadlines) = (self.since?, &self.settings.deadlines);
+        match &self.phase {
+            Phase::Head(_, Awaited::First | Awaited::Rest) => Some(since + deadlines.head),
+            Phase::Head(_, Awaited::Next) => Some(since + deadlines.keep_alive),
+            Phase::Body(body) => Some(body.deadline(deadlines, since)),
+            Phase::Streaming(_) | Phase::Deferred(_) | Phase::Closed => None,
+        }
     }
 
     fn take_failure(&mut self) -> Option<Failure> {

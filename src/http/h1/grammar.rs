@@ -112,21 +112,24 @@ pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 /// The length of the reg-name at the start of `value` (RFC 3986 section 3.2.2).
 #[inline]
 fn reg_name(value: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    while let Some(&byte) = value.get(length) {
-        if has(byte, REG_NAME) {
-            length += 1;
-        } else if byte == b'%' {
-            let escape = value.get(length + 1..length + 3)?;
-            if !escape.iter().all(u8::is_ascii_hexdigit) {
-                return None;
+    let mut rest = value;
+    loop {
+        while let [byte, after @ ..] = rest {
+            if !has(*byte, REG_NAME) {
+                break;
             }
-            length += 3;
-        } else {
-            break;
+            rest = after;
+        }
+        match rest {
+            [b'%', high, low, after @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest = after;
+            }
+            [b'%', ..] => return None,
+            _ => return Some(value.len() - rest.len()),
         }
     }
-    Some(length)
 }
 
 /// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
@@ -152,14 +155,19 @@ fn is_ip_future(text: &[u8]) -> bool {
 
 #[inline]
 fn is_port(digits: &[u8]) -> bool {
-    let mut port = 0u32;
-    for &digit in digits {
-        if !digit.is_ascii_digit() || port > u32::from(u16::MAX) {
-            return false;
-        }
-        port = port * 10 + u32::from(digit - b'0');
-    }
-    port <= u32::from(u16::MAX)
+    // Leading zeros are allowed, so the length alone does not say that a port is too large.
+    let all = digits.iter().all(u8::is_ascii_digit);
+    all && (digits.len() < 5 || is_large_port(digits))
+}
+
+/// Whether five digits or more are at most 65535.
+#[cold]
+fn is_large_port(digits: &[u8]) -> bool {
+    let add = |port: u32, digit: &u8| {
+        port.saturating_mul(10)
+            .saturating_add(u32::from(digit - b'0'))
+    };
+    digits.iter().fold(0, add) <= u32::from(u16::MAX)
 }
 
 #[cfg(test)]
