@@ -406,10 +406,13 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         };
         match contain(|| streaming.pull(output)) {
             Ok(Pulled::More) => Next::Produce,
-            Ok(Pulled::End { close }) => match self.next_request(close, now) {
-                Step::Continue(()) => Next::Read,
-                Step::Break(next) => next,
-            },
+            Ok(Pulled::End { close, wrong }) => {
+                self.failure = self.failure.take().or(wrong.map(Failure::from));
+                match self.next_request(close, now) {
+                    Step::Continue(()) => Next::Read,
+                    Step::Break(next) => next,
+                }
+            }
             Err(failure) => {
                 // The head is out: only the end of the connection can tell (WSGI-19).
                 self.failure = Some(failure);

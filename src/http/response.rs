@@ -291,12 +291,13 @@ impl ResponseHead<'_> {
         if self.is_silent() {
             return self.answered(Outcome::Done);
         }
-        // As much as was announced (WSGI-17): never more, and if less the connection says so.
-        let sent = content
-            .len()
-            .min(usize::try_from(length).unwrap_or(usize::MAX));
-        self.output.put(&content[..sent]);
-        self.state.close |= (sent as u64) < length;
+        // As much as was announced: never more, and if less the connection says so (WSGI-17).
+        let (sent, wrong) = cut(content, length);
+        self.output.put(sent);
+        if let Some(error) = wrong {
+            self.state.close |= error == ResponseError::TooShort;
+            self.state.failure = Some(error.into());
+        }
         self.answered(Outcome::Done)
     }
 
@@ -326,8 +327,11 @@ impl ResponseHead<'_> {
         };
         match streaming.pull(self.output)? {
             Pulled::More => self.answered(Outcome::Stream(Box::new(streaming))),
-            Pulled::End { close } => {
+            Pulled::End { close, wrong } => {
                 self.state.close = close;
+                if let Some(error) = wrong {
+                    self.state.failure = Some(error.into());
+                }
                 self.answered(Outcome::Done)
             }
         }
@@ -416,6 +420,16 @@ impl State {
     }
 }
 
+/// As much of `content` as was announced, and what is wrong if the two differ.
+fn cut(content: &[u8], announced: u64) -> (&[u8], Option<ResponseError>) {
+    let room = usize::try_from(announced).unwrap_or(usize::MAX);
+    match content.get(..room) {
+        Some(sent) if sent.len() < content.len() => (sent, Some(ResponseError::TooLong)),
+        Some(sent) => (sent, None),
+        None => (content, Some(ResponseError::TooShort)),
+    }
+}
+
 /// Whether an answer of this status may have content (RFC 9110 §6.4.1, WSGI-14).
 fn has_content(code: u16) -> bool {
     !matches!(code, 100..=199 | 204 | 304)
@@ -454,7 +468,11 @@ pub(super) struct Streaming {
 #[derive(Debug)]
 pub(super) enum Pulled {
     More,
-    End { close: bool },
+    End {
+        close: bool,
+        /// The content was not as long as had been announced.
+        wrong: Option<ResponseError>,
+    },
 }
 
 impl Streaming {
@@ -465,30 +483,32 @@ impl Streaming {
             (BodyFraming::Chunked, Some(block)) => h1::chunk(output, &block),
             (BodyFraming::Chunked, None) => {
                 h1::last_chunk(output, std::iter::empty::<(&str, &[u8])>())?;
-                return Ok(Pulled::End { close: self.close });
+                return Ok(self.end(None));
             }
             (BodyFraming::Length(left), Some(block)) => {
-                let sent = block
-                    .len()
-                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
-                output.put(&block[..sent]);
-                *left -= sent as u64;
+                let (sent, wrong) = cut(&block, *left);
+                output.put(sent);
+                *left -= sent.len() as u64;
                 if *left == 0 {
-                    return Ok(Pulled::End { close: self.close });
+                    return Ok(self.end(wrong));
                 }
             }
-            (BodyFraming::Length(left), None) => {
-                // Shorter than announced: only the end of the connection can say so.
-                let close = self.close || *left > 0;
-                return Ok(Pulled::End { close });
+            (BodyFraming::Length(left), None) if *left > 0 => {
+                self.close = true; // nothing else can say that some is missing
+                return Ok(self.end(Some(ResponseError::TooShort)));
             }
             (BodyFraming::Close, Some(block)) => output.put(&block),
-            (BodyFraming::Close | BodyFraming::Silent, None) => {
-                return Ok(Pulled::End { close: self.close });
-            }
             (BodyFraming::Silent, Some(_)) => {}
+            (_, None) => return Ok(self.end(None)),
         }
         Ok(Pulled::More)
+    }
+
+    fn end(&self, wrong: Option<ResponseError>) -> Pulled {
+        Pulled::End {
+            close: self.close,
+            wrong,
+        }
     }
 }
 
@@ -509,6 +529,10 @@ pub enum ResponseError {
     Head(EncodeError),
     /// A Content-Length that is no number, or a second one.
     ContentLength,
+    /// More content than its Content-Length announced: the rest was cut off.
+    TooLong,
+    /// Less content than its Content-Length announced: the connection was closed.
+    TooShort,
     /// A Transfer-Encoding: framing is not the handler's business.
     TransferEncoding,
     /// The handler returned the [`Reply`] of another request.
@@ -522,6 +546,8 @@ impl fmt::Display for ResponseError {
         match self {
             ResponseError::Head(error) => error.fmt(f),
             ResponseError::ContentLength => f.write_str("Content-Length is not one number"),
+            ResponseError::TooLong => f.write_str("more content than Content-Length said"),
+            ResponseError::TooShort => f.write_str("less content than Content-Length said"),
             ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
             ResponseError::Unanswered => f.write_str("the handler did not answer"),
             ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
