@@ -38,6 +38,7 @@ extern crate alloc;
 pub mod http;
 pub mod reactor;
 pub mod socketserver;
+pub mod wsgi;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

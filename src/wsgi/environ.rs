@@ -1,0 +1,289 @@
+//! `environ`: what an application is told of a request.
+//!
+//! Python copies everything into a dictionary first. Here a lookup finds its value in the request
+//! when it is asked for; only what an application inserts is kept beside it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, BufRead};
+use std::net::SocketAddr;
+
+use percent_encoding::percent_decode_str;
+
+use super::guess_scheme;
+use crate::http::Request;
+
+/// The variables of the server, the same for every request (WSGI-2).
+pub(super) type BaseEnviron = BTreeMap<String, String>;
+
+/// What the server calls itself in `SERVER_SOFTWARE` (ENV-5).
+const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
+
+/// Sets up the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
+///
+/// The name is the address: to look one up could stall the start (HTTP-1).
+pub(super) fn setup_environ(server_address: SocketAddr) -> BaseEnviron {
+    [
+        ("SERVER_NAME", server_address.ip().to_string()),
+        ("SERVER_PORT", server_address.port().to_string()),
+        ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
+        ("SCRIPT_NAME", String::new()),
+        ("REMOTE_HOST", String::new()),
+        ("SERVER_SOFTWARE", SERVER_SOFTWARE.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// The variables that come from the request, apart from its other header fields.
+const REQUEST_KEYS: [&str; 7] = [
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REQUEST_METHOD",
+    "SERVER_PROTOCOL",
+];
+
+/// The variables of the gateway itself. Those that are no text read as Python would print them.
+const WSGI_KEYS: [&str; 7] = [
+    "wsgi.errors",
+    "wsgi.input",
+    "wsgi.multiprocess",
+    "wsgi.multithread",
+    "wsgi.run_once",
+    "wsgi.url_scheme",
+    "wsgi.version",
+];
+
+/// The request as an application sees it: CGI variables, header fields, the input.
+///
+/// Text is Latin-1, each character one byte of the request (PEP 3333, "bytes as text"). The
+/// environment of the process is no part of it: it holds secrets, and stray variables would pass
+/// for header fields (ENV-21).
+///
+/// | key | value |
+/// | --- | --- |
+/// | `REQUEST_METHOD`, `SERVER_PROTOCOL` | as in the request line |
+/// | `PATH_INFO` | the path, percent-decoded; `SCRIPT_NAME` is empty |
+/// | `QUERY_STRING` | what follows the first `?`, as it came, or empty |
+/// | `CONTENT_TYPE`, `CONTENT_LENGTH` | the header field, or empty |
+/// | `REMOTE_ADDR` | the client's address; `REMOTE_HOST` is empty |
+/// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
+/// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
+/// | `wsgi.*` | see the methods |
+pub struct Environ<'a> {
+    request: Request<'a>,
+    base: &'a BaseEnviron,
+    input: &'a [u8],
+    /// What the application inserted, or removed (`None`).
+    changes: BTreeMap<String, Option<String>>,
+}
+
+impl<'a> Environ<'a> {
+    pub(super) fn new(request: &Request<'a>, base: &'a BaseEnviron) -> Environ<'a> {
+        Environ {
+            request: *request,
+            base,
+            input: request.body(),
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        if let Some(change) = self.changes.get(key) {
+            return change.as_deref().map(Cow::Borrowed);
+        }
+        if let Some(field) = key.strip_prefix("HTTP_") {
+            if let Some(value) = self.http_variable(field) {
+                return Some(value);
+            }
+        }
+        let own = if key.starts_with("wsgi.") {
+            self.wsgi_variable(key)
+        } else {
+            self.request_variable(key)
+        };
+        own.or_else(|| self.base.get(key).map(|value| value.as_str().into()))
+    }
+
+    /// Whether there is such a variable.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Sets a variable, for this request only (ENV-23): how middleware talks to applications.
+    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.changes.insert(key.into(), Some(value.into()));
+    }
+
+    /// Removes a variable, for this request only.
+    pub fn remove(&mut self, key: &str) {
+        self.changes.insert(key.to_owned(), None);
+    }
+
+    /// All variables and their values, in order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        self.to_map().into_iter()
+    }
+
+    /// A copy of all variables, to be kept beyond the request.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let fixed = REQUEST_KEYS.iter().chain(&WSGI_KEYS).copied();
+        let keys = fixed.chain(self.base.keys().map(String::as_str));
+        let mut map = BTreeMap::new();
+        let mut add = |key: String| {
+            if let Some(value) = self.get(&key).map(Cow::into_owned) {
+                map.insert(key, value);
+            }
+        };
+        keys.map(str::to_owned).for_each(&mut add);
+        self.changes.keys().cloned().for_each(&mut add);
+        let names = self.request.headers().iter().map(|(name, _)| name);
+        names.map(http_key).for_each(&mut add);
+        map
+    }
+
+    /// The request body (`wsgi.input`): it arrived whole and decoded, and reading ends with it
+    /// (WSGI-27).
+    pub fn input(&mut self) -> &mut dyn BufRead {
+        &mut self.input
+    }
+
+    /// Where an application may complain (`wsgi.errors`): standard error (ENV-17).
+    pub fn errors(&self) -> io::Stderr {
+        io::stderr()
+    }
+
+    /// `wsgi.url_scheme`: what was inserted for it, else [`guess_scheme`] (ENV-16).
+    pub fn url_scheme(&self) -> Cow<'_, str> {
+        self.get("wsgi.url_scheme").unwrap_or("http".into())
+    }
+
+    /// `wsgi.version`: 1.0 (ENV-15).
+    pub fn version(&self) -> (u8, u8) {
+        (1, 0)
+    }
+
+    /// `wsgi.multithread`, whether the application may run on several threads at once: no, it
+    /// runs on the loop's (ENV-18).
+    pub fn multithread(&self) -> bool {
+        false
+    }
+
+    /// `wsgi.multiprocess`, whether other processes run the same application: not by this
+    /// server's doing (ENV-19).
+    pub fn multiprocess(&self) -> bool {
+        false
+    }
+
+    /// `wsgi.run_once`, whether the application is called for one request only: no (ENV-19).
+    pub fn run_once(&self) -> bool {
+        false
+    }
+
+    fn wsgi_variable(&self, key: &str) -> Option<Cow<'_, str>> {
+        let boolean = |value| if value { "True" } else { "False" };
+        let value = match key {
+            "wsgi.errors" => "<stderr>",
+            "wsgi.input" => "<input>",
+            "wsgi.multiprocess" => boolean(self.multiprocess()),
+            "wsgi.multithread" => boolean(self.multithread()),
+            "wsgi.run_once" => boolean(self.run_once()),
+            "wsgi.url_scheme" => guess_scheme(self),
+            "wsgi.version" => "(1, 0)",
+            _ => return None,
+        };
+        Some(value.into())
+    }
+
+    fn request_variable(&self, key: &str) -> Option<Cow<'_, str>> {
+        let request = &self.request;
+        let header = |name| latin1(request.header(name).unwrap_or_default());
+        Some(match key {
+            "CONTENT_LENGTH" => header("Content-Length"),
+            // Absent is absent: the mail parser's `text/plain` would be a guess (ENV-10).
+            "CONTENT_TYPE" => header("Content-Type"),
+            "PATH_INFO" => percent_decoded(request.path()),
+            "QUERY_STRING" => request.query().unwrap_or_default().into(),
+            "REMOTE_ADDR" => request.client_address().ip().to_string().into(),
+            "REQUEST_METHOD" => request.method().into(),
+            "SERVER_PROTOCOL" => request.version().to_string().into(),
+            _ => return None,
+        })
+    }
+
+    /// The header field of a variable, whose `key` is without `HTTP_` (ENV-12).
+    fn http_variable(&self, key: &str) -> Option<Cow<'_, str>> {
+        if self.is_kept_out(key) {
+            return None;
+        }
+        let fields = self.request.headers().iter();
+        let mut values = fields
+            .filter(|(name, _)| is_named(name, key))
+            .map(|(_, value)| latin1(value));
+        let mut joined = values.next()?;
+        // A comma would be part of the cookie.
+        let separator = if key == "COOKIE" { "; " } else { "," };
+        for value in values {
+            let joined = joined.to_mut();
+            joined.push_str(separator);
+            joined.push_str(&value);
+        }
+        Some(joined)
+    }
+
+    /// Whether a header field never becomes a variable: one that has a variable without `HTTP_`,
+    /// or is called like one (ENV-13), and `Proxy`, since `HTTP_PROXY` would tell libraries and
+    /// child processes where to send their requests (ENV-14, "httpoxy").
+    fn is_kept_out(&self, key: &str) -> bool {
+        key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
+    }
+}
+
+impl fmt::Debug for Environ<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Bytes as text: each is the character of its number.
+fn latin1(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.into(),
+        _ => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+fn percent_decoded(path: &str) -> Cow<'_, str> {
+    if path.contains('%') {
+        percent_decode_str(path).map(char::from).collect()
+    } else {
+        path.into()
+    }
+}
+
+/// `Accept-Language` is `HTTP_ACCEPT_LANGUAGE`.
+fn http_key(name: &str) -> String {
+    let name = name.chars().map(|character| match character {
+        '-' => '_',
+        other => other.to_ascii_uppercase(),
+    });
+    "HTTP_".chars().chain(name).collect()
+}
+
+/// Whether a field called `name` is the variable `key` (without `HTTP_`).
+///
+/// A name with an underscore is no variable at all: it would pass for the one with a hyphen,
+/// which a proxy in front may have checked or set (ENV-14).
+fn is_named(name: &str, key: &str) -> bool {
+    let corresponds = |(byte, expected): (u8, u8)| match byte {
+        b'_' => false,
+        b'-' => expected == b'_',
+        other => other.to_ascii_uppercase() == expected,
+    };
+    name.len() == key.len() && name.bytes().zip(key.bytes()).all(corresponds)
+}

@@ -1,0 +1,63 @@
+//! Applications, apart from the server that runs them. Python's `wsgiref` and PEP 3333.
+//!
+//! An application is called with two things: `environ`, which is the request, and
+//! `start_response`, which takes status and header fields. What it returns is the body. So it
+//! knows nothing of sockets, and the server nothing of what it serves:
+//!
+//! ```
+//! use serve_forever::socketserver::POLL_INTERVAL;
+//! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
+//!
+//! fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
+//!     start_response.call("200 OK", &[("Content-type", "text/plain")])?;
+//!     Ok("Hello, world!\n".into())
+//! }
+//!
+//! # let address = "127.0.0.1:0"; // not 8000, which another may have
+//! # #[cfg(any())]
+//! let address = "127.0.0.1:8000";
+//! let mut server = make_server(address, app)?;
+//! # server.shutdown_handle().request();
+//! server.serve_forever(POLL_INTERVAL)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The way of a request through this module:
+//!
+//! 1. [`WsgiHandler`] gets it from the connection, whole and with its content decoded.
+//! 2. [`Environ`] is made of it: a view, whose lookups find their value when they are asked for.
+//! 3. The [`Application`] is called, calls [`StartResponse::call`], and returns a [`Body`].
+//! 4. Blocks are pulled from the body, the first together with the head, the others as the client
+//!    takes them; an [`Iterable`] keeps `start_response` within its reach.
+//! 5. [`Iterable::close`] is called once, whatever happened.
+//!
+//! Applications run on the loop thread, one call at a time: what they wait for, every client
+//! waits for. A panic or an error is answered with 500 and reported to
+//! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `make_server`, `WSGIServer`, `demo_app` | [`make_server`], [`WsgiServer`], [`demo_app`] |
+//! | `set_app`, `get_app` | [`WsgiServer::set_app`], [`WsgiServer::get_app`] |
+//! | `SimpleHandler` | [`WsgiHandler`] |
+//! | `start_response(status, headers)` | [`StartResponse::call`] |
+//! | `start_response(status, headers, exc_info)` | [`StartResponse::call_with_exc_info`] |
+//! | the `write` that it returns | [`StartResponse::write`] |
+//! | `environ["PATH_INFO"]` | [`Environ::get`] |
+//! | `environ["wsgi.input"]` | [`Environ::input`] |
+//! | `[b"one block"]` | [`Body::from`] |
+//! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
+
+mod application;
+mod environ;
+mod handler;
+mod server;
+mod start_response;
+mod util;
+
+pub use application::{AppResult, Application, Body, Iterable};
+pub use environ::Environ;
+pub use handler::WsgiHandler;
+pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
+pub use start_response::{AppError, StartResponse};
+pub use util::{guess_scheme, is_hop_by_hop};

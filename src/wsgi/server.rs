@@ -1,0 +1,80 @@
+//! A server for one application. Python's `wsgiref.simple_server`.
+
+use std::io;
+
+use super::{AppResult, Application, Environ, StartResponse, WsgiHandler};
+use crate::http::{self, Http, HttpServer, HttpSettings};
+use crate::socketserver::{Evented, Server, ServerAddress, Transport};
+
+/// A server that answers every request with an application; Python's `WSGIServer`.
+pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
+
+/// A server for `app`, bound and listening on return (WSGI-1).
+///
+/// ```
+/// use serve_forever::wsgi::{demo_app, make_server};
+///
+/// let mut server = make_server("127.0.0.1:0", demo_app)?;
+/// println!("Serving on http://{}/", server.server_address());
+/// # server.shutdown_handle().request();
+/// server.serve_forever(None)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// What [`http::listen`] answers.
+pub fn make_server<A: Application>(
+    address: impl ServerAddress,
+    app: A,
+) -> io::Result<WsgiServer<A>> {
+    make_server_with_settings(address, app, HttpSettings::default())
+}
+
+/// As [`make_server`], with limits and deadlines of one's own.
+///
+/// # Errors
+///
+/// As [`make_server`].
+pub fn make_server_with_settings<A: Application>(
+    address: impl ServerAddress,
+    app: A,
+    settings: HttpSettings,
+) -> io::Result<WsgiServer<A>> {
+    let tcp = http::listen(address)?;
+    // The base environ needs the port, which is known only after bind (WSGI-2).
+    let handler = WsgiHandler::new(app, tcp.server_address());
+    Server::new(tcp, Evented::new(Http::new(handler, settings)))
+}
+
+impl<A: Application> WsgiServer<A> {
+    /// The application (WSGI-1).
+    pub fn get_app(&self) -> &A {
+        self.engine().dispatch().factory().handler().application()
+    }
+
+    /// Replaces the application, for connections made afterwards; those that are open keep the
+    /// one they began with (WSGI-1).
+    ///
+    /// The type stays: for applications of several types it is `Arc<dyn Application>`.
+    pub fn set_app(&mut self, app: A) {
+        let factory = self.engine_mut().dispatch_mut().factory_mut();
+        factory.handler_mut().set_application(app);
+    }
+}
+
+/// An application that greets and shows its environ, sorted by key (WSGI-28).
+///
+/// # Errors
+///
+/// If `start_response` was called before.
+pub fn demo_app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+    let mut page = String::from("Hello world!\n\n");
+    for (key, value) in environ.iter() {
+        // Escaped, so that a client cannot make up lines of the page.
+        page.push_str(&format!("{key} = '{}'\n", value.escape_debug()));
+    }
+    let headers = [("Content-Type", "text/plain; charset=utf-8")];
+    start_response.call("200 OK", &headers)?;
+    Ok(page.into())
+}

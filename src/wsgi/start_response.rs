@@ -1,0 +1,374 @@
+//! `start_response`: what an application says of its answer, and what is wrong with it.
+//!
+//! Nothing is sent from here (WSGI-6). The status and the fields are checked and kept until the
+//! first block comes, so that they can still be replaced when the application fails meanwhile.
+
+use std::error::Error;
+use std::fmt;
+
+use super::util::is_hop_by_hop;
+use crate::http::h1::{self, Sink};
+use crate::socketserver::{Failure, HandlerResult};
+
+/// Begins the answer; the second argument of an application.
+///
+/// Text is Latin-1, each character one byte (PEP 3333, "bytes as text").
+pub trait StartResponse {
+    /// Takes status and header fields: `call("200 OK", &[("Content-Type", "text/plain")])`.
+    ///
+    /// # Errors
+    ///
+    /// An [`AppError`] if it was called before, even if that call failed (WSGI-7), or if an
+    /// argument is none that can be sent (WSGI-9).
+    fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult;
+
+    /// As [`call`](Self::call), from an error handler: while nothing was sent, what was said
+    /// before is replaced (WSGI-8).
+    ///
+    /// # Errors
+    ///
+    /// `exc_info` itself if the head is sent already: the application gives up with it. Else as
+    /// [`call`](Self::call), for the arguments.
+    fn call_with_exc_info(
+        &mut self,
+        status: &str,
+        headers: &[(&str, &str)],
+        exc_info: Failure,
+    ) -> HandlerResult;
+
+    /// Adds to the body, before the blocks that the application returns: the callable that
+    /// Python's `start_response` returns, for code that was written to print.
+    ///
+    /// From here on the head counts as sent. What is written is collected until the application
+    /// returns; a returned [`Body`](super::Body) is better for all that is long.
+    ///
+    /// # Errors
+    ///
+    /// An [`AppError`] before [`call`](Self::call) (WSGI-10).
+    fn write(&mut self, bytes: &[u8]) -> HandlerResult;
+}
+
+/// What an application did that PEP 3333 forbids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AppError {
+    /// `start_response` was called before (WSGI-7).
+    HeadersAlreadySet,
+    /// `write` before `start_response` (WSGI-10).
+    WriteBeforeStart,
+    /// A block, or the end, before `start_response` (WSGI-11).
+    BlockBeforeStart,
+    /// A block, or the end, after a `start_response` that failed: there is nothing to send.
+    HeadRefused,
+    /// The status is not three ASCII digits from 200 on, a space, and a reason in ASCII.
+    Status(String),
+    /// The field name is not a token.
+    HeaderName(String),
+    /// The value of this field holds a control character, or one that Latin-1 has not.
+    HeaderValue(String),
+    /// The field concerns the connection, which is the server's.
+    HopByHop(String),
+    /// The Content-Length is no number, or a second one.
+    ContentLength(String),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppError::HeadersAlreadySet => f.write_str("headers already set"),
+            AppError::WriteBeforeStart => f.write_str("write() before start_response()"),
+            AppError::BlockBeforeStart => f.write_str("the body came before start_response()"),
+            AppError::HeadRefused => f.write_str("the body came after a failed start_response()"),
+            AppError::Status(status) => {
+                write!(f, "status {status:?} is not like \"200 OK\"")
+            }
+            AppError::HeaderName(name) => write!(f, "header name {name:?} is not a token"),
+            AppError::HeaderValue(name) => {
+                write!(f, "the value of {name:?} cannot be sent in a header")
+            }
+            AppError::HopByHop(name) => {
+                write!(
+                    f,
+                    "hop-by-hop header {name:?} is not the application's to set"
+                )
+            }
+            AppError::ContentLength(value) => {
+                write!(f, "Content-Length {value:?} is not one number")
+            }
+        }
+    }
+}
+
+impl Error for AppError {}
+
+/// The head of an answer, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) code: u16,
+    pub(super) reason: String,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+/// How far the answer has come.
+#[derive(Debug)]
+enum Stage {
+    Unset,
+    /// Called with what cannot be sent.
+    Refused,
+    Set(Head),
+    /// `write` was called: the head can no longer be replaced, though it has not left.
+    Committed(Head),
+    Sent,
+}
+
+/// The server's own `start_response`.
+#[derive(Debug)]
+pub(super) struct Start {
+    stage: Stage,
+    written: Vec<u8>,
+}
+
+impl Start {
+    pub(super) fn new() -> Start {
+        Start {
+            stage: Stage::Unset,
+            written: Vec::new(),
+        }
+    }
+
+    /// Whether the application may send a block now.
+    pub(super) fn check(&self) -> Result<(), AppError> {
+        match self.stage {
+            Stage::Unset => Err(AppError::BlockBeforeStart),
+            Stage::Refused => Err(AppError::HeadRefused),
+            Stage::Set(_) | Stage::Committed(_) | Stage::Sent => Ok(()),
+        }
+    }
+
+    /// Hands out the head, to be sent; it counts as sent from here on.
+    pub(super) fn send(&mut self) -> Result<Head, AppError> {
+        self.check()?;
+        match std::mem::replace(&mut self.stage, Stage::Sent) {
+            Stage::Set(head) | Stage::Committed(head) => Ok(head),
+            Stage::Unset | Stage::Refused | Stage::Sent => Err(AppError::HeadersAlreadySet),
+        }
+    }
+
+    /// Whether `write` was called before the head was sent (WSGI-13).
+    pub(super) fn is_committed(&self) -> bool {
+        matches!(self.stage, Stage::Committed(_))
+    }
+
+    /// What was written since the last time.
+    pub(super) fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written)
+    }
+
+    fn set(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
+        // That it was called is remembered even if the checks fail (WSGI-7).
+        self.stage = Stage::Refused;
+        self.stage = Stage::Set(Head::check(status, headers)?);
+        Ok(())
+    }
+}
+
+impl StartResponse for Start {
+    fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
+        match self.stage {
+            Stage::Unset => self.set(status, headers),
+            _ => Err(AppError::HeadersAlreadySet.into()),
+        }
+    }
+
+    fn call_with_exc_info(
+        &mut self,
+        status: &str,
+        headers: &[(&str, &str)],
+        exc_info: Failure,
+    ) -> HandlerResult {
+        match self.stage {
+            Stage::Unset | Stage::Refused | Stage::Set(_) => self.set(status, headers),
+            Stage::Committed(_) | Stage::Sent => Err(exc_info),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> HandlerResult {
+        match std::mem::replace(&mut self.stage, Stage::Refused) {
+            Stage::Unset => {
+                self.stage = Stage::Unset;
+                return Err(AppError::WriteBeforeStart.into());
+            }
+            Stage::Refused => return Err(AppError::HeadRefused.into()),
+            Stage::Set(head) | Stage::Committed(head) => self.stage = Stage::Committed(head),
+            Stage::Sent => self.stage = Stage::Sent,
+        }
+        self.written.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A sink for what is only to be checked.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn put(&mut self, _: &[u8]) {}
+}
+
+impl Head {
+    /// The head, if all of it can be sent: so a bad field cannot fail half-way (WSGI-9, WSGI-22).
+    fn check(status: &str, headers: &[(&str, &str)]) -> Result<Head, AppError> {
+        let (code, reason) = split_status(status)
+            .filter(|(code, reason)| h1::status_line(&mut Nowhere, *code, reason).is_ok())
+            .ok_or_else(|| AppError::Status(status.to_owned()))?;
+        let mut head = Head {
+            code,
+            reason: reason.to_owned(),
+            headers: Vec::with_capacity(headers.len()),
+        };
+        for &(name, value) in headers {
+            head.add(name, value)?;
+        }
+        Ok(head)
+    }
+
+    fn add(&mut self, name: &str, value: &str) -> Result<(), AppError> {
+        if is_hop_by_hop(name) {
+            return Err(AppError::HopByHop(name.to_owned()));
+        }
+        if h1::field(&mut Nowhere, name, b"").is_err() {
+            return Err(AppError::HeaderName(name.to_owned()));
+        }
+        // A length that the client would take for another one breaks the framing.
+        if name.eq_ignore_ascii_case("Content-Length")
+            && (self.sets("Content-Length") || !is_length(value))
+        {
+            return Err(AppError::ContentLength(value.to_owned()));
+        }
+        let encoded = latin1(value)
+            .filter(|value| h1::field(&mut Nowhere, name, value).is_ok())
+            .ok_or_else(|| AppError::HeaderValue(name.to_owned()))?;
+        self.headers.push((name.to_owned(), encoded));
+        Ok(())
+    }
+
+    /// Whether the application set this field, whatever its case (WSGI-15).
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.headers
+            .iter()
+            .any(|(set, _)| set.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Code and reason of `"200 OK"`; `"200 "` has an empty reason, `"200"` is none (WSGI-9).
+fn split_status(status: &str) -> Option<(u16, &str)> {
+    let (code, reason) = status.split_once(' ')?;
+    let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    let code: u16 = code.parse().ok().filter(|_| digits)?;
+    // 1xx announces an answer and is none: the client would wait for the real one.
+    (code >= 200 && reason.is_ascii()).then_some((code, reason))
+}
+
+fn is_length(value: &str) -> bool {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    digits && value.parse::<u64>().is_ok()
+}
+
+/// "Bytes as text" back to bytes; `None` if a character is none of Latin-1.
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars()
+        .map(|character| u8::try_from(character).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(result: HandlerResult) -> String {
+        result.map_or_else(|failure| failure.to_string(), |()| "ok".to_owned())
+    }
+
+    /// WSGI-9, with the *Better* notes: ASCII digits only, no control characters.
+    #[test]
+    fn statuses() {
+        for good in ["200 OK", "200 ", "404 Not Found", "999 A  b"] {
+            assert!(Head::check(good, &[]).is_ok(), "{good:?}");
+        }
+        let bad = [
+            "",
+            "200",
+            "20 OK",
+            "2000 OK",
+            "2x0 OK",
+            "200\tOK",
+            " 200 OK",
+            "200 O\r\nX: y",
+            "٢٠٠ OK",
+            "100 Continue",
+            "099 No",
+            "+20 OK",
+            "200 \u{e9}",
+        ];
+        for status in bad {
+            let expected = Err(AppError::Status(status.to_owned()));
+            assert_eq!(Head::check(status, &[]).map(|_| ()), expected, "{status:?}");
+        }
+    }
+
+    /// WSGI-9, UTIL-8: `Trailer` is no hop-by-hop name, `Trailers` is.
+    #[test]
+    fn header_fields() {
+        let cases: [(&str, &str, Option<AppError>); 11] = [
+            ("X-A", "b c", None),
+            ("X-A", "caf\u{e9}", None),
+            ("Trailer", "X", None),
+            ("X-A", "\u{20ac}", Some(AppError::HeaderValue("X-A".into()))),
+            (
+                "X-A",
+                "b\r\nC: d",
+                Some(AppError::HeaderValue("X-A".into())),
+            ),
+            ("X-A", "\0", Some(AppError::HeaderValue("X-A".into()))),
+            ("X A", "b", Some(AppError::HeaderName("X A".into()))),
+            ("", "b", Some(AppError::HeaderName(String::new()))),
+            ("tRailers", "X", Some(AppError::HopByHop("tRailers".into()))),
+            (
+                "Content-Length",
+                "+5",
+                Some(AppError::ContentLength("+5".into())),
+            ),
+            (
+                "Content-Length",
+                "",
+                Some(AppError::ContentLength(String::new())),
+            ),
+        ];
+        for (name, value, expected) in cases {
+            let found = Head::check("200 OK", &[(name, value)]).err();
+            assert_eq!(found, expected, "{name:?}: {value:?}");
+        }
+        let twice = [("Content-Length", "5"), ("content-length", "5")];
+        let found = Head::check("200 OK", &twice).err();
+        assert_eq!(found, Some(AppError::ContentLength("5".into())));
+    }
+
+    /// WSGI-7: state is stored before it is checked; WSGI-8: exc_info replaces what is unsent.
+    #[test]
+    fn a_second_call_needs_exc_info() {
+        let mut start = Start::new();
+        assert_eq!(text(start.write(b"x")), "write() before start_response()");
+        assert!(start.call("nonsense", &[]).is_err());
+        assert_eq!(text(start.call("200 OK", &[])), "headers already set");
+        assert_eq!(start.check(), Err(AppError::HeadRefused));
+        let lost = || Failure::from(AppError::ContentLength("lost".into()));
+        assert_eq!(text(start.call_with_exc_info("500 No", &[], lost())), "ok");
+        assert_eq!(text(start.call_with_exc_info("503 No", &[], lost())), "ok");
+        assert_eq!(text(start.write(b"x")), "ok");
+        let again = start.call_with_exc_info("500 No", &[], lost());
+        assert_eq!(text(again), lost().to_string());
+        assert_eq!(start.send().map(|head| head.code), Ok(503));
+        assert_eq!(start.take_written(), b"x");
+        assert_eq!(text(start.write(b"y")), "ok");
+        assert_eq!(text(start.call("200 OK", &[])), "headers already set");
+    }
+}
