@@ -36,8 +36,9 @@ pub type AppResult = Result<Body, Failure>;
 /// # assert_application(Greeter { greeting: "Hello".into() });
 /// ```
 ///
-/// Middleware is an application that calls another; for one that is chosen at run time there is
-/// `Arc<dyn Application>`.
+/// Middleware is an application that calls another (`Application::call(&inner, environ,
+/// start_response)`; of a closure, `inner.call` is a method that the language has reserved). For
+/// one that is chosen at run time there is `Arc<dyn Application>`.
 pub trait Application: Send + Sync {
     /// Answers one request: calls `start_response`, and returns the body (WSGI-5).
     ///

@@ -1,5 +1,6 @@
 //! A server for one application. Python's `wsgiref.simple_server`.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::{AppResult, Application, Environ, StartResponse, WsgiHandler};
@@ -60,6 +61,13 @@ impl<A: Application> WsgiServer<A> {
     pub fn set_app(&mut self, app: A) {
         let factory = self.engine_mut().dispatch_mut().factory_mut();
         factory.handler_mut().set_application(app);
+    }
+
+    /// The variables that every environ has (WSGI-2), to be changed for connections made
+    /// afterwards; see [`WsgiHandler::base_environ_mut`].
+    pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
+        let factory = self.engine_mut().dispatch_mut().factory_mut();
+        factory.handler_mut().base_environ_mut()
     }
 }
 
