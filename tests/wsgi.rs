@@ -1,0 +1,1130 @@
+//! WSGI over real sockets: what applications say, and what clients get. Clause ids are those of
+//! the behaviour specification.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serve_forever::http::{self, Http, HttpSettings};
+use serve_forever::socketserver::{
+    Evented, Failure, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
+};
+use serve_forever::wsgi::{
+    AppResult, Application, Body, Environ, Iterable, StartResponse, WsgiHandler, demo_app,
+    make_server,
+};
+
+/// Longer than anything here takes, and an end for what hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Starter<'a> = &'a mut dyn StartResponse;
+
+/// A server in a thread of its own; dropping it stops the thread.
+struct Running {
+    address: SocketAddr,
+    /// What handle_error was told.
+    failures: Receiver<String>,
+    shutdown: ShutdownHandle,
+    thread: Option<JoinHandle<bool>>,
+}
+
+struct Reports(Sender<String>);
+
+impl Hooks<Tcp> for Reports {
+    fn handle_error(
+        &mut self,
+        error: &(dyn Error + Send + Sync),
+        _client_address: &SocketAddr,
+    ) -> HandlerResult {
+        let _ = self.0.send(error.to_string());
+        Ok(())
+    }
+}
+
+fn serve(app: impl Application + 'static) -> Running {
+    let tcp = http::listen("127.0.0.1:0").expect("a free port");
+    let address = tcp.server_address();
+    let handler = WsgiHandler::new(app, address);
+    let dispatch = Evented::new(Http::new(handler, HttpSettings::default()));
+    let (sender, failures) = channel();
+    let mut server = Server::with_hooks(tcp, dispatch, Reports(sender)).expect("a server");
+    let shutdown = server.shutdown_handle();
+    Running {
+        address,
+        failures,
+        shutdown,
+        thread: Some(thread::spawn(move || server.serve_forever(None).is_ok())),
+    }
+}
+
+impl Running {
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream
+    }
+
+    /// Sends `request` and reads until the server closes.
+    fn exchange(&self, request: &str) -> Response {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("an end");
+        Response::parse(&bytes)
+    }
+
+    fn get(&self, path: &str) -> Response {
+        self.exchange(&request("GET", path, "", ""))
+    }
+
+    fn failure(&self) -> String {
+        self.failures.recv_timeout(PATIENCE).expect("a report")
+    }
+
+    /// Stops the server; whether `serve_forever` returned Ok.
+    fn stop(mut self) -> bool {
+        self.shutdown.request();
+        self.join()
+    }
+
+    fn join(&mut self) -> bool {
+        let thread = self.thread.take().expect("joined once");
+        thread.join().expect("no panic on the loop thread")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        if let Some(thread) = self.thread.take() {
+            let joined = thread.join();
+            assert!(joined.is_ok() || thread::panicking());
+        }
+    }
+}
+
+/// A request after which the server closes.
+fn request(method: &str, path: &str, fields: &str, body: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n{fields}\r\n{body}")
+}
+
+#[derive(Debug)]
+struct Response {
+    status: String,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Response {
+    fn parse(bytes: &[u8]) -> Response {
+        let (head, body) = bytes
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .map(|end| (&bytes[..end], &bytes[end + 4..]))
+            .unwrap_or_else(|| panic!("no head in {}", bytes.escape_ascii()));
+        let head: String = head.iter().copied().map(char::from).collect();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap_or_default().to_owned();
+        let fields = lines.map(|line| {
+            let (name, value) = line.split_once(": ").expect("a field");
+            (name.to_owned(), value.to_owned())
+        });
+        Response {
+            status,
+            fields: fields.collect(),
+            body: body.to_vec(),
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let field = fields.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    #[track_caller]
+    fn assert_is_500(&self) {
+        assert_eq!(self.status, "HTTP/1.1 500 Internal Server Error");
+        assert_eq!(self.field("Content-Type"), Some("text/plain"));
+        assert_eq!(self.field("Content-Length"), Some("59"));
+        let text = "A server error occurred.  Please contact the administrator.";
+        assert_eq!(self.text(), text);
+    }
+}
+
+const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
+
+/// The article's application.
+fn hello(_: &mut Environ<'_>, start_response: Starter<'_>) -> AppResult {
+    start_response.call("200 OK", PLAIN)?;
+    Ok("Hello, world!\n".into())
+}
+
+/// An application that answers with `body()`.
+fn answering(
+    status: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    body: impl Fn() -> Body + Send + Sync + 'static,
+) -> impl Application {
+    move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call(status, fields)?;
+        Ok(body())
+    }
+}
+
+// ---- the server
+
+/// WSGI-1: bound and listening on return; get_app and set_app.
+#[test]
+fn make_server_get_app_and_set_app() {
+    let first: Arc<dyn Application> = Arc::new(hello);
+    let mut server = make_server("127.0.0.1:0", Arc::clone(&first)).expect("a server");
+    assert!(Arc::ptr_eq(server.get_app(), &first));
+    let mut client = TcpStream::connect(server.server_address()).expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    server.set_app(Arc::new(answering("200 OK", PLAIN, || "second".into())));
+    let shutdown = server.shutdown_handle();
+    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let request = request("GET", "/", "", "");
+    client.write_all(request.as_bytes()).expect("sent");
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).expect("an end");
+    assert_eq!(Response::parse(&bytes).text(), "second");
+    shutdown.request();
+    assert!(thread.join().expect("no panic"));
+}
+
+/// WSGI-5, -13, -15: status line, Date, Server, the application's fields in order; the length.
+#[test]
+fn the_articles_application() {
+    let server = serve(hello);
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 200 OK");
+    let names: Vec<&str> = response.fields.iter().map(|(name, _)| &**name).collect();
+    let expected = [
+        "Date",
+        "Server",
+        "Content-Type",
+        "Content-Length",
+        "Connection",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(response.field("Content-Length"), Some("14"));
+    assert_eq!(response.text(), "Hello, world!\n");
+    assert!(server.stop());
+}
+
+/// WSGI-15: Date and Server only if the application did not set them, whatever the case.
+#[test]
+fn date_and_server_of_the_application() {
+    let fields = &[
+        ("X-B", "1"),
+        ("dAte", "now"),
+        ("sErver", "mine"),
+        ("X-A", "2"),
+    ];
+    let server = serve(answering("200 Fine", fields, || "x".into()));
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 200 Fine");
+    let found: Vec<(&str, &str)> = response.fields[..4]
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(found, *fields);
+    assert_eq!(response.fields.len(), 6);
+}
+
+/// WSGI-3: every method reaches the application, on a connection that persists.
+#[test]
+fn two_requests_on_one_connection() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(Body::from(
+            environ
+                .get("REQUEST_METHOD")
+                .unwrap_or_default()
+                .into_owned(),
+        ))
+    });
+    let mut stream = server.connect();
+    let first = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n";
+    stream.write_all(first.as_bytes()).expect("sent");
+    let mut reader = BufReader::new(stream.try_clone().expect("a clone"));
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).expect("a head"), 0);
+    }
+    let mut body = [0; 3];
+    reader.read_exact(&mut body).expect("a body");
+    assert_eq!(&body, b"GET");
+    let second = request("BREW", "/", "", "");
+    stream.write_all(second.as_bytes()).expect("sent");
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).expect("an end");
+    assert_eq!(Response::parse(&rest).text(), "BREW");
+}
+
+/// WSGI-2, ENV-16, -21: what is set for the server reaches every request; the process's
+/// variables do not.
+#[test]
+fn the_base_environ() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        assert_eq!(environ.get("PATH"), None);
+        start_response.call("200 OK", PLAIN)?;
+        let name = environ.get("SERVER_NAME").unwrap_or_default();
+        Ok(format!("{}://{name}", environ.url_scheme()).into())
+    };
+    let mut server = make_server("127.0.0.1:0", app).expect("a server");
+    let address = server.server_address();
+    let base = server.base_environ_mut();
+    assert_eq!(base["SERVER_PORT"], address.port().to_string());
+    base.insert("SERVER_NAME".into(), "example.org".into());
+    base.insert("HTTPS".into(), "on".into());
+    let shutdown = server.shutdown_handle();
+    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let mut client = TcpStream::connect(address).expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let request = request("GET", "/", "Https: off\r\n", "");
+    client.write_all(request.as_bytes()).expect("sent");
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).expect("an end");
+    assert_eq!(Response::parse(&bytes).text(), "https://example.org");
+    shutdown.request();
+    assert!(thread.join().expect("no panic"));
+}
+
+// ---- the body
+
+/// WSGI-10, -13, -17: Content-Length for one block or none, else chunked.
+#[test]
+fn how_the_body_ends() {
+    type Case = (fn() -> Body, Option<&'static str>, &'static str);
+    let cases: [Case; 9] = [
+        (|| "abc".into(), Some("3"), "abc"),
+        (|| String::from("abc").into(), Some("3"), "abc"),
+        (|| b"abc".into(), Some("3"), "abc"),
+        (|| "".into(), Some("0"), ""),
+        (|| Body::blocks(["abc"]), Some("3"), "abc"),
+        (|| Body::blocks([""; 0]), Some("0"), ""),
+        (|| Body::blocks(["", ""]), Some("0"), ""),
+        (
+            || Body::blocks(["abc", "", "d"]),
+            None,
+            "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n",
+        ),
+        (|| Body::blocks(["", "abc"]), None, "3\r\nabc\r\n0\r\n\r\n"),
+    ];
+    for (index, (body, length, wire)) in cases.into_iter().enumerate() {
+        let server = serve(answering("200 OK", PLAIN, body));
+        let response = server.get("/");
+        assert_eq!(response.field("Content-Length"), length, "case {index}");
+        let chunked = length.is_none().then_some("chunked");
+        assert_eq!(response.field("Transfer-Encoding"), chunked, "case {index}");
+        assert_eq!(response.text(), wire, "case {index}");
+    }
+}
+
+/// WSGI-13: for HTTP/1.0 a body of unknown length ends with the connection.
+#[test]
+fn http_1_0_gets_no_chunks() {
+    let server = serve(answering("200 OK", PLAIN, || Body::blocks(["ab", "c"])));
+    let response = server.exchange("GET / HTTP/1.0\r\nHost: h.test\r\n\r\n");
+    assert_eq!(response.field("Transfer-Encoding"), None);
+    assert_eq!(response.field("Content-Length"), None);
+    assert_eq!(response.text(), "abc");
+}
+
+/// WSGI-17: the application's Content-Length is kept to, and a wrong one is reported.
+#[test]
+fn wrong_lengths() {
+    let length_of_two = &[("content-length", "2")];
+    let server = serve(answering("200 OK", length_of_two, || "abcdef".into()));
+    let response = server.get("/");
+    assert_eq!(
+        (response.field("Content-Length"), response.text()),
+        (Some("2"), "ab")
+    );
+    assert!(server.failure().contains("longer"));
+
+    let server = serve(answering("200 OK", length_of_two, || {
+        Body::blocks(["a", "bc", "d"])
+    }));
+    assert_eq!(server.get("/").text(), "ab");
+    assert!(server.failure().contains("longer"));
+
+    let length_of_nine = &[("Content-Length", "9")];
+    let server = serve(answering("200 OK", length_of_nine, || {
+        Body::blocks(["ab", "c"])
+    }));
+    // Without `Connection: close`: that the server closes is how the client learns of it.
+    let response = server.exchange("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    assert_eq!(
+        (response.field("Content-Length"), response.text()),
+        (Some("9"), "abc")
+    );
+    assert!(server.failure().contains("shorter"));
+}
+
+/// WSGI-13, -14: no content for HEAD, 204 and 304; the fields of HEAD are those of GET, and the
+/// body is consumed all the same.
+#[test]
+fn answers_without_content() {
+    let (sender, log) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            let path = environ.get("PATH_INFO").unwrap_or_default();
+            let status = match &*path {
+                "/204" => "204 No Content",
+                "/304" => "304 Not Modified",
+                _ => "200 OK",
+            };
+            let length: &[_] = match &*path {
+                "/length" => &[("Content-Length", "12345")],
+                _ => &[],
+            };
+            start_response.call(status, length)?;
+            Ok(match &*path {
+                "/one" => "abc".into(),
+                "/length" => "".into(),
+                _ => {
+                    let sender = sender.lock().expect("no panic").clone();
+                    Body::from_iterable(Watched::new(["ab", "c"], sender))
+                }
+            })
+        },
+    );
+    let cases = [
+        ("HEAD", "/one", Some("3"), None),
+        ("HEAD", "/length", Some("12345"), None),
+        ("HEAD", "/two", None, Some("chunked")),
+        ("GET", "/204", None, None),
+        ("GET", "/304", None, None),
+    ];
+    for (method, path, length, coding) in cases {
+        let response = server.exchange(&request(method, path, "", ""));
+        assert_eq!(response.field("Content-Length"), length, "{method} {path}");
+        assert_eq!(
+            response.field("Transfer-Encoding"),
+            coding,
+            "{method} {path}"
+        );
+        assert_eq!(response.body, b"", "{method} {path}");
+    }
+    for _ in 0..3 {
+        assert_eq!(log.recv_timeout(PATIENCE), Ok("ab, c, end, close"));
+    }
+}
+
+/// WSGI-14 within bounds: a HEAD request cannot make the loop run through an endless body.
+#[test]
+fn head_of_an_endless_body() {
+    let endless = || Body::blocks(std::iter::repeat("x"));
+    let server = serve(answering("200 OK", PLAIN, endless));
+    let response = server.exchange(&request("HEAD", "/", "", ""));
+    assert_eq!(response.status, "HTTP/1.1 200 OK");
+    assert_eq!(response.body, b"");
+}
+
+/// WSGI-5, -15: a block is sent, together with the head if it is the first, before the next one
+/// is asked for.
+#[test]
+fn a_block_leaves_before_the_next_is_made() {
+    let (go_on, wait) = channel();
+    let wait = Arc::new(Mutex::new(wait));
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let wait = Arc::clone(&wait);
+        Ok(Body::blocks((1..=3).map(move |number: u8| {
+            if number > 1 {
+                let received = wait.lock().expect("no panic").recv_timeout(PATIENCE);
+                received.expect("the client has the block before");
+            }
+            format!("block {number}")
+        })))
+    });
+    let mut stream = server.connect();
+    let request = request("GET", "/", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut bytes = vec![0; 4096];
+    let count = stream.read(&mut bytes).expect("head and block");
+    assert!(bytes[..count].ends_with(b"\r\n\r\n7\r\nblock 1\r\n"));
+    go_on.send(()).expect("the body waits");
+    let count = stream.read(&mut bytes).expect("a block");
+    assert_eq!(&bytes[..count], b"7\r\nblock 2\r\n");
+    go_on.send(()).expect("the body waits");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("an end");
+    assert_eq!(rest, b"7\r\nblock 3\r\n0\r\n\r\n");
+}
+
+// ---- start_response
+
+/// A body whose blocks are made by a function that has start_response.
+struct Made<F>(F);
+
+impl<F> Iterable for Made<F>
+where
+    F: FnMut(Starter<'_>) -> Result<Option<Vec<u8>>, Failure> + Send,
+{
+    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        (self.0)(start_response)
+    }
+}
+
+/// WSGI-11: start_response as late as during the first iteration.
+#[test]
+fn a_late_start_response() {
+    let server = serve(|_: &mut Environ<'_>, _: Starter<'_>| {
+        let mut blocks = ["late", "r"].into_iter();
+        Ok(Body::from_iterable(Made(
+            move |start_response: Starter<'_>| {
+                let block = blocks.next();
+                if block == Some("late") {
+                    start_response.call("202 Accepted", PLAIN)?;
+                }
+                Ok(block.map(Into::into))
+            },
+        )))
+    });
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 202 Accepted");
+    assert_eq!(response.text(), "4\r\nlate\r\n1\r\nr\r\n0\r\n\r\n");
+}
+
+/// WSGI-7, -9, -10, -11, -19: what an application must not do is answered with 500, reported, and
+/// no detail of it reaches the client.
+#[test]
+fn what_is_forbidden() {
+    type App = fn(&mut Environ<'_>, Starter<'_>) -> AppResult;
+    let cases: [(&str, App); 12] = [
+        ("headers already set", |_, start_response| {
+            start_response.call("200 OK", PLAIN)?;
+            start_response.call("200 OK", PLAIN)?;
+            Ok("".into())
+        }),
+        ("headers already set", |_, start_response| {
+            assert!(start_response.call("nonsense", PLAIN).is_err());
+            start_response.call("200 OK", PLAIN)?;
+            Ok("".into())
+        }),
+        ("failed start_response", |_, start_response| {
+            assert!(start_response.call("nonsense", PLAIN).is_err());
+            Ok("body".into())
+        }),
+        ("status", |_, start_response| {
+            start_response.call("20x OK", PLAIN)?;
+            Ok("".into())
+        }),
+        ("hop-by-hop", |_, start_response| {
+            start_response.call("200 OK", &[("Connection", "close")])?;
+            Ok("".into())
+        }),
+        ("X-Split", |_, start_response| {
+            start_response.call("200 OK", &[("X-Split", "a\r\nX-B: c")])?;
+            Ok("".into())
+        }),
+        ("Content-Length", |_, start_response| {
+            start_response.call("200 OK", &[("Content-Length", "many")])?;
+            Ok("".into())
+        }),
+        ("write() before", |_, start_response| {
+            start_response.write(b"x")?;
+            Ok("".into())
+        }),
+        ("before start_response", |_, _| Ok("x".into())),
+        ("before start_response", |_, _| Ok(Body::blocks(["", "x"]))),
+        ("before start_response", |_, _| Ok(Body::blocks([""; 0]))),
+        ("late nonsense", |_, _| {
+            Ok(Body::from_iterable(Made(|start_response: Starter<'_>| {
+                start_response.call("late nonsense", PLAIN)?;
+                Ok(None)
+            })))
+        }),
+    ];
+    for (report, app) in cases {
+        let server = serve(app);
+        server.get("/").assert_is_500();
+        let failure = server.failure();
+        assert!(failure.contains(report), "{failure:?} is not of {report:?}");
+    }
+}
+
+/// WSGI-6, -8: exc_info replaces what start_response was told before, as nothing was sent yet.
+#[test]
+fn exc_info_before_the_head_is_sent() {
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", &[("X-First", "1")])?;
+        let exc_info = std::io::Error::other("oops").into();
+        start_response.call_with_exc_info("503 Oops", &[("X-Second", "2")], exc_info)?;
+        Ok("page".into())
+    });
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 503 Oops");
+    assert_eq!(response.field("X-First"), None);
+    assert_eq!(response.field("X-Second"), Some("2"));
+    assert_eq!(response.text(), "page");
+}
+
+/// WSGI-8, -19: once the head is sent the failure comes back, and the answer breaks off.
+#[test]
+fn exc_info_after_the_head_is_sent() {
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let mut begun = false;
+        Ok(Body::from_iterable(Made(
+            move |start_response: Starter<'_>| {
+                if !std::mem::replace(&mut begun, true) {
+                    return Ok(Some(b"part".to_vec()));
+                }
+                let exc_info = std::io::Error::other("oops").into();
+                start_response.call_with_exc_info("500 Oops", &[], exc_info)?;
+                Ok(Some(b"never".to_vec()))
+            },
+        )))
+    });
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 200 OK");
+    assert_eq!(response.text(), "4\r\npart\r\n");
+    assert_eq!(server.failure(), "oops");
+}
+
+/// WSGI-10, -13: what is written goes out before the blocks, and no length is added.
+#[test]
+fn write_and_then_blocks() {
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        start_response.write(b"written, ")?;
+        start_response.write(b"twice")?;
+        let mut blocks = ["a", "b"].into_iter();
+        Ok(Body::from_iterable(Made(
+            move |start_response: Starter<'_>| {
+                let block = blocks.next();
+                if block == Some("b") {
+                    start_response.write(b"before ")?;
+                }
+                Ok(block.map(Into::into))
+            },
+        )))
+    });
+    let response = server.get("/");
+    assert_eq!(response.field("Content-Length"), None);
+    let wire = "e\r\nwritten, twice\r\n1\r\na\r\n8\r\nbefore b\r\n0\r\n\r\n";
+    assert_eq!(response.text(), wire);
+
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        start_response.write(b"")?;
+        Ok("x".into())
+    });
+    let response = server.get("/");
+    assert_eq!(response.field("Content-Length"), None);
+    assert_eq!(response.text(), "1\r\nx\r\n0\r\n\r\n");
+}
+
+/// WSGI-8, -10: after write() the head counts as sent. A failure is still answered with 500,
+/// since nothing has reached the client.
+#[test]
+fn write_and_then_a_failure() {
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        start_response.write(b"lost")?;
+        let exc_info = std::io::Error::other("oops").into();
+        start_response.call_with_exc_info("503 Oops", &[], exc_info)?;
+        Ok("".into())
+    });
+    server.get("/").assert_is_500();
+    assert_eq!(server.failure(), "oops");
+}
+
+// ---- failures
+
+/// WSGI-19: an error or a panic before the head is sent is a 500; the server goes on.
+#[test]
+fn an_application_that_fails() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        match environ.get("PATH_INFO").as_deref() {
+            Some("/error") => Err(std::io::Error::other("secret").into()),
+            Some("/panic") => panic!("secret"),
+            _ => Ok("fine".into()),
+        }
+    });
+    server.get("/error").assert_is_500();
+    assert_eq!(server.failure(), "secret");
+    server.get("/panic").assert_is_500();
+    assert_eq!(server.failure(), "panicked: secret");
+    // A connection ends with the failure, even if it could have gone on.
+    let response = server.exchange("GET /error HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    response.assert_is_500();
+    assert_eq!(response.field("Connection"), Some("close"));
+    assert_eq!(server.get("/").text(), "fine");
+}
+
+/// WSGI-19 *Better*: a failure that stops the server stops it, after the client had its answer.
+#[test]
+fn an_application_that_stops_the_server() {
+    let mut server = serve(|_: &mut Environ<'_>, _: Starter<'_>| Err(Failure::Stop));
+    server.get("/").assert_is_500();
+    assert!(!server.join());
+}
+
+// ---- close()
+
+/// A body that reports what is asked of it, in one line, when it is gone.
+struct Watched<const N: usize> {
+    blocks: std::array::IntoIter<&'static str, N>,
+    count: Option<usize>,
+    log: String,
+    sender: Sender<&'static str>,
+}
+
+impl<const N: usize> Watched<N> {
+    fn new(blocks: [&'static str; N], sender: Sender<&'static str>) -> Watched<N> {
+        Watched {
+            blocks: blocks.into_iter(),
+            count: None,
+            log: String::new(),
+            sender,
+        }
+    }
+}
+
+impl<const N: usize> Iterable for Watched<N> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        let block = self.blocks.next();
+        self.log.push_str(block.unwrap_or("end"));
+        self.log.push_str(", ");
+        match block {
+            Some("error") => Err(std::io::Error::other("no more").into()),
+            Some("panic") => panic!("no more"),
+            block => Ok(block.map(Into::into)),
+        }
+    }
+
+    fn block_count(&self) -> Option<usize> {
+        self.count
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        self.log.push_str("close");
+        match self.blocks.as_slice() {
+            ["fails in close"] => Err(std::io::Error::other("close").into()),
+            ["panics in close"] => panic!("close"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<const N: usize> Drop for Watched<N> {
+    fn drop(&mut self) {
+        // Leaked: a test's line of text.
+        let _ = self.sender.send(self.log.clone().leak());
+    }
+}
+
+/// Serves a watched body once; what the client got and what the body saw.
+fn watch<const N: usize>(
+    fields: &'static [(&'static str, &'static str)],
+    blocks: [&'static str; N],
+    count: Option<usize>,
+) -> (Response, &'static str, Running) {
+    let (sender, log) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", fields)?;
+        let sender = sender.lock().expect("no panic").clone();
+        let mut body = Watched::new(blocks, sender);
+        body.count = count;
+        Ok(Body::from_iterable(body))
+    });
+    let response = server.get("/");
+    let seen = log.recv_timeout(PATIENCE).expect("the body is dropped");
+    (response, seen, server)
+}
+
+/// WSGI-18: after completion, of whatever kind.
+#[test]
+fn close_after_the_end() {
+    let (response, seen, _server) = watch(PLAIN, ["a", "b"], None);
+    assert_eq!(response.text(), "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+    assert_eq!(seen, "a, b, end, close");
+
+    let (response, seen, _server) = watch(PLAIN, [], None);
+    assert_eq!((response.text(), seen), ("", "end, close"));
+
+    let (response, seen, _server) = watch(PLAIN, ["a"], Some(1));
+    assert_eq!(response.field("Content-Length"), Some("1"));
+    assert_eq!((response.text(), seen), ("a", "a, close"));
+
+    let (response, seen, _server) = watch(&[("Content-Length", "2")], ["a", "bc", "d"], None);
+    assert_eq!((response.text(), seen), ("ab", "a, bc, close"));
+}
+
+/// WSGI-18: after a failure while iterating, before the head and behind it.
+#[test]
+fn close_after_a_failure() {
+    let (response, seen, server) = watch(PLAIN, ["", "error"], None);
+    response.assert_is_500();
+    assert_eq!((seen, &*server.failure()), (", error, close", "no more"));
+
+    let (response, seen, server) = watch(PLAIN, ["panic"], None);
+    response.assert_is_500();
+    assert_eq!(
+        (seen, &*server.failure()),
+        ("panic, close", "panicked: no more")
+    );
+
+    let (response, seen, server) = watch(PLAIN, ["a", "error"], None);
+    assert_eq!((response.text(), seen), ("1\r\na\r\n", "a, error, close"));
+    assert_eq!(server.failure(), "no more");
+
+    let (response, seen, server) = watch(PLAIN, ["a", "panic"], None);
+    assert_eq!((response.text(), seen), ("1\r\na\r\n", "a, panic, close"));
+    assert_eq!(server.failure(), "panicked: no more");
+}
+
+/// WSGI-18: when start_response never came, the body is closed as well.
+#[test]
+fn close_without_a_head() {
+    let (sender, log) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(move |_: &mut Environ<'_>, _: Starter<'_>| {
+        let sender = sender.lock().expect("no panic").clone();
+        Ok(Body::from_iterable(Watched::new(["a"], sender)))
+    });
+    server.get("/").assert_is_500();
+    assert_eq!(log.recv_timeout(PATIENCE), Ok("a, close"));
+}
+
+/// WSGI-18 *Better*: of a close() that fails the client notices nothing.
+#[test]
+fn a_close_that_fails() {
+    for last in ["fails in close", "panics in close"] {
+        let (response, seen, server) = watch(&[("Content-Length", "1")], ["a", last], None);
+        assert_eq!(response.status, "HTTP/1.1 200 OK");
+        assert_eq!((response.text(), seen), ("a", "a, close"));
+        assert_eq!(server.get("/").text(), "a");
+        let failure = server.failures.recv_timeout(Duration::ZERO);
+        assert_eq!(failure, Err(RecvTimeoutError::Timeout));
+    }
+}
+
+/// An endless body that tells when it is closed.
+struct Endless(Sender<&'static str>);
+
+impl Iterable for Endless {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(Some(vec![b'x'; 16 * 1024]))
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        Ok(self.0.send("close")?)
+    }
+}
+
+/// WSGI-18, -20: when the client is gone, and when the server ends.
+#[test]
+fn close_of_an_answer_that_nobody_takes() {
+    let (sender, log) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let sender = sender.lock().expect("no panic").clone();
+        Ok(Body::from_iterable(Endless(sender)))
+    });
+    let request = request("GET", "/", "", "");
+    let mut some = [0; 1024];
+
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_exact(&mut some).expect("a beginning");
+    drop(stream);
+    assert_eq!(log.recv_timeout(PATIENCE), Ok("close"));
+
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_exact(&mut some).expect("a beginning");
+    let failure = server.failures.recv_timeout(Duration::ZERO);
+    assert_eq!(failure, Err(RecvTimeoutError::Timeout), "nobody's failure");
+    assert!(server.stop());
+    assert_eq!(log.recv_timeout(PATIENCE), Ok("close"));
+    // The application is gone, and with it every sender: there was no third close.
+    assert_eq!(
+        log.recv_timeout(PATIENCE),
+        Err(RecvTimeoutError::Disconnected)
+    );
+}
+
+// ---- environ
+
+/// Serves one request; the environ that the application got.
+fn environ_of(request: &str) -> BTreeMap<String, String> {
+    let (sender, environs) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            let mut map = environ.to_map();
+            for (key, value) in &map {
+                assert_eq!(environ.get(key).as_deref(), Some(&**value), "{key}");
+                assert!(environ.contains_key(key), "{key}");
+            }
+            let flags = [
+                environ.multithread(),
+                environ.multiprocess(),
+                environ.run_once(),
+            ];
+            assert_eq!((environ.version(), flags), ((1, 0), [false; 3]));
+            assert_eq!(environ.url_scheme(), "http");
+            map.insert(
+                "PORT".into(),
+                environ.get("SERVER_PORT").unwrap_or_default().into(),
+            );
+            sender.lock().expect("no panic").send(map)?;
+            hello(environ, start_response)
+        },
+    );
+    let port = server.address.port().to_string();
+    let mut stream = server.connect();
+    let bytes: Vec<u8> = request
+        .chars()
+        .map(|c| u8::try_from(c).expect("Latin-1"))
+        .collect();
+    stream.write_all(&bytes).expect("sent");
+    let environ = environs.recv_timeout(PATIENCE);
+    let mut environ = environ.unwrap_or_else(|_| panic!("not served: {request}"));
+    assert_eq!(environ.remove("PORT"), Some(port.clone()));
+    assert_eq!(environ.remove("SERVER_PORT"), Some(port));
+    environ
+}
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(key, value)| ((*key).into(), (*value).into()))
+        .collect()
+}
+
+/// WSGI-2, ENV-1 to -12, -15 to -19, -21: all variables of a request, and no other.
+#[test]
+fn the_environ_table() {
+    let fields = "Content-Type: text/x-a; b=c\r\nContent-Length: 3\r\nX-Some-Thing:  a b \r\n";
+    let software = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
+    let expected = map(&[
+        ("CONTENT_LENGTH", "3"),
+        ("CONTENT_TYPE", "text/x-a; b=c"),
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("HTTP_CONNECTION", "close"),
+        ("HTTP_HOST", "h.test"),
+        ("HTTP_X_SOME_THING", "a b"),
+        ("PATH_INFO", "/some/path"),
+        ("QUERY_STRING", "a=%20b?c"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+        ("REMOTE_HOST", ""),
+        ("REQUEST_METHOD", "Post"),
+        ("SCRIPT_NAME", ""),
+        ("SERVER_NAME", "127.0.0.1"),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("SERVER_SOFTWARE", software),
+        ("wsgi.errors", "<stderr>"),
+        ("wsgi.input", "<input>"),
+        ("wsgi.multiprocess", "False"),
+        ("wsgi.multithread", "False"),
+        ("wsgi.run_once", "False"),
+        ("wsgi.url_scheme", "http"),
+        ("wsgi.version", "(1, 0)"),
+    ]);
+    let environ = environ_of(&request("Post", "/some/path?a=%20b?c", fields, "abc"));
+    assert_eq!(environ, expected);
+
+    let environ = environ_of("GET / HTTP/1.0\r\n\r\n");
+    for (key, value) in [
+        ("CONTENT_LENGTH", ""),
+        ("CONTENT_TYPE", ""),
+        ("QUERY_STRING", ""),
+        ("SERVER_PROTOCOL", "HTTP/1.0"),
+    ] {
+        assert_eq!(environ.get(key).map(|value| &**value), Some(value), "{key}");
+    }
+}
+
+/// ENV-7, ENV-8: the path is decoded to bytes, each a character; the query is left alone.
+#[test]
+fn paths() {
+    let cases = [
+        ("GET", "/p%61th/", "/path/", ""),
+        ("GET", "/%80%ff%C3%a9", "/\u{80}\u{ff}\u{c3}\u{a9}", ""),
+        ("GET", "/a%2Fb%3fc%00%zz%", "/a/b?c\0%zz%", ""),
+        ("GET", "/a+b;c=d?%41?", "/a+b;c=d", "%41?"),
+        ("GET", "http://h.test/abs%20olute?q", "/abs olute", "q"),
+        ("OPTIONS", "*", "", ""),
+    ];
+    for (method, target, path, query) in cases {
+        let environ = environ_of(&request(method, target, "", ""));
+        assert_eq!(environ["PATH_INFO"], path, "{target}");
+        assert_eq!(environ["QUERY_STRING"], query, "{target}");
+    }
+}
+
+/// ENV-12, -13, -14: fields are joined; some never become variables.
+#[test]
+fn header_fields_as_variables() {
+    let fields = "Accept: a\r\nX-Latin: caf\u{e9}\r\naccept:  b \r\nACCEPT: c,d\r\n\
+                  Cookie: e=f\r\ncookie: g=h\r\n\
+                  X_A: dropped\r\nX-A: kept\r\nX_B: dropped\r\n\
+                  Proxy: http://evil.test\r\n\
+                  Server-Name: x\r\nScript-Name: x\r\nRemote-Addr: x\r\nPath-Info: x\r\n";
+    let environ = environ_of(&request("GET", "/", fields, ""));
+    let found: Vec<(&str, &str)> = environ
+        .iter()
+        .filter(|(key, _)| key.starts_with("HTTP_"))
+        .map(|(key, value)| (&**key, &**value))
+        .collect();
+    let expected = [
+        ("HTTP_ACCEPT", "a,b,c,d"),
+        ("HTTP_CONNECTION", "close"),
+        ("HTTP_COOKIE", "e=f; g=h"),
+        ("HTTP_HOST", "h.test"),
+        ("HTTP_X_A", "kept"),
+        ("HTTP_X_LATIN", "caf\u{e9}"),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(environ["SERVER_NAME"], "127.0.0.1");
+    assert_eq!(environ["PATH_INFO"], "/");
+}
+
+/// ENV-16, -23: what an application inserts is its own, and gone with the request.
+#[test]
+fn insertions_are_isolated() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let before = environ.contains_key("my.key");
+        environ.insert("my.key", "1");
+        environ.insert("SERVER_NAME", "another");
+        environ.insert("HTTPS", "on");
+        environ.remove("HTTP_HOST");
+        let page = format!(
+            "{before} {:?} {:?} {:?} {}",
+            environ.get("my.key"),
+            environ.get("SERVER_NAME"),
+            environ.get("HTTP_HOST"),
+            environ.url_scheme(),
+        );
+        assert!(!environ.to_map().contains_key("HTTP_HOST"));
+        assert_eq!(
+            environ.to_map().get("my.key").map(String::as_str),
+            Some("1")
+        );
+        start_response.call("200 OK", PLAIN)?;
+        Ok(page.into())
+    });
+    let expected = "false Some(\"1\") Some(\"another\") None https";
+    for _ in 0..2 {
+        assert_eq!(server.get("/").text(), expected);
+    }
+    let pair = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n".to_owned() + &request("GET", "/", "", "");
+    let both = server.exchange(&pair);
+    assert_eq!(both.text().matches(expected).count(), 2);
+}
+
+/// WSGI-27: the input ends with the body, however it came and is read.
+#[test]
+fn the_input() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let lines = environ.get("PATH_INFO").as_deref() == Some("/lines");
+        let input = environ.input();
+        let mut text = String::new();
+        if lines {
+            input.read_line(&mut text)?;
+            text.push('|');
+            let mut some = [0; 2];
+            input.read_exact(&mut some)?;
+            text.push_str(std::str::from_utf8(&some)?);
+            text.push('|');
+        }
+        input.read_to_string(&mut text)?;
+        assert_eq!(environ.input().read(&mut [0; 9])?, 0);
+        start_response.call("200 OK", PLAIN)?;
+        Ok(text.into())
+    });
+    let cases = [
+        ("/", "", "", ""),
+        ("/", "Content-Length: 5\r\n", "a\nbcd", "a\nbcd"),
+        ("/lines", "Content-Length: 6\r\n", "a\nbcde", "a\n|bc|de"),
+        (
+            "/",
+            "Transfer-Encoding: chunked\r\n",
+            "2\r\na\n\r\n3;x=y\r\nbcd\r\n0\r\nT: u\r\n\r\n",
+            "a\nbcd",
+        ),
+    ];
+    for (path, fields, body, read) in cases {
+        let response = server.exchange(&request("PUT", path, fields, body));
+        assert_eq!(response.text(), read, "{path} {fields:?}");
+    }
+}
+
+/// WSGI-28: a greeting, an empty line, the environ sorted by key.
+#[test]
+fn the_demo_application() {
+    let server = serve(demo_app);
+    let fields = "X-Quote: it's\r\n";
+    let response = server.exchange(&request("GET", "/%0Ax", fields, ""));
+    let content_type = Some("text/plain; charset=utf-8");
+    assert_eq!(response.field("Content-Type"), content_type);
+    let rest = response.text().strip_prefix("Hello world!\n\n");
+    let lines: Vec<&str> = rest.expect("the greeting").lines().collect();
+    let mut sorted = lines.clone();
+    sorted.sort_unstable();
+    assert_eq!(lines, sorted);
+    for line in [
+        "REQUEST_METHOD = 'GET'",
+        "PATH_INFO = '/\\nx'",
+        "HTTP_X_QUOTE = 'it\\'s'",
+    ] {
+        assert!(lines.contains(&line), "{line}");
+    }
+}
+
+/// Middleware is an application that calls another, and sees what it said.
+#[test]
+fn middleware() {
+    let outer = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        struct Stamped<'a>(Starter<'a>);
+
+        impl StartResponse for Stamped<'_> {
+            fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
+                let mut headers = headers.to_vec();
+                headers.push(("X-Stamp", "1"));
+                self.0.call(status, &headers)
+            }
+
+            fn call_with_exc_info(
+                &mut self,
+                status: &str,
+                headers: &[(&str, &str)],
+                exc_info: Failure,
+            ) -> HandlerResult {
+                self.0.call_with_exc_info(status, headers, exc_info)
+            }
+
+            fn write(&mut self, bytes: &[u8]) -> HandlerResult {
+                self.0.write(bytes)
+            }
+        }
+
+        Application::call(&hello, environ, &mut Stamped(start_response))
+    };
+    let response = serve(outer).get("/");
+    assert_eq!(response.field("X-Stamp"), Some("1"));
+    assert_eq!(response.text(), "Hello, world!\n");
+}
