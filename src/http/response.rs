@@ -546,8 +546,10 @@ impl fmt::Display for ResponseError {
         match self {
             ResponseError::Head(error) => error.fmt(f),
             ResponseError::ContentLength => f.write_str("Content-Length is not one number"),
-            ResponseError::TooLong => f.write_str("more content than Content-Length said"),
-            ResponseError::TooShort => f.write_str("less content than Content-Length said"),
+            ResponseError::TooLong => f.write_str("the content is longer than its Content-Length"),
+            ResponseError::TooShort => {
+                f.write_str("the content is shorter than its Content-Length")
+            }
             ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
             ResponseError::Unanswered => f.write_str("the handler did not answer"),
             ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
