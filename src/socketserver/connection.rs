@@ -154,19 +154,20 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             Some(unsent) => (unsent.bytes, Some(unsent.since)),
             None => (mem::take(&mut turn.scratch.output), None),
         };
-        let before = output.len();
         match occasion {
             Occasion::Made => self.begin(&mut output, turn),
             Occasion::Drain => self.drain(&mut output, turn),
             Occasion::Ready if due => self.time_out(&mut output, turn),
             Occasion::Ready => {}
         }
-        let fate = self.advance(&mut output, turn).unwrap_or_else(|error| {
+        let mut sent = 0;
+        let advanced = self.advance(&mut output, &mut sent, turn);
+        let fate = advanced.unwrap_or_else(|error| {
             // The client is gone: nobody is left to tell (TCP-11, WSGI-20).
             log::debug!("connection lost: {error}");
             Fate::Gone
         });
-        let stalled = since.filter(|_| output.len() >= before);
+        let stalled = since.filter(|_| sent == 0);
         self.put_back(output, stalled.unwrap_or(turn.now.instant()), turn.scratch);
         fate
     }
@@ -194,19 +195,21 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         self.follow(next, false, output, turn);
     }
 
-    /// Sends and steps in turn until nothing can go on, or others have waited long enough.
+    /// Sends and steps in turn until nothing can go on, or others have waited long enough; counts
+    /// the bytes that were `sent`.
     fn advance(
         &mut self,
         output: &mut Buffer,
+        sent: &mut usize,
         turn: &mut Turn<'_, P::Message>,
     ) -> io::Result<Fate> {
         for _ in 0..STEPS {
-            send(&mut self.stream, output, turn.readiness)?;
+            *sent += send(&mut self.stream, output, turn.readiness)?;
             if let Some(fate) = self.step(output, turn)? {
                 return Ok(fate);
             }
         }
-        send(&mut self.stream, output, turn.readiness)?;
+        *sent += send(&mut self.stream, output, turn.readiness)?;
         Ok(Fate::Again)
     }
 
@@ -394,19 +397,144 @@ fn receive(
     }
 }
 
-/// Writes until everything is sent or the socket takes no more.
+/// Writes until everything is sent or the socket takes no more; how much that was.
 fn send(
     stream: &mut impl Stream,
     output: &mut Buffer,
     readiness: &mut Readiness,
-) -> io::Result<()> {
+) -> io::Result<usize> {
+    let mut sent = 0;
     while !output.is_empty() && readiness.writable {
         match output.write_to(stream) {
-            Ok(_) => {}
+            Ok(count) => sent += count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => readiness.writable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socketserver::{HandlerResult, Mailbox, Request, Rfile};
+    use mio::event::Source;
+    use mio::{Interest, Registry, Token};
+    use std::convert::Infallible;
+    use std::io::{Read, Write};
+    use std::time::Duration;
+
+    /// A socket whose client takes `room` more bytes and sends nothing.
+    struct Wire {
+        room: usize,
+    }
+
+    impl Read for Wire {
+        fn read(&mut self, _bytes: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Wire {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            self.room -= count;
+            match count {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Source for Wire {
+        fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Request for Wire {
+        fn serve(
+            &mut self,
+            _handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+        ) -> HandlerResult {
+            Ok(())
+        }
+    }
+
+    impl Stream for Wire {
+        fn shutdown_write(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Has always more to say.
+    struct Endless;
+
+    impl Protocol for Endless {
+        type Message = Infallible;
+
+        fn connection_made(&mut self, _: Mailbox<Infallible>, _: &mut Buffer, _: &Now) -> Next {
+            Next::Produce
+        }
+
+        fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next {
+            Next::Close
+        }
+
+        fn produce(&mut self, output: &mut Buffer, _: &Now) -> Next {
+            output.extend_from_slice(&[b'x'; 20 * 1024]);
+            Next::Produce
+        }
+    }
+
+    /// Law 8: a client that takes little is slow, one that takes nothing is stalled.
+    #[test]
+    fn a_slow_reader_is_not_a_stalled_one() {
+        let (settings, post) = (EventedSettings::default(), Post::new(1, None));
+        let mut scratch = Scratch::default();
+        let mut connection = Connection::new(Wire { room: 0 }, Endless);
+        let began = Instant::now();
+        let mut turn = |connection: &mut Connection<Wire, Endless>, occasion, seconds| {
+            let instant = began + Duration::from_secs(seconds);
+            let mut readiness = Readiness {
+                timeout: true,
+                ..Readiness::FRESH
+            };
+            let fate = connection.turn(
+                occasion,
+                &mut Turn {
+                    slot: Slot::default(),
+                    readiness: &mut readiness,
+                    scratch: &mut scratch,
+                    settings: &settings,
+                    post: &post,
+                    now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
+                },
+            );
+            (fate, connection.deadline(&settings))
+        };
+        let deadline = |seconds| Some(began + Duration::from_secs(seconds));
+        let made = turn(&mut connection, Occasion::Made, 0);
+        assert_eq!(made, (Fate::Sleeps, deadline(30)));
+        for seconds in [20, 40, 60] {
+            connection.stream.room = 20 * 1024; // for which as much is produced
+            let slow = turn(&mut connection, Occasion::Ready, seconds);
+            assert_eq!(slow, (Fate::Sleeps, deadline(seconds + 30)));
+        }
+        assert_eq!(turn(&mut connection, Occasion::Ready, 89).0, Fate::Sleeps);
+        assert_eq!(turn(&mut connection, Occasion::Ready, 90).0, Fate::Gone);
+    }
 }
