@@ -1,0 +1,469 @@
+//! How a loop begins, goes round and ends: LOOP-1 to LOOP-16 and SHUT-1 to SHUT-13.
+
+mod support;
+
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use serve_forever::socketserver::{
+    Engine, Inline, NotStopped, POLL_INTERVAL, ShutdownHandle, Transport, Turn,
+};
+use support::{
+    Act, LIMIT, LONG, Script, Scripted, answer, ask, connect, in_time, queue, run, spawn,
+    wait_until,
+};
+
+/// What one served line leaves in the trace.
+fn served(line: &str) -> String {
+    format!("get verify make setup handle({line}) finish shutdown close service")
+}
+
+/// Lets the hook `ready` run in the server's next turn.
+fn make_a_source_ready(server: &mut Scripted) {
+    let reactor = server.engine_mut().reactor_mut();
+    let slot = reactor.open().expect("a slot");
+    reactor.enqueue(slot);
+}
+
+// How it ends.
+
+/// LOOP-1, LOOP-2, SHUT-1, SHUT-2: at once, however long the wait; no accept and no
+/// `service_actions` afterwards.
+#[test]
+fn shutdown_from_another_thread_ends_a_wait_at_once() {
+    assert_eq!(POLL_INTERVAL, Duration::from_millis(500));
+    for poll_interval in [Some(LONG), Some(Duration::MAX), None] {
+        let script = Script::default();
+        let server = run(script.server(), poll_interval);
+        assert_eq!(ask(server.address, "hello"), "hello");
+        script.trace.wait_for("service", 1);
+        let handle = server.handle.clone();
+        assert_eq!(in_time(move || handle.shutdown()), Ok(()));
+        server.returned();
+        assert_eq!(script.trace.take(), served("hello"));
+    }
+}
+
+/// LOOP-3, SHUT-5, SHUT-6: the request is latched, and cancels the next run and no other.
+#[test]
+fn shutdown_before_the_start_cancels_the_next_run() {
+    let script = Script::default();
+    let server = script.server();
+    let client = queue(server.server_address(), "early");
+    let handle = server.shutdown_handle();
+    assert_eq!(
+        in_time(move || handle.shutdown()),
+        Err(NotStopped::NotRunning)
+    );
+    assert!(server.engine().shutdown_requested());
+
+    let server = run(server, LONG).returned();
+    assert_eq!(script.trace.take(), "");
+    assert!(!server.engine().shutdown_requested());
+
+    let server = run(server, LONG);
+    assert_eq!(answer(client), "early");
+    server.stop();
+}
+
+/// SHUT-6: as before the first run; and the latch can be cleared.
+#[test]
+fn shutdown_after_a_finished_loop_cancels_the_next_run_unless_cleared() {
+    let script = Script::default();
+    let server = run(script.server(), LONG);
+    let handle = server.handle.clone();
+    let server = server.stop();
+    assert_eq!(handle.shutdown(), Err(NotStopped::NotRunning));
+    assert_eq!(handle.wait_timeout(LIMIT), Err(NotStopped::NotRunning));
+    let mut server = run(server, LONG).returned();
+
+    handle.request();
+    server.engine_mut().clear_shutdown_request();
+    let server = run(server, LONG);
+    assert_eq!(ask(server.address, "again"), "again");
+    server.stop();
+    assert_eq!(script.trace.take(), served("again"));
+}
+
+/// SHUT-7: several requests end one run, not two.
+#[test]
+fn shutdown_twice_ends_one_run() {
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let server = run(script.server(), LONG);
+    let client = queue(server.address, "held");
+    script.trace.wait_for("handle(held)", 1);
+    server.handle.request();
+    server.handle.request();
+    script.trace.note("go");
+    let server = run(server.returned(), LONG);
+    assert_eq!(answer(client), "held");
+    assert_eq!(ask(server.address, "second"), "second");
+    server.stop();
+}
+
+/// SHUT-7, SHUT-13: every waiter is released, although the server starts again at once.
+#[test]
+fn shutdown_from_many_threads_releases_all() {
+    fn assert_shared(_: &(impl Clone + Send + Sync + 'static)) {}
+    let script = Script::default();
+    let mut server = script.server();
+    assert_shared(&server.shutdown_handle());
+    for round in 0..20 {
+        server.engine_mut().clear_shutdown_request();
+        let running = run(server, LONG);
+        assert_eq!(ask(running.address, "up"), "up", "round {round}");
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let handle = running.handle.clone();
+                spawn(move || handle.shutdown())
+            })
+            .collect();
+        // A waiter that comes late cancels this run; if none does, the test stops it.
+        server = run(running.returned(), LONG).stop();
+        let answers: Vec<_> = waiters.into_iter().map(|waiter| waiter.join()).collect();
+        assert!(answers.contains(&Ok(())), "{answers:?}");
+    }
+}
+
+/// SHUT-8, SHUT-4: on the loop's own thread there is nobody to wait for: the answer says so, the
+/// request in hand completes, those queued are not served, and the loop ends.
+#[test]
+fn shutdown_on_the_loops_own_thread_does_not_wait() {
+    for step in [
+        "verify", "setup", "handle", "finish", "error", "service", "ready",
+    ] {
+        // A handler has to fail for handle_error to run.
+        let acts = [(step, Act::Shutdown), ("handle", Act::Fail)];
+        let fails = step == "error";
+        let script = Script::of(&acts[..1 + usize::from(fails)]);
+        let mut server = script.server();
+        let address = server.server_address();
+        let clients = [queue(address, "one"), queue(address, "two")];
+        let mut served = 0;
+        for (client, line) in clients.into_iter().zip(["one", "two"]) {
+            make_a_source_ready(&mut server);
+            server = run(server, LONG).returned();
+            served += 1;
+            assert_eq!(answer(client), if fails { "" } else { line }, "{step}");
+            assert_eq!(script.trace.count("get"), served, "{step}");
+            assert_eq!(script.trace.count("close"), served, "{step}");
+            assert_eq!(script.trace.count("Err(OnLoopThread)"), served, "{step}");
+        }
+    }
+}
+
+/// SHUT-4: `shutdown()` returns after the request in hand is closed; `wait_timeout` may earlier.
+#[test]
+fn shutdown_waits_for_the_request_in_hand_and_no_other() {
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let server = run(script.server(), LONG);
+    let in_hand = queue(server.address, "in-hand");
+    let _queued = queue(server.address, "queued");
+    script.trace.wait_for("handle(in-hand)", 1);
+    assert_eq!(
+        server.handle.wait_timeout(Duration::ZERO),
+        Err(NotStopped::TimedOut)
+    );
+
+    let (handle, trace) = (server.handle.clone(), script.trace.clone());
+    let waiter = spawn(move || {
+        trace.note("asked");
+        let _ = handle.shutdown();
+        trace.note("released");
+    });
+    script.trace.wait_for("asked", 1);
+    script.trace.note("go");
+    let _server = server.returned();
+    waiter.join();
+    assert_eq!(answer(in_hand), "in-hand");
+    let trace = script.trace.take();
+    assert_eq!(
+        trace,
+        "get verify make setup handle(in-hand) asked go finish shutdown close service released"
+    );
+}
+
+/// SHUT-3 (bpo-35017): a request made during the wait wins over what the same wait reports.
+#[test]
+fn shutdown_wins_over_readiness_of_the_same_wait() {
+    const LISTENER: Token = Token(0);
+    let script = Script::default();
+    let mut poll = Poll::new().expect("a poll");
+    let waker = Arc::new(Waker::new(poll.registry(), Token(99)).expect("a waker"));
+    let (transport, dispatch) = (script.transport(), Inline(script.factory()));
+    let registry = poll.registry();
+    let engine = Engine::attach(transport, dispatch, script.clone(), registry, waker, 0..8);
+    let mut engine = engine.expect("attached");
+    let now = Instant::now();
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Idle);
+
+    let address = engine.transport().server_address();
+    let client = queue(address, "hello");
+    let mut events = Events::with_capacity(8);
+    wait_until("ready", || {
+        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        events.iter().any(|event| event.token() == LISTENER)
+    });
+    engine.shutdown_handle().request();
+    for event in &events {
+        engine.feed(event);
+    }
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Shutdown);
+    assert_eq!(script.trace.take(), "");
+
+    engine.clear_shutdown_request();
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Iteration);
+    assert_eq!(answer(client), "hello");
+    assert_eq!(script.trace.take(), served("hello"));
+}
+
+/// LOOP-4, LOOP-12, SHUT-12: a failure leaves the loop; `is_shut_down` is set, the request is
+/// reset, and a later run can begin.
+#[test]
+fn every_failure_that_leaves_the_loop_sets_is_shut_down() {
+    let (fail, panic, stop) = (Act::Fail, Act::Panic, Act::Stop);
+    for (acts, outcome) in [
+        (&[("verify", stop)][..], "stop"),
+        (&[("setup", stop)], "stop"),
+        (&[("handle", stop)], "stop"),
+        (&[("finish", stop)], "stop"),
+        (&[("handle", fail), ("error", stop)], "stop"),
+        (&[("service", stop)], "stop"),
+        (&[("service", fail)], "failed: service failed"),
+        (&[("service", panic)], "panicked: service panicked"),
+        (&[("ready", stop)], "stop"),
+        (&[("ready", fail)], "failed: ready failed"),
+        (&[("ready", panic)], "panicked: ready panicked"),
+    ] {
+        let script = Script::of(acts);
+        let mut server = script.server();
+        let client = queue(server.server_address(), "hello");
+        make_a_source_ready(&mut server);
+
+        let server = run(server, LONG);
+        let handle = server.handle.clone();
+        let ended = server.ended();
+        let trace = script.trace.take();
+        assert_eq!(ended.outcome, outcome, "{trace}");
+        assert!(trace.contains(" shutdown close"), "REQ-8, REQ-9: {trace}");
+        answer(client);
+        assert!(!ended.server.engine().shutdown_requested());
+        assert_eq!(
+            in_time(move || handle.shutdown()),
+            Err(NotStopped::NotRunning)
+        );
+        run(ended.server, LONG).returned();
+    }
+}
+
+/// LOOP-4, SHUT-12: who waits for a loop that dies is released too, and not told why.
+#[test]
+fn a_waiter_outlives_a_loop_that_panics() {
+    let script = Script::of(&[("handle", Act::Hold), ("service", Act::Panic)]);
+    let server = run(script.server(), LONG);
+    let client = queue(server.address, "held");
+    script.trace.wait_for("handle(held)", 1);
+    let (handle, trace) = (server.handle.clone(), script.trace.clone());
+    let waiter = spawn(move || {
+        trace.note("asked");
+        handle.shutdown()
+    });
+    script.trace.wait_for("asked", 1);
+    script.trace.note("go");
+    assert_eq!(server.ended().outcome, "panicked: service panicked");
+    // Late by a hair, it may find no loop any more.
+    assert!(matches!(
+        waiter.join(),
+        Ok(()) | Err(NotStopped::NotRunning)
+    ));
+    assert_eq!(answer(client), "held");
+}
+
+/// LOOP-14: a listener that can accept no more ends the loop, which neither spins nor hangs.
+#[cfg(unix)]
+#[test]
+fn a_listener_made_invalid_ends_the_loop() {
+    use std::os::fd::AsFd;
+
+    let script = Script::default();
+    let server = script.server();
+    let listener = server.engine().transport().tcp.as_fd();
+    let listener = listener.try_clone_to_owned().expect("a descriptor");
+    let server = run(server, LONG);
+    assert_eq!(ask(server.address, "hello"), "hello");
+    socket2::SockRef::from(&listener)
+        .shutdown(std::net::Shutdown::Both)
+        .expect("shut down");
+    let handle = server.handle.clone();
+    let outcome = server.ended().outcome;
+    assert!(outcome.starts_with("failed: "), "{outcome}");
+    assert_eq!(handle.wait_timeout(LIMIT), Err(NotStopped::NotRunning));
+    assert_eq!(script.trace.take(), served("hello"));
+}
+
+/// LOOP-15: a closed server fails at once, and nobody waits for it.
+#[test]
+fn a_closed_server_does_not_run() {
+    let mut server = Script::default().server();
+    server.server_close();
+    let server = run(server, LONG);
+    let handle = server.handle.clone();
+    let ended = server.ended();
+    assert_eq!(ended.outcome, "failed: the server is closed");
+    assert_eq!(
+        in_time(move || handle.shutdown()),
+        Err(NotStopped::NotRunning)
+    );
+    let again = run(ended.server, LONG).ended();
+    assert_eq!(again.outcome, "failed: the server is closed");
+}
+
+/// SHUT-5 (Issue 2302): however the start and the shutdown race, the loop ends.
+#[test]
+fn shutdown_right_after_the_start_always_ends_the_loop() {
+    let servers: Vec<_> = (0..20)
+        .map(|_| {
+            let server = run(Script::default().server(), LONG);
+            let handle = server.handle.clone();
+            (server, spawn(move || handle.shutdown()))
+        })
+        .collect();
+    for (server, waiter) in servers {
+        waiter.join().ok();
+        server.returned();
+    }
+}
+
+/// SHUT-13: the handle outlives its server.
+#[test]
+fn a_handle_without_a_server_answers() {
+    let server = Script::default().server();
+    let handle: ShutdownHandle = server.shutdown_handle();
+    drop(server);
+    assert_eq!(
+        in_time(move || handle.shutdown()),
+        Err(NotStopped::NotRunning)
+    );
+}
+
+// How it goes round.
+
+/// LOOP-5, SHUT-9: the listener outlives the loop; who connects in between is served by the next.
+#[test]
+fn a_second_run_serves_those_who_connected_in_between() {
+    let script = Script::default();
+    let mut server = script.server();
+    for round in ["one", "two", "three"] {
+        let running = run(server, LONG);
+        assert_eq!(ask(running.address, round), round);
+        server = running.stop();
+        let clients = ["a", "b"].map(|name| (name, queue(server.server_address(), name)));
+        assert_eq!(script.trace.take(), served(round));
+        let running = run(server, LONG);
+        for (name, client) in clients {
+            assert_eq!(answer(client), name);
+        }
+        server = running.stop();
+        assert_eq!(script.trace.take(), [served("a"), served("b")].join(" "));
+    }
+}
+
+/// SHUT-9: those who are still queued when the listener closes are turned away.
+#[test]
+fn closing_the_server_turns_away_those_who_queue() {
+    let server = Script::default().server();
+    let mut client = connect(server.server_address());
+    drop(server);
+    match client.read(&mut [0]) {
+        Ok(count) => assert_eq!(count, 0),
+        Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock, "waited in vain"),
+    }
+}
+
+/// LOOP-10, LOOP-11, LOOP-13: several connections in one readiness are several iterations, in
+/// order of arrival, each with its `service_actions`.
+#[test]
+fn one_request_an_iteration() {
+    let script = Script::default();
+    let server = script.server();
+    let names = ["one", "two", "three", "four"];
+    let clients = names.map(|name| queue(server.server_address(), name));
+    let server = run(server, LONG);
+    for (name, client) in names.iter().zip(clients) {
+        assert_eq!(answer(client), *name);
+    }
+    server.stop();
+    assert_eq!(script.trace.take(), names.map(served).join(" "));
+}
+
+/// LOOP-2, LOOP-10, LOOP-11: one shutdown test between any two requests; what a run leaves over
+/// is ready again in the next.
+#[test]
+fn one_shutdown_test_between_two_requests() {
+    let script = Script::of(&[("service", Act::Shutdown)]);
+    let mut server = script.server();
+    let names = ["one", "two", "three"];
+    let clients = names.map(|name| queue(server.server_address(), name));
+    for (name, client) in names.iter().zip(clients) {
+        server = run(server, LONG).returned();
+        assert_eq!(answer(client), *name);
+        assert_eq!(script.trace.take(), served(name) + " Err(OnLoopThread)");
+    }
+}
+
+/// LOOP-7, LOOP-13: when idle, once an interval; an interval of nothing spins.
+#[test]
+fn service_actions_run_at_each_interval_when_idle() {
+    for micros in [0, 1, 2_000] {
+        let script = Script::default();
+        let server = run(script.server(), Duration::from_micros(micros));
+        script.trace.wait_for("service", 7);
+        assert_eq!(ask(server.address, "hello"), "hello");
+        server.stop();
+        let trace = script.trace.take();
+        assert!(trace.contains(&served("hello")), "{trace}");
+    }
+}
+
+/// LOOP-7, LOOP-13, RT-2, RT-4: without an interval they run once a request; neither an early
+/// wake-up nor a probe that finds nothing is an iteration.
+#[test]
+fn an_early_wake_up_is_no_iteration() {
+    for poll_interval in [None, Some(LONG)] {
+        let script = Script::default();
+        let mut server = script.server();
+        let waker = server.engine_mut().reactor_mut().waker();
+        let server = run(server, poll_interval);
+        let names = ["one", "two", "three"];
+        for name in names {
+            waker.wake().expect("a wake");
+            assert_eq!(ask(server.address, name), name);
+            waker.wake().expect("a wake");
+        }
+        server.stop();
+        assert_eq!(script.trace.take(), names.map(served).join(" "));
+    }
+}
+
+/// LOOP-13: while a request is served inline, `service_actions` waits.
+#[test]
+fn a_handler_delays_service_actions() {
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let server = script.server();
+    let client = queue(server.server_address(), "slow");
+    let server = run(server, Duration::ZERO);
+    script.trace.wait_for("handle(slow)", 1);
+    let before = script.trace.count("service");
+    script.trace.note("before-go");
+    script.trace.note("go");
+    assert_eq!(answer(client), "slow");
+    server.stop();
+    assert_eq!(before, 0, "the first turn accepts what is queued");
+    let trace = script.trace.take();
+    assert!(
+        trace.contains("handle(slow) before-go go finish"),
+        "{trace}"
+    );
+}
