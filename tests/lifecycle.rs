@@ -11,14 +11,9 @@ use serve_forever::socketserver::{
     Engine, Inline, NotStopped, POLL_INTERVAL, ShutdownHandle, Transport, Turn,
 };
 use support::{
-    Act, LIMIT, LONG, Script, Scripted, answer, ask, connect, in_time, queue, run, spawn,
+    Act, LIMIT, LONG, Script, Scripted, answer, ask, connect, in_time, queue, run, served, spawn,
     wait_until,
 };
-
-/// What one served line leaves in the trace.
-fn served(line: &str) -> String {
-    format!("get verify make setup handle({line}) finish shutdown close service")
-}
 
 /// Lets the hook `ready` run in the server's next turn.
 fn make_a_source_ready(server: &mut Scripted) {

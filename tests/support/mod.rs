@@ -9,9 +9,11 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
@@ -220,6 +222,11 @@ impl<T: Transport> Hooks<T> for Script {
     }
 }
 
+/// What one served line leaves in the trace.
+pub fn served(line: &str) -> String {
+    format!("get verify make setup handle({line}) finish shutdown close service")
+}
+
 /// A [`Tcp`] that notes `get`, or `lost` for each of the script's faults.
 pub struct Recorded {
     pub tcp: Tcp,
@@ -292,6 +299,8 @@ impl Drop for RecordedRequest {
 pub struct Running<S> {
     pub address: SocketAddr,
     pub handle: ShutdownHandle,
+    /// The loop's thread, below `/proc` where there is one.
+    pub thread: PathBuf,
     loop_: Option<Job<Ended<S>>>,
 }
 
@@ -312,10 +321,13 @@ where
     H: Hooks<T> + Send + 'static,
 {
     let poll_interval = poll_interval.into();
+    let (thread, started) = channel();
     Running {
         address: server.server_address(),
         handle: server.shutdown_handle(),
         loop_: Some(spawn(move || {
+            let name = fs::read_link("/proc/thread-self").unwrap_or_default();
+            thread.send(name).expect("the test waits for it");
             let ran = catch_unwind(AssertUnwindSafe(|| server.serve_forever(poll_interval)));
             let outcome = match ran {
                 Ok(Ok(())) => "ok".to_owned(),
@@ -328,6 +340,7 @@ where
             };
             Ended { server, outcome }
         })),
+        thread: started.recv_timeout(LIMIT).expect("a thread"),
     }
 }
 
