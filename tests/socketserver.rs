@@ -46,6 +46,11 @@ fn the_order_of_one_request() {
             "",
         ),
         (
+            &[("handle", Panic)],
+            "make setup handle(one) finish error(panicked: handle panicked)",
+            "",
+        ),
+        (
             &[("finish", Fail)],
             "make setup handle(one) finish error(finish failed)",
             "one",
@@ -58,6 +63,11 @@ fn the_order_of_one_request() {
         // The first of two failures is the one that is reported (HND-2).
         (
             &[("handle", Fail), ("finish", Fail)],
+            "make setup handle(one) finish error(handle failed)",
+            "",
+        ),
+        (
+            &[("handle", Fail), ("finish", Panic)],
             "make setup handle(one) finish error(handle failed)",
             "",
         ),

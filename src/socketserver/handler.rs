@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
+use super::failure::contain;
 use super::{Failure, HandlerResult};
 
 /// The reading end of a request: a [`BufRead`] whose patience can be set.
@@ -21,8 +22,8 @@ pub trait Rfile: BufRead {
 /// What is done with one request: [`setup`](Self::setup), [`handle`](Self::handle),
 /// [`finish`](Self::finish).
 ///
-/// A fresh handler serves each request (HND-1). `finish` runs also when `handle` fails; neither
-/// runs when `setup` fails. Any closure over the two files is a handler:
+/// A fresh handler serves each request (HND-1). `finish` runs also when `handle` fails or panics;
+/// neither runs when `setup` fails. Any closure over the two files is a handler:
 ///
 /// ```
 /// use std::io::{BufRead, Write};
@@ -75,15 +76,16 @@ where
     }
 }
 
-/// Runs a handler's three steps in Python's order (HND-1, HND-2).
+/// Runs a handler's three steps in Python's order (HND-1, HND-2). A panic is a failure like any
+/// other, so `finish` runs after one, too.
 pub(crate) fn run(
     handler: &mut impl RequestHandler,
     rfile: &mut dyn Rfile,
     wfile: &mut dyn Write,
 ) -> HandlerResult {
     handler.setup(rfile)?;
-    let handled = handler.handle(rfile, wfile);
-    match (handled, handler.finish()) {
+    let handled = contain(|| handler.handle(rfile, wfile));
+    match (handled, contain(|| handler.finish())) {
         (Ok(()), finished) => finished,
         (Err(failure), Ok(())) => Err(failure),
         (Err(Failure::Request(first)), Err(Failure::Stop)) => {
