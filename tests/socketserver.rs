@@ -153,6 +153,54 @@ fn a_client_that_is_lost_before_it_is_accepted_is_skipped() {
     );
 }
 
+/// REQ-3: after a shortage nothing is accepted for 5 ms, then twice as long up to a second; and
+/// once an accept finds that it has passed, the pause is over, also if no client is left.
+#[cfg(unix)]
+#[test]
+fn a_shortage_pauses_accepting() {
+    const EMFILE: i32 = 24;
+    let script = Script::default();
+    let shortage = || io::Error::from_raw_os_error(EMFILE);
+    script
+        .faults
+        .lock()
+        .expect("no panic")
+        .extend((0..10).map(|_| shortage()));
+    let mut host = Host::new();
+    let mut engine = host.attach(
+        script.transport(),
+        Inline(script.factory()),
+        script.clone(),
+        8,
+    );
+    engine.set_poll_interval(None);
+
+    let mut now = Instant::now();
+    for pause in [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000].map(Duration::from_millis) {
+        assert_eq!(engine.timeout(now), Some(Duration::ZERO));
+        assert_eq!(engine.turn(now).expect("no failure"), Turn::Iteration);
+        assert_eq!(
+            engine.turn(now).expect("no failure"),
+            Turn::Idle,
+            "LOOP-2: it goes round"
+        );
+        assert_eq!(engine.timeout(now), Some(pause));
+        now += pause;
+    }
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Idle);
+    assert_eq!(
+        engine.timeout(now),
+        None,
+        "nothing is waited for but an event"
+    );
+
+    let client = queue(engine.transport().server_address(), "one");
+    host.turn_until(&mut engine, Turn::Iteration);
+    assert_eq!(answer(client), "one");
+    let lost = "lost service ".repeat(10);
+    assert_eq!(script.trace.take(), lost + &served("one"));
+}
+
 /// REQ-7: handle_error runs before the client is told that it is over.
 #[test]
 fn a_failure_is_reported_before_the_client_sees_the_close() {

@@ -175,23 +175,22 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// How long the poll may sleep: not at all while work waits, else until the next deadline.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.may_accept(now) {
-            return Some(Duration::ZERO);
-        }
-        let paused = self.listener.paused.map(|pause| pause.until);
         let until = |deadline: Instant| deadline.saturating_duration_since(now);
         let deadlines = [
-            paused.map(until),
+            self.wait_to_accept(now),
             self.actions_due.map(until),
             self.reactor.timeout(now),
         ];
         deadlines.into_iter().flatten().min()
     }
 
-    /// Whether a request may be waiting, and may be taken.
-    fn may_accept(&self, now: Instant) -> bool {
-        let paused = self.listener.paused.is_some_and(|pause| now < pause.until);
-        self.listener.ready && !paused && self.dispatch.has_room(&self.reactor)
+    /// How long until a request may be taken; `None` if none is known to wait, or none has room.
+    fn wait_to_accept(&self, now: Instant) -> Option<Duration> {
+        let waits = self.listener.ready && self.dispatch.has_room(&self.reactor);
+        let pause = self.listener.paused.map_or(Duration::ZERO, |pause| {
+            pause.until.saturating_duration_since(now)
+        });
+        waits.then_some(pause)
     }
 
     /// Does what can be done, in Python's order: shutdown test, listener, connections,
@@ -207,7 +206,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         self.now.advance(now);
         self.reactor.expire(now);
-        let accepted = self.may_accept(now) && self.handle_request_noblock()?;
+        let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
+        let accepted = may_accept && self.handle_request_noblock()?;
         let served = self.serve_ready()?;
         let due = self.actions_due.is_some_and(|due| due <= now);
         if !(accepted || served || due) {
@@ -263,6 +263,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 ErrorKind::Interrupted => continue,
                 ErrorKind::WouldBlock => {
                     self.listener.ready = false;
+                    self.listener.paused = None; // had it lasted, that would have been the answer
                     return Ok(Accepted::Nothing);
                 }
                 ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
