@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Protocol,
-    Request, Rfile, Server, Tcp, TcpServer, Transport, Turn,
+    RESERVED_TOKENS, Request, Rfile, Server, Tcp, TcpServer, Transport, Turn,
 };
 use support::{
     Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, own_host, queue, run, served,
@@ -791,7 +791,7 @@ fn an_engine_is_a_guest_in_the_hosts_poll() {
 fn a_guest_without_room_leaves_clients_in_the_kernel() {
     let mut host = Host::new();
     let (tcp, dispatch) = evented();
-    let mut engine = host.attach(tcp, dispatch, Script::default(), 3);
+    let mut engine = host.attach(tcp, dispatch, Script::default(), RESERVED_TOKENS + 1);
     engine.set_poll_interval(None);
     let address = engine.transport().server_address();
     let (first, mut second) = (connect(address), connect(address));

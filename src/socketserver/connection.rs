@@ -129,6 +129,10 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         self.inbox.push_back(message);
     }
 
+    pub(crate) fn is_upgraded(&self) -> bool {
+        matches!(self.conversation, Conversation::Upgraded(_))
+    }
+
     pub(crate) fn take_failure(&mut self) -> Option<Failure> {
         self.conversation.take_failure()
     }

@@ -7,18 +7,26 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Interest, Registry, Token, Waker};
+#[cfg(unix)]
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dispatch::Refused;
 use super::failure::contain;
-use super::shutdown::{Control, Running};
+use super::shutdown::{Control, Drained, Running};
+#[cfg(unix)]
+use super::signals::Signals;
 use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Transport};
 use crate::reactor::{Now, Reactor};
 
 /// The tokens that an engine keeps for itself, in front of those of its sources.
 const LISTENER: usize = 0;
 #[cfg(unix)]
-const SIGNALS: usize = 1;
-const RESERVED: usize = 2;
+const STOPS: usize = 1;
+#[cfg(unix)]
+const HANGUPS: usize = 2;
+
+/// How many tokens an engine keeps for itself; it takes one more for each connection.
+pub const RESERVED_TOKENS: usize = 3;
 
 /// How long nothing is accepted after the system ran out of something: 5 ms, doubled up to 1 s
 /// (design law 10).
@@ -43,11 +51,35 @@ pub struct Engine<T, D, H> {
     listener: Listener,
     control: Control,
     #[cfg(unix)]
-    signals: Option<super::signals::Signals>,
+    stops: Option<StopSignals>,
+    #[cfg(unix)]
+    hangups: Option<Signals>,
+    /// A SIGHUP has come, and its hook has not run yet.
+    hung_up: bool,
     now: Now,
     poll_interval: Option<Duration>,
     /// When `service_actions` is due, whatever happens until then (LOOP-13).
     actions_due: Option<Instant>,
+    draining: Option<Draining>,
+}
+
+/// The signals that stop the server, and how.
+#[cfg(unix)]
+#[derive(Debug)]
+struct StopSignals {
+    signals: Signals,
+    /// The first one drains for so long, and another stops; `None`: the first one stops.
+    patience: Option<Duration>,
+}
+
+/// A drain in progress.
+#[derive(Debug, Clone, Copy)]
+struct Draining {
+    until: Instant,
+    /// How many connections were open when it began.
+    open: usize,
+    /// How many of these had been upgraded.
+    upgraded: usize,
 }
 
 /// What is known about the listening socket.
@@ -90,8 +122,8 @@ enum Accepted<R, A> {
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// Puts a server together as a guest in somebody's poll.
     ///
-    /// Its sources are registered with `registry` under `tokens`, of which it needs two and one
-    /// for each connection; `waker` is the poll's only one, and wakes it for a shutdown request
+    /// Its sources are registered with `registry` under `tokens`, of which it needs
+    /// [`RESERVED_TOKENS`] and one for each connection; `waker` is the poll's only one, and wakes it for a shutdown request
     /// or a message.
     ///
     /// # Errors
@@ -106,7 +138,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         tokens: Range<usize>,
     ) -> io::Result<Engine<T, D, H>> {
         let first = tokens.start;
-        let tokens = (first + RESERVED).min(tokens.end)..tokens.end;
+        let tokens = (first + RESERVED_TOKENS).min(tokens.end)..tokens.end;
         let reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
         let mut engine = Engine {
             transport,
@@ -121,10 +153,14 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             },
             control: Control::new(waker),
             #[cfg(unix)]
-            signals: None,
+            stops: None,
+            #[cfg(unix)]
+            hangups: None,
+            hung_up: false,
             now: Now::new(),
             poll_interval: None,
             actions_due: None,
+            draining: None,
         };
         engine.dispatch.attach(&engine.reactor);
         engine.watch_listener()?;
@@ -160,28 +196,67 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             return true;
         }
         #[cfg(unix)]
-        if event.token().0 == self.listener.token.0 + SIGNALS {
-            if self
-                .signals
-                .as_mut()
-                .is_some_and(super::signals::Signals::take)
-            {
-                self.control.handle().request();
-            }
+        if self.feed_signals(event.token()) {
             return true;
         }
         self.reactor.feed(event)
     }
 
+    /// Turns what a signal wrote into its pipe into a request.
+    #[cfg(unix)]
+    fn feed_signals(&mut self, token: Token) -> bool {
+        if token == self.token(STOPS) {
+            let stops = self.stops.as_mut();
+            let (count, patience) =
+                stops.map_or((0, None), |stops| (stops.signals.take(), stops.patience));
+            let handle = self.control.handle();
+            for _ in 0..count {
+                match patience {
+                    Some(patience) if !self.is_draining() => handle.request_drain(patience),
+                    _ => handle.request(),
+                }
+            }
+            return true;
+        }
+        if token == self.token(HANGUPS) {
+            self.hung_up |= self
+                .hangups
+                .as_mut()
+                .is_some_and(|signals| signals.take() > 0);
+            return true;
+        }
+        false
+    }
+
+    /// One of the tokens that the engine keeps for itself.
+    #[cfg(unix)]
+    fn token(&self, reserved: usize) -> Token {
+        Token(self.listener.token.0 - LISTENER + reserved)
+    }
+
+    #[cfg(unix)]
+    fn is_draining(&self) -> bool {
+        self.draining.is_some() || self.control.drain_requested()
+    }
+
     /// How long the poll may sleep: not at all while work waits, else until the next deadline.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.hung_up || self.control.drain_requested() {
+            return Some(Duration::ZERO);
+        }
         let until = |deadline: Instant| deadline.saturating_duration_since(now);
         let deadlines = [
-            self.wait_to_accept(now),
+            self.wait_for_work(now),
             self.actions_due.map(until),
-            self.reactor.timeout(now),
+            self.draining.map(|draining| until(draining.until)),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// How long until a request may be taken, or a connection wants its turn.
+    pub(crate) fn wait_for_work(&self, now: Instant) -> Option<Duration> {
+        let waits = [self.wait_to_accept(now), self.reactor.timeout(now)];
+        waits.into_iter().flatten().min()
     }
 
     /// How long until a request may be taken; `None` if none is known to wait, or none has room.
@@ -205,10 +280,17 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays queued (SHUT-3)
         }
         self.now.advance(now);
+        if let Some(until) = self.control.take_drain() {
+            self.begin_drain(until);
+        }
         self.reactor.expire(now);
         let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
         let accepted = may_accept && self.handle_request_noblock()?;
         let served = self.serve_ready()?;
+        self.end_drain(now);
+        if std::mem::take(&mut self.hung_up) {
+            self.hooks.hangup(&mut self.reactor, &self.now)?;
+        }
         let due = self.actions_due.is_some_and(|due| due <= now);
         if !(accepted || served || due) {
             return Ok(Turn::Idle);
@@ -216,6 +298,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.restart_interval(now);
         self.hooks.service_actions(&mut self.reactor, &self.now)?;
         Ok(Turn::Iteration)
+    }
+
+    /// A turn of `handle_request`: connections, and the listener. Whether it took a request, or
+    /// one that vanished (REQ-16).
+    pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
+        self.now.advance(now);
+        self.reactor.expire(now);
+        self.serve_ready()?;
+        let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
+        Ok(may_accept && self.handle_request_noblock()?)
     }
 
     /// Takes one request and serves it, or begins to. `false`: there was none (RT-2).
@@ -321,10 +413,38 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(())
     }
 
-    /// Asks every connection to finish what it has begun and to close then.
-    pub fn drain(&mut self, now: Instant) {
-        self.now.advance(now);
-        self.dispatch.drain(&mut self.reactor, &self.now);
+    /// Closes the listener and what is idle, and asks the rest to finish (design law 11).
+    fn begin_drain(&mut self, until: Instant) {
+        if self.draining.is_none() {
+            let open = self.dispatch.open();
+            self.close_listener();
+            let upgraded = self.dispatch.drain(&mut self.reactor, &self.now);
+            self.draining = Some(Draining {
+                until,
+                open,
+                upgraded,
+            });
+        }
+    }
+
+    /// Ends the drain when nothing is open any more, or the patience is over: it becomes a
+    /// shutdown request.
+    fn end_drain(&mut self, now: Instant) {
+        let Some(draining) = self.draining else {
+            return;
+        };
+        let aborted = self.dispatch.open();
+        if aborted > 0 && now < draining.until {
+            return;
+        }
+        self.dispatch.abort(&mut self.reactor);
+        self.draining = None;
+        self.control.drained(Drained {
+            finished: draining.open.saturating_sub(aborted),
+            aborted,
+            upgraded: draining.upgraded,
+        });
+        self.control.handle().request();
     }
 
     /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else, until the engine
@@ -335,9 +455,38 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// What the system answers.
     #[cfg(unix)]
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
-        let token = Token(self.listener.token.0 + SIGNALS);
-        let signals = super::signals::Signals::register(self.reactor.registry(), token)?;
-        self.signals = Some(signals);
+        self.catch_stops(None)
+    }
+
+    /// As [`shutdown_on_signals`](Self::shutdown_on_signals), but the first signal only asks for
+    /// a [drain](ShutdownHandle::drain) with that patience; another one stops at once.
+    ///
+    /// # Errors
+    ///
+    /// What the system answers.
+    #[cfg(unix)]
+    pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
+        self.catch_stops(Some(patience))
+    }
+
+    #[cfg(unix)]
+    fn catch_stops(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        let registry = self.reactor.registry();
+        let signals = Signals::register(registry, self.token(STOPS), &[SIGINT, SIGTERM])?;
+        self.stops = Some(StopSignals { signals, patience });
+        Ok(())
+    }
+
+    /// SIGHUP calls [`Hooks::hangup`] from now on, and does nothing else, until the engine is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// What the system answers.
+    #[cfg(unix)]
+    pub fn hook_hangup(&mut self) -> io::Result<()> {
+        let registry = self.reactor.registry();
+        self.hangups = Some(Signals::register(registry, self.token(HANGUPS), &[SIGHUP])?);
         Ok(())
     }
 
@@ -356,17 +505,27 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.clear();
     }
 
-    /// A run of a loop begins: the listener may have queued requests since the last (RT-2).
+    /// A run of a loop begins.
     pub(crate) fn run(&mut self, poll_interval: Option<Duration>) -> io::Result<Running> {
         let running = self.control.run();
         self.transport.source()?; // a closed server cannot run (LOOP-15)
-        self.listener.ready = true;
+        self.expect_request();
         self.set_poll_interval(poll_interval);
         Ok(running)
     }
 
+    /// A request may be waiting since before anybody looked (RT-2).
+    pub(crate) fn expect_request(&mut self) {
+        self.listener.ready = true;
+    }
+
     /// Closes the listener, then everything that is open; again is no error (SRV-4).
     pub fn server_close(&mut self) {
+        self.close_listener();
+        self.dispatch.server_close(&mut self.reactor);
+    }
+
+    fn close_listener(&mut self) {
         if std::mem::take(&mut self.listener.registered) {
             if let Ok(source) = self.transport.source() {
                 // It is closed next, which takes it out of the poll in any case.
@@ -375,7 +534,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         self.transport.server_close();
         self.listener.ready = false;
-        self.dispatch.server_close(&mut self.reactor);
     }
 
     /// The listening socket.

@@ -33,6 +33,17 @@ pub trait Hooks<T: Transport> {
         Ok(())
     }
 
+    /// A SIGHUP has come, after [`Engine::hook_hangup`](super::Engine::hook_hangup): the moment
+    /// to read settings again.
+    ///
+    /// # Errors
+    ///
+    /// A failure leaves `serve_forever`.
+    fn hangup(&mut self, reactor: &mut Reactor, now: &Now) -> HandlerResult {
+        let _ = (reactor, now);
+        Ok(())
+    }
+
     /// A request failed. By default one entry on standard error, as Python's (REQ-11).
     ///
     /// The request is closed afterwards, whatever this returns (REQ-9).
@@ -45,6 +56,15 @@ pub trait Hooks<T: Transport> {
         error: &(dyn Error + Send + Sync),
         client_address: &T::Address,
     ) -> HandlerResult;
+
+    /// [`Server::handle_request`](super::Server::handle_request) has waited in vain (REQ-14).
+    ///
+    /// # Errors
+    ///
+    /// A failure leaves `handle_request`.
+    fn handle_timeout(&mut self) -> HandlerResult {
+        Ok(())
+    }
 
     /// A source of the program's own, opened on the [`Reactor`], is ready or timed out.
     ///

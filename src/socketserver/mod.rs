@@ -42,7 +42,7 @@ mod transport;
 pub use blocking::Blocking;
 pub use buffer::Buffer;
 pub use dispatch::{Dispatch, Evented, EventedSettings, Inline, ProtocolFactory, Refused};
-pub use engine::{Engine, Turn};
+pub use engine::{Engine, RESERVED_TOKENS, Turn};
 pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
 pub use handler::{RequestHandler, Rfile};
@@ -50,7 +50,7 @@ pub use hooks::{Defaults, Hooks};
 pub use mailbox::{MAILBOX_CAPACITY, Mailbox, SendError};
 pub use protocol::{Next, Protocol};
 pub use server::{MAX_CONNECTIONS, POLL_INTERVAL, Server};
-pub use shutdown::{NotStopped, ShutdownHandle};
+pub use shutdown::{Drained, NotStopped, ShutdownHandle};
 pub use transport::{Request, ServerAddress, Stream, Tcp, Transport};
 
 use std::io;

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::engine::RESERVED_TOKENS;
 use super::{Defaults, Dispatch, Engine, Failure, Hooks, ShutdownHandle, Transport, Turn};
 use crate::reactor::EventLoop;
 
@@ -42,7 +43,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     pub fn with_hooks(transport: T, dispatch: D, hooks: H) -> io::Result<Server<T, D, H>> {
         let event_loop = EventLoop::new()?;
         let (registry, waker) = (event_loop.registry(), event_loop.waker());
-        let tokens = 0..MAX_CONNECTIONS + 2;
+        let tokens = 0..RESERVED_TOKENS + MAX_CONNECTIONS;
         let engine = Engine::attach(transport, dispatch, hooks, registry, waker, tokens)?;
         Ok(Server { event_loop, engine })
     }
@@ -75,6 +76,41 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             engine.turn(Instant::now())?;
         }
         Ok(())
+    }
+
+    /// Waits for one request, serves it, and returns; Python's `handle_request`.
+    ///
+    /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns; `None`
+    /// waits without limit, and zero only looks (REQ-13 to REQ-15). It runs no `service_actions`
+    /// and does not see shutdown requests (REQ-12, SHUT-11). Connections of an evented server go
+    /// on while it waits, and rest between two calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve_forever`](Self::serve_forever), and a failure of `handle_timeout`.
+    pub fn handle_request(&mut self, timeout: impl Into<Option<Duration>>) -> Result<(), Failure> {
+        let Server { event_loop, engine } = self;
+        let deadline = timeout
+            .into()
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        engine.expect_request();
+        loop {
+            let now = Instant::now();
+            if engine.turn_for_request(now)? {
+                return Ok(());
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return engine.hooks_mut().handle_timeout();
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let wait = [left, engine.wait_for_work(now)]
+                .into_iter()
+                .flatten()
+                .min();
+            event_loop.wait(wait, |event| {
+                engine.feed(event);
+            })?;
+        }
     }
 
     /// Looks for events without waiting and does what can be done; see [`Engine::turn`].
@@ -111,6 +147,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     #[cfg(unix)]
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
         self.engine.shutdown_on_signals()
+    }
+
+    /// SIGINT and SIGTERM ask for a drain; see [`Engine::drain_on_signals`].
+    ///
+    /// # Errors
+    ///
+    /// What the system answers.
+    #[cfg(unix)]
+    pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
+        self.engine.drain_on_signals(patience)
     }
 
     /// Where it listens, with the actual port (SRV-6).

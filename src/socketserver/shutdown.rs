@@ -3,7 +3,7 @@
 //! Python keeps a flag and a `threading.Event`. Here the flag is a channel of one place: a
 //! request lies in it until the run that it ends takes it out. So a request made before the loop
 //! starts is latched and ends the next run at once (SHUT-5, SHUT-6), and a second one changes
-//! nothing (SHUT-7).
+//! nothing (SHUT-7). A second such channel asks for a drain, which ends in a request.
 //!
 //! The event is a state behind a mutex, and a condition variable. A run that ends takes the
 //! request out, says that it is over and counts itself, all under the mutex; a request is made
@@ -36,6 +36,9 @@ pub enum NotStopped {
     OnLoopThread,
     /// The loop was still running when the time was up.
     TimedOut,
+    /// The loop has ended, but before the drain was over: somebody asked it to stop at once, or
+    /// it failed.
+    NotDrained,
 }
 
 impl fmt::Display for NotStopped {
@@ -44,18 +47,33 @@ impl fmt::Display for NotStopped {
             NotStopped::NotRunning => "no loop is running; the next run will end at once",
             NotStopped::OnLoopThread => "the loop ends when the caller returns to it",
             NotStopped::TimedOut => "the loop is still running",
+            NotStopped::NotDrained => "the loop ended before it had drained",
         })
     }
 }
 
 impl Error for NotStopped {}
 
-/// The one thing that is asked of a running loop.
+/// What became of the connections that were open when a server began to drain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Closed by themselves in time: idle at once, the others when their answers were sent.
+    pub finished: usize,
+    /// Still open when the patience was over, and reset.
+    pub aborted: usize,
+    /// Of all of them, those that had been upgraded to another protocol.
+    pub upgraded: usize,
+}
+
+/// A request for the loop to stop.
 #[derive(Debug)]
 struct Stop;
 
 struct Shared {
-    requests: Sender<Stop>,
+    stops: Sender<Stop>,
+    /// Each asks for a drain that ends at the given time.
+    drains: Sender<Instant>,
     waker: Arc<Waker>,
     state: Mutex<State>,
     is_shut_down: Condvar,
@@ -67,6 +85,8 @@ struct State {
     running: Option<ThreadId>,
     /// How many runs have ended.
     ended: u64,
+    /// What the drain of this run came to.
+    drained: Option<Drained>,
 }
 
 impl ShutdownHandle {
@@ -74,7 +94,12 @@ impl ShutdownHandle {
     ///
     /// The loop ends at its next test, without accepting anything more (SHUT-3).
     pub fn request(&self) {
-        self.ask();
+        self.ask(Ask::Stop);
+    }
+
+    /// Asks the loop to drain and returns at once; see [`drain`](Self::drain).
+    pub fn request_drain(&self, patience: Duration) {
+        self.ask(Ask::Drain(patience));
     }
 
     /// Asks the loop to stop and waits until it has.
@@ -85,7 +110,7 @@ impl ShutdownHandle {
     ///
     /// If there was nothing to wait for, or nobody who could: see [`NotStopped`].
     pub fn shutdown(&self) -> Result<(), NotStopped> {
-        self.ask_and_wait(None)
+        self.ask_and_wait(Ask::Stop, None).map(drop)
     }
 
     /// Asks the loop to stop and waits until it has, but no longer than `timeout`.
@@ -94,15 +119,32 @@ impl ShutdownHandle {
     ///
     /// As [`shutdown`](Self::shutdown), and [`NotStopped::TimedOut`].
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotStopped> {
-        self.ask_and_wait(Some(timeout))
+        self.ask_and_wait(Ask::Stop, Some(timeout)).map(drop)
+    }
+
+    /// Asks the loop to finish what clients have begun, and waits until it has and has stopped.
+    ///
+    /// The listener is closed, and so are idle connections; a request that has begun is answered,
+    /// with `Connection: close`. What is still open after `patience` is reset. The server cannot
+    /// be started again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`].
+    pub fn drain(&self, patience: Duration) -> Result<Drained, NotStopped> {
+        let drained = self.ask_and_wait(Ask::Drain(patience), None)?;
+        drained.ok_or(NotStopped::NotDrained)
     }
 
     /// Makes the request; answers the state it was made in.
-    fn ask(&self) -> (Option<ThreadId>, u64) {
+    fn ask(&self, ask: Ask) -> (Option<ThreadId>, u64) {
         let asked = {
             let state = self.shared.lock();
-            // A full channel holds a request already: they are all the same.
-            let _ = self.shared.requests.try_send(Stop);
+            // A full channel holds such a request already, and the first one counts.
+            let _ = match ask {
+                Ask::Stop => self.shared.stops.try_send(Stop).is_ok(),
+                Ask::Drain(patience) => self.shared.drains.try_send(after(patience)).is_ok(),
+            };
             (state.running, state.ended)
         };
         if let Err(error) = self.shared.waker.wake() {
@@ -111,9 +153,14 @@ impl ShutdownHandle {
         asked
     }
 
-    fn ask_and_wait(&self, timeout: Option<Duration>) -> Result<(), NotStopped> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let (running, ended) = self.ask();
+    /// Makes the request and waits until the run has ended; what its drain came to.
+    fn ask_and_wait(
+        &self,
+        ask: Ask,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Drained>, NotStopped> {
+        let deadline = timeout.map(after);
+        let (running, ended) = self.ask(ask);
         match running {
             None => return Err(NotStopped::NotRunning),
             Some(thread) if thread == thread::current().id() => {
@@ -134,8 +181,21 @@ impl ShutdownHandle {
                 }
             };
         }
-        Ok(())
+        Ok(state.drained)
     }
+}
+
+/// What can be asked of a loop.
+enum Ask {
+    Stop,
+    Drain(Duration),
+}
+
+/// When a wait that begins now is over; one without a sensible end lasts for a century.
+fn after(patience: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(patience).unwrap_or_else(|| now + CENTURY)
 }
 
 impl fmt::Debug for ShutdownHandle {
@@ -168,18 +228,35 @@ fn wait_timeout<'a>(
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// The loop's end of the channel and the event.
+/// The loop's end of the channels and the event.
 #[derive(Debug)]
 pub(crate) struct Control {
-    requests: Receiver<Stop>,
+    asked: Asked,
     handle: ShutdownHandle,
+}
+
+/// What lies in the channels.
+#[derive(Debug, Clone)]
+struct Asked {
+    stops: Receiver<Stop>,
+    drains: Receiver<Instant>,
+}
+
+impl Asked {
+    /// Takes everything out.
+    fn clear(&self) {
+        let _ = self.stops.try_recv();
+        let _ = self.drains.try_recv();
+    }
 }
 
 impl Control {
     pub(crate) fn new(waker: Arc<Waker>) -> Control {
-        let (sender, requests) = bounded(1);
+        let (stop_sender, stops) = bounded(1);
+        let (drain_sender, drains) = bounded(1);
         let shared = Shared {
-            requests: sender,
+            stops: stop_sender,
+            drains: drain_sender,
             waker,
             state: Mutex::default(),
             is_shut_down: Condvar::new(),
@@ -187,7 +264,10 @@ impl Control {
         let handle = ShutdownHandle {
             shared: Arc::new(shared),
         };
-        Control { requests, handle }
+        Control {
+            asked: Asked { stops, drains },
+            handle,
+        }
     }
 
     pub(crate) fn handle(&self) -> ShutdownHandle {
@@ -196,20 +276,38 @@ impl Control {
 
     /// Python's `__shutdown_request`: whether a request lies in the channel.
     pub(crate) fn shutdown_requested(&self) -> bool {
-        !self.requests.is_empty()
+        !self.asked.stops.is_empty()
+    }
+
+    /// Whether a request for a drain lies in the channel.
+    pub(crate) fn drain_requested(&self) -> bool {
+        !self.asked.drains.is_empty()
+    }
+
+    /// Takes a request for a drain out: until when it may last.
+    pub(crate) fn take_drain(&self) -> Option<Instant> {
+        self.asked.drains.try_recv().ok()
+    }
+
+    /// A drain is over: whoever asked for it reads this when the run has ended.
+    pub(crate) fn drained(&self, drained: Drained) {
+        self.handle.shared.lock().drained = Some(drained);
     }
 
     /// Takes back a request that no run has answered yet (SHUT-6).
     pub(crate) fn clear(&self) {
         let _state = self.handle.shared.lock();
-        let _ = self.requests.try_recv();
+        self.asked.clear();
     }
 
     /// A run begins: clears `is_shut_down`, and does not clear the request (LOOP-3).
     pub(crate) fn run(&self) -> Running {
-        self.handle.shared.lock().running = Some(thread::current().id());
+        let mut state = self.handle.shared.lock();
+        state.running = Some(thread::current().id());
+        state.drained = None;
+        drop(state);
         Running {
-            requests: self.requests.clone(),
+            asked: self.asked.clone(),
             handle: self.handle(),
         }
     }
@@ -219,14 +317,14 @@ impl Control {
 /// request out and then sets `is_shut_down` (LOOP-4).
 #[derive(Debug)]
 pub(crate) struct Running {
-    requests: Receiver<Stop>,
+    asked: Asked,
     handle: ShutdownHandle,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.handle.shared.lock();
-        let _ = self.requests.try_recv();
+        self.asked.clear();
         state.running = None;
         state.ended += 1;
         self.handle.shared.is_shut_down.notify_all();

@@ -1,14 +1,15 @@
-//! SIGINT and SIGTERM become a shutdown request: a pipe of the loop, no thread, no global flag.
+//! Signals become requests of the loop: a pipe that it watches, no thread, no global flag.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::raw::c_int;
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
 
-/// A pipe into which each signal writes a byte; the signals have no other effect meanwhile.
+/// A pipe into which each of some signals writes a byte; they have no other effect meanwhile.
 #[derive(Debug)]
 pub(crate) struct Signals {
     reader: UnixStream,
@@ -16,32 +17,36 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches the two signals until this is dropped.
-    pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Signals> {
+    /// Catches the signals until this is dropped.
+    pub(crate) fn register(
+        registry: &Registry,
+        token: Token,
+        signals: &[c_int],
+    ) -> io::Result<Signals> {
         let (mut reader, writer) = UnixStream::pair()?;
         registry.register(&mut reader, token, Interest::READABLE)?;
-        let mut signals = Signals {
+        let mut caught = Signals {
             reader,
             registered: Vec::new(),
         };
-        let writer = std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(writer));
-        for signal in [SIGINT, SIGTERM] {
+        let writer = std::os::unix::net::UnixStream::from(OwnedFd::from(writer));
+        for &signal in signals {
             let id = pipe::register(signal, writer.try_clone()?)?;
-            signals.registered.push(id);
+            caught.registered.push(id);
         }
-        Ok(signals)
+        Ok(caught)
     }
 
-    /// Empties the pipe; whether there was a signal.
-    pub(crate) fn take(&mut self) -> bool {
-        let mut caught = false;
+    /// Empties the pipe; how many signals there were.
+    pub(crate) fn take(&mut self) -> usize {
+        let mut count = 0;
         let mut bytes = [0; 64];
         loop {
             match self.reader.read(&mut bytes) {
-                Ok(0) => return caught,
-                Ok(_) => caught = true,
+                Ok(0) => return count,
+                Ok(read) => count += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return caught,
+                Err(_) => return count,
             }
         }
     }

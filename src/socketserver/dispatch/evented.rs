@@ -66,6 +66,7 @@ where
     factory: F,
     settings: EventedSettings,
     connections: Vec<Option<Entry<T, F>>>,
+    open: usize,
     post: Post<Message<T, F>>,
     scratch: Scratch,
     failures: VecDeque<(Failure, T::Address)>,
@@ -102,6 +103,7 @@ where
             factory,
             settings,
             connections: Vec::new(),
+            open: 0,
             post: Post::new(0, None),
             scratch: Scratch::default(),
             failures: VecDeque::new(),
@@ -120,7 +122,7 @@ where
 
     /// How many connections are open.
     pub fn open_connections(&self) -> usize {
-        self.connections.iter().flatten().count()
+        self.open
     }
 
     /// Gives the slot's connection a turn and acts on what became of it.
@@ -176,6 +178,7 @@ where
 
     fn close(&mut self, slot: Slot, reactor: &mut Reactor) {
         if let Some(mut entry) = self.connections[slot.index()].take() {
+            self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
         }
@@ -236,6 +239,7 @@ where
         if self.connections.len() <= slot.index() {
             self.connections.resize_with(slot.index() + 1, || None);
         }
+        self.open += 1;
         self.connections[slot.index()] = Some(Entry {
             slot,
             connection: Connection::new(request, protocol),
@@ -266,10 +270,24 @@ where
         self.failures.pop_front()
     }
 
-    fn drain(&mut self, reactor: &mut Reactor, now: &Now) {
+    fn open(&self) -> usize {
+        self.open
+    }
+
+    fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
+        let open = self.connections.iter().flatten();
+        let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
         for slot in self.slots() {
             self.turn(slot, Occasion::Drain, reactor, now);
         }
+        upgraded
+    }
+
+    fn abort(&mut self, reactor: &mut Reactor) {
+        for entry in self.connections.iter_mut().flatten() {
+            entry.connection.stream.reset_on_close();
+        }
+        self.server_close(reactor);
     }
 
     fn server_close(&mut self, reactor: &mut Reactor) {

@@ -52,9 +52,22 @@ pub trait Dispatch<T: Transport> {
         None
     }
 
-    /// The server is stopping: asks everything that is open to finish what it has begun.
-    fn drain(&mut self, reactor: &mut Reactor, now: &Now) {
+    /// How many requests have been taken over and are not finished.
+    fn open(&self) -> usize {
+        0
+    }
+
+    /// The server is stopping: asks everything that is open to finish what it has begun. Answers
+    /// how many of these have been upgraded to another protocol.
+    fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let _ = (reactor, now);
+        0
+    }
+
+    /// The patience is over: resets everything that is open, so that no client takes what it got
+    /// for the whole.
+    fn abort(&mut self, reactor: &mut Reactor) {
+        let _ = reactor;
     }
 
     /// Closes everything that is open (THREAD-5); the listener is closed already (SRV-4).

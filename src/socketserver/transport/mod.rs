@@ -81,4 +81,8 @@ pub trait Stream: Request + Read + Write + Source {
     ///
     /// What the system answers, `NotConnected` if the client is gone.
     fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Makes the closing that follows a reset, as far as the transport knows such a thing: the
+    /// client learns that it has not got everything.
+    fn reset_on_close(&mut self) {}
 }

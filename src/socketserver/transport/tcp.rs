@@ -220,6 +220,11 @@ impl Stream for TcpStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+
+    fn reset_on_close(&mut self) {
+        // Failing that, it is closed as usual.
+        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
 }
 
 /// Reads away what has arrived, at most `limit` bytes.
