@@ -1,0 +1,843 @@
+//! Protocols: every call and every verdict, on the loop and on a blocking socket (RT-8).
+//!
+//! One protocol obeys the lines that its client sends, and writes down how it was called. So a
+//! test is a transcript, and what a client sees is compared between [`Evented`] and [`Blocking`].
+
+mod common;
+
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Driven, PATIENCE, Serving, serve, text};
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{
+    Blocking, Buffer, Evented, EventedSettings, Failure, Inline, MAILBOX_CAPACITY, Mailbox, Next,
+    Protocol, SendError,
+};
+
+/// What `produce` adds at a time.
+const BLOCK: [u8; 1000] = [b'b'; 1000];
+
+/// What the conversations of one server share with the test.
+#[derive(Default)]
+struct World {
+    greeting: &'static str,
+    /// The call that panics.
+    panic_in: &'static str,
+    /// The calls, of `receive` only the first.
+    calls: Mutex<Vec<&'static str>>,
+    /// Blocks that were produced.
+    produced: AtomicUsize,
+    /// The most output there was when `produce` was called.
+    fullest: AtomicUsize,
+    /// Bytes that were received.
+    received: AtomicUsize,
+    mailboxes: Mutex<Option<Sender<Mailbox<String>>>>,
+}
+
+impl World {
+    fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().expect("no panic under the lock").clone()
+    }
+
+    fn count(&self, call: &str) -> usize {
+        self.calls().iter().filter(|&&made| made == call).count()
+    }
+
+    /// Where the mailboxes of conversations yet to begin will arrive.
+    fn mailboxes(&self) -> Receiver<Mailbox<String>> {
+        let (sender, mailboxes) = mpsc::channel();
+        *self.mailboxes.lock().expect("no panic under the lock") = Some(sender);
+        mailboxes
+    }
+
+    fn enter(&self, call: &'static str) {
+        {
+            let mut calls = self.calls.lock().expect("no panic under the lock");
+            if call != "receive" || !calls.contains(&call) {
+                calls.push(call);
+            }
+        }
+        assert!(call != self.panic_in, "scripted panic in {call}");
+    }
+}
+
+struct Scripted {
+    world: Arc<World>,
+    mailbox: Option<Mailbox<String>>,
+    blocks: usize,
+    deadline: Option<Instant>,
+    /// A line has begun.
+    begun: bool,
+    input_closed: bool,
+    draining: bool,
+    failure: Option<Failure>,
+}
+
+impl Scripted {
+    fn new(world: &Arc<World>) -> Scripted {
+        Scripted {
+            world: Arc::clone(world),
+            mailbox: None,
+            blocks: 0,
+            deadline: None,
+            begun: false,
+            input_closed: false,
+            draining: false,
+            failure: None,
+        }
+    }
+
+    /// Does what one line says.
+    fn obey(&mut self, line: &str, output: &mut Buffer, now: &Now) -> Next<String> {
+        let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+        let number = || argument.parse::<usize>().expect("a number");
+        match command {
+            "echo" => output.extend_from_slice(format!("{argument}\n").as_bytes()),
+            "blocks" => {
+                self.blocks = number();
+                return Next::Produce;
+            }
+            "wait" => return Next::Wait,
+            "deadline" => self.deadline = Some(now + Duration::from_millis(number() as u64)),
+            "blob" => {
+                output.extend_from_slice(&vec![b'x'; number()]);
+                return Next::Close;
+            }
+            "close" => {
+                output.extend_from_slice(b"closing\n");
+                return Next::Close;
+            }
+            "linger" => {
+                output.extend_from_slice(b"lingering\n");
+                return Next::Linger;
+            }
+            "upgrade" => {
+                output.extend_from_slice(b"switching\n");
+                return Next::Upgrade(Box::new(Shout));
+            }
+            "fail" => {
+                self.failure = Some(io::Error::other("scripted failure").into());
+                output.extend_from_slice(b"failed\n");
+            }
+            // To itself: the message is under way when the conversation ends.
+            "orphan" => {
+                let mailbox = self.mailbox.as_ref().expect("connection_made was called");
+                mailbox.send("orphan".to_owned()).expect("there is room");
+                return Next::Close;
+            }
+            _ => panic!("no such command: {line}"),
+        }
+        Next::Read
+    }
+}
+
+impl Protocol for Scripted {
+    type Message = String;
+
+    fn connection_made(
+        &mut self,
+        mailbox: Mailbox<String>,
+        output: &mut Buffer,
+        _now: &Now,
+    ) -> Next<String> {
+        self.world.enter("connection_made");
+        self.mailbox = Some(mailbox.clone());
+        if let Some(mailboxes) = &*self.world.mailboxes.lock().expect("no panic") {
+            mailboxes.send(mailbox).expect("the test is there");
+        }
+        output.extend_from_slice(self.world.greeting.as_bytes());
+        Next::Read
+    }
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<String> {
+        self.world.enter("receive");
+        self.world.received.fetch_add(input.len(), Ordering::SeqCst);
+        while let Some(end) = input.iter().position(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(&input[..end]).into_owned();
+            input.consume(end + 1);
+            match self.obey(&line, output, now) {
+                Next::Read => {}
+                next => return next,
+            }
+        }
+        self.begun = !input.is_empty();
+        match self.draining && !self.begun {
+            true => Next::Close,
+            false => Next::Read,
+        }
+    }
+
+    fn input_closed(&mut self, output: &mut Buffer, _now: &Now) -> Next<String> {
+        self.world.enter("input_closed");
+        assert!(!mem::replace(&mut self.input_closed, true), "called once");
+        output.extend_from_slice(b"end of input\n");
+        self.blocks = 2;
+        Next::Produce
+    }
+
+    fn produce(&mut self, output: &mut Buffer, _now: &Now) -> Next<String> {
+        self.world.enter("produce");
+        self.world.fullest.fetch_max(output.len(), Ordering::SeqCst);
+        if self.blocks == 0 {
+            output.extend_from_slice(b"done\n");
+            return Next::Read;
+        }
+        self.blocks -= 1;
+        self.world.produced.fetch_add(1, Ordering::SeqCst);
+        output.extend_from_slice(&BLOCK);
+        Next::Produce
+    }
+
+    fn deliver(&mut self, message: String, output: &mut Buffer, _now: &Now) -> Next<String> {
+        self.world.enter("deliver");
+        output.extend_from_slice(format!("message {message}\n").as_bytes());
+        match message.as_str() {
+            "go on waiting" => Next::Wait,
+            _ => Next::Read,
+        }
+    }
+
+    fn timed_out(&mut self, output: &mut Buffer, _now: &Now) -> Next<String> {
+        self.world.enter("timed_out");
+        self.deadline = None;
+        output.extend_from_slice(b"timed out\n");
+        Next::Read
+    }
+
+    fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next<String> {
+        self.world.enter("drain");
+        output.extend_from_slice(b"draining\n");
+        self.draining = true;
+        match self.begun {
+            true => Next::Read,
+            false => Next::Close,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        assert!(self.world.panic_in != "deadline", "scripted panic");
+        self.deadline
+    }
+
+    fn take_failure(&mut self) -> Option<Failure> {
+        assert!(self.world.panic_in != "take_failure", "scripted panic");
+        self.failure.take()
+    }
+}
+
+/// What a scripted conversation is upgraded to.
+struct Shout;
+
+impl Protocol for Shout {
+    type Message = String;
+
+    fn connection_made(
+        &mut self,
+        _mailbox: Mailbox<String>,
+        output: &mut Buffer,
+        _now: &Now,
+    ) -> Next<String> {
+        output.extend_from_slice(b"READY\n");
+        Next::Read
+    }
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next<String> {
+        output.extend_from_slice(&input.to_ascii_uppercase());
+        input.clear();
+        Next::Read
+    }
+}
+
+fn blocking(world: &Arc<World>) -> Serving {
+    let world = Arc::clone(world);
+    serve(move || Inline(move |_: &SocketAddr| Blocking(Scripted::new(&world))))
+}
+
+fn evented(world: &Arc<World>) -> Serving {
+    let world = Arc::clone(world);
+    serve(move || Evented::new(move |_: &SocketAddr| Scripted::new(&world)))
+}
+
+/// RT-8: the same script, in both ways, each in a world of its own.
+fn both(greeting: &'static str, script: impl Fn(&Serving, &World)) {
+    for (way, start) in [
+        ("evented", evented as fn(&Arc<World>) -> Serving),
+        ("blocking", blocking),
+    ] {
+        println!("{way}:");
+        let world = Arc::new(World {
+            greeting,
+            ..World::default()
+        });
+        let server = start(&world);
+        script(&server, &world);
+    }
+}
+
+type Factory = Box<dyn FnMut(&SocketAddr) -> Scripted>;
+
+fn driven(settings: EventedSettings) -> (Driven<Factory>, Arc<World>) {
+    let (factory, world) = scripted(World::default());
+    (Driven::new(settings, factory), world)
+}
+
+fn scripted(world: World) -> (Factory, Arc<World>) {
+    let world = Arc::new(world);
+    let shared = Arc::clone(&world);
+    let factory = move |_: &SocketAddr| Scripted::new(&shared);
+    (Box::new(factory), world)
+}
+
+fn blocks(count: usize) -> Vec<u8> {
+    BLOCK.repeat(count)
+}
+
+// Calls and verdicts, in both ways.
+
+#[test]
+fn the_server_may_speak_first() {
+    both("hello\n", |server, world| {
+        let mut client = server.connect();
+        client.expect("hello\n");
+        client.send("close\n");
+        client.expect("closing\n");
+        client.expect_end();
+        assert_eq!(world.calls(), ["connection_made", "receive"]);
+    });
+}
+
+#[test]
+fn what_is_not_used_stands_before_what_arrives_later() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("echo one\necho tw");
+        client.expect("one\n");
+        for byte in b"o\necho three\necho" {
+            client.send([*byte]);
+        }
+        client.expect("two\nthree\n");
+        client.send(" four\nclose\nnever read");
+        client.expect("four\nclosing\n");
+        client.shutdown_write();
+        client.expect_end();
+    });
+}
+
+#[test]
+fn a_body_larger_than_any_buffer_is_produced_as_it_is_read() {
+    both("", |server, world| {
+        let mut client = server.connect();
+        client.send("blocks 20000\necho after\nclose\n");
+        let mut expected = blocks(20_000);
+        expected.extend(b"done\nafter\nclosing\n");
+        assert_eq!(text(&client.rest()), text(&expected));
+        assert_eq!(world.produced.load(Ordering::SeqCst), 20_000);
+        let high_water = EventedSettings::default().high_water;
+        assert!(world.fullest.load(Ordering::SeqCst) < high_water);
+    });
+}
+
+#[test]
+fn a_message_ends_the_wait_and_what_arrived_meanwhile_comes_after_it() {
+    both("", |server, world| {
+        let mailboxes = world.mailboxes();
+        let mut client = server.connect();
+        let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+        client.send("echo before\nwait\necho after\n");
+        client.expect("before\n");
+        let sender = thread::spawn(move || {
+            mailbox
+                .send("go on waiting".to_owned())
+                .expect("it is there");
+            mailbox.send("last".to_owned()).expect("it is there");
+            mailbox
+        });
+        client.expect("message go on waiting\nmessage last\nafter\n");
+        let mailbox = sender.join().expect("no panic");
+        client.send("close\n");
+        client.expect("closing\n");
+        client.expect_end();
+        // The loop may take a moment longer than its client to know that it is over.
+        let began = Instant::now();
+        while !matches!(mailbox.send("late".to_owned()), Err(SendError::Gone(_))) {
+            assert!(began.elapsed() < PATIENCE, "the conversation has ended");
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_deadline_passes_while_nothing_arrives() {
+    both("", |server, world| {
+        let mut client = server.connect();
+        client.send("deadline 5\n");
+        client.expect("timed out\n");
+        client.send("deadline 0\n");
+        client.expect("timed out\n");
+        client.send("close\n");
+        client.expect("closing\n");
+        client.expect_end();
+        assert_eq!(world.count("timed_out"), 2);
+    });
+}
+
+#[test]
+fn a_deadline_passes_while_a_message_is_waited_for() {
+    both("", |server, world| {
+        let mut client = server.connect();
+        client.send("deadline 5\nwait\necho after\n");
+        client.expect("timed out\nafter\n");
+        assert_eq!(world.count("timed_out"), 1);
+    });
+}
+
+#[test]
+fn everything_arrives_before_the_connection_closes() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("blob 5000000\n");
+        let rest = client.rest();
+        assert_eq!(rest.len(), 5_000_000);
+        assert!(rest.iter().all(|&byte| byte == b'x'));
+    });
+}
+
+/// TCP-8: unread input does not reset the connection under the answer.
+#[test]
+fn a_client_that_keeps_sending_reads_the_last_answer() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("linger\n");
+        client.send(vec![b'u'; 2_000_000]);
+        client.shutdown_write();
+        client.expect("lingering\n");
+        client.expect_end();
+    });
+}
+
+#[test]
+fn another_protocol_takes_over_with_the_bytes_that_were_left() {
+    both("hello\n", |server, _| {
+        let mut client = server.connect();
+        client.send("echo one\nupgrade\nleft over");
+        client.expect("hello\none\nswitching\nREADY\nLEFT OVER");
+        client.send(", and more");
+        client.expect(", AND MORE");
+        client.shutdown_write();
+        client.expect_end();
+    });
+}
+
+#[test]
+fn another_protocol_takes_over_when_nothing_is_left() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("upgrade\n");
+        client.expect("switching\nREADY\n");
+        client.send("later");
+        client.expect("LATER");
+    });
+}
+
+/// Design law 10: a panic ends its own conversation, is reported with the client, and is all.
+#[test]
+fn a_panic_closes_one_connection() {
+    let calls = [
+        ("connection_made", ""),
+        ("receive", "echo x\n"),
+        ("produce", "blocks 3\n"),
+        ("deliver", "wait\n"),
+        ("timed_out", "deadline 0\n"),
+        ("input_closed", "echo x\n"),
+    ];
+    for (call, script) in calls {
+        for start in [evented as fn(&Arc<World>) -> Serving, blocking] {
+            let world = Arc::new(World {
+                panic_in: call,
+                ..World::default()
+            });
+            let mailboxes = world.mailboxes();
+            let server = start(&world);
+            for _ in 0..2 {
+                let mut client = server.connect();
+                let address = client.address();
+                // It may be gone already.
+                let _ = client.0.write_all(script.as_bytes());
+                if call == "deliver" {
+                    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+                    mailbox.send("message".to_owned()).expect("it is there");
+                }
+                if call == "input_closed" {
+                    client.expect("x\n");
+                    client.shutdown_write();
+                }
+                let (error, reported) = server.report();
+                assert!(error.contains("scripted panic"), "{call}: {error}");
+                assert_eq!(reported, address, "{call}");
+                client.expect_gone();
+            }
+        }
+    }
+}
+
+// On the loop.
+
+/// Failures that a conversation answered by itself are reported with its client.
+#[test]
+fn a_failure_is_reported_with_the_clients_address() {
+    let world = Arc::new(World::default());
+    let server = evented(&world);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    second.send("fail\n");
+    second.expect("failed\n");
+    let report = server.report();
+    assert_eq!(report, ("scripted failure".to_owned(), second.address()));
+    first.send("fail\nclose\n");
+    first.expect("failed\nclosing\n");
+    let report = server.report();
+    assert_eq!(report, ("scripted failure".to_owned(), first.address()));
+    second.send("echo still here\n");
+    second.expect("still here\n");
+}
+
+#[test]
+fn a_message_is_delivered_while_bytes_are_waited_for() {
+    let world = Arc::new(World::default());
+    let mailboxes = world.mailboxes();
+    let server = evented(&world);
+    let mut client = server.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    client.send("echo half a li");
+    mailbox.send("push".to_owned()).expect("it is there");
+    client.expect("message push\n");
+    client.send("ne\n");
+    client.expect("half a line\n");
+}
+
+/// Design: the queue of one conversation is bounded, and in order.
+#[test]
+fn a_mailbox_keeps_order_and_has_an_end() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    let mut client = driven.connect();
+    let mut other = driven.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    let full = mailbox.clone();
+    for round in 0..3 {
+        let mut expected = String::new();
+        for number in 0..MAILBOX_CAPACITY {
+            let message = format!("{round}.{number}");
+            expected.push_str(&format!("message {message}\n"));
+            mailbox.send(message).expect("there is room");
+        }
+        let one_more = full.send("one more".to_owned());
+        assert_eq!(one_more, Err(SendError::Full("one more".to_owned())));
+        driven.expect(&mut client, expected);
+    }
+    client.send("close\n");
+    driven.expect(&mut client, "closing\n");
+    driven.until(|driven| driven.open_connections() == 1);
+    let late = mailbox.send("late".to_owned());
+    assert_eq!(late, Err(SendError::Gone("late".to_owned())));
+    other.send("echo untouched\n");
+    driven.expect(&mut other, "untouched\n");
+}
+
+/// RT-4 for messages: a slot's next owner never gets what was meant for the one before.
+#[test]
+fn a_message_for_a_conversation_that_is_gone_reaches_nobody() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    for round in 0..5 {
+        let mut first = driven.connect();
+        let old = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+        // It ends in the same turn in which the message is sent.
+        first.send("orphan\n");
+        driven.until(|driven| driven.open_connections() == 0);
+        let mut second = driven.connect();
+        let new = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+        assert!(matches!(
+            old.send("old".to_owned()),
+            Err(SendError::Gone(_))
+        ));
+        for number in 0..MAILBOX_CAPACITY {
+            new.send(number.to_string())
+                .expect("the orphan takes no room");
+        }
+        let expected: String = (0..MAILBOX_CAPACITY)
+            .map(|number| format!("message {number}\n"))
+            .collect();
+        driven.expect(&mut second, expected);
+        let (old, new) = (format!("{old:?}"), format!("{new:?}"));
+        assert_ne!(old, new, "{round}");
+        let index = |name: &str| name.split(", ").next().map(str::to_owned);
+        assert_eq!(index(&old), index(&new), "the slot is used again");
+        drop(second);
+        driven.until(|driven| driven.open_connections() == 0);
+    }
+}
+
+#[test]
+fn a_deadline_that_is_moved_later_is_honoured() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mut client = driven.connect();
+    let seconds = Duration::from_secs;
+    client.send("deadline 10000\necho armed\n");
+    driven.expect(&mut client, "armed\n");
+    for round in 1..=5 {
+        driven.pass(seconds(6));
+        // From the second round on, one that was armed earlier has fallen due.
+        assert_eq!(world.count("timed_out"), 0, "round {round}");
+        client.send("deadline 10000\necho again\n");
+        driven.expect(&mut client, "again\n");
+    }
+    driven.pass(seconds(10) - Duration::from_millis(1));
+    assert_eq!(world.count("timed_out"), 0);
+    driven.pass(Duration::from_millis(1));
+    assert_eq!(world.count("timed_out"), 1);
+    driven.expect(&mut client, "timed out\n");
+    // Earlier is honoured, too.
+    client.send("deadline 60000\ndeadline 20\necho armed\n");
+    driven.expect(&mut client, "armed\n");
+    driven.pass(Duration::from_millis(20));
+    assert_eq!(world.count("timed_out"), 2);
+    driven.pass(seconds(100));
+    assert_eq!(world.count("timed_out"), 2, "there is none any more");
+}
+
+/// Design law 8, and the contract of `drain`.
+#[test]
+fn draining_closes_the_idle_and_lets_the_busy_finish() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    let mut idle = driven.connect();
+    let mut busy = driven.connect();
+    let mut waiting = driven.connect();
+    let mut producing = driven.connect();
+    busy.send("echo half");
+    waiting.send("wait\n");
+    producing.send("blocks 20000\n");
+    driven.until(|driven| {
+        driven.settle();
+        // That of `idle` has received nothing.
+        world.received.load(Ordering::SeqCst) == "echo half".len() + "wait\n".len() + 13
+    });
+    driven.engine.drain(driven.now);
+    assert_eq!(text(&driven.rest(&mut idle)), "draining\\n");
+    driven.expect(&mut busy, "draining\n");
+    busy.send(" a line\n");
+    assert_eq!(text(&driven.rest(&mut busy)), "half a line\\n");
+    // These say Close: what they have written before is sent all the same.
+    assert_eq!(text(&driven.rest(&mut waiting)), "draining\\n");
+    let produced = driven.rest(&mut producing);
+    assert!(produced.ends_with(b"bdraining\n"), "{}", text(&produced));
+    driven.until(|driven| driven.open_connections() == 0);
+    assert_eq!(world.count("drain"), 4);
+    drop(mailboxes);
+}
+
+/// RT-9: the output is bounded; a client that does not read holds its own producer back.
+#[test]
+fn nothing_is_produced_above_the_high_water_mark() {
+    let mut settings = EventedSettings::default();
+    settings.high_water = 10_000;
+    let (mut driven, world) = driven(settings);
+    let mut client = driven.connect();
+    // 64 MB: more than any socket buffers.
+    client.send("blocks 64000\n");
+    driven.until(|_| world.produced.load(Ordering::SeqCst) > 0);
+    driven.settle();
+    assert!(world.fullest.load(Ordering::SeqCst) < 10_000);
+    let held_back = world.produced.load(Ordering::SeqCst);
+    assert!(held_back < 32_000, "{held_back} blocks into the void");
+    let mut expected = blocks(64_000);
+    expected.extend(b"done\n");
+    driven.expect(&mut client, expected);
+    assert!(world.fullest.load(Ordering::SeqCst) < 10_000);
+    assert_eq!(world.produced.load(Ordering::SeqCst), 64_000);
+}
+
+/// RT-9: reading is paused as well, else a client could fill the memory with what it asks for.
+#[test]
+fn nothing_is_read_above_the_high_water_mark() {
+    let mut settings = EventedSettings::default();
+    settings.high_water = 10_000;
+    let (mut driven, world) = driven(settings);
+    let mut client = driven.connect();
+    let echo = format!("echo {}\n", "e".repeat(1000));
+    // Fill both directions until the client cannot send any more.
+    client.0.set_nonblocking(true).expect("an option");
+    let batch = echo.repeat(10).into_bytes();
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 10 && sent < 100_000_000 {
+        let from = sent % batch.len();
+        match client.0.write(&batch[from..]) {
+            Ok(count) => (sent, refused) = (sent + count, 0),
+            Err(_) => refused += 1,
+        }
+        driven.settle();
+    }
+    assert!(sent < 100_000_000, "nothing holds the client back");
+    let received = world.received.load(Ordering::SeqCst);
+    assert!(received < sent, "all {sent} bytes were taken in");
+    let whole = sent / echo.len();
+    driven.expect(&mut client, format!("{}\n", "e".repeat(1000)).repeat(whole));
+}
+
+/// Design law 8: a client that takes nothing is given up, by the clock that the loop is given.
+#[test]
+fn a_client_that_does_not_read_is_given_up() {
+    let mut settings = EventedSettings::default();
+    settings.write_stall = Duration::from_secs(30);
+    let (mut driven, world) = driven(settings);
+    let mut client = driven.connect();
+    client.send("blocks 64000\n");
+    driven.until(|_| world.produced.load(Ordering::SeqCst) > 0);
+    driven.settle();
+    driven.pass(Duration::from_millis(29_999));
+    assert_eq!(driven.open_connections(), 1);
+    driven.pass(Duration::from_millis(1));
+    assert_eq!(driven.open_connections(), 0);
+    assert_eq!(world.count("timed_out"), 0, "not the protocol's business");
+    client.expect_gone();
+}
+
+/// The same with the real clock: nobody has to wake the loop.
+#[test]
+fn a_stalled_client_is_given_up_without_being_asked() {
+    let world = Arc::new(World::default());
+    let shared = Arc::clone(&world);
+    let mut settings = EventedSettings::default();
+    settings.write_stall = Duration::from_millis(5);
+    let factory = move |_: &SocketAddr| Scripted::new(&shared);
+    let server = serve(move || Evented::with_settings(factory, settings));
+    let mailboxes = world.mailboxes();
+    let mut client = server.connect();
+    client.send("blocks 64000\n");
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    let began = Instant::now();
+    while !matches!(mailbox.send(String::new()), Err(SendError::Gone(_))) {
+        assert!(began.elapsed() < PATIENCE, "it is given up");
+        thread::yield_now();
+    }
+}
+
+/// Design law 8: lingering is bounded, in time.
+#[test]
+fn a_lingering_client_is_cut_off_in_the_end() {
+    let mut settings = EventedSettings::default();
+    settings.linger = Duration::from_secs(2);
+    let (mut driven, _) = driven(settings);
+    let mut client = driven.connect();
+    client.send("linger\n");
+    // The answer and its end come at once, and the client may go on sending.
+    assert_eq!(text(&driven.rest(&mut client)), "lingering\\n");
+    for _ in 0..3 {
+        driven.pass(Duration::from_millis(600));
+        client.send("more");
+        driven.settle();
+        assert_eq!(driven.open_connections(), 1);
+    }
+    driven.pass(Duration::from_millis(200));
+    assert_eq!(driven.open_connections(), 0);
+}
+
+/// Design law 7: and in size.
+#[test]
+fn a_lingering_client_cannot_send_for_ever() {
+    let world = Arc::new(World::default());
+    let mut settings = EventedSettings::default();
+    settings.linger = Duration::from_secs(3600);
+    let shared = Arc::clone(&world);
+    let factory = move |_: &SocketAddr| Scripted::new(&shared);
+    let server = serve(move || Evented::with_settings(factory, settings));
+    let mut client = server.connect();
+    client.send("linger\n");
+    let piece = vec![b'm'; 100_000];
+    let sent = (0..10_000)
+        .take_while(|_| client.0.write_all(&piece).is_ok())
+        .count();
+    assert!(sent < 1000, "{sent} pieces were taken");
+}
+
+/// RT-6: work per connection and turn is bounded.
+#[test]
+fn a_client_that_streams_does_not_starve_another() {
+    let world = Arc::new(World::default());
+    let server = evented(&world);
+    let mut reading = server.connect();
+    let mut writing = server.connect();
+    let reader = thread::spawn(move || {
+        reading.send("blocks 1000000000\n");
+        let mut taken = vec![0; 64 * 1024];
+        while reading.0.read(&mut taken).is_ok_and(|count| count > 0) {}
+    });
+    let writer = thread::spawn(move || {
+        let batch = "echo\n".repeat(1000);
+        let mut echoes = vec![0; 1000];
+        while writing.0.write_all(batch.as_bytes()).is_ok()
+            && writing.0.read_exact(&mut echoes).is_ok()
+        {}
+    });
+    let mut client = server.connect();
+    for _ in 0..200 {
+        client.send("echo me too\n");
+        client.expect("me too\n");
+    }
+    // They end with the server, which closes their connections.
+    drop(client);
+    drop(server);
+    reader.join().expect("no panic");
+    writer.join().expect("no panic");
+}
+
+/// RT-4, RT-10, TCP-11: a reset in any phase gives the slot back.
+#[test]
+fn a_reset_leaves_nothing_open() {
+    let scripts = [
+        "",
+        "echo answered\n",
+        "half a line",
+        "blocks 64000\n",
+        "blob 10000000\n",
+        "linger\nmore",
+        "upgrade\n",
+    ];
+    for script in scripts {
+        let (mut driven, world) = driven(EventedSettings::default());
+        let mut client = driven.connect();
+        client.send(script);
+        let expected = script.len();
+        driven.until(|_| expected == 0 || world.received.load(Ordering::SeqCst) > 0);
+        driven.settle();
+        client.reset();
+        driven.until(|driven| driven.open_connections() == 0);
+        let mut next = driven.connect();
+        next.send("echo next\n");
+        driven.expect(&mut next, "next\n");
+        assert!(driven.reports.try_recv().is_err(), "{script}: no failure");
+    }
+}
+
+/// A conversation that waits for a message reads nothing, so a reset shows at the next write.
+#[test]
+fn a_reset_while_a_message_is_waited_for_shows_with_the_message() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    let mut client = driven.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    client.send("wait\n");
+    driven.until(|_| world.received.load(Ordering::SeqCst) > 0);
+    client.reset();
+    driven.settle();
+    let _ = mailbox.send("go on waiting".to_owned());
+    let _ = mailbox.send("go on waiting".to_owned());
+    driven.until(|driven| driven.open_connections() == 0);
+}
