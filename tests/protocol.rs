@@ -330,6 +330,37 @@ fn what_is_not_used_stands_before_what_arrives_later() {
     });
 }
 
+/// RT-10: half-close is not the end; `input_closed` comes once, and its output is complete.
+#[test]
+fn a_client_that_stops_sending_still_reads_everything() {
+    both("hello\n", |server, world| {
+        let mut client = server.connect();
+        client.send("echo last\nincomplete");
+        client.shutdown_write();
+        let mut expected = b"hello\nlast\nend of input\n".to_vec();
+        expected.extend(blocks(2));
+        expected.extend(b"done\n");
+        assert_eq!(text(&client.rest()), text(&expected));
+        assert_eq!(world.count("input_closed"), 1);
+    });
+}
+
+/// RT-10: also when what it asked for is still being produced.
+#[test]
+fn a_client_that_stops_sending_while_output_is_produced_reads_it() {
+    both("", |server, world| {
+        let mut client = server.connect();
+        client.send("blocks 3000\necho after\n");
+        client.shutdown_write();
+        let mut expected = blocks(3000);
+        expected.extend(b"done\nafter\nend of input\n");
+        expected.extend(blocks(2));
+        expected.extend(b"done\n");
+        assert_eq!(text(&client.rest()), text(&expected));
+        assert_eq!(world.count("input_closed"), 1);
+    });
+}
+
 #[test]
 fn a_body_larger_than_any_buffer_is_produced_as_it_is_read() {
     both("", |server, world| {

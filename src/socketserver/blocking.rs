@@ -22,6 +22,7 @@ impl<P: Protocol> RequestHandler for Blocking<P> {
             wfile,
             input: Buffer::new(),
             output: Buffer::new(),
+            input_closed: false,
             post: Post::new(1, None),
             now: Now::new(),
         };
@@ -41,6 +42,8 @@ struct Line<'a, M> {
     wfile: &'a mut dyn Write,
     input: Buffer,
     output: Buffer,
+    /// The client has sent everything it will.
+    input_closed: bool,
     post: Post<M>,
     now: Now,
 }
@@ -68,12 +71,14 @@ impl<M: Send + 'static> Line<'_, M> {
                     unseen = false;
                     protocol.receive(&mut self.input, &mut self.output, &self.now)
                 }
+                // What is left will never be completed (RT-10).
+                Next::Read if self.input_closed => Next::Close,
                 Next::Read => match self.read(protocol.deadline()) {
                     Read::Bytes => protocol.receive(&mut self.input, &mut self.output, &self.now),
-                    Read::End => match protocol.input_closed(&mut self.output, &self.now) {
-                        Next::Read => Next::Close,
-                        next => next,
-                    },
+                    Read::End => {
+                        self.input_closed = true;
+                        protocol.input_closed(&mut self.output, &self.now)
+                    }
                     Read::TimedOut => protocol.timed_out(&mut self.output, &self.now),
                     Read::Lost => return Ok(None),
                 },
