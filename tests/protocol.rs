@@ -872,3 +872,28 @@ fn a_reset_while_a_message_is_waited_for_shows_with_the_message() {
     let _ = mailbox.send("go on waiting".to_owned());
     driven.until(|driven| driven.open_connections() == 0);
 }
+
+/// The input buffer is lent: a protocol may take it whole without harm to anybody.
+#[test]
+fn a_protocol_may_take_the_buffer_with_the_bytes() {
+    struct Taker;
+    impl Protocol for Taker {
+        type Message = std::convert::Infallible;
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+            output.extend_from_slice(&mem::take(input));
+            Next::Read
+        }
+    }
+    let server = serve(|| Evented::new(|_: &SocketAddr| Taker));
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for _ in 0..3 {
+        for client in [&mut first, &mut second] {
+            client.send("bytes");
+            client.expect("bytes");
+        }
+    }
+    let mut third = server.connect();
+    third.send("bytes");
+    third.expect("bytes");
+}

@@ -386,10 +386,13 @@ fn receive(
     if !readiness.readable {
         return Ok(Received::Nothing);
     }
+    if into.capacity() < READ {
+        *into = Buffer::with_capacity(READ); // the protocol has kept the one it was lent
+    }
     match into.read_from(stream) {
         Ok(0) => Ok(Received::End),
         Ok(count) => {
-            readiness.readable = count == READ || readiness.read_closed;
+            readiness.readable = count >= READ || readiness.read_closed;
             Ok(Received::Bytes)
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
