@@ -486,6 +486,8 @@ fn a_panic_closes_one_connection() {
         ("produce", "blocks 3\n"),
         ("deliver", "wait\n"),
         ("timed_out", "deadline 0\n"),
+        ("deadline", "echo x\n"),
+        ("take_failure", "echo x\n"),
         ("input_closed", "echo x\n"),
     ];
     for (call, script) in calls {

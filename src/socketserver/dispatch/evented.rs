@@ -143,17 +143,23 @@ where
             post: &self.post,
             now,
         };
-        let connection = &mut entry.connection;
-        let outcome = catch_unwind(AssertUnwindSafe(|| connection.turn(occasion, &mut turn)));
-        let mut fate = outcome.unwrap_or_else(|payload| {
+        let (connection, settings) = (&mut entry.connection, &self.settings);
+        // All that is asked of the protocol: any of its methods may panic.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let fate = connection.turn(occasion, &mut turn);
+            (
+                fate,
+                connection.take_failure(),
+                connection.deadline(settings),
+            )
+        }));
+        let (mut fate, failure, deadline) = outcome.unwrap_or_else(|payload| {
             // The buffers of this turn went down with it.
             self.scratch = Scratch::default();
             let panic = Panic::from_payload(payload.as_ref());
-            self.failures
-                .push_back((panic.into(), entry.client_address.clone()));
-            Fate::Gone
+            (Fate::Gone, Some(panic.into()), None)
         });
-        if let Some(failure) = connection.take_failure() {
+        if let Some(failure) = failure {
             self.failures
                 .push_back((failure, entry.client_address.clone()));
         }
@@ -168,7 +174,7 @@ where
             Fate::Gone => self.close(slot, reactor),
             Fate::Again => reactor.enqueue(slot),
             Fate::Sleeps => {
-                if let Some(deadline) = connection.deadline(&self.settings) {
+                if let Some(deadline) = deadline {
                     reactor.arm(slot, deadline);
                 }
             }
