@@ -1,0 +1,271 @@
+//! Design law 6: no allocation per request in steady state, no buffer on an idle connection.
+//!
+//! The allocator counts for each thread by itself, and the loop runs on the thread of the test;
+//! what clients allocate in theirs does not matter.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serve_forever::http::{HttpServer, HttpSettings};
+
+#[path = "../examples/plaintext.rs"]
+#[allow(dead_code)]
+mod plaintext;
+
+use plaintext::Plaintext;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count(allocations: u64, bytes: i64) {
+    ALLOCATIONS.set(ALLOCATIONS.get() + allocations);
+    LIVE.set(LIVE.get() + bytes);
+}
+
+// SAFETY: everything is done by `System`, whose contract is the caller's; the counters are plain
+// thread-local cells without destructor, which neither allocate nor fail.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(1, size as i64 - layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as i64));
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Nothing may take longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+    stream.set_write_timeout(Some(PATIENCE)).expect("an option");
+    stream.set_nodelay(true).expect("an option");
+    stream
+}
+
+fn bind() -> HttpServer<Plaintext> {
+    let mut settings = HttpSettings::default();
+    // The tests may be slow; what they keep idle must not be closed.
+    settings.deadlines.keep_alive = 2 * PATIENCE;
+    HttpServer::with_settings("127.0.0.1:0", Plaintext, settings).expect("a free port")
+}
+
+/// Gives the server its turns on this thread until so many clients have come to a point.
+fn drive(server: &mut HttpServer<Plaintext>, arrived: &AtomicUsize, clients: usize) {
+    let began = Instant::now();
+    while arrived.load(Ordering::SeqCst) < clients {
+        server.turn().expect("the server goes on");
+        assert!(began.elapsed() < PATIENCE, "the clients are stuck");
+        thread::yield_now();
+    }
+}
+
+/// A client thread: warm-up rounds, a halt, measured rounds, and another halt.
+struct Course {
+    warm: AtomicUsize,
+    go: AtomicBool,
+    done: AtomicUsize,
+    home: AtomicBool,
+}
+
+impl Course {
+    fn new() -> Arc<Course> {
+        Arc::new(Course {
+            warm: AtomicUsize::new(0),
+            go: AtomicBool::new(false),
+            done: AtomicUsize::new(0),
+            home: AtomicBool::new(false),
+        })
+    }
+
+    fn halt(arrived: &AtomicUsize, flag: &AtomicBool) {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        while !flag.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+    }
+}
+
+const WARM_UP: usize = 50;
+
+/// Sends `batch`, in one write, and reads its `answers`, over and over.
+fn client(
+    course: Arc<Course>,
+    address: SocketAddr,
+    batch: Vec<u8>,
+    answers: usize,
+    rounds: usize,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut stream = connect(address);
+        let mut scratch = [0; 4096];
+        // One by itself tells how long an answer is.
+        stream.write_all(&batch).expect("the server reads");
+        let first = stream.read(&mut scratch).expect("an answer");
+        let end = scratch[..first]
+            .windows(13)
+            .position(|window| window == b"Hello, World!");
+        let length = end.expect("it is whole") + 13;
+        let mut answer = vec![0; length * answers];
+        answer[..first].copy_from_slice(&scratch[..first]);
+        stream.read_exact(&mut answer[first..]).expect("the rest");
+        let mut round = || {
+            stream.write_all(&batch).expect("the server reads");
+            stream.read_exact(&mut answer).expect("all the answers");
+            assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+            assert!(answer.ends_with(b"Hello, World!"));
+        };
+        (0..WARM_UP).for_each(|_| round());
+        Course::halt(&course.warm, &course.go);
+        (0..rounds).for_each(|_| round());
+        Course::halt(&course.done, &course.home);
+    })
+}
+
+/// The allocations of the loop's thread while four clients send `rounds` batches each.
+fn allocations(batch: &[u8], answers: usize, rounds: usize) -> u64 {
+    const CLIENTS: usize = 4;
+    let mut server = bind();
+    let course = Course::new();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (course, address) = (Arc::clone(&course), server.server_address());
+            client(course, address, batch.to_vec(), answers, rounds)
+        })
+        .collect();
+    drive(&mut server, &course.warm, CLIENTS);
+    let before = ALLOCATIONS.get();
+    course.go.store(true, Ordering::SeqCst);
+    drive(&mut server, &course.done, CLIENTS);
+    let allocations = ALLOCATIONS.get() - before;
+    course.home.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().expect("no panic");
+    }
+    allocations
+}
+
+const GET: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
+
+/// That the tests below can fail.
+#[test]
+fn an_allocation_is_counted() {
+    let (allocations, live) = (ALLOCATIONS.get(), LIVE.get());
+    let mut boxed = std::hint::black_box(Vec::<u8>::with_capacity(10));
+    assert_eq!(
+        (ALLOCATIONS.get() - allocations, LIVE.get() - live),
+        (1, 10)
+    );
+    boxed.reserve_exact(20);
+    assert_eq!(
+        (ALLOCATIONS.get() - allocations, LIVE.get() - live),
+        (2, 20)
+    );
+    drop(std::hint::black_box(Box::new(7_u64)));
+    assert_eq!(ALLOCATIONS.get() - allocations, 3);
+    drop(boxed);
+    assert_eq!(LIVE.get(), live);
+}
+
+#[test]
+fn a_request_allocates_nothing() {
+    assert_eq!(allocations(GET, 1, 3000), 0);
+}
+
+#[test]
+fn a_pipelined_batch_allocates_nothing() {
+    assert_eq!(allocations(&GET.repeat(16), 16, 500), 0);
+}
+
+#[test]
+fn an_upload_in_one_piece_allocates_nothing() {
+    let mut post =
+        b"POST /plaintext HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10240\r\n\r\n".to_vec();
+    post.extend([b'p'; 10 * 1024]);
+    assert_eq!(allocations(&post, 1, 1000), 0);
+}
+
+/// The second a `Date` is for changes while requests are served: that allocates nothing either.
+#[test]
+fn a_new_second_allocates_nothing() {
+    let mut now = serve_forever::reactor::Now::new();
+    let before = ALLOCATIONS.get();
+    let date = now.date().to_vec();
+    let copied = ALLOCATIONS.get() - before;
+    let began = Instant::now();
+    while now.date() == date {
+        now.advance(Instant::now());
+        assert!(began.elapsed() < PATIENCE, "the clock stands still");
+    }
+    assert_eq!(ALLOCATIONS.get() - before, copied);
+}
+
+/// The same after an upload that had to be kept while it was under way.
+#[test]
+fn an_upload_leaves_no_buffer_behind() {
+    const CLIENTS: usize = 8;
+    let mut server = bind();
+    let address = server.server_address();
+    let course = Course::new();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let course = Arc::clone(&course);
+            thread::spawn(move || {
+                let mut answer = [0; 1024];
+                let mut stream = connect(address);
+                stream.write_all(GET).expect("the server reads");
+                let count = stream.read(&mut answer).expect("an answer");
+                assert!(answer[..count].ends_with(b"Hello, World!"));
+                Course::halt(&course.warm, &course.go);
+                let head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n";
+                stream.write_all(head).expect("the server reads");
+                stream.write_all(&vec![b'u'; 500_000]).expect("it reads");
+                let count = stream.read(&mut answer).expect("an answer");
+                assert!(answer[..count].ends_with(b"Hello, World!"));
+                Course::halt(&course.done, &course.home);
+            })
+        })
+        .collect();
+    drive(&mut server, &course.warm, CLIENTS);
+    let (before, allocations) = (LIVE.get(), ALLOCATIONS.get());
+    course.go.store(true, Ordering::SeqCst);
+    drive(&mut server, &course.done, CLIENTS);
+    assert!(ALLOCATIONS.get() > allocations, "the upload had to be kept");
+    // The run queue may have grown by a few places.
+    assert!(LIVE.get() - before < 256, "{} bytes", LIVE.get() - before);
+    course.home.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().expect("no panic");
+    }
+}
