@@ -231,6 +231,54 @@ fn a_new_second_allocates_nothing() {
     assert_eq!(ALLOCATIONS.get() - before, copied);
 }
 
+/// What the loop's thread holds for each connection that has had its answer and is idle.
+///
+/// All tables double when they grow, so at a power of two none has room to spare; but the one for
+/// the first connections, which is why these are not counted.
+#[test]
+fn an_idle_connection_holds_no_buffer() {
+    const FEW: usize = 16;
+    const MANY: usize = 256;
+    let mut server = bind();
+    let address = server.server_address();
+    let course = Course::new();
+    let shared = Arc::clone(&course);
+    let clients = thread::spawn(move || {
+        let mut answer = [0; 1024];
+        let mut ask = |stream: &mut TcpStream| {
+            // In two pieces, so that the connection has had to keep the first for a while.
+            stream.write_all(&GET[..30]).expect("the server reads");
+            thread::yield_now();
+            stream.write_all(&GET[30..]).expect("the server reads");
+            let count = stream.read(&mut answer).expect("an answer");
+            assert!(answer[..count].ends_with(b"Hello, World!"));
+        };
+        let mut streams: Vec<TcpStream> = Vec::new();
+        for _ in 0..FEW {
+            streams.push(connect(address));
+            streams.iter_mut().for_each(&mut ask);
+        }
+        Course::halt(&shared.warm, &shared.go);
+        for _ in FEW..MANY {
+            let mut stream = connect(address);
+            ask(&mut stream);
+            streams.push(stream);
+        }
+        Course::halt(&shared.done, &shared.home);
+    });
+    drive(&mut server, &course.warm, 1);
+    let before = LIVE.get();
+    course.go.store(true, Ordering::SeqCst);
+    drive(&mut server, &course.done, 1);
+    let held = LIVE.get() - before;
+    assert_eq!(server.engine().dispatch().open_connections(), MANY);
+    course.home.store(true, Ordering::SeqCst);
+    clients.join().expect("no panic");
+    let each = held / (MANY - FEW) as i64;
+    println!("{each} bytes per idle connection");
+    assert!(each <= 300, "{each} bytes per idle connection");
+}
+
 /// The same after an upload that had to be kept while it was under way.
 #[test]
 fn an_upload_leaves_no_buffer_behind() {

@@ -32,9 +32,10 @@ pub struct HttpConnection<H> {
     /// When the phase began, or last made progress: its deadline follows from this.
     since: Option<Instant>,
     /// Counts deferred requests, so that a late answer finds the one it is for.
-    serial: u64,
+    serial: u32,
     draining: bool,
-    failure: Option<Failure>,
+    /// Boxed: a failure is rare, and an idle connection small (design law 6).
+    failure: Option<Box<Failure>>,
 }
 
 #[derive(Debug)]
@@ -202,7 +203,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             version: head.version,
             keep_alive: head.keep_alive && !self.draining,
         };
-        self.serial += 1;
+        self.serial = self.serial.wrapping_add(1);
         let request = Request::new(head, body, trailers, self.client_address);
         let context = Context {
             settings: &self.settings,
@@ -221,7 +222,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Answers 500 for a handler that failed (design law 10).
     fn fail(&mut self, failure: Failure, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
-        self.failure = Some(failure);
+        self.failure = Some(Box::new(failure));
         self.send_error(500, super::explanation(500), terms, output, now);
         Step::Break(Next::Close)
     }
@@ -407,7 +408,10 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         match contain(|| streaming.pull(output)) {
             Ok(Pulled::More) => Next::Produce,
             Ok(Pulled::End { close, wrong }) => {
-                self.failure = self.failure.take().or(wrong.map(Failure::from));
+                self.failure = self
+                    .failure
+                    .take()
+                    .or(wrong.map(|error| Box::new(error.into())));
                 match self.next_request(close, now) {
                     Step::Continue(()) => Next::Read,
                     Step::Break(next) => next,
@@ -415,7 +419,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
             }
             Err(failure) => {
                 // The head is out: only the end of the connection can tell (WSGI-19).
-                self.failure = Some(failure);
+                self.failure = Some(Box::new(failure));
                 self.phase = Phase::Closed;
                 Next::Close
             }
@@ -474,6 +478,6 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn take_failure(&mut self) -> Option<Failure> {
-        self.failure.take()
+        self.failure.take().map(|failure| *failure)
     }
 }

@@ -17,7 +17,7 @@ pub enum Message {
 /// An answer on its way home, and which request it is for.
 #[derive(Debug)]
 pub struct Late {
-    pub(super) serial: u64,
+    pub(super) serial: u32,
     pub(super) answer: Option<Answer>,
 }
 
@@ -74,11 +74,11 @@ impl Answer {
 #[derive(Debug)]
 pub struct Deferred {
     mailbox: Option<Mailbox<Message>>,
-    serial: u64,
+    serial: u32,
 }
 
 impl Deferred {
-    pub(super) fn new(mailbox: Mailbox<Message>, serial: u64) -> Deferred {
+    pub(super) fn new(mailbox: Mailbox<Message>, serial: u32) -> Deferred {
         Deferred {
             mailbox: Some(mailbox),
             serial,

@@ -34,7 +34,7 @@ pub(super) struct Context<'a> {
     pub(super) now: &'a Now,
     pub(super) terms: Terms,
     /// How a deferred answer finds its way back.
-    pub(super) deferral: Option<(&'a Mailbox<Message>, u64)>,
+    pub(super) deferral: Option<(&'a Mailbox<Message>, u32)>,
 }
 
 /// What has become of an answer so far. It stays in one place: building an answer step by step
@@ -48,7 +48,7 @@ struct State {
     error: Option<ResponseError>,
     outcome: Outcome,
     /// What went wrong although there is an answer.
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl fmt::Debug for Upgrade {
 pub(super) struct Answered {
     pub(super) outcome: Outcome,
     pub(super) close: bool,
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<Box<Failure>>,
 }
 
 /// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an answer
@@ -271,7 +271,7 @@ impl ResponseHead<'_> {
     /// error page of its own: [`Failure::Stop`] stops, any other goes to
     /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
     pub fn with_failure(self, failure: Failure) -> Self {
-        self.state.failure = Some(failure);
+        self.state.failure = Some(Box::new(failure));
         self
     }
 
@@ -296,7 +296,7 @@ impl ResponseHead<'_> {
         self.output.put(sent);
         if let Some(error) = wrong {
             self.state.close |= error == ResponseError::TooShort;
-            self.state.failure = Some(error.into());
+            self.state.failure = Some(Box::new(error.into()));
         }
         self.answered(Outcome::Done)
     }
@@ -330,7 +330,7 @@ impl ResponseHead<'_> {
             Pulled::End { close, wrong } => {
                 self.state.close = close;
                 if let Some(error) = wrong {
-                    self.state.failure = Some(error.into());
+                    self.state.failure = Some(Box::new(error.into()));
                 }
                 self.answered(Outcome::Done)
             }

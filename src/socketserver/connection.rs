@@ -82,7 +82,11 @@ pub(crate) struct Connection<S, P: Protocol> {
     input: Buffer,
     unsent: Option<Box<Unsent>>,
     /// Messages that the protocol has not been given yet.
-    inbox: VecDeque<P::Message>,
+    #[expect(
+        clippy::box_collection,
+        reason = "most connections never get one (design law 6)"
+    )]
+    inbox: Option<Box<VecDeque<P::Message>>>,
 }
 
 /// The protocol's last verdict, as far as it is still to be followed.
@@ -120,13 +124,13 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             input_closed: false,
             input: Buffer::new(),
             unsent: None,
-            inbox: VecDeque::new(),
+            inbox: None,
         }
     }
 
     /// Keeps a message until the protocol can take it.
     pub(crate) fn post(&mut self, message: P::Message) {
-        self.inbox.push_back(message);
+        self.inbox.get_or_insert_default().push_back(message);
     }
 
     pub(crate) fn is_upgraded(&self) -> bool {
@@ -226,7 +230,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         let full = output.len() >= turn.settings.high_water;
         match self.stage {
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
-            Stage::Read { .. } | Stage::Wait if !self.inbox.is_empty() => {
+            Stage::Read { .. } | Stage::Wait if self.inbox.is_some() => {
                 self.deliver(output, turn);
                 Ok(None)
             }
@@ -259,7 +263,9 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
 
     /// Hands over the oldest message.
     fn deliver(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
-        if let Some(message) = self.inbox.pop_front() {
+        let message = self.inbox.as_mut().and_then(|inbox| inbox.pop_front());
+        self.inbox.take_if(|inbox| inbox.is_empty());
+        if let Some(message) = message {
             turn.post.delivered(turn.slot);
             let next = self.conversation.deliver(message, output, turn.now);
             self.follow(next, false, output, turn);
