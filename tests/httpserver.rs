@@ -1,0 +1,1341 @@
+//! HTTP over the loop: first by hand, bytes and times in and bytes out, then over sockets.
+
+mod common;
+
+use std::io::{self, BufRead, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use common::{Client, Serving, serve, text};
+use serve_forever::http::{
+    Answer, BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings,
+    Message, Request, Response,
+};
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{
+    Blocking, Buffer, Evented, Failure, Mailbox, Next, Protocol, RequestHandler, Rfile, SendError,
+};
+
+const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+const SERVER: &str = concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"), "\r\n");
+
+fn peer() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 4711))
+}
+
+/// A connection in the hands of the test, which does what its verdicts say.
+struct Wire {
+    protocol: Box<dyn Protocol<Message = Message>>,
+    input: Buffer,
+    output: Buffer,
+    began: Instant,
+    now: Now,
+    /// Everything that was sent.
+    sent: Vec<u8>,
+    verdict: &'static str,
+    /// Whether the test lets output be sent.
+    open: bool,
+}
+
+impl Wire {
+    fn new(handler: impl HttpRequestHandler + 'static) -> Wire {
+        Wire::with(HttpSettings::default(), handler)
+    }
+
+    fn with(settings: HttpSettings, handler: impl HttpRequestHandler + 'static) -> Wire {
+        let connection = HttpConnection::new(handler, peer(), Arc::new(settings));
+        let began = Instant::now();
+        let mut wire = Wire {
+            protocol: Box::new(connection),
+            input: Buffer::new(),
+            output: Buffer::new(),
+            began,
+            now: Now::new(),
+            sent: Vec::new(),
+            verdict: "",
+            open: true,
+        };
+        wire.at(Duration::ZERO);
+        let next = wire
+            .protocol
+            .connection_made(Mailbox::dangling(), &mut wire.output, &wire.now);
+        wire.follow(next);
+        wire
+    }
+
+    /// Sets the time, counted from the beginning of the connection; the date stays.
+    fn at(&mut self, time: Duration) {
+        let wall = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        self.now = Now::at(self.began + time, wall);
+    }
+
+    /// Whether more will be read.
+    fn reads(&self) -> bool {
+        self.verdict == "Read"
+    }
+
+    fn receive(&mut self, bytes: impl AsRef<[u8]>) {
+        assert!(self.reads(), "nothing is read after {}", self.verdict);
+        self.input.extend_from_slice(bytes.as_ref());
+        let next = self
+            .protocol
+            .receive(&mut self.input, &mut self.output, &self.now);
+        self.follow(next);
+    }
+
+    fn input_closed(&mut self) {
+        assert!(self.reads());
+        let next = self.protocol.input_closed(&mut self.output, &self.now);
+        self.follow(next);
+    }
+
+    fn timed_out(&mut self) {
+        let next = self.protocol.timed_out(&mut self.output, &self.now);
+        self.follow(next);
+    }
+
+    fn drain(&mut self) {
+        let next = self.protocol.drain(&mut self.output, &self.now);
+        self.follow(next);
+    }
+
+    /// Sends, and goes on as the owner of a connection does.
+    fn follow(&mut self, mut next: Next<Message>) {
+        loop {
+            if self.open {
+                self.sent.extend_from_slice(&self.output);
+                self.output.clear();
+            }
+            self.verdict = match next {
+                Next::Read => "Read",
+                Next::Produce => "Produce",
+                Next::Wait => "Wait",
+                Next::Close => "Close",
+                Next::Linger => "Linger",
+                Next::Upgrade(protocol) => {
+                    self.protocol = protocol;
+                    next = self.protocol.connection_made(
+                        Mailbox::dangling(),
+                        &mut self.output,
+                        &self.now,
+                    );
+                    if let (Next::Read, false) = (&next, self.input.is_empty()) {
+                        next = self
+                            .protocol
+                            .receive(&mut self.input, &mut self.output, &self.now);
+                    }
+                    continue;
+                }
+            };
+            if self.verdict != "Produce" || !self.open {
+                return;
+            }
+            next = self.protocol.produce(&mut self.output, &self.now);
+            if let (Next::Read, false) = (&next, self.input.is_empty()) {
+                next = self
+                    .protocol
+                    .receive(&mut self.input, &mut self.output, &self.now);
+            }
+        }
+    }
+
+    /// What was sent since the last time this was asked.
+    fn sent(&mut self) -> String {
+        String::from_utf8(std::mem::take(&mut self.sent)).expect("the tests send UTF-8")
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let deadline = self.protocol.deadline()?;
+        Some(deadline.duration_since(self.began))
+    }
+
+    fn failure(&mut self) -> Option<String> {
+        let failure = self.protocol.take_failure()?;
+        Some(failure.to_string())
+    }
+}
+
+/// What `input` is answered with, fed at once, and the verdict after it.
+fn exchange(
+    handler: impl HttpRequestHandler + 'static,
+    input: impl AsRef<[u8]>,
+) -> (String, &'static str) {
+    let mut wire = Wire::new(handler);
+    wire.receive(input);
+    (wire.sent(), wire.verdict)
+}
+
+/// The status of the first answer.
+fn status(answers: &str) -> u16 {
+    let code = answers
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    code.and_then(|code| code.parse().ok())
+        .unwrap_or_else(|| panic!("no status line: {answers}"))
+}
+
+/// An answer with the usual fields.
+fn answer(status_line: &str, rest: &str) -> String {
+    format!("HTTP/1.1 {status_line}\r\n{SERVER}{DATE}{rest}")
+}
+
+fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+    response
+        .send_response(200)
+        .send_header("Content-Type", "text/plain")
+        .body("hello")
+}
+
+fn hello_answer(connection: &str) -> String {
+    let fields = format!("Content-Type: text/plain\r\nContent-Length: 5\r\n{connection}\r\nhello");
+    answer("200 OK", &fields)
+}
+
+/// Tells what it was asked, so that two transcripts differ if they were understood differently.
+fn tell(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    let mut told = format!("{} {}", request.method(), request.target());
+    for (name, value) in request.headers().iter().chain(request.trailers().iter()) {
+        told.push_str(&format!("|{name}={}", value.escape_ascii()));
+    }
+    told.push_str(&format!("|{}\n", request.body().escape_ascii()));
+    match request.path() {
+        "/stream" => {
+            let blocks: Vec<Vec<u8>> = told.bytes().map(|byte| vec![byte; 3]).collect();
+            response.send_response(200).stream(blocks.into_iter())
+        }
+        "/missing" => response.send_error(404),
+        "/fail" => Err(io::Error::other("scripted").into()),
+        "/empty" => response.send_response(204).body(""),
+        _ => response.send_response(200).body(told),
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+// The sans-IO half.
+
+/// HTTP-29, HTTP-30, HTTP-32, HTTP-33.
+#[test]
+fn the_bytes_of_an_answer() {
+    assert_eq!(exchange(hello, GET), (hello_answer(""), "Read"));
+    let plain = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("");
+    let empty = answer("200 OK", "Content-Length: 0\r\n\r\n");
+    assert_eq!(exchange(plain, GET), (empty, "Read"));
+    let odd = |_: &Request<'_>, response: Response<'_>| response.send_response(999).body("");
+    // HTTP-30: the space stays.
+    let unknown = answer("999 ", "Content-Length: 0\r\n\r\n");
+    assert_eq!(exchange(odd, GET), (unknown, "Read"));
+    let bare = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response_only(200, "Fine")
+            .send_header("A", "1")
+            .send_header("a", "2")
+            .body("x")
+    };
+    let fields = "HTTP/1.1 200 Fine\r\nA: 1\r\na: 2\r\nContent-Length: 1\r\n\r\nx".to_owned();
+    assert_eq!(exchange(bare, GET), (fields, "Read"));
+}
+
+#[test]
+fn the_server_field_can_be_changed_and_left_out() {
+    for (value, field) in [(None, ""), (Some("mine/1"), "Server: mine/1\r\n")] {
+        let mut settings = HttpSettings::default();
+        settings.server(value).expect("a good value");
+        let mut wire = Wire::with(settings, hello);
+        wire.receive(GET);
+        assert!(
+            wire.sent()
+                .starts_with(&format!("HTTP/1.1 200 OK\r\n{field}{DATE}"))
+        );
+    }
+    assert!(HttpSettings::default().server(Some("a\r\nb")).is_err());
+}
+
+/// HTTP-21, HTTP-23 and RFC 9112 section 9.3.
+#[test]
+fn who_keeps_the_connection_open() {
+    let cases = [
+        ("1.1", "", true),
+        ("1.1", "Connection: keep-alive\r\n", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: CLOSE\r\n", false),
+        ("1.1", "Connection: close, x\r\n", false),
+        ("1.1", "Connection: x\r\nConnection: close\r\n", false),
+        ("1.1", "Connection: keep-alive, close\r\n", false),
+        ("1.1", "Connection: upgrade\r\n", true),
+        ("1.0", "", false),
+        ("1.0", "Connection: close\r\n", false),
+        ("1.0", "Connection: keep-alive\r\n", true),
+        ("1.0", "Connection: Keep-Alive, Upgrade\r\n", true),
+        ("1.0", "Connection: keep-alive, close\r\n", false),
+    ];
+    for (version, field, keeps) in cases {
+        let request = format!("GET / HTTP/{version}\r\nHost: h\r\n{field}\r\n");
+        let connection = match (keeps, version) {
+            (false, _) => "Connection: close\r\n",
+            (true, "1.0") => "Connection: keep-alive\r\n",
+            (true, _) => "",
+        };
+        let verdict = if keeps { "Read" } else { "Close" };
+        let expected = (hello_answer(connection), verdict);
+        assert_eq!(exchange(hello, &request), expected, "{request}");
+    }
+}
+
+/// HTTP-22: the handler may close, too; it cannot keep open what the client closes.
+#[test]
+fn the_handler_may_close() {
+    let close = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response(200)
+            .send_header("connection", "Close")
+            .body("")
+    };
+    let expected = answer("200 OK", "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(exchange(close, GET), (expected.clone(), "Close"));
+    let keep = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response(200)
+            .send_header("Connection", "keep-alive")
+            .body("")
+    };
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(keep, request), (expected, "Close"));
+}
+
+/// HTTP-26, RFC 9110 section 10.1.1.
+#[test]
+fn expectations() {
+    let head = |expect: &str| {
+        format!("POST / HTTP/1.1\r\nHost: h\r\nExpect: {expect}\r\nContent-Length: 4\r\n\r\n")
+    };
+    for expect in ["100-continue", "100-Continue"] {
+        let mut wire = Wire::new(tell);
+        wire.receive(head(expect));
+        assert_eq!(wire.sent(), "HTTP/1.1 100 Continue\r\n\r\n");
+        wire.receive("bo");
+        assert_eq!(wire.sent(), "", "once");
+        wire.receive("dy");
+        assert!(wire.sent().ends_with("|body\n"));
+    }
+    // Who sends without waiting does not wait.
+    for arrived in ["b", "body"] {
+        let mut wire = Wire::new(tell);
+        wire.receive(head("100-continue") + arrived);
+        wire.receive(&"body"[arrived.len()..]);
+        assert_eq!(status(&wire.sent()), 200);
+    }
+    let mut wire = Wire::new(tell);
+    let chunked = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n";
+    wire.receive(chunked);
+    assert_eq!(wire.sent(), "HTTP/1.1 100 Continue\r\n\r\n");
+    wire.receive("1\r\nx\r\n0\r\n\r\n");
+    assert!(wire.sent().ends_with("|x\n"));
+    // Nothing to wait for, or nobody who would understand.
+    let without = "GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n";
+    assert_eq!(status(&exchange(tell, without).0), 200);
+    let old = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody";
+    assert_eq!(status(&exchange(tell, old).0), 200);
+    let (answer, verdict) = exchange(tell, head("200-ok"));
+    assert_eq!((status(&answer), verdict), (417, "Linger"));
+    // What is refused is refused before it is asked for.
+    let large = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\
+                 Content-Length: 99999999\r\n\r\n";
+    assert_eq!(status(&exchange(tell, large).0), 413);
+}
+
+/// Design law 7: each limit, the last size that is taken and the first that is not.
+#[test]
+fn limits_and_their_statuses() {
+    let mut settings = HttpSettings::default();
+    settings.limits.head.request_line = 100;
+    settings.limits.head.head = 500;
+    settings.limits.head.fields = 5;
+    settings.limits.body = 1000;
+    let line = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(length));
+    let head = |length: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
+            "x".repeat(length)
+        )
+    };
+    let fields = |count: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            "X: y\r\n".repeat(count)
+        )
+    };
+    let post = |length: u64, sent: usize| {
+        let content = "b".repeat(sent);
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{content}")
+    };
+    let chunked = |size: usize, sent: usize| {
+        let content = "b".repeat(sent);
+        format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{content}"
+        )
+    };
+    let method = |length: usize| "M".repeat(length);
+    let cases: Vec<(String, u16)> = vec![
+        (line(100 - 14), 200),
+        (line(100 - 13), 414),
+        (head(500 - 32), 200),
+        (head(500 - 31), 431),
+        (fields(4), 200),
+        (fields(5), 431),
+        (post(1000, 1000), 200),
+        (post(1001, 0), 413),
+        (post(u64::MAX, 0), 413),
+        (post(1, 1).replace(": 1", ": 99999999999999999999"), 413),
+        (chunked(1000, 1000) + "\r\n0\r\n\r\n", 200),
+        (chunked(1001, 1), 413),
+        (chunked(1000, 1000) + "\r\n1\r\nb\r\n0\r\n\r\n", 413),
+        (method(200), 501),
+        (
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n".into(),
+            501,
+        ),
+        ("GET / HTTP/2.0\r\nHost: h\r\n\r\n".into(), 505),
+        ("GET / HTTP/1.1\r\n\r\n".into(), 400),
+        ("GET /\r\n\r\n".into(), 400),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n".into(), 400),
+    ];
+    for (request, expected) in cases {
+        let mut wire = Wire::with(settings.clone(), tell);
+        wire.receive(&request);
+        let sent = wire.sent();
+        assert_eq!(status(&sent), expected, "{request}");
+        let verdict = if expected == 200 { "Read" } else { "Linger" };
+        assert_eq!(wire.verdict, verdict, "{request}");
+        assert_eq!(sent.contains("\r\nConnection: close\r\n"), expected != 200);
+    }
+}
+
+/// HTTP-28, HTTP-39.
+#[test]
+fn methods_that_nobody_serves() {
+    struct OnlyGet;
+    impl HttpRequestHandler for OnlyGet {
+        fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+            hello(request, response)
+        }
+    }
+    assert_eq!(exchange(OnlyGet, GET).0, hello_answer(""));
+    for method in ["POST", "get", "GETs", "FOO"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let (sent, verdict) = exchange(OnlyGet, request);
+        let line = format!("HTTP/1.1 501 Unsupported method ('{method}')\r\n");
+        assert!(sent.starts_with(&line), "{sent}");
+        assert_eq!(verdict, "Close");
+    }
+}
+
+/// HTTP-35: the fields of the answer to a GET, and no content.
+#[test]
+fn an_answer_to_head_has_no_content() {
+    let head = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let expected = hello_answer("");
+    let expected = expected.trim_end_matches("hello");
+    let (sent, verdict) = exchange(hello, head.repeat(2));
+    assert_eq!((sent, verdict), (expected.repeat(2), "Read"));
+    let stream = |_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).stream(["never"].into_iter())
+    };
+    let expected = answer("200 OK", "Transfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(exchange(stream, head), (expected, "Read"));
+    let missing = head.replace(" / ", " /missing ");
+    let (sent, verdict) = exchange(tell, missing);
+    assert!(sent.contains("\r\nContent-Type: text/html;charset=utf-8\r\n"));
+    assert!(sent.contains("\r\nContent-Length: "));
+    assert!(sent.ends_with("\r\n\r\n"), "{sent}");
+    assert_eq!(verdict, "Close");
+}
+
+/// HTTP-35, WSGI-14.
+#[test]
+fn statuses_without_content() {
+    for code in [204, 304] {
+        let handler = move |_: &Request<'_>, response: Response<'_>| {
+            response.send_response(code).body("never sent")
+        };
+        let (sent, verdict) = exchange(handler, GET.repeat(2));
+        let one = &sent[..sent.len() / 2];
+        assert_eq!(status(one), code);
+        assert!(one.ends_with(&format!("{DATE}\r\n")), "{one}");
+        assert_eq!((sent.clone(), verdict), (one.repeat(2), "Read"));
+        let stream = move |_: &Request<'_>, response: Response<'_>| {
+            response.send_response(code).stream(["never"].into_iter())
+        };
+        assert_eq!(exchange(stream, GET.repeat(2)), (sent, "Read"));
+        let error = move |_: &Request<'_>, response: Response<'_>| response.send_error(code);
+        let (sent, _) = exchange(error, GET);
+        assert!(sent.ends_with("Connection: close\r\n\r\n"), "{sent}");
+        assert!(!sent.contains("Content-"), "{sent}");
+    }
+}
+
+/// HTTP-34, HTTP-36, HTTP-37.
+#[test]
+fn the_error_page() {
+    let page = |code: u16, reason: &str, explanation: &str| {
+        let page = format!(
+            "<!DOCTYPE HTML>\n<html lang=\"en\">\n    <head>\n        <meta charset=\"utf-8\">\n\
+             \x20       <title>Error response</title>\n    </head>\n    <body>\n\
+             \x20       <h1>Error response</h1>\n        <p>Error code: {code}</p>\n\
+             \x20       <p>Message: {reason}.</p>\n\
+             \x20       <p>Error code explanation: {code} - {explanation}.</p>\n\
+             \x20   </body>\n</html>\n"
+        );
+        format!(
+            "Content-Type: text/html;charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{page}",
+            page.len()
+        )
+    };
+    let missing = GET.replace(" / ", " /missing ");
+    let expected = answer(
+        "404 Not Found",
+        &page(404, "Not Found", "Nothing matches the given URI"),
+    );
+    assert_eq!(exchange(tell, missing), (expected, "Close"));
+    let unknown = |_: &Request<'_>, response: Response<'_>| response.send_error(999);
+    let expected = answer("999 ???", &page(999, "???", "???"));
+    assert_eq!(exchange(unknown, GET), (expected, "Close"));
+    let script = |_: &Request<'_>, response: Response<'_>| {
+        response.send_error_with(400, "<b> & \"q\"", "<script>&amp;</script>é")
+    };
+    let escaped = "&lt;script&gt;&amp;amp;&lt;/script&gt;é";
+    let expected = answer(
+        "400 <b> & \"q\"",
+        &page(400, "&lt;b&gt; &amp; \"q\"", escaped),
+    );
+    assert_eq!(exchange(script, GET), (expected, "Close"));
+}
+
+/// HTTP-31: nothing of an answer that a handler (or who it quotes) would split is sent.
+#[test]
+fn header_injection_is_refused() {
+    type Handler = fn(&Request<'_>, Response<'_>) -> HttpResult;
+    let handlers: [Handler; 9] = [
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X", "a\r\nSet-Cookie: evil")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X", "a\revil")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X", "a\nevil")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X", "a\0evil")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X\r\nevil", "a")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("evil header", "a")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response_with_reason(200, "OK\r\nevil: 1")
+                .body("")
+        },
+        |_, response| response.send_error_with(404, "evil\n", ""),
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("X", "\nevil")
+                .stream(["evil"].into_iter())
+        },
+    ];
+    for (number, handler) in handlers.into_iter().enumerate() {
+        let mut wire = Wire::new(handler);
+        wire.receive(GET);
+        let sent = wire.sent();
+        assert_eq!((status(&sent), wire.verdict), (500, "Close"), "{number}");
+        assert!(!sent.contains("evil"), "{sent}");
+        assert_eq!(sent.matches("HTTP/1.1").count(), 1, "{sent}");
+        assert!(wire.failure().is_some(), "{number}: it is reported");
+    }
+    let refused: [Handler; 4] = [
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("Transfer-Encoding", "x")
+                .body("")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("Content-Length", "+1")
+                .body("a")
+        },
+        |_, response| {
+            response
+                .send_response(200)
+                .send_header("Content-Length", "1")
+                .send_header("Content-Length", "1")
+                .body("a")
+        },
+        |_, response| response.send_response(99).body(""),
+    ];
+    for handler in refused {
+        let mut wire = Wire::new(handler);
+        wire.receive(GET);
+        assert_eq!((status(&wire.sent()), wire.verdict), (500, "Close"));
+        assert!(wire.failure().is_some());
+    }
+}
+
+/// WSGI-17: an announced length is kept to, or the connection says that it is not.
+#[test]
+fn a_declared_length_is_kept_to() {
+    let handler = |length: &'static str, streamed: bool| {
+        move |_: &Request<'_>, response: Response<'_>| {
+            let head = response
+                .send_response(200)
+                .send_header("Content-Length", length);
+            match streamed {
+                true => head.stream(["con", "", "tent", "more"].into_iter().take(3)),
+                false => head.body("content"),
+            }
+        }
+    };
+    for streamed in [false, true] {
+        let exact = answer("200 OK", "Content-Length: 7\r\n\r\ncontent");
+        let found = exchange(handler("7", streamed), GET.repeat(2));
+        assert_eq!(found, (exact.repeat(2), "Read"), "{streamed}");
+        let short = answer("200 OK", "Content-Length: 4\r\n\r\ncont");
+        let found = exchange(handler("4", streamed), GET.repeat(2));
+        assert_eq!(found, (short.repeat(2), "Read"), "never more: {streamed}");
+        let (sent, verdict) = exchange(handler("8", streamed), GET.repeat(2));
+        let long = answer("200 OK", "Content-Length: 8\r\n\r\ncontent");
+        assert_eq!(sent, long, "if less, nothing follows: {streamed}");
+        assert!(verdict == "Close" || verdict == "Linger", "{verdict}");
+    }
+}
+
+fn blocks(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+    let blocks = ["first", "", "second block"];
+    response.send_response(200).stream(blocks.into_iter())
+}
+
+#[test]
+fn streamed_content_is_chunked_or_ends_with_the_connection() {
+    let chunked = answer(
+        "200 OK",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\nc\r\nsecond block\r\n0\r\n\r\n",
+    );
+    let found = exchange(blocks, GET.repeat(3));
+    assert_eq!(found, (chunked.repeat(3), "Read"));
+    let old = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let closed = answer("200 OK", "Connection: close\r\n\r\nfirstsecond block");
+    assert_eq!(exchange(blocks, old), (closed, "Close"));
+}
+
+/// WSGI-19: an answer that cannot be completed is broken off, not ended.
+#[test]
+fn a_source_that_fails_breaks_the_answer_off() {
+    struct Fails(u8);
+    impl BodySource for Fails {
+        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+            self.0 -= 1;
+            match self.0 {
+                0 => Err(io::Error::other("the source failed").into()),
+                _ => Ok(Some(b"block".to_vec())),
+            }
+        }
+    }
+    struct Panics;
+    impl BodySource for Panics {
+        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+            panic!("the source panicked");
+        }
+    }
+    let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).stream(Fails(3))
+    });
+    wire.receive(GET);
+    let sent = wire.sent();
+    assert!(
+        sent.ends_with("\r\n\r\n5\r\nblock\r\n5\r\nblock\r\n"),
+        "{sent}"
+    );
+    assert_eq!(wire.verdict, "Close");
+    assert_eq!(wire.failure().as_deref(), Some("the source failed"));
+    let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).stream(Panics)
+    });
+    wire.receive(GET);
+    assert!(wire.sent().ends_with("chunked\r\n\r\n"));
+    assert_eq!(wire.verdict, "Close");
+    assert!(
+        wire.failure()
+            .expect("reported")
+            .contains("the source panicked")
+    );
+}
+
+/// Design law 10; Python closes without a word.
+#[test]
+fn a_handler_that_fails_answers_500_and_closes() {
+    type Handler = fn(&Request<'_>, Response<'_>) -> HttpResult;
+    let handlers: [(Handler, &str); 4] = [
+        (|_, _| Err(io::Error::other("scripted").into()), "scripted"),
+        (|_, _| panic!("scripted panic"), "scripted panic"),
+        (
+            |_, response| {
+                let _begun = response.send_response(200).send_header("A", "b");
+                Err(io::Error::other("half way").into())
+            },
+            "half way",
+        ),
+        (
+            |_, response| {
+                let _answered = response.send_response(200).body("all of it");
+                panic!("after the answer")
+            },
+            "after the answer",
+        ),
+    ];
+    for (handler, why) in handlers {
+        let mut wire = Wire::new(handler);
+        wire.receive(GET);
+        let sent = wire.sent();
+        assert_eq!((status(&sent), wire.verdict), (500, "Close"));
+        assert!(sent.contains("\r\nConnection: close\r\n"));
+        assert_eq!(sent.matches("HTTP/1.1").count(), 1);
+        assert!(
+            !sent.contains(why),
+            "failures are nobody's business: {sent}"
+        );
+        assert!(wire.failure().expect("it is reported").contains(why));
+        assert!(wire.failure().is_none(), "once");
+    }
+    // Answers before it stay, requests after it are not served, and the client can read it.
+    let mut wire = Wire::new(tell);
+    wire.receive(format!("{GET}{}{GET}", GET.replace(" / ", " /fail ")));
+    let sent = wire.sent();
+    assert_eq!(sent.matches("HTTP/1.1 ").count(), 2);
+    assert!(sent.contains("HTTP/1.1 500 Internal Server Error\r\n"));
+    assert_eq!(wire.verdict, "Linger");
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Design law 8, HTTP-27: by the clock that is passed in.
+#[test]
+fn a_connection_that_says_nothing_is_closed_silently() {
+    let mut wire = Wire::new(hello);
+    assert_eq!(wire.deadline(), Some(10 * SECOND));
+    wire.at(10 * SECOND);
+    wire.timed_out();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
+}
+
+#[test]
+fn a_head_that_is_not_completed_is_answered_408() {
+    let mut wire = Wire::new(hello);
+    wire.at(SECOND);
+    wire.receive("GET / HT");
+    let deadline = wire.deadline().expect("there is one");
+    // A trickle does not move it.
+    for (second, byte) in (2..10).zip("TP/1.1\r\n".split("")) {
+        wire.at(second * SECOND);
+        wire.receive(byte);
+        assert_eq!(wire.deadline(), Some(deadline));
+    }
+    wire.at(deadline);
+    wire.timed_out();
+    let sent = wire.sent();
+    assert!(
+        sent.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+        "{sent}"
+    );
+    assert!(sent.contains("\r\nConnection: close\r\n"));
+    assert_eq!(wire.verdict, "Linger");
+}
+
+#[test]
+fn an_idle_connection_is_closed_silently() {
+    let mut wire = Wire::new(hello);
+    wire.receive(GET);
+    wire.sent();
+    assert_eq!(wire.deadline(), Some(15 * SECOND));
+    wire.at(15 * SECOND);
+    wire.timed_out();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
+}
+
+#[test]
+fn a_body_that_stops_is_answered_408() {
+    for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+        let mut wire = Wire::new(hello);
+        wire.receive(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+        assert_eq!(wire.deadline(), Some(10 * SECOND));
+        wire.at(9 * SECOND);
+        wire.receive("5\r\nbo");
+        assert_eq!(wire.deadline(), Some(19 * SECOND), "{framing}");
+        wire.at(19 * SECOND);
+        wire.timed_out();
+        assert_eq!((status(&wire.sent()), wire.verdict), (408, "Linger"));
+    }
+}
+
+/// A body that trickles is slower than the minimum rate: 30 s, and a second for each 500 bytes.
+#[test]
+fn a_body_that_is_too_slow_is_answered_408() {
+    let mut wire = Wire::new(hello);
+    wire.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    for second in 1..30 {
+        wire.at(second * SECOND);
+        wire.receive("x");
+    }
+    assert_eq!(wire.deadline(), Some(30 * SECOND));
+    wire.receive("x".repeat(1000));
+    assert_eq!(wire.deadline(), Some(32 * SECOND));
+    wire.at(31 * SECOND);
+    wire.receive("x".repeat(20_000));
+    assert_eq!(
+        wire.deadline(),
+        Some(41 * SECOND),
+        "fast again: idle counts"
+    );
+    wire.at(41 * SECOND);
+    wire.timed_out();
+    assert_eq!(status(&wire.sent()), 408);
+}
+
+/// HTTP-24, RFC 9112 section 9.3.2.
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let mut wire = Wire::new(tell);
+    let request = |number: usize| match number % 3 {
+        0 => format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n"),
+        1 => format!("POST /{number} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"),
+        _ => format!("GET /stream?{number} HTTP/1.1\r\nHost: h\r\n\r\n"),
+    };
+    let batch: String = (0..50).map(request).collect();
+    wire.receive(batch);
+    let together = wire.sent();
+    let mut wire = Wire::new(tell);
+    let single = (0..50).map(|number| {
+        wire.receive(request(number));
+        wire.sent()
+    });
+    assert_eq!(together, single.collect::<String>());
+    assert_eq!(wire.verdict, "Read");
+}
+
+/// RT-9: requests wait until their answers have room.
+#[test]
+fn pipelined_requests_wait_above_the_high_water_mark() {
+    let large = |_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).body("x".repeat(10_000))
+    };
+    let mut wire = Wire::new(large);
+    wire.open = false;
+    wire.receive(GET.repeat(20));
+    assert_eq!(wire.verdict, "Produce");
+    assert!((65_536..80_000).contains(&wire.output.len()));
+    let left = wire.input.len();
+    assert!(left > 0 && left % GET.len() == 0);
+    wire.open = true;
+    wire.follow(Next::Produce);
+    assert_eq!(wire.verdict, "Read");
+    assert!(wire.input.is_empty());
+    assert_eq!(wire.sent().matches("HTTP/1.1 200 OK\r\n").count(), 20);
+}
+
+/// Design laws 8 and 11: what is idle closes, what was begun is finished and says goodbye.
+#[test]
+fn draining_in_every_phase() {
+    let closing = hello_answer("Connection: close\r\n");
+    let mut idle = Wire::new(hello);
+    idle.drain();
+    assert_eq!((idle.sent().as_str(), idle.verdict), ("", "Close"));
+
+    let mut kept = Wire::new(hello);
+    kept.receive(GET);
+    kept.sent();
+    kept.drain();
+    assert_eq!((kept.sent().as_str(), kept.verdict), ("", "Close"));
+
+    let mut head = Wire::new(hello);
+    head.receive(&GET[..10]);
+    head.drain();
+    assert_eq!(head.verdict, "Read");
+    head.receive(&GET[10..]);
+    assert_eq!((head.sent(), head.verdict), (closing.clone(), "Close"));
+
+    let mut body = Wire::new(hello);
+    body.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
+    body.drain();
+    assert_eq!(body.verdict, "Read");
+    body.receive("dy");
+    assert_eq!((body.sent(), body.verdict), (closing, "Close"));
+
+    let mut streaming = Wire::new(blocks);
+    streaming.open = false;
+    streaming.receive(GET);
+    streaming.drain();
+    assert_eq!(streaming.verdict, "Produce");
+    streaming.open = true;
+    streaming.follow(Next::Produce);
+    assert!(streaming.sent().ends_with("\r\n0\r\n\r\n"), "all of it");
+    assert_eq!(streaming.verdict, "Close");
+
+    let mut deferred = Wire::new(|_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        std::mem::forget(deferred);
+        Ok(reply)
+    });
+    deferred.receive(GET);
+    deferred.drain();
+    assert_eq!(deferred.verdict, "Wait", "the answer is still to come");
+}
+
+/// HTTP-18, RT-9, RT-10: what arrived whole has been answered, the rest never can be.
+#[test]
+fn the_end_of_input_in_every_phase() {
+    let starts = [
+        "",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ];
+    for start in starts {
+        let mut wire = Wire::new(|_: &Request<'_>, _: Response<'_>| -> HttpResult {
+            unreachable!("it is not dispatched")
+        });
+        wire.receive(start);
+        wire.input_closed();
+        assert_eq!(
+            (wire.sent().as_str(), wire.verdict),
+            ("", "Close"),
+            "{start}"
+        );
+        let mut wire = Wire::new(hello);
+        wire.receive(format!("{GET}{start}"));
+        wire.input_closed();
+        assert_eq!((wire.sent(), wire.verdict), (hello_answer(""), "Close"));
+    }
+}
+
+/// A whole conversation in memory, on the blocking path: there, mailboxes deliver.
+fn in_memory(
+    handler: impl HttpRequestHandler,
+    input: impl AsRef<[u8]>,
+) -> (String, Result<(), String>) {
+    struct Memory<'a>(&'a [u8]);
+    impl Read for Memory<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.0.read(bytes)
+        }
+    }
+    impl BufRead for Memory<'_> {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            Ok(self.0)
+        }
+
+        fn consume(&mut self, count: usize) {
+            self.0.consume(count);
+        }
+    }
+    impl Rfile for Memory<'_> {
+        fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let connection = HttpConnection::new(handler, peer(), Arc::new(HttpSettings::default()));
+    let mut output = Vec::new();
+    let result = Blocking(connection).handle(&mut Memory(input.as_ref()), &mut output);
+    let output = String::from_utf8(output).expect("the tests send UTF-8");
+    (output, result.map_err(|failure| failure.to_string()))
+}
+
+/// The answer without its date, which is today's.
+fn undated(answers: &str) -> String {
+    let lines = answers.split_inclusive("\r\n");
+    lines.filter(|line| !line.starts_with("Date: ")).collect()
+}
+
+#[test]
+fn a_deferred_request_is_answered_by_a_message() {
+    let handler = |request: &Request<'_>, response: Response<'_>| {
+        let target = request.target().to_owned();
+        let (deferred, reply) = response.defer();
+        let worker = move || {
+            let answer = Answer::new(200)
+                .header("X-For", target.clone())
+                .body(target);
+            deferred.send(answer).expect("the client is there");
+        };
+        thread::spawn(worker);
+        Ok(reply)
+    };
+    let request = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let (sent, result) = in_memory(handler, request("/a") + &request("/b"));
+    let expected = |target: &str| {
+        format!("HTTP/1.1 200 OK\r\n{SERVER}X-For: {target}\r\nContent-Length: 2\r\n\r\n{target}")
+    };
+    assert_eq!(result, Ok(()));
+    assert_eq!(undated(&sent), expected("/a") + &expected("/b"));
+}
+
+#[test]
+fn a_deferred_answer_keeps_to_the_terms_of_its_request() {
+    let handler = |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        deferred
+            .send(Answer::new(200).body("late"))
+            .expect("it is there");
+        Ok(reply)
+    };
+    let (sent, _) = in_memory(handler, "HEAD / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n");
+    let expected =
+        format!("HTTP/1.1 200 OK\r\n{SERVER}Content-Length: 4\r\nConnection: close\r\n\r\n");
+    assert_eq!(undated(&sent), expected);
+}
+
+/// A request that everybody forgot, and an answer that cannot be sent: 500.
+#[test]
+fn a_deferred_request_is_never_left_open() {
+    let forgetful = |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        thread::spawn(move || drop(deferred));
+        Ok(reply)
+    };
+    let (sent, _) = in_memory(forgetful, GET.repeat(2));
+    assert_eq!(status(&sent), 500);
+    assert_eq!(sent.matches("HTTP/1.1 ").count(), 1, "and closed");
+    let injecting = |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        let answer = Answer::new(200).header("X", "a\r\nevil: b");
+        deferred.send(answer).expect("the client is there");
+        Ok(reply)
+    };
+    let (sent, _) = in_memory(injecting, GET.repeat(2));
+    assert_eq!(status(&sent), 500);
+    assert!(!sent.contains("evil"));
+    // Dropped before the handler fails: one answer, not two.
+    let failing = |_: &Request<'_>, response: Response<'_>| {
+        drop(response.defer());
+        Err(io::Error::other("scripted").into())
+    };
+    let (sent, _) = in_memory(failing, GET.repeat(2));
+    assert_eq!((status(&sent), sent.matches("HTTP/1.1 ").count()), (500, 1));
+}
+
+#[test]
+fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
+    let (sender, deferreds) = std::sync::mpsc::channel();
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    wire.receive(GET);
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
+    assert_eq!(wire.deadline(), None);
+    let deferred = deferreds.try_recv().expect("it was sent");
+    match deferred.send(Answer::new(200).body("kept")) {
+        Err(SendError::Gone(answer)) => assert!(format!("{answer:?}").contains("Answer")),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// RFC 9110 section 7.8: the new protocol gets the bytes that follow the request.
+#[test]
+fn an_upgrade_takes_the_rest_along() {
+    struct Shout;
+    impl Protocol for Shout {
+        type Message = Message;
+
+        fn connection_made(
+            &mut self,
+            _: Mailbox<Message>,
+            output: &mut Buffer,
+            _: &Now,
+        ) -> Next<Message> {
+            output.extend_from_slice(b"READY ");
+            Next::Read
+        }
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _: &Now) -> Next<Message> {
+            output.extend_from_slice(&input.to_ascii_uppercase());
+            input.clear();
+            Next::Read
+        }
+    }
+    let handler = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response_only(101, "Switching Protocols")
+            .send_header("Upgrade", "shout")
+            .send_header("Connection", "Upgrade")
+            .upgrade(Shout)
+    };
+    let request =
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\nleft over";
+    let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: shout\r\n\
+                    Connection: Upgrade\r\n\r\nREADY LEFT OVER";
+    let mut wire = Wire::new(handler);
+    wire.receive(request);
+    assert_eq!((wire.sent().as_str(), wire.verdict), (expected, "Read"));
+    wire.receive(", more");
+    assert_eq!(wire.sent(), ", MORE");
+    let (sent, result) = in_memory(handler, request);
+    assert_eq!((sent.as_str(), result), (expected, Ok(())), "RT-8");
+}
+
+/// Requests that are good, bad and mixed.
+fn transcripts() -> Vec<String> {
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let post = |body: &str| {
+        let length = body.len();
+        format!("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let chunked = |body: &str| {
+        format!("PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
+    };
+    let extended = "5;a;b=c;d=\"e;\\\"\"\r\nhello\r\n1 ; x\r\n!\r\n000\r\n\
+                    Sum: 1\r\nOther:\t two \r\n\r\n";
+    vec![
+        get("/"),
+        get("/a") + &get("/b?c") + &get("//d"),
+        "\r\n\r\n".to_owned() + &get("/after-empty-lines"),
+        "GET / HTTP/1.0\r\n\r\n".to_owned() + &get("/never"),
+        "GET /k HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned() + &get("/then"),
+        post(""),
+        post("hello\r\n\r\nGET / HTTP/1.1\r\n"),
+        post("one") + &post("two") + "\r\n" + &get("/three"),
+        chunked("0\r\n\r\n"),
+        chunked("5\r\nhello\r\n0\r\n\r\n") + &get("/next"),
+        chunked(extended) + &get("/next"),
+        get("/stream") + &chunked(extended) + &post("body") + &get("/stream?again"),
+        get("/a") + &get("/missing") + &get("/never"),
+        get("/a") + &get("/fail") + &get("/never"),
+        get("/empty") + &get("/then"),
+        "HEAD /h HTTP/1.1\r\nHost: h\r\n\r\n".to_owned() + &get("/then"),
+        get("/a") + "GET / HTTP/1.1\r\nHost: h\r\nBad Name: x\r\n\r\n" + &get("/never"),
+        get("/a") + "BAD\x01\r\n\r\n" + &get("/never"),
+        get("/a") + "GET /\r\n" + &get("/never"),
+        get("/a") + "GET / HTTP/3.0\r\n\r\n" + &get("/never"),
+        get("/a") + "GET / HTTP/1.1\nHost: h\n\n" + &get("/never"),
+        get("/a") + "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
+        get("/a") + "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n"
+            .to_owned(),
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3, 3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: br\r\n\r\n".to_owned(),
+        post("before") + &chunked("5\r\nhelloX\r\n0\r\n\r\n") + &get("/never"),
+        chunked("g\r\n") + &get("/never"),
+        chunked("1\nx\r\n"),
+        chunked("1\r\nx\r\n0\r\nbad trailer\r\n\r\n") + &get("/never"),
+        chunked("ffffffffffffffff\r\nx"),
+        "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n".to_owned() + &get("/then"),
+        "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".to_owned() + &get("/never"),
+        get(&format!("/{}", "long/".repeat(40))) + &get("/unfinished")[..20],
+    ]
+}
+
+/// What is answered to pieces that end at `stops`, and whether the connection is over.
+fn answers(input: &[u8], stops: impl IntoIterator<Item = usize>) -> (String, bool) {
+    let mut wire = Wire::new(tell);
+    let mut start = 0;
+    for stop in stops {
+        if !wire.reads() {
+            break;
+        }
+        wire.receive(&input[start..stop]);
+        start = stop;
+    }
+    (wire.sent(), !wire.reads())
+}
+
+/// A stream has no pieces: however it is split, the answers are the same, byte for byte.
+#[test]
+fn the_answers_do_not_depend_on_how_the_requests_were_split() {
+    for transcript in transcripts() {
+        let input = transcript.as_bytes();
+        let whole = answers(input, [input.len()]);
+        assert!(whole.0.starts_with("HTTP/1.1 "), "{transcript}");
+        for split in 1..input.len() {
+            let found = answers(input, [split, input.len()]);
+            assert_eq!(found, whole, "at {split}: {}", transcript.escape_debug());
+        }
+        let found = answers(input, 1..=input.len());
+        assert_eq!(found, whole, "by bytes: {}", transcript.escape_debug());
+        // RT-8: nor on how the connection is owned. There, the end of input follows.
+        let (sent, _) = in_memory(tell, input);
+        assert_eq!(
+            undated(&sent),
+            undated(&whole.0),
+            "{}",
+            transcript.escape_debug()
+        );
+    }
+}
+
+// Over sockets.
+
+fn start<H: HttpRequestHandler + Clone + Send + 'static>(handler: H) -> Serving {
+    serve(move || Evented::new(Http::new(handler, HttpSettings::default())))
+}
+
+/// Reads one answer whose content ends as given.
+fn read_answer(client: &mut Client, end: &str) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_bytes()) {
+        let mut byte = [0];
+        client
+            .0
+            .read_exact(&mut byte)
+            .expect("the rest of an answer");
+        bytes.push(byte[0]);
+    }
+    String::from_utf8(bytes).expect("the tests send UTF-8")
+}
+
+/// HTTP-4.
+#[test]
+fn two_requests_on_a_connection() {
+    let server = start(hello);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send(GET);
+        assert_eq!(
+            undated(&read_answer(&mut client, "hello")),
+            undated(&hello_answer(""))
+        );
+    }
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    client.send(request);
+    let rest = String::from_utf8(client.rest()).expect("UTF-8");
+    assert_eq!(
+        undated(&rest),
+        undated(&hello_answer("Connection: close\r\n"))
+    );
+}
+
+/// RT-10: `printf ... | nc`.
+#[test]
+fn a_client_that_stops_sending_is_answered() {
+    let server = start(tell);
+    let mut client = server.connect();
+    client.send(GET.repeat(3) + &GET.replace(" / ", " /stream ") + "GET / HT");
+    client.shutdown_write();
+    let rest = String::from_utf8(client.rest()).expect("UTF-8");
+    assert_eq!(rest.matches("HTTP/1.1 200 OK\r\n").count(), 4);
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+}
+
+/// TCP-8: the refusal of an upload arrives, although the client has not stopped sending.
+#[test]
+fn a_refused_upload_reads_its_413() {
+    let server = start(hello);
+    for _ in 0..5 {
+        let mut client = server.connect();
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2097152\r\n\r\n");
+        client.send(vec![b'u'; 2 * 1024 * 1024]);
+        client.shutdown_write();
+        let rest = client.rest();
+        let answer = String::from_utf8_lossy(&rest);
+        assert_eq!(status(&answer), 413);
+        assert!(answer.ends_with("</html>\n"), "{}", text(&rest));
+    }
+}
+
+/// LOOP-17, better: a slow client delays nobody.
+#[test]
+fn a_slow_client_delays_nobody() {
+    let server = start(tell);
+    let mut slow = server.connect();
+    let request = "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+    for byte in request.bytes() {
+        slow.send([byte]);
+        let mut quick = server.connect();
+        quick.send(GET);
+        read_answer(&mut quick, "GET /|Host=h|\n");
+    }
+    assert_eq!(status(&read_answer(&mut slow, "|abc\n")), 200);
+}
+
+#[test]
+fn a_deferred_request_is_answered_from_another_thread() {
+    let server = start(|request: &Request<'_>, response: Response<'_>| {
+        let target = request.target().to_owned();
+        let (deferred, reply) = response.defer();
+        thread::spawn(move || match target.as_str() {
+            "/forgotten" => drop(deferred),
+            // The client may be gone; then nobody is left to be told.
+            _ => drop(deferred.send(Answer::new(200).body(target + "\n"))),
+        });
+        Ok(reply)
+    });
+    let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+    for round in 0..5 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            // Two at once: the second waits for the answer to the first.
+            let get =
+                |part: &str| format!("GET /{round}.{number}.{part} HTTP/1.1\r\nHost: h\r\n\r\n");
+            client.send(get("a") + &get("b"));
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            for part in ["a", "b"] {
+                let end = format!("/{round}.{number}.{part}\n");
+                assert_eq!(status(&read_answer(client, &end)), 200);
+            }
+        }
+    }
+    let mut client = server.connect();
+    client.send("GET /forgotten HTTP/1.1\r\nHost: h\r\n\r\n");
+    let rest = String::from_utf8(client.rest()).expect("UTF-8");
+    assert_eq!(status(&rest), 500);
+    let (error, address) = server.report();
+    assert!(error.contains("never answered"), "{error}");
+    assert_eq!(address, client.address());
+}
+
+/// Design law 10: reported with the client, and the server goes on.
+#[test]
+fn a_handler_that_panics_is_answered_and_reported() {
+    let server = start(|request: &Request<'_>, response: Response<'_>| {
+        assert!(request.path() != "/panic", "scripted panic");
+        hello(request, response)
+    });
+    let mut client = server.connect();
+    client.send(GET.to_owned() + &GET.replace(" / ", " /panic "));
+    let rest = String::from_utf8(client.rest()).expect("UTF-8");
+    assert_eq!(rest.matches("HTTP/1.1 ").count(), 2);
+    assert!(rest.contains("HTTP/1.1 500 Internal Server Error\r\n"));
+    let (error, address) = server.report();
+    assert!(error.contains("scripted panic"), "{error}");
+    assert_eq!(address, client.address());
+    let mut next = server.connect();
+    next.send(GET);
+    read_answer(&mut next, "hello");
+}
