@@ -777,6 +777,25 @@ fn a_head_that_is_not_completed_is_answered_408() {
     assert_eq!(wire.verdict, "Linger");
 }
 
+/// "From the connection, or the first byte of a later request, to the end of the head: 10 s."
+#[test]
+fn the_first_head_has_its_time_from_the_connection_on() {
+    let mut wire = Wire::new(hello);
+    wire.at(9 * SECOND);
+    wire.receive("GET / HT");
+    assert_eq!(wire.deadline(), Some(10 * SECOND));
+    wire.receive("TP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(wire.sent(), hello_answer(""));
+    // Idle, silently, for the keep-alive time.
+    assert_eq!(wire.deadline(), Some(24 * SECOND));
+    wire.at(23 * SECOND);
+    wire.receive("G");
+    assert_eq!(wire.deadline(), Some(33 * SECOND), "a later head");
+    wire.at(33 * SECOND);
+    wire.timed_out();
+    assert_eq!(status(&wire.sent()), 408);
+}
+
 #[test]
 fn an_idle_connection_is_closed_silently() {
     let mut wire = Wire::new(hello);
