@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use common::{Client, Serving, serve, text};
+use common::{Client, Driven, Serving, serve, text};
 use serve_forever::http::{
     Answer, BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings,
     Message, Request, Response,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, Failure, Mailbox, Next, Protocol, RequestHandler, Rfile, SendError,
+    Blocking, Buffer, Evented, EventedSettings, Failure, Mailbox, Next, Protocol, RequestHandler,
+    Rfile, SendError,
 };
 
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -1337,6 +1338,37 @@ fn a_deferred_request_is_answered_from_another_thread() {
     let (error, address) = server.report();
     assert!(error.contains("never answered"), "{error}");
     assert_eq!(address, client.address());
+}
+
+/// RFC 9112 section 9.6: an answer after which the connection closes says so.
+#[test]
+fn a_deferred_answer_after_a_drain_says_goodbye() {
+    let (sender, deferreds) = std::sync::mpsc::channel();
+    let handler = move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    };
+    let http = Http::new(handler, HttpSettings::default());
+    let mut driven = Driven::new(EventedSettings::default(), http);
+    let mut client = driven.connect();
+    client.send(GET);
+    let mut deferred = None;
+    driven.until(|_| {
+        deferred = deferreds.try_recv().ok();
+        deferred.is_some()
+    });
+    driven.engine.drain(driven.now);
+    driven.settle();
+    assert_eq!(driven.open_connections(), 1);
+    let deferred = deferred.expect("it was sent");
+    deferred
+        .send(Answer::new(200).body("late"))
+        .expect("it is there");
+    let rest = String::from_utf8(driven.rest(&mut client)).expect("UTF-8");
+    let expected =
+        format!("HTTP/1.1 200 OK\r\n{SERVER}Content-Length: 4\r\nConnection: close\r\n\r\nlate");
+    assert_eq!(undated(&rest), expected);
 }
 
 /// Design law 10: reported with the client, and the server goes on.

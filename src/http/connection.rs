@@ -459,11 +459,14 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
         let _ = (output, now);
         self.draining = true;
-        match self.phase {
+        match &mut self.phase {
             Phase::Head(_, Awaited::First | Awaited::Next) | Phase::Closed => Next::Close,
             Phase::Head(_, Awaited::Rest) | Phase::Body(_) => Next::Read,
             Phase::Streaming(_) => Next::Produce,
-            Phase::Deferred(_) => Next::Wait,
+            Phase::Deferred(terms) => {
+                terms.keep_alive = false;
+                Next::Wait
+            }
         }
     }
 
