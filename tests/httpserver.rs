@@ -15,8 +15,8 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, EventedSettings, Failure, Mailbox, Next, Protocol, RequestHandler,
-    Rfile, SendError,
+    Blocking, Buffer, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol,
+    RequestHandler, Rfile, SendError,
 };
 
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -1276,16 +1276,19 @@ fn a_client_that_stops_sending_is_answered() {
 /// TCP-8: the refusal of an upload arrives, although the client has not stopped sending.
 #[test]
 fn a_refused_upload_reads_its_413() {
-    let server = start(hello);
-    for _ in 0..5 {
-        let mut client = server.connect();
-        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2097152\r\n\r\n");
-        client.send(vec![b'u'; 2 * 1024 * 1024]);
-        client.shutdown_write();
-        let rest = client.rest();
-        let answer = String::from_utf8_lossy(&rest);
-        assert_eq!(status(&answer), 413);
-        assert!(answer.ends_with("</html>\n"), "{}", text(&rest));
+    let blocking =
+        |address: &SocketAddr| Blocking(HttpConnection::new(hello, *address, Arc::default()));
+    for server in [start(hello), serve(move || Inline(blocking))] {
+        for _ in 0..5 {
+            let mut client = server.connect();
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2097152\r\n\r\n");
+            client.send(vec![b'u'; 2 * 1024 * 1024]);
+            client.shutdown_write();
+            let rest = client.rest();
+            let answer = String::from_utf8_lossy(&rest);
+            assert_eq!(status(&answer), 413);
+            assert!(answer.ends_with("</html>\n"), "{}", text(&rest));
+        }
     }
 }
 
