@@ -808,6 +808,30 @@ fn an_idle_connection_is_closed_silently() {
     assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
 }
 
+/// RFC 9112 section 2.2: an empty line after a body is no beginning of a request.
+#[test]
+fn a_connection_with_an_empty_line_is_still_idle() {
+    let mut wire = Wire::new(hello);
+    wire.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab\r\n");
+    assert_eq!(wire.sent(), hello_answer(""));
+    assert_eq!(wire.deadline(), Some(15 * SECOND));
+    wire.at(14 * SECOND);
+    wire.receive("\r\n");
+    assert_eq!(wire.deadline(), Some(15 * SECOND));
+    let mut other = Wire::new(hello);
+    other.receive("\r\n");
+    for mut wire in [wire, other] {
+        wire.at(15 * SECOND);
+        wire.timed_out();
+        assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
+    }
+    let mut drained = Wire::new(hello);
+    drained.receive(format!("{GET}\r\n"));
+    drained.sent();
+    drained.drain();
+    assert_eq!((drained.sent().as_str(), drained.verdict), ("", "Close"));
+}
+
 #[test]
 fn a_body_that_stops_is_answered_408() {
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {

@@ -55,7 +55,7 @@ enum Phase {
 /// What of a head is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
-    /// The first byte that this client sends at all.
+    /// The first byte that this client sends at all, but for empty lines.
     First,
     /// The first byte of another request.
     Next,
@@ -119,7 +119,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let (range, head) = match scanner.head(input, &mut storage, &limits.head) {
             Ok(Some(found)) => found,
             Ok(None) => {
-                if !input.is_empty() {
+                if scanner.has_begun() {
+                    // The first head has had its time since the connection was made.
                     if *awaited == Awaited::Next {
                         self.since = Some(now.instant());
                     }
