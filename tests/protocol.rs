@@ -14,11 +14,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Driven, PATIENCE, Serving, serve, text};
+use mio::event::Source;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use common::{Driven, PATIENCE, Serving, listen, serve, text};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, EventedSettings, Failure, Inline, MAILBOX_CAPACITY, Mailbox, Next,
-    Protocol, SendError,
+    Blocking, Buffer, Evented, EventedSettings, Failure, HandlerResult, Inline, MAILBOX_CAPACITY,
+    Mailbox, Next, Protocol, Request, Rfile, SendError, Stream, Tcp, Transport,
 };
 
 /// What `produce` adds at a time.
@@ -740,6 +744,143 @@ fn a_client_that_does_not_read_is_given_up() {
     assert_eq!(driven.open_connections(), 0);
     assert_eq!(world.count("timed_out"), 0, "not the protocol's business");
     client.expect_gone();
+}
+
+/// The stall begins anew whenever the client takes something, also while more is produced.
+#[test]
+fn a_client_that_reads_slowly_is_not_given_up() {
+    let mut settings = EventedSettings::default();
+    settings.write_stall = Duration::from_secs(30);
+    settings.high_water = 10_000;
+    let (factory, world) = scripted(World::default());
+    let (throttled, credit) = Throttled::new(listen());
+    let mut driven = Driven::on(throttled, settings, factory);
+    let mut client = driven.connect();
+    client.send("blocks 64000\n");
+    for round in 1..=20 {
+        credit.fetch_add(3000, Ordering::SeqCst);
+        // A byte: the poll reports the socket, and with it that it can be written.
+        client.send("-");
+        driven.expect(&mut client, blocks(3));
+        driven.settle();
+        let produced = world.produced.load(Ordering::SeqCst);
+        assert_eq!(produced, 10 + 3 * round, "up to the mark again");
+        driven.pass(Duration::from_secs(20));
+        assert_eq!(driven.open_connections(), 1, "round {round}");
+    }
+    driven.pass(Duration::from_secs(10));
+    assert_eq!(driven.open_connections(), 0);
+}
+
+/// TCP whose sockets take only as many bytes as the test allows.
+struct Throttled {
+    tcp: Tcp,
+    credit: Arc<AtomicUsize>,
+}
+
+struct ThrottledStream {
+    stream: TcpStream,
+    credit: Arc<AtomicUsize>,
+}
+
+impl Throttled {
+    fn new(tcp: Tcp) -> (Throttled, Arc<AtomicUsize>) {
+        let credit = Arc::new(AtomicUsize::new(0));
+        let shared = Arc::clone(&credit);
+        (Throttled { tcp, credit }, shared)
+    }
+}
+
+impl Transport for Throttled {
+    type Request = ThrottledStream;
+    type Address = SocketAddr;
+
+    fn server_bind(&mut self) -> io::Result<()> {
+        self.tcp.server_bind()
+    }
+
+    fn server_activate(&mut self) -> io::Result<()> {
+        self.tcp.server_activate()
+    }
+
+    fn server_close(&mut self) {
+        self.tcp.server_close();
+    }
+
+    fn server_address(&self) -> SocketAddr {
+        self.tcp.server_address()
+    }
+
+    fn source(&mut self) -> io::Result<&mut dyn Source> {
+        self.tcp.source()
+    }
+
+    fn get_request(&mut self) -> io::Result<(ThrottledStream, SocketAddr)> {
+        let (stream, address) = self.tcp.get_request()?;
+        let credit = Arc::clone(&self.credit);
+        Ok((ThrottledStream { stream, credit }, address))
+    }
+}
+
+impl Read for ThrottledStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(bytes)
+    }
+}
+
+impl Write for ThrottledStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let credit = self.credit.load(Ordering::SeqCst);
+        if credit == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.stream.write(&bytes[..bytes.len().min(credit)])?;
+        self.credit.fetch_sub(count, Ordering::SeqCst);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for ThrottledStream {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.register(registry, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.stream.deregister(registry)
+    }
+}
+
+impl Request for ThrottledStream {
+    fn serve(
+        &mut self,
+        handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+    ) -> HandlerResult {
+        self.stream.serve(handle)
+    }
+}
+
+impl Stream for ThrottledStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.shutdown_write()
+    }
 }
 
 /// The same with the real clock: nobody has to wake the loop.
