@@ -668,10 +668,12 @@ fn a_source_that_fails_breaks_the_answer_off() {
             }
         }
     }
-    struct Panics;
+    /// Panics after so many blocks.
+    struct Panics(u8);
     impl BodySource for Panics {
         fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-            panic!("the source panicked");
+            self.0 = self.0.checked_sub(1).expect("the source panicked");
+            Ok(Some(b"block".to_vec()))
         }
     }
     let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
@@ -686,16 +688,21 @@ fn a_source_that_fails_breaks_the_answer_off() {
     assert_eq!(wire.verdict, "Close");
     assert_eq!(wire.failure().as_deref(), Some("the source failed"));
     let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
-        response.send_response(200).stream(Panics)
+        response.send_response(200).stream(Panics(1))
     });
     wire.receive(GET);
-    assert!(wire.sent().ends_with("chunked\r\n\r\n"));
+    assert!(wire.sent().ends_with("chunked\r\n\r\n5\r\nblock\r\n"));
     assert_eq!(wire.verdict, "Close");
-    assert!(
-        wire.failure()
-            .expect("reported")
-            .contains("the source panicked")
-    );
+    let panicked = wire.failure().expect("reported");
+    assert!(panicked.contains("the source panicked"));
+    // The first block leaves with the head, so one that fails leaves room for a better answer.
+    let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).stream(Panics(0))
+    });
+    wire.receive(GET);
+    assert!(wire.sent().starts_with("HTTP/1.1 500 "));
+    assert_eq!(wire.verdict, "Close");
+    assert!(wire.failure().is_some());
 }
 
 /// Design law 10; Python closes without a word.
@@ -1385,7 +1392,8 @@ fn a_deferred_answer_after_a_drain_says_goodbye() {
         deferred = deferreds.try_recv().ok();
         deferred.is_some()
     });
-    driven.engine.drain(driven.now);
+    let handle = driven.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(1_000_000));
     driven.settle();
     assert_eq!(driven.open_connections(), 1);
     let deferred = deferred.expect("it was sent");

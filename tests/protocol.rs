@@ -666,7 +666,8 @@ fn draining_closes_the_idle_and_lets_the_busy_finish() {
         // That of `idle` has received nothing.
         world.received.load(Ordering::SeqCst) == "echo half".len() + "wait\n".len() + 13
     });
-    driven.engine.drain(driven.now);
+    let handle = driven.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(1_000_000));
     assert_eq!(text(&driven.rest(&mut idle)), "draining\\n");
     driven.expect(&mut busy, "draining\n");
     busy.send(" a line\n");
