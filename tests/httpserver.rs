@@ -295,7 +295,7 @@ fn the_handler_may_close() {
             .body("")
     };
     let expected = answer("200 OK", "Content-Length: 0\r\nConnection: close\r\n\r\n");
-    assert_eq!(exchange(close, GET), (expected.clone(), "Close"));
+    assert_eq!(exchange(close, GET), (expected.clone(), "Linger"));
     let keep = |_: &Request<'_>, response: Response<'_>| {
         response
             .send_response(200)
@@ -430,7 +430,7 @@ fn methods_that_nobody_serves() {
         let (sent, verdict) = exchange(OnlyGet, request);
         let line = format!("HTTP/1.1 501 Unsupported method ('{method}')\r\n");
         assert!(sent.starts_with(&line), "{sent}");
-        assert_eq!(verdict, "Close");
+        assert_eq!(verdict, "Linger");
     }
 }
 
@@ -452,7 +452,7 @@ fn an_answer_to_head_has_no_content() {
     assert!(sent.contains("\r\nContent-Type: text/html;charset=utf-8\r\n"));
     assert!(sent.contains("\r\nContent-Length: "));
     assert!(sent.ends_with("\r\n\r\n"), "{sent}");
-    assert_eq!(verdict, "Close");
+    assert_eq!(verdict, "Linger");
 }
 
 /// HTTP-35, WSGI-14.
@@ -501,10 +501,10 @@ fn the_error_page() {
         "404 Not Found",
         &page(404, "Not Found", "Nothing matches the given URI"),
     );
-    assert_eq!(exchange(tell, missing), (expected, "Close"));
+    assert_eq!(exchange(tell, missing), (expected, "Linger"));
     let unknown = |_: &Request<'_>, response: Response<'_>| response.send_error(999);
     let expected = answer("999 ???", &page(999, "???", "???"));
-    assert_eq!(exchange(unknown, GET), (expected, "Close"));
+    assert_eq!(exchange(unknown, GET), (expected, "Linger"));
     let script = |_: &Request<'_>, response: Response<'_>| {
         response.send_error_with(400, "<b> & \"q\"", "<script>&amp;</script>é")
     };
@@ -513,7 +513,7 @@ fn the_error_page() {
         "400 <b> & \"q\"",
         &page(400, "&lt;b&gt; &amp; \"q\"", escaped),
     );
-    assert_eq!(exchange(script, GET), (expected, "Close"));
+    assert_eq!(exchange(script, GET), (expected, "Linger"));
 }
 
 /// HTTP-31: nothing of an answer that a handler (or who it quotes) would split is sent.
@@ -574,7 +574,7 @@ fn header_injection_is_refused() {
         let mut wire = Wire::new(handler);
         wire.receive(GET);
         let sent = wire.sent();
-        assert_eq!((status(&sent), wire.verdict), (500, "Close"), "{number}");
+        assert_eq!((status(&sent), wire.verdict), (500, "Linger"), "{number}");
         assert!(!sent.contains("evil"), "{sent}");
         assert_eq!(sent.matches("HTTP/1.1").count(), 1, "{sent}");
         assert!(wire.failure().is_some(), "{number}: it is reported");
@@ -604,7 +604,7 @@ fn header_injection_is_refused() {
     for handler in refused {
         let mut wire = Wire::new(handler);
         wire.receive(GET);
-        assert_eq!((status(&wire.sent()), wire.verdict), (500, "Close"));
+        assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
         assert!(wire.failure().is_some());
     }
 }
@@ -652,7 +652,7 @@ fn streamed_content_is_chunked_or_ends_with_the_connection() {
     assert_eq!(found, (chunked.repeat(3), "Read"));
     let old = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     let closed = answer("200 OK", "Connection: close\r\n\r\nfirstsecond block");
-    assert_eq!(exchange(blocks, old), (closed, "Close"));
+    assert_eq!(exchange(blocks, old), (closed, "Linger"));
 }
 
 /// WSGI-19: an answer that cannot be completed is broken off, not ended.
@@ -701,7 +701,7 @@ fn a_source_that_fails_breaks_the_answer_off() {
     });
     wire.receive(GET);
     assert!(wire.sent().starts_with("HTTP/1.1 500 "));
-    assert_eq!(wire.verdict, "Close");
+    assert_eq!(wire.verdict, "Linger");
     assert!(wire.failure().is_some());
 }
 
@@ -731,7 +731,7 @@ fn a_handler_that_fails_answers_500_and_closes() {
         let mut wire = Wire::new(handler);
         wire.receive(GET);
         let sent = wire.sent();
-        assert_eq!((status(&sent), wire.verdict), (500, "Close"));
+        assert_eq!((status(&sent), wire.verdict), (500, "Linger"));
         assert!(sent.contains("\r\nConnection: close\r\n"));
         assert_eq!(sent.matches("HTTP/1.1").count(), 1);
         assert!(
@@ -938,14 +938,14 @@ fn draining_in_every_phase() {
     head.drain();
     assert_eq!(head.verdict, "Read");
     head.receive(&GET[10..]);
-    assert_eq!((head.sent(), head.verdict), (closing.clone(), "Close"));
+    assert_eq!((head.sent(), head.verdict), (closing.clone(), "Linger"));
 
     let mut body = Wire::new(hello);
     body.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
     body.drain();
     assert_eq!(body.verdict, "Read");
     body.receive("dy");
-    assert_eq!((body.sent(), body.verdict), (closing, "Close"));
+    assert_eq!((body.sent(), body.verdict), (closing, "Linger"));
 
     let mut streaming = Wire::new(blocks);
     streaming.open = false;
@@ -955,7 +955,7 @@ fn draining_in_every_phase() {
     streaming.open = true;
     streaming.follow(Next::Produce);
     assert!(streaming.sent().ends_with("\r\n0\r\n\r\n"), "all of it");
-    assert_eq!(streaming.verdict, "Close");
+    assert_eq!(streaming.verdict, "Linger");
 
     let mut deferred = Wire::new(|_: &Request<'_>, response: Response<'_>| {
         let (deferred, reply) = response.defer();

@@ -202,6 +202,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let terms = Terms {
             head_only: head.method == "HEAD",
             version: head.version,
+            client_goes_on: head.keep_alive,
             keep_alive: head.keep_alive && !self.draining,
         };
         self.serial = self.serial.wrapping_add(1);
@@ -225,7 +226,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn fail(&mut self, failure: Failure, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
         self.failure = Some(Box::new(failure));
         self.send_error(500, super::explanation(500), terms, output, now);
-        Step::Break(Next::Close)
+        self.close(terms)
     }
 
     /// Answers what cannot be a request, or not one that is served.
@@ -233,10 +234,11 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let terms = Terms {
             head_only: false,
             version: Version::Http11,
+            client_goes_on: true,
             keep_alive: false,
         };
         self.send_error(code, why, terms, output, now);
-        Step::Break(Next::Linger)
+        self.close(terms)
     }
 
     /// The last answer of the connection.
@@ -263,7 +265,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         // Of several pipelined requests the first that failed is reported.
         self.failure = self.failure.take().or(answered.failure);
         match answered.outcome {
-            Outcome::Done => self.next_request(answered.close, now),
+            Outcome::Done => self.next_request(answered.close, terms, now),
             Outcome::Unanswered => Step::Break(Next::Close),
             Outcome::Stream(streaming) => {
                 self.phase = Phase::Streaming(streaming);
@@ -278,14 +280,23 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// The answer is written: waits for the next request, or closes.
-    fn next_request(&mut self, close: bool, now: &Now) -> Step {
+    fn next_request(&mut self, close: bool, terms: Terms, now: &Now) -> Step {
         if close || self.draining {
-            self.phase = Phase::Closed;
-            return Step::Break(Next::Close);
+            return self.close(terms);
         }
         self.phase = Phase::Head(Scanner::default(), Awaited::Next);
         self.since = Some(now.instant());
         Step::Continue(())
+    }
+
+    /// Closes. A client that did not ask for it may have sent its next request already, and a
+    /// reset for that would take the answer away from it (RFC 9112 §9.6, TCP-8).
+    fn close(&mut self, terms: Terms) -> Step {
+        self.phase = Phase::Closed;
+        Step::Break(match terms.client_goes_on {
+            true => Next::Linger,
+            false => Next::Close,
+        })
     }
 
     /// Closing over input that nobody read would reset the connection (TCP-8).
@@ -413,7 +424,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                     .failure
                     .take()
                     .or(wrong.map(|error| Box::new(error.into())));
-                match self.next_request(close, now) {
+                let terms = streaming.terms;
+                match self.next_request(close, terms, now) {
                     Step::Continue(()) => Next::Read,
                     Step::Break(next) => next,
                 }

@@ -23,6 +23,8 @@ pub(super) struct Terms {
     /// HEAD: the fields of the answer to a GET, and no content.
     pub(super) head_only: bool,
     pub(super) version: Version,
+    /// Whether the client may be sending another request already.
+    pub(super) client_goes_on: bool,
     /// Whether the connection can go on after the answer.
     pub(super) keep_alive: bool,
 }
@@ -324,6 +326,7 @@ impl ResponseHead<'_> {
             source: Box::new(source),
             framing,
             close: self.state.close,
+            terms: self.context.terms,
         };
         match streaming.pull(self.output)? {
             Pulled::More => self.answered(Outcome::Stream(Box::new(streaming))),
@@ -462,6 +465,7 @@ pub(super) struct Streaming {
     source: Box<dyn BodySource>,
     framing: BodyFraming,
     close: bool,
+    pub(super) terms: Terms,
 }
 
 /// What came of pulling one block.
