@@ -16,6 +16,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer has shut down its writing half: after a short read there is still an end to read.
     pub read_closed: bool,
+    /// Both directions are shut, or the connection was reset: nobody is left to write to.
+    pub hung_up: bool,
     /// The deadline armed for this source has passed.
     pub timeout: bool,
 }
@@ -26,6 +28,7 @@ impl Readiness {
         readable: true,
         writable: true,
         read_closed: false,
+        hung_up: false,
         timeout: false,
     };
 
@@ -37,5 +40,6 @@ impl Readiness {
         self.readable |= event.is_readable() || event.is_read_closed() || error;
         self.writable |= event.is_writable() || event.is_write_closed() || error;
         self.read_closed |= event.is_read_closed();
+        self.hung_up |= event.is_write_closed() || error;
     }
 }

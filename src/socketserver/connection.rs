@@ -240,6 +240,8 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
                 Ok(None)
             }
             Stage::Read { unseen: false } => self.read(output, turn),
+            // The answer would reach nobody; while there is output, a write decides (RT-10).
+            Stage::Wait if turn.readiness.hung_up && output.is_empty() => Ok(Some(Fate::Gone)),
             Stage::Wait => Ok(Some(Fate::Sleeps)),
             Stage::Produce => {
                 let next = self.conversation.produce(output, turn.now);
