@@ -128,7 +128,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// # Errors
     ///
-    /// If the transport is not activated, or cannot be registered.
+    /// If the transport is not activated or cannot be registered, or there are too few tokens.
     pub fn attach(
         transport: T,
         dispatch: D,
@@ -137,8 +137,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         waker: Arc<Waker>,
         tokens: Range<usize>,
     ) -> io::Result<Engine<T, D, H>> {
+        if tokens.len() < RESERVED_TOKENS {
+            return Err(ErrorKind::InvalidInput.into());
+        }
         let first = tokens.start;
-        let tokens = (first + RESERVED_TOKENS).min(tokens.end)..tokens.end;
+        let tokens = first + RESERVED_TOKENS..tokens.end;
         let reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
         let mut engine = Engine {
             transport,
@@ -286,7 +289,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.reactor.expire(now);
         let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
         let accepted = may_accept && self.handle_request_noblock()?;
+        let open = self.dispatch.open();
         let served = self.serve_ready()?;
+        if self.dispatch.open() < open {
+            self.retry();
+        }
         self.end_drain(now);
         if std::mem::take(&mut self.hung_up) {
             self.hooks.hangup(&mut self.reactor, &self.now)?;
@@ -381,6 +388,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.listener.paused = Some(Pause { until, length });
     }
 
+    /// Something of ours was closed, so what was short may not be any more.
+    fn retry(&mut self) {
+        if let Some(pause) = &mut self.listener.paused {
+            pause.until = self.now.instant();
+        }
+    }
+
     /// Gives every source that is ready now one turn; those that become ready meanwhile have
     /// theirs in the next, so nobody starves the listener (RT-6).
     fn serve_ready(&mut self) -> Result<bool, Failure> {
@@ -447,8 +461,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.handle().request();
     }
 
-    /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else, until the engine
-    /// is dropped. The signals arrive through a pipe that the loop watches.
+    /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else. The signals arrive
+    /// through a pipe that the loop watches.
+    ///
+    /// Once the engine is dropped they have no effect at all: the handler that catches them can
+    /// be emptied but not be taken away again, since others may have joined it meanwhile.
     ///
     /// # Errors
     ///
@@ -477,8 +494,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(())
     }
 
-    /// SIGHUP calls [`Hooks::hangup`] from now on, and does nothing else, until the engine is
-    /// dropped.
+    /// SIGHUP calls [`Hooks::hangup`] from now on, and does nothing else.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! One request at a time, on the loop thread: Python's plain `BaseServer`.
 
+use std::fmt;
+
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
 use crate::socketserver::failure::contain;
@@ -9,8 +11,14 @@ use crate::socketserver::{HandlerResult, Request, RequestHandler, Transport};
 /// Serves each request to its end before the next is accepted (LOOP-17).
 ///
 /// Holds what makes a handler for a client: Python's `RequestHandlerClass`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Inline<F>(pub F);
+
+impl<F> fmt::Debug for Inline<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Inline").finish_non_exhaustive()
+    }
+}
 
 impl<T, F, H> Dispatch<T> for Inline<F>
 where
