@@ -223,6 +223,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Answers 500 for a handler that failed (design law 10).
+    #[cold]
     fn fail(&mut self, failure: Failure, terms: Terms, output: &mut Buffer, now: &Now) -> Step {
         self.failure = Some(Box::new(failure));
         self.send_error(500, super::explanation(500), terms, output, now);
@@ -230,6 +231,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Answers what cannot be a request, or not one that is served.
+    #[cold]
     fn refuse(&mut self, code: u16, why: &str, output: &mut Buffer, now: &Now) -> Step {
         let terms = Terms {
             head_only: false,
@@ -242,6 +244,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// The last answer of the connection.
+    #[cold]
     fn send_error(&mut self, code: u16, why: &str, terms: Terms, output: &mut Buffer, now: &Now) {
         let phrase = super::phrase(code);
         let answered = response::answer(output, &self.context(terms, now), |response| {

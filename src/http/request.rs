@@ -48,9 +48,11 @@ impl<'a> Request<'a> {
     /// Of an absolute target the scheme and authority are left out, `*` has an empty path, and
     /// several leading slashes are one (HTTP-15: no path can pass for an authority).
     pub fn path(&self) -> &'a str {
-        let (path, _) = self.path_and_query();
-        let extra = path.bytes().take_while(|&byte| byte == b'/').count();
-        path.get(extra.saturating_sub(1)..).unwrap_or_default()
+        let mut path = self.path_and_query().0;
+        while path.starts_with("//") {
+            path = &path[1..];
+        }
+        path
     }
 
     /// What follows the first `?` of the target, as it came; `None` without one.

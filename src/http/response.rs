@@ -192,6 +192,7 @@ impl<'a> Response<'a> {
     /// # Errors
     ///
     /// If `code` is no status code, or `reason` holds a control character.
+    #[cold]
     pub fn send_error_with(self, code: u16, reason: &str, explanation: &str) -> HttpResult {
         let reason = if reason.is_empty() { "???" } else { reason };
         let head = self.send_response_with_reason(code, reason);

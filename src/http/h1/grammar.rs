@@ -112,24 +112,26 @@ pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 /// The length of the reg-name at the start of `value` (RFC 3986 section 3.2.2).
 #[inline]
 fn reg_name(value: &[u8]) -> Option<usize> {
-    let mut rest = value;
-    loop {
-        while let [byte, after @ ..] = rest {
-            if !has(*byte, REG_NAME) {
-                break;
-            }
-            rest = after;
-        }
-        match rest {
-            [b'%', high, low, after @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                rest = after;
-            }
-            [b'%', ..] => return None,
-            _ => return Some(value.len() - rest.len()),
+    let plain = value.iter().position(|&byte| !has(byte, REG_NAME));
+    match plain {
+        Some(length) if value[length] == b'%' => escaped_reg_name(value, length),
+        _ => Some(plain.unwrap_or(value.len())),
+    }
+}
+
+/// As [`reg_name`], from its first percent sign on.
+#[cold]
+fn escaped_reg_name(value: &[u8], mut length: usize) -> Option<usize> {
+    while let Some(&byte) = value.get(length) {
+        let escape = value.get(length + 1..length + 3);
+        match escape {
+            _ if has(byte, REG_NAME) => length += 1,
+            Some(digits) if byte == b'%' && digits.iter().all(u8::is_ascii_hexdigit) => length += 3,
+            _ if byte == b'%' => return None,
+            _ => break,
         }
     }
+    Some(length)
 }
 
 /// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
