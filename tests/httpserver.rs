@@ -304,6 +304,15 @@ fn the_handler_may_close() {
     };
     let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     assert_eq!(exchange(keep, request), (expected, "Close"));
+    // Options of another kind reach the client.
+    let upgrade = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response(200)
+            .send_header("Connection", "keep-alive, Upgrade")
+            .body("")
+    };
+    let fields = "Connection: keep-alive, Upgrade\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(exchange(upgrade, GET), (answer("200 OK", fields), "Read"));
 }
 
 /// HTTP-26, RFC 9110 section 10.1.1.

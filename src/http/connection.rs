@@ -9,11 +9,12 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::body::{Pulled, Streaming};
 use super::deferred::{Late, Message};
 use super::h1::{
     self, ChunkedDecoder, Expect, FieldStorage, Fields, Framing, Head, Scanner, Version,
 };
-use super::response::{self, Answered, Context, Outcome, Pulled, Streaming, Terms, Upgrade};
+use super::response::{self, Answered, Context, Outcome, Terms, Upgrade};
 use super::{Deadlines, HttpRequestHandler, HttpSettings, Limits, Request, ResponseError};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol, contain};

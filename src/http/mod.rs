@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
 mod connection;
 mod deferred;
 pub mod h1;
@@ -33,11 +34,12 @@ mod response;
 mod settings;
 mod status;
 
+pub use body::BodySource;
 pub use connection::HttpConnection;
 pub use deferred::{Answer, Deferred, Late, Message};
 pub use handler::HttpRequestHandler;
 pub use request::Request;
-pub use response::{BodySource, Reply, Response, ResponseError, ResponseHead};
+pub use response::{Reply, Response, ResponseError, ResponseHead};
 pub use settings::{Deadlines, HttpSettings, Limits};
 pub use status::{explanation, phrase};
 
