@@ -134,7 +134,11 @@ impl Script {
 
     /// A server on a free port that follows this script. Each request is a line, which comes back.
     pub fn server(&self) -> Scripted {
-        let dispatch = Inline(self.factory());
+        self.server_with(Inline(self.factory()))
+    }
+
+    /// As [`server`](Self::server), with a dispatch of the test's own.
+    pub fn server_with<D: Dispatch<Recorded>>(&self, dispatch: D) -> Server<Recorded, D, Script> {
         let server = Server::with_hooks(self.transport(), dispatch, self.clone()).expect("a poll");
         let _ = self.stopper.set(server.shutdown_handle());
         server
@@ -215,6 +219,10 @@ impl<T: Transport> Hooks<T> for Script {
     fn handle_error(&mut self, error: &(dyn Error + Send + Sync), _: &T::Address) -> HandlerResult {
         self.trace.note(format!("error({error})"));
         self.perform("error")
+    }
+
+    fn handle_timeout(&mut self) -> HandlerResult {
+        self.step("timeout")
     }
 
     fn ready(&mut self, _slot: Slot, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
