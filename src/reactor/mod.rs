@@ -5,7 +5,8 @@
 //! * [`EventLoop`] owns the poll and sleeps in it;
 //! * [`Reactor`] remembers what each source may be able to do ([`Readiness`]), which of them wait
 //!   for their turn (the run queue), and until when each may be left alone ([`Timers`]). It never
-//!   owns the poll, so it lives as well inside somebody else's;
+//!   owns the poll, so it lives as well inside somebody else's. Another thread asks for a source's
+//!   turn by its [`Doorbell`];
 //! * [`Now`] is the time, read once a turn.
 //!
 //! The rule that keeps it simple is *record first, run later*: [`Reactor::feed`] only notes what
@@ -16,11 +17,13 @@
 //! A source that stops before it is used up puts itself back into the queue, and then
 //! [`Reactor::timeout`] says zero: that *is* level triggering on an edge-triggered poll (RT-1).
 
+mod doorbell;
 mod event_loop;
 mod now;
 mod readiness;
 mod timers;
 
+pub use doorbell::Doorbell;
 pub use event_loop::EventLoop;
 pub use now::Now;
 pub use readiness::Readiness;
@@ -34,6 +37,8 @@ use std::time::{Duration, Instant};
 
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token, Waker};
+
+use doorbell::Doorbells;
 
 /// The name of one source: where it is, and which of the sources that were ever there it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -64,6 +69,7 @@ pub struct Reactor {
     free: Vec<u32>,
     queue: VecDeque<u32>,
     timers: Timers,
+    doorbells: Doorbells,
 }
 
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Reactor {
             free: Vec::new(),
             queue: VecDeque::new(),
             timers: Timers::default(),
+            doorbells: Doorbells::default(),
         })
     }
 
@@ -179,6 +186,14 @@ impl Reactor {
             // The source is about to be dropped, and with it goes what could not be undone here.
             let _ = self.registry.deregister(source);
         }
+        self.release(slot);
+    }
+
+    /// Gives back a slot whose source was never registered: a timer's, or a doorbell's.
+    pub fn release(&mut self, slot: Slot) {
+        let Some(state) = state_of(&mut self.states, slot) else {
+            return;
+        };
         state.open = false;
         state.registered = false;
         state.generation = state.generation.wrapping_add(1);
@@ -241,8 +256,18 @@ impl Reactor {
         }
     }
 
-    /// Puts every source whose deadline has passed into the run queue.
+    /// What gives the slot a turn from another thread.
+    pub fn doorbell(&self, slot: Slot) -> Doorbell {
+        self.doorbells.doorbell(slot, self.waker())
+    }
+
+    /// Puts every source into the run queue whose deadline has passed, or whose doorbell was rung.
     pub fn expire(&mut self, now: Instant) {
+        for _ in 0..self.doorbells.rung() {
+            if let Some(slot) = self.doorbells.answer() {
+                self.enqueue(slot);
+            }
+        }
         while let Some(index) = self.timers.pop_due(now) {
             let state = &mut self.states[index as usize];
             state.readiness.timeout = true;
