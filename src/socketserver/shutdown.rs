@@ -136,6 +136,12 @@ impl ShutdownHandle {
         drained.ok_or(NotStopped::NotDrained)
     }
 
+    /// What became of the connections when the latest run was drained, whoever asked for it;
+    /// `None` if it was not, or not to the end.
+    pub fn drained(&self) -> Option<Drained> {
+        self.shared.lock().drained
+    }
+
     /// Makes the request; answers the state it was made in.
     fn ask(&self, ask: Ask) -> (Option<ThreadId>, u64) {
         let asked = {
