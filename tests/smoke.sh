@@ -73,6 +73,16 @@ expect() {
     }
 }
 
+# converse FD LINE…: sends the first line, if it is not empty, and expects the others.
+converse() {
+    local line expected
+    [ -z "$2" ] || printf '%s\n' "$2" >&"$1"
+    for expected in "${@:3}"; do
+        read -r -t "$patience" line <&"$1" || fail "no line where '$expected' should be"
+        [ "$line" = "$expected" ] || fail "'$line' where '$expected' should be"
+    done
+}
+
 for signal in INT TERM; do
     start wsgi_app
     request /
@@ -104,11 +114,41 @@ for signal in INT TERM; do
 
     start echo
     exec 4<>"/dev/tcp/$host/$port"
-    for sent in 'hello' 'hello again'; do
-        printf '%s\n' "$sent" >&4
-        read -r -t "$patience" answer <&4 || fail 'echoes no line'
-        [ "$answer" = "$sent" ] || fail "echoes '$answer' for '$sent'"
-    done
+    converse 4 'hello' 'hello'
+    converse 4 'hello again' 'hello again'
     exec 4>&-
     stop "$signal"
+
+    while read -r example pattern; do
+        start "$example"
+        request /
+        expect body "$pattern"
+        stop "$signal"
+    done <<'END'
+embed_in_your_poll ^0 datagrams
+embed_as_one_fd says hello
+game_tick ^frame [0-9]+:
+two_servers_one_loop ^0 names$
+reuse_port ^Loop [0-9]+ of
+hooks ^ *ticks: [0-9]+
+END
+
+    start chat
+    exec 4<>"/dev/tcp/$host/$port"
+    converse 4 '' 'You are number 1.'
+    exec 5<>"/dev/tcp/$host/$port"
+    converse 5 '' 'You are number 2.'
+    converse 4 'good morning'
+    converse 5 'good evening' '1: good morning'
+    converse 4 '' '2: good evening'
+    exec 4>&- 5>&-
+    stop "$signal"
+
+    start graceful_shutdown
+    request /slow &
+    slow=$!
+    read -r -t "$patience" line <&3 || fail 'gets no request'
+    stop "$signal"
+    wait "$slow" || fail 'leaves a client without its answer'
+    grep -q '^Connections: 1 finished, 0 reset$' "$scratch/log" || fail 'loses a connection'
 done

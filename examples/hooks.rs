@@ -1,0 +1,152 @@
+//! Your own sources on the server's loop: a socket, a timer, and messages of another thread.
+//!
+//! `Hooks` are what Python lets a subclass override. One of them, `ready`, is called for a source
+//! that you have opened on the server's `Reactor`, as `selectors` would hand you its key. So one
+//! loop serves the web page and all that feeds it.
+//!
+//!     cargo run --release --example hooks -- 127.0.0.1:8000
+//!     echo hello > /dev/udp/127.0.0.1/8000        # in bash
+//!     curl http://127.0.0.1:8000/
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::net::UdpSocket;
+use serve_forever::http::{self, Http, HttpSettings, Request, Response};
+use serve_forever::reactor::{Now, Reactor, Slot};
+use serve_forever::socketserver::{
+    Defaults, Evented, HandlerResult, Hooks, POLL_INTERVAL, Server, Tcp,
+};
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is shown.
+#[derive(Debug, Default)]
+struct Board {
+    last_datagram: String,
+    ticks: u64,
+    measured: u64,
+    iterations: u64,
+}
+
+/// What a slot stands for.
+enum Source {
+    /// A socket of our own.
+    Datagrams(UdpSocket),
+    /// Nothing but a deadline.
+    Ticker,
+    /// What another thread sends; it rings the slot's doorbell afterwards.
+    Measurements(Receiver<u64>),
+}
+
+struct Feeds {
+    sources: HashMap<Slot, Source>,
+    board: Rc<RefCell<Board>>,
+    defaults: Defaults,
+}
+
+impl Hooks<Tcp> for Feeds {
+    fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
+        let mut board = self.board.borrow_mut();
+        match self.sources.get(&slot) {
+            Some(Source::Datagrams(socket)) => {
+                let mut bytes = [0; 128];
+                match socket.recv(&mut bytes) {
+                    Ok(count) => {
+                        let text = String::from_utf8_lossy(&bytes[..count]);
+                        board.last_datagram = text.trim_end().to_owned();
+                        // There may be more, and the poll reports only what is new. One each
+                        // turn, so that a flood of datagrams cannot keep the clients waiting.
+                        reactor.enqueue(slot);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()), // leaves serve_forever
+                }
+            }
+            Some(Source::Ticker) => {
+                board.ticks += 1;
+                reactor.arm(slot, now + TICK);
+            }
+            Some(Source::Measurements(messages)) => {
+                // Rings may coalesce: take all there is.
+                if let Some(measured) = messages.try_iter().last() {
+                    board.measured = measured;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Once an iteration: after requests and sources, and every half second when nothing happens.
+    fn service_actions(&mut self, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
+        self.board.borrow_mut().iterations += 1;
+        Ok(())
+    }
+
+    fn handle_error(
+        &mut self,
+        error: &(dyn Error + Send + Sync),
+        client_address: &SocketAddr,
+    ) -> HandlerResult {
+        // Python would call super(); so does this.
+        Hooks::<Tcp>::handle_error(&mut self.defaults, error, client_address)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let board = Rc::new(RefCell::new(Board::default()));
+    let feeds = Feeds {
+        sources: HashMap::new(),
+        board: Rc::clone(&board),
+        defaults: Defaults::default(),
+    };
+    let page = move |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response(200)
+            .send_header("Content-Type", "text/plain; charset=utf-8")
+            .body(format!("{:#?}\n", board.borrow()))
+    };
+    let dispatch = Evented::new(Http::new(page, HttpSettings::default()));
+    let mut server = Server::with_hooks(http::listen(address)?, dispatch, feeds)?;
+    server.shutdown_on_signals()?;
+    let address = server.server_address();
+
+    // Each source has a slot, which is its name from now on.
+    let reactor = server.engine_mut().reactor_mut();
+    let open = |reactor: &mut Reactor| reactor.open().ok_or("every slot is taken");
+    let mut datagrams = UdpSocket::bind(address)?;
+    let datagrams_slot = open(reactor)?;
+    reactor.register(datagrams_slot, &mut datagrams)?;
+    let ticker_slot = open(reactor)?;
+    reactor.arm(ticker_slot, Instant::now() + TICK);
+    let measurements_slot = open(reactor)?;
+    let doorbell = reactor.doorbell(measurements_slot);
+
+    let (sender, measurements) = channel();
+    thread::spawn(move || {
+        for measured in 1.. {
+            thread::sleep(Duration::from_millis(70)); // something slow is measured
+            if sender.send(measured).is_err() {
+                return; // the server is gone
+            }
+            doorbell.ring();
+        }
+    });
+
+    server.engine_mut().hooks_mut().sources = HashMap::from([
+        (datagrams_slot, Source::Datagrams(datagrams)),
+        (ticker_slot, Source::Ticker),
+        (measurements_slot, Source::Measurements(measurements)),
+    ]);
+    println!("Serving on http://{address}/");
+    Ok(server.serve_forever(POLL_INTERVAL)?)
+}

@@ -1,0 +1,124 @@
+//! Two servers that speak different protocols, on one thread and one poll.
+//!
+//! The one counts things: each line that it is sent names one, and it answers how often it has
+//! heard that. The other is for its administrator, and speaks HTTP.
+//!
+//!     cargo run --release --example two_servers_one_loop -- 127.0.0.1:8000
+//!     nc 127.0.0.1 8001
+//!     curl http://127.0.0.1:8000/
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::error::Error;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Instant;
+
+use serve_forever::http::{self, Http, HttpSettings, Request, Response};
+use serve_forever::reactor::{EventLoop, Now};
+use serve_forever::socketserver::{
+    Buffer, Defaults, Engine, Evented, Next, Protocol, ServerAddress, Tcp, Transport, Turn,
+};
+
+/// What the two servers share; one thread, no lock.
+type Tally = Rc<RefCell<BTreeMap<String, u64>>>;
+
+// What strangers can make a server remember is bounded.
+const LONGEST_NAME: usize = 64;
+const MOST_NAMES: usize = 10_000;
+
+/// One conversation with someone who counts.
+struct Counting {
+    tally: Tally,
+}
+
+impl Protocol for Counting {
+    type Message = Infallible;
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+        let mut tally = self.tally.borrow_mut();
+        while let Some(end) = input.iter().position(|&byte| byte == b'\n') {
+            let name = String::from_utf8_lossy(input[..end].trim_ascii()).into_owned();
+            input.consume(end + 1);
+            if name.len() > LONGEST_NAME || tally.len() >= MOST_NAMES {
+                return Next::Linger;
+            }
+            let count = tally.entry(name).or_default();
+            *count += 1;
+            // Writing to a buffer cannot fail.
+            let _ = writeln!(output, "{count}");
+        }
+        // The rest of a line is kept, but not if it is too long to be one.
+        match input.len() > LONGEST_NAME {
+            true => Next::Linger,
+            false => Next::Read,
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let admin_address = address.resolve()?;
+    let mut counting_address = admin_address;
+    if admin_address.port() != 0 {
+        counting_address.set_port(admin_address.port().wrapping_add(1));
+    }
+    let mut event_loop = EventLoop::new()?;
+    let tally = Tally::default();
+
+    // Each engine has a range of tokens; the registry and the waker are the loop's.
+    let shown = Rc::clone(&tally);
+    let page = move |_: &Request<'_>, response: Response<'_>| {
+        let tally = shown.borrow();
+        let mut text = format!("{} names\n", tally.len());
+        for (name, count) in tally.iter() {
+            text.push_str(&format!("{count} {name:?}\n"));
+        }
+        response
+            .send_response(200)
+            .send_header("Content-Type", "text/plain; charset=utf-8")
+            .body(text)
+    };
+    let mut admin = Engine::attach(
+        http::listen(admin_address)?,
+        Evented::new(Http::new(page, HttpSettings::default())),
+        Defaults::default(),
+        event_loop.registry(),
+        event_loop.waker(),
+        0..100,
+    )?;
+
+    let make_protocol = move |_client_address: &_| Counting {
+        tally: Rc::clone(&tally),
+    };
+    let mut counting = Engine::attach(
+        Tcp::new(counting_address)?
+            .allow_reuse_address(true)
+            .bind_and_activate()?,
+        Evented::new(make_protocol),
+        Defaults::default(),
+        event_loop.registry(),
+        event_loop.waker(),
+        100..5100,
+    )?;
+
+    admin.shutdown_on_signals()?;
+    println!(
+        "Counting on {}, administration on http://{}/",
+        counting.transport().server_address(),
+        admin.transport().server_address()
+    );
+    loop {
+        let now = Instant::now();
+        let timeouts = [admin.timeout(now), counting.timeout(now)];
+        event_loop.wait(timeouts.into_iter().flatten().min(), |event| {
+            // An event belongs to one of them, or to the waker.
+            let _ = admin.feed(event) || counting.feed(event);
+        })?;
+        let now = Instant::now();
+        if admin.turn(now)? == Turn::Shutdown || counting.turn(now)? == Turn::Shutdown {
+            return Ok(());
+        }
+    }
+}
