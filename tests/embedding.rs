@@ -1,0 +1,477 @@
+//! Servers in other people's loops, and other people's sources in ours: RT-1, RT-4, RT-5, RT-6,
+//! RT-7, SRV-5, REQ-12, REQ-17.
+//!
+//! The ways are those of the examples `embed_in_your_poll`, `embed_as_one_fd`, `game_tick`,
+//! `two_servers_one_loop` and `hooks`. Nothing here waits but in a poll, and no wait is longer
+//! than the limit.
+
+mod support;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use serve_forever::http::{self, Http, HttpResult, HttpSettings, Request, Response};
+use serve_forever::reactor::{EventLoop, Now, Reactor, Slot};
+use serve_forever::socketserver::{
+    Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Protocol, Server, Tcp,
+    Transport, Turn,
+};
+use support::{LIMIT, LONG, Trace, connect, run, spawn, wait_until};
+
+fn page(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    response.send_response(200).body(request.path())
+}
+
+type Page = fn(&Request<'_>, Response<'_>) -> HttpResult;
+type Pages = Evented<Tcp, Http<Page>>;
+
+fn pages() -> Pages {
+    Evented::new(Http::new(page, HttpSettings::default()))
+}
+
+fn listen() -> Tcp {
+    http::listen("127.0.0.1:0").expect("a free port")
+}
+
+/// One request and its answer, on a connection that stays open.
+fn get(client: &mut TcpStream, path: &str) {
+    write!(client, "GET {path} HTTP/1.1\r\nHost: h.test\r\n\r\n").expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(format!("\r\n\r\n{path}").as_bytes()) {
+        let mut byte = [0];
+        client.read_exact(&mut byte).expect("an answer");
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+/// Answers each line.
+struct Echo;
+
+impl Protocol for Echo {
+    type Message = std::convert::Infallible;
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+        output.extend_from_slice(input);
+        input.clear();
+        Next::Read
+    }
+}
+
+fn echo(client: &mut TcpStream, text: &str) {
+    client.write_all(text.as_bytes()).expect("sent");
+    let mut echo = vec![0; text.len()];
+    client.read_exact(&mut echo).expect("an answer");
+    assert_eq!(echo, text.as_bytes());
+}
+
+fn socket() -> UdpSocket {
+    UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port")
+}
+
+fn send(text: &str, address: SocketAddr) {
+    let sender = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    sender.send_to(text.as_bytes(), address).expect("sent");
+}
+
+// A guest.
+
+const WAKER: Token = Token(0);
+const DATAGRAMS: Token = Token(1);
+const GUEST: usize = 100;
+
+/// A program that has a poll, with a source of its own in it, and a web server as its guest.
+struct Host {
+    poll: Poll,
+    events: Events,
+    datagrams: UdpSocket,
+    /// What it got.
+    received: Vec<String>,
+    engine: Engine<Tcp, Pages, Defaults>,
+}
+
+impl Host {
+    fn new() -> Host {
+        let poll = Poll::new().expect("a poll");
+        let registry = poll.registry();
+        let waker = Arc::new(Waker::new(registry, WAKER).expect("a waker"));
+        let mut datagrams = socket();
+        registry
+            .register(&mut datagrams, DATAGRAMS, Interest::READABLE)
+            .expect("registered");
+        let (tcp, hooks, tokens) = (listen(), Defaults::default(), GUEST..GUEST + 20);
+        let engine = Engine::attach(tcp, pages(), hooks, registry, waker, tokens);
+        let mut engine = engine.expect("attached");
+        engine.set_poll_interval(None);
+        Host {
+            poll,
+            events: Events::with_capacity(16),
+            datagrams,
+            received: Vec::new(),
+            engine,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.engine.transport().server_address()
+    }
+
+    /// Once round the host's loop, in which the guest is told that it is `now`.
+    fn round(&mut self, now: Instant) -> Turn {
+        let timeout = self.engine.timeout(now).unwrap_or(LIMIT);
+        self.poll
+            .poll(&mut self.events, Some(timeout.min(LIMIT)))
+            .expect("a wait");
+        for event in &self.events {
+            let guests = self.engine.feed(event);
+            assert_eq!(guests, event.token().0 >= GUEST, "RT-4");
+            if event.token() == DATAGRAMS {
+                let mut bytes = [0; 64];
+                while let Ok(count) = self.datagrams.recv(&mut bytes) {
+                    let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                    self.received.push(text);
+                }
+            }
+        }
+        self.engine.turn(now).expect("no failure")
+    }
+}
+
+/// RT-4, RT-5, REQ-17: the host's source and the guest's connections in one poll.
+#[test]
+fn a_guest_beside_a_source_of_the_hosts() {
+    let mut host = Host::new();
+    let address = host.address();
+    let datagrams = host.datagrams.local_addr().expect("bound");
+    let stop = host.engine.shutdown_handle();
+    let clients = spawn(move || {
+        let mut clients = [connect(address), connect(address)];
+        for path in ["/one", "/two"] {
+            clients.iter_mut().for_each(|client| get(client, path));
+            send(path, datagrams);
+        }
+        stop.request();
+    });
+    wait_until("stopped", || host.round(Instant::now()) == Turn::Shutdown);
+    clients.join();
+    wait_until("received", || {
+        host.round(Instant::now());
+        host.received.len() == 2
+    });
+    assert_eq!(host.received, ["/one", "/two"]);
+}
+
+/// RT-7: a guest's deadlines do not show in the poll; `timeout` tells them, and they hold.
+#[test]
+fn a_guest_tells_its_deadlines() {
+    let mut host = Host::new();
+    assert_eq!(host.engine.timeout(Instant::now()), Some(Duration::ZERO));
+    let mut now = Instant::now();
+    while host.round(now) != Turn::Idle {}
+    assert_eq!(host.engine.timeout(now), None);
+
+    let mut silent = connect(host.address());
+    wait_until("accepted", || host.round(now) == Turn::Iteration);
+    while host.engine.timeout(now) == Some(Duration::ZERO) {
+        host.round(now);
+    }
+    let head = HttpSettings::default().deadlines.head;
+    let timeout = host.engine.timeout(now).expect("a deadline");
+    assert!(timeout <= head, "{timeout:?}");
+    now += timeout;
+    wait_until("given up", || {
+        host.engine.turn(now).expect("no failure");
+        host.engine.dispatch().open_connections() == 0 || {
+            now += host.engine.timeout(now).unwrap_or_default();
+            false
+        }
+    });
+    let mut rest = String::new();
+    silent.read_to_string(&mut rest).expect("the end");
+    assert!(
+        rest.is_empty() || rest.starts_with("HTTP/1.1 408 "),
+        "{rest}"
+    );
+}
+
+// One descriptor.
+
+/// SRV-5, RT-5: clients, messages and a shutdown all show in the one descriptor.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_is_one_descriptor() {
+    use std::os::fd::{AsFd, AsRawFd};
+
+    let mut server = Server::new(listen(), pages()).expect("a poll");
+    server.engine_mut().set_poll_interval(None);
+    let descriptor = server.as_fd().as_raw_fd();
+    let mut foreign = Poll::new().expect("a poll");
+    let mut events = Events::with_capacity(4);
+    let mut source = mio::unix::SourceFd(&descriptor);
+    foreign
+        .registry()
+        .register(&mut source, Token(7), Interest::READABLE)
+        .expect("registered");
+
+    let (address, stop) = (server.server_address(), server.shutdown_handle());
+    let clients = spawn(move || {
+        let mut clients = [connect(address), connect(address)];
+        for path in ["/one", "/two", "/three"] {
+            clients.iter_mut().for_each(|client| get(client, path));
+        }
+        stop.request();
+    });
+    // What is asked for within a turn comes in the next without any event.
+    let mut turn = Turn::Idle;
+    wait_until("stopped", || {
+        let timeout = server.timeout();
+        foreign
+            .poll(&mut events, Some(timeout.unwrap_or(LIMIT).min(LIMIT)))
+            .expect("a wait");
+        if timeout.is_none_or(|timeout| timeout > LIMIT) {
+            assert!(!events.is_empty(), "waited in vain after {turn:?}");
+        }
+        turn = server.turn().expect("no failure");
+        turn == Turn::Shutdown
+    });
+    clients.join();
+}
+
+// A turn a frame.
+
+/// RT-6, LOOP-10: each frame lets one client in, and serves all who are connected.
+#[test]
+fn a_frame_admits_one_and_serves_all() {
+    let mut server = Server::new(listen(), pages()).expect("a poll");
+    server.engine_mut().set_poll_interval(None);
+    let mut clients: Vec<_> = (0..5).map(|_| connect(server.server_address())).collect();
+    for admitted in 1..=clients.len() {
+        assert_eq!(server.turn().expect("no failure"), Turn::Iteration);
+        let open = server.engine().dispatch().open_connections();
+        assert_eq!(open, admitted);
+    }
+    for client in &mut clients {
+        client
+            .write_all(b"GET /frame HTTP/1.1\r\nHost: h.test\r\n\r\n")
+            .expect("sent");
+    }
+    // On loopback a segment may take its time to arrive, but no frame takes one of the game's.
+    let answers = spawn(move || {
+        for mut client in clients {
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).expect("an answer");
+            assert_eq!(&answer, b"HTTP/1.1 200");
+        }
+    });
+    let mut frames = 0;
+    wait_until("idle", || {
+        frames += 1;
+        server.turn().expect("no failure");
+        server.engine().dispatch().open_connections() == 0
+    });
+    answers.join();
+    assert!(frames > 1, "they left after they were served");
+}
+
+// Two servers on one loop.
+
+/// RT-4: two engines share a poll and its waker; each takes its own events, and a shutdown of one
+/// is not the other's.
+#[test]
+fn two_engines_share_a_poll() {
+    let mut event_loop = EventLoop::new().expect("a poll");
+    let (registry, waker) = (event_loop.registry(), event_loop.waker());
+    let hooks = Defaults::default;
+    let admin = Engine::attach(listen(), pages(), hooks(), registry, waker, 0..10);
+    let mut admin = admin.expect("attached");
+    let waker = event_loop.waker();
+    let echoes = Evented::new(|_: &SocketAddr| Echo);
+    let echoing = Engine::attach(listen(), echoes, hooks(), registry, waker, 10..20);
+    let mut echoing = echoing.expect("attached");
+
+    let admin_address = admin.transport().server_address();
+    let echo_address = echoing.transport().server_address();
+    let (stop_admin, stop_echoing) = (admin.shutdown_handle(), echoing.shutdown_handle());
+    let trace = Trace::default();
+    let turns = trace.clone();
+    let clients = spawn(move || {
+        let (mut web, mut line) = (connect(admin_address), connect(echo_address));
+        for text in ["/one", "/two"] {
+            get(&mut web, text);
+            echo(&mut line, text);
+        }
+        stop_admin.request();
+        turns.wait_for("admin ended", 1);
+        echo(&mut line, "three");
+        stop_echoing.request();
+    });
+    let mut admin_ended = false;
+    wait_until("ended", || {
+        let now = Instant::now();
+        // A guest that was stopped wants no turns: it would say so again and again.
+        let admins = admin.timeout(now).filter(|_| !admin_ended);
+        let timeouts = [admins, echoing.timeout(now), Some(LIMIT)];
+        event_loop
+            .wait(timeouts.into_iter().flatten().min(), |event| {
+                let taken = [admin.feed(event), echoing.feed(event)];
+                assert_ne!(taken, [true, true]);
+            })
+            .expect("a wait");
+        let now = Instant::now();
+        if !admin_ended && admin.turn(now).expect("no failure") == Turn::Shutdown {
+            admin_ended = true;
+            trace.note("admin ended");
+        }
+        echoing.turn(now).expect("no failure") == Turn::Shutdown
+    });
+    clients.join();
+    assert!(admin_ended);
+}
+
+// The program's own sources on the server's loop.
+
+enum Feed {
+    Datagrams(UdpSocket),
+    Ticker,
+    Messages(Receiver<&'static str>),
+}
+
+/// Hooks with sources of their own, which note what comes.
+struct Feeds {
+    feeds: HashMap<Slot, Feed>,
+    trace: Trace,
+}
+
+impl Hooks<Tcp> for Feeds {
+    fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
+        match self.feeds.get(&slot).expect("one of ours") {
+            Feed::Datagrams(socket) => {
+                let mut bytes = [0; 64];
+                match socket.recv(&mut bytes) {
+                    Ok(count) => {
+                        let text = String::from_utf8_lossy(&bytes[..count]);
+                        self.trace.note(format!("datagram {text}"));
+                        reactor.enqueue(slot);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Feed::Ticker => {
+                let readiness = reactor.readiness(slot).expect("open");
+                assert!(std::mem::take(&mut readiness.timeout));
+                self.trace.note("tick");
+                reactor.arm(slot, now + Duration::from_millis(1));
+            }
+            Feed::Messages(messages) => {
+                for message in messages.try_iter() {
+                    self.trace.note(format!("message {message}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn service_actions(&mut self, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
+        self.trace.note("service");
+        Ok(())
+    }
+
+    fn handle_error(&mut self, _: &(dyn Error + Send + Sync), _: &SocketAddr) -> HandlerResult {
+        self.trace.note("error");
+        Ok(())
+    }
+}
+
+fn with_feeds(trace: &Trace) -> Server<Tcp, Pages, Feeds> {
+    let (feeds, trace) = (HashMap::new(), trace.clone());
+    Server::with_hooks(listen(), pages(), Feeds { feeds, trace }).expect("a poll")
+}
+
+/// RT-1, RT-5, RT-7, LOOP-13: a socket, a timer and another thread each give the program its turn
+/// between the clients, and each such turn is an iteration.
+#[test]
+fn a_programs_own_sources_are_served_through_the_hooks() {
+    let trace = Trace::default();
+    let mut server = with_feeds(&trace);
+    let reactor = server.engine_mut().reactor_mut();
+    let mut datagrams = socket();
+    let address = datagrams.local_addr().expect("bound");
+    // Some are there before anybody looks, and all arrive, although there is one a turn.
+    for text in ["one", "two", "three"] {
+        send(text, address);
+    }
+    let socket_slot = reactor.open().expect("a slot");
+    reactor
+        .register(socket_slot, &mut datagrams)
+        .expect("registered");
+    let ticker_slot = reactor.open().expect("a slot");
+    reactor.arm(ticker_slot, Instant::now());
+    let messages_slot = reactor.open().expect("a slot");
+    let doorbell = reactor.doorbell(messages_slot);
+    let (sender, messages) = channel();
+    server.engine_mut().hooks_mut().feeds = HashMap::from([
+        (socket_slot, Feed::Datagrams(datagrams)),
+        (ticker_slot, Feed::Ticker),
+        (messages_slot, Feed::Messages(messages)),
+    ]);
+    sender.send("early").expect("received later");
+    doorbell.ring();
+
+    let server = run(server, LONG);
+    for datagram in ["one", "two", "three"] {
+        trace.wait_for(&format!("datagram {datagram}"), 1);
+    }
+    trace.wait_for("message early", 1);
+    let mut client = connect(server.address);
+    for text in ["four", "five"] {
+        get(&mut client, "/between");
+        send(text, address);
+        trace.wait_for(&format!("datagram {text}"), 1);
+        spawn({
+            let (sender, doorbell) = (sender.clone(), doorbell.clone());
+            move || {
+                sender.send(text).expect("received");
+                doorbell.ring();
+            }
+        });
+        trace.wait_for(&format!("message {text}"), 1);
+    }
+    trace.wait_for("tick", 5);
+    server.stop();
+    assert!(trace.count("service") >= 5);
+    assert_eq!(trace.count("error"), 0);
+}
+
+/// REQ-12, REQ-14: they are served while `handle_request` waits, too, and end no wait.
+#[test]
+fn own_sources_go_on_while_a_request_is_waited_for() {
+    let trace = Trace::default();
+    let mut server = with_feeds(&trace);
+    let reactor = server.engine_mut().reactor_mut();
+    let slot = reactor.open().expect("a slot");
+    let doorbell = reactor.doorbell(slot);
+    let (sender, messages) = channel();
+    let feeds = HashMap::from([(slot, Feed::Messages(messages))]);
+    server.engine_mut().hooks_mut().feeds = feeds;
+    let (address, noted) = (server.server_address(), trace.clone());
+    let client = spawn(move || {
+        for message in ["one", "two"] {
+            sender.send(message).expect("received");
+            doorbell.ring();
+            noted.wait_for(&format!("message {message}"), 1);
+        }
+        connect(address)
+    });
+    server.handle_request(LIMIT).expect("no failure");
+    assert_eq!(server.engine().dispatch().open_connections(), 1);
+    client.join();
+    assert_eq!(trace.take(), "message one message two");
+}
