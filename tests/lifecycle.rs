@@ -336,6 +336,22 @@ fn shutdown_right_after_the_start_always_ends_the_loop() {
     }
 }
 
+/// SRV-1: a new server has its address and its factory, asks for nothing and runs nothing.
+#[test]
+fn a_new_server_has_not_run() {
+    let script = Script::default();
+    let server = script.server();
+    assert_ne!(server.server_address().port(), 0);
+    assert!(!server.engine().shutdown_requested());
+    assert_eq!(server.shutdown_handle().drained(), None);
+    assert_eq!(script.trace.take(), "");
+    let handle = server.shutdown_handle();
+    assert_eq!(
+        in_time(move || handle.shutdown()),
+        Err(NotStopped::NotRunning)
+    );
+}
+
 /// SHUT-13: the handle outlives its server.
 #[test]
 fn a_handle_without_a_server_answers() {
@@ -398,7 +414,7 @@ fn one_request_an_iteration() {
     assert_eq!(script.trace.take(), names.map(served).join(" "));
 }
 
-/// LOOP-2, LOOP-10, LOOP-11: one shutdown test between any two requests; what a run leaves over
+/// LOOP-2, LOOP-10, LOOP-11, RT-3: one shutdown test between any two requests; what a run leaves over
 /// is ready again in the next.
 #[test]
 fn one_shutdown_test_between_two_requests() {
@@ -447,7 +463,7 @@ fn an_early_wake_up_is_no_iteration() {
     }
 }
 
-/// LOOP-13: while a request is served inline, `service_actions` waits.
+/// LOOP-13, LOOP-17: while a request is served inline, `service_actions` waits.
 #[test]
 fn a_handler_delays_service_actions() {
     let script = Script::of(&[("handle", Act::Hold)]);

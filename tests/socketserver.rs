@@ -423,7 +423,7 @@ fn accept(tcp: &mut Tcp) -> (mio::net::TcpStream, SocketAddr) {
     accepted.expect("waited for")
 }
 
-/// TCP-1, TCP-5: five clients queue (Linux: one more) unless more are asked for.
+/// TCP-1, TCP-5, RT-11: five clients queue (Linux: one more) unless more are asked for.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_kernel_queues_as_many_as_it_was_asked_to() {
@@ -491,7 +491,7 @@ fn binding_and_activating_are_two_steps() {
     server.stop();
 }
 
-/// TCP-4, TCP-10: an address where connections linger in TIME_WAIT is taken, unless reuse is
+/// TCP-4, TCP-10, RT-11: an address where connections linger in TIME_WAIT is taken, unless reuse is
 /// allowed.
 #[cfg(target_os = "linux")]
 #[test]
