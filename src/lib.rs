@@ -30,11 +30,16 @@
 //! ([`h1::framing`](fn@http::h1::framing)), and lets the
 //! [`HttpRequestHandler`](http::HttpRequestHandler) write its answer straight into the output,
 //! which is written once. Bytes left over are kept by the connection; an idle one keeps none.
+//!
+//! # Where to begin
+//!
+//! The [`guide`] goes from a bare poll to an application in five steps, each a program.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 
 extern crate alloc;
 
+pub mod guide;
 pub mod http;
 pub mod reactor;
 pub mod socketserver;

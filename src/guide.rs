@@ -1,0 +1,277 @@
+//! The tour, from a bare poll to an application: one echo, five times.
+//!
+//! Each step is a whole program, compiled and run by the tests, and each takes over what the one
+//! before it did by hand. Who only wants to serve something can begin at the end.
+//!
+//! # 1. A bare poll
+//!
+//! [`mio`] tells which of a program's sockets can be read or written: Python's `selectors`, but
+//! reporting *edges* (something has changed) where `select` reports *levels* (something can be done).
+//!
+//! ```
+//! use std::io::{ErrorKind, Read, Write};
+//!
+//! use mio::net::{TcpListener, TcpStream};
+//! use mio::{Events, Interest, Poll, Token};
+//!
+//! const LISTENER: Token = Token(0);
+//! const CLIENT: Token = Token(1);
+//!
+//! let mut poll = Poll::new()?;
+//! let mut events = Events::with_capacity(64);
+//! let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+//! poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+//! let mut client: Option<TcpStream> = None;
+//! # let address = listener.local_addr()?;
+//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut client = std::net::TcpStream::connect(address)?;
+//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
+//! #     client.shutdown(std::net::Shutdown::Write)?;
+//! #     let mut echo = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
+//! #     Ok(echo)
+//! # });
+//! 'serving: loop {
+//!     poll.poll(&mut events, None)?;
+//!     for event in &events {
+//!         if event.token() == LISTENER {
+//!             let (mut stream, _) = listener.accept()?;
+//!             poll.registry().register(&mut stream, CLIENT, Interest::READABLE)?;
+//!             client = Some(stream);
+//!         } else if let Some(stream) = &mut client {
+//!             let mut bytes = [0; 1024];
+//!             loop {
+//!                 match stream.read(&mut bytes) {
+//!                     Ok(0) => break 'serving, // the client is done, and so are we
+//!                     Ok(count) => stream.write_all(&bytes[..count])?,
+//!                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+//!                     Err(error) => return Err(error.into()),
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//! # drop(client);
+//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It works, once. A second client that came together with the first is never accepted: its edge has
+//! been reported. A signal ends the program, for the wait then fails with `Interrupted`. A client that
+//! does not read ends it, too, as soon as a write would block; one that sends without pause is served
+//! alone. And nothing can stop it.
+//!
+//! # 2. The reactor
+//!
+//! The [`reactor`](crate::reactor) turns edges into levels. An event is only *recorded*; then each
+//! source has one turn, and one that is not used up puts itself back into the queue, which makes the
+//! next wait return at once. A [`Slot`](crate::reactor::Slot) names a source, so there can be many.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::io::{ErrorKind, Read, Write};
+//! use std::time::Instant;
+//!
+//! use mio::net::{TcpListener, TcpStream};
+//! use serve_forever::reactor::{EventLoop, Reactor, Slot};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..100)?;
+//! let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+//! let listening = reactor.open().ok_or("no slot")?;
+//! reactor.register(listening, &mut listener)?;
+//! let mut clients: HashMap<Slot, TcpStream> = HashMap::new();
+//! # let address = listener.local_addr()?;
+//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut client = std::net::TcpStream::connect(address)?;
+//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
+//! #     client.shutdown(std::net::Shutdown::Write)?;
+//! #     let mut echo = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
+//! #     Ok(echo)
+//! # });
+//! 'serving: loop {
+//!     let timeout = reactor.timeout(Instant::now()); // zero while somebody is queued
+//!     event_loop.wait(timeout, |event| {
+//!         reactor.feed(event);
+//!     })?;
+//!     for _ in 0..reactor.queued() {
+//!         let Some(slot) = reactor.next_ready() else {
+//!             break;
+//!         };
+//!         if slot == listening {
+//!             let Ok((mut stream, _)) = listener.accept() else {
+//!                 continue;
+//!             };
+//!             if let Some(slot) = reactor.open() {
+//!                 reactor.register(slot, &mut stream)?;
+//!                 clients.insert(slot, stream);
+//!             }
+//!             reactor.enqueue(listening); // there may be another
+//!         } else if let Some(mut stream) = clients.remove(&slot) {
+//!             let mut bytes = [0; 1024];
+//!             match stream.read(&mut bytes) {
+//!                 Ok(0) => {
+//!                     reactor.close(slot, &mut stream);
+//!                     if clients.is_empty() {
+//!                         break 'serving; // nobody is left
+//!                     }
+//!                     continue;
+//!                 }
+//!                 Ok(count) => {
+//!                     stream.write_all(&bytes[..count])?;
+//!                     reactor.enqueue(slot);
+//!                 }
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+//!                 Err(error) => return Err(error.into()),
+//!             }
+//!             clients.insert(slot, stream);
+//!         }
+//!     }
+//! }
+//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Signals do not disturb [`EventLoop::wait`](crate::reactor::EventLoop::wait) any more, and nobody
+//! starves. But what one client does can still end the service of all.
+//!
+//! # 3. The server
+//!
+//! [`socketserver`](crate::socketserver) has the loop, and everything around it: how it starts and
+//! stops, what happens to a request that fails. What to do with a client is a
+//! [`RequestHandler`](crate::socketserver::RequestHandler), which reads and writes as if it were alone
+//! in the world. This is Python's `TCPServer`, and `serve_forever` is its loop, line by line.
+//!
+//! ```
+//! use std::io::Write;
+//!
+//! use serve_forever::socketserver::{POLL_INTERVAL, Rfile, TcpServer};
+//!
+//! let handle = |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
+//!     std::io::copy(rfile, wfile)?;
+//!     Ok(())
+//! };
+//! let mut server = TcpServer::bind("127.0.0.1:0", move |_client_address: &_| handle)?;
+//! let stop = server.shutdown_handle(); // for any thread, a handler, a signal
+//! # let address = server.server_address();
+//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut client = std::net::TcpStream::connect(address)?;
+//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
+//! #     client.shutdown(std::net::Shutdown::Write)?;
+//! #     let mut echo = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
+//! #     stop.request();
+//! #     Ok(echo)
+//! # });
+//! server.serve_forever(POLL_INTERVAL)?;
+//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It is alone in the world, too: while one client is served the others wait, as in Python.
+//!
+//! # 4. The protocol
+//!
+//! So the conversation is turned inside out: not a function that waits for bytes, but one that is
+//! called when there are some. A [`Protocol`](crate::socketserver::Protocol) touches no socket and no
+//! clock. [`Evented`](crate::socketserver::Evented) keeps all connections on the one loop, each with
+//! its buffers, limits and deadlines; a client that does not read is not read from, either.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use serve_forever::reactor::Now;
+//! use serve_forever::socketserver::{
+//!     Buffer, Evented, Next, POLL_INTERVAL, Protocol, Server, Tcp,
+//! };
+//!
+//! struct Echo;
+//!
+//! impl Protocol for Echo {
+//!     type Message = Infallible; // other threads have nothing to tell it
+//!
+//!     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+//!         output.extend_from_slice(input);
+//!         input.clear();
+//!         Next::Read
+//!     }
+//! }
+//!
+//! let tcp = Tcp::new("127.0.0.1:0")?.bind_and_activate()?;
+//! let mut server = Server::new(tcp, Evented::new(|_client_address: &_| Echo))?;
+//! # let (address, stop) = (server.server_address(), server.shutdown_handle());
+//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut client = std::net::TcpStream::connect(address)?;
+//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
+//! #     client.shutdown(std::net::Shutdown::Write)?;
+//! #     let mut echo = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
+//! #     stop.request();
+//! #     Ok(echo)
+//! # });
+//! server.serve_forever(POLL_INTERVAL)?;
+//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same `Echo` runs on a blocking socket ([`Blocking`](crate::socketserver::Blocking)), and in a
+//! test that has nothing but arrays.
+//!
+//! # 5. The application
+//!
+//! [`HttpConnection`](crate::http::HttpConnection) is such a protocol. It knows where a request ends;
+//! what the answer is, an [`HttpRequestHandler`](crate::http::HttpRequestHandler) says, and
+//! [`wsgi`](crate::wsgi) has one that asks an application.
+//!
+//! ```
+//! use serve_forever::socketserver::POLL_INTERVAL;
+//! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
+//!
+//! fn echo(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
+//!     let mut text = Vec::new();
+//!     std::io::Read::read_to_end(&mut environ.input(), &mut text)?;
+//!     start_response.call("200 OK", &[("Content-type", "text/plain")])?;
+//!     Ok(text.into())
+//! }
+//!
+//! let mut server = make_server("127.0.0.1:0", echo)?;
+//! # let (address, stop) = (server.server_address(), server.shutdown_handle());
+//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
+//! #     let mut client = std::net::TcpStream::connect(address)?;
+//! #     let request = b"POST / HTTP/1.0\r\nContent-Length: 6\r\n\r\nhello\n";
+//! #     std::io::Write::write_all(&mut client, request)?;
+//! #     let mut answer = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut answer)?;
+//! #     stop.request();
+//! #     Ok(answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
+//! # });
+//! server.serve_forever(POLL_INTERVAL)?;
+//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Inside another program
+//!
+//! None of this needs a loop of its own. An [`Engine`](crate::socketserver::Engine) is the server
+//! without its sleep, a guest in any `mio` poll; a [`Server`](crate::socketserver::Server) is one
+//! descriptor for any other poller, and one [`turn`](crate::socketserver::Server::turn) a frame for a
+//! loop that never waits. The other way round, a program's own sockets, timers and threads have their
+//! turns on the server's loop through [`Hooks::ready`](crate::socketserver::Hooks::ready) and a
+//! [`Doorbell`](crate::reactor::Doorbell). The examples `embed_in_your_poll`, `embed_as_one_fd`,
+//! `game_tick`, `two_servers_one_loop` and `hooks` show each on one page.
+//!
+//! # More than one core
+//!
+//! One loop uses one core. For more, run several loops that share nothing but the address: each on a
+//! thread, or in a process, of its own, with a listener of its own that
+//! [allows the port to be reused](crate::socketserver::Tcp::allow_reuse_port) (the example
+//! `reuse_port`). On Linux the kernel then deals new connections out by a hash of their addresses, not
+//! by how busy a loop is, and a connection stays with its loop. That is fair for many short
+//! connections. A load balancer in front, however, keeps a few connections and sends everything
+//! through them, and a hash of few is rarely even: there, give each loop a port of its own, list them
+//! all as the balancer's backends, and it will see which of them is slow or gone. Before one is
+//! stopped take it out of the balancer's list: a
+//! [drain](crate::socketserver::ShutdownHandle::drain) finishes what was accepted, but connections
+//! that still queue in a listener when it closes are reset, also where another loop shares the port
+//! (on Linux unless `net.ipv4.tcp_migrate_req` is set).
