@@ -131,6 +131,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// How long the program may sleep on this server's descriptor before the next
     /// [`turn`](Self::turn): what is queued, and deadlines, do not show there.
     pub fn timeout(&self) -> Option<Duration> {
+        if self.event_loop.may_have_more() {
+            return Some(Duration::ZERO);
+        }
         self.engine.timeout(Instant::now())
     }
 
