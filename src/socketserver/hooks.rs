@@ -66,7 +66,13 @@ pub trait Hooks<T: Transport> {
         Ok(())
     }
 
-    /// A source of the program's own, opened on the [`Reactor`], is ready or timed out.
+    /// A source of the program's own, opened on the [`Reactor`], is ready or timed out, or its
+    /// [doorbell](Reactor::doorbell) was rung.
+    ///
+    /// It is opened before the loop starts through
+    /// [`Engine::reactor_mut`](super::Engine::reactor_mut), or by any hook that is given the
+    /// reactor. The poll reports only what is new: use the source until it answers `WouldBlock`,
+    /// or [enqueue](Reactor::enqueue) it for another turn, which lets clients have theirs between.
     ///
     /// # Errors
     ///
