@@ -539,6 +539,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub fn server_close(&mut self) {
         self.close_listener();
         self.dispatch.server_close(&mut self.reactor);
+        while let Some((failure, client_address)) = self.dispatch.next_failure() {
+            // What workers had to say since the last turn; the loop has ended, so none can stop it.
+            let _ = self.report(failure, &client_address);
+        }
     }
 
     fn close_listener(&mut self) {
