@@ -6,7 +6,8 @@
 //! 1. [`Transport`]: where requests come from. [`Tcp`].
 //! 2. What to do with one: a [`RequestHandler`] reads and writes files and may block; a
 //!    [`Protocol`] is given bytes and the time and never blocks.
-//! 3. [`Dispatch`]: how many at once. [`Inline`], one after the other; [`Evented`], all.
+//! 3. [`Dispatch`]: how many at once. [`Inline`], one after the other; [`Threading`], as many as
+//!    there are threads; [`Evented`], all.
 //!
 //! [`Hooks`] are the methods that Python lets a subclass override. An [`Engine`] joins the four
 //! and is passive; a [`Server`] is an engine with a poll, and [`Server::serve_forever`] is the
@@ -15,7 +16,10 @@
 //! | Python | here |
 //! | --- | --- |
 //! | `TCPServer` | [`TcpServer`] = `Server<Tcp, Inline<F>>` |
-//! | `RequestHandlerClass` | the function in [`Inline`] that makes a handler for a client |
+//! | `ThreadingTCPServer` | [`ThreadingTcpServer`] = `Server<Tcp, Threading<Tcp, MakeHandler<H>>>` |
+//! | `ThreadingMixIn` | [`Threading`]: a bounded pool |
+//! | `daemon_threads`, `block_on_close` | [`Threading::daemon_threads`], [`Threading::block_on_close`] |
+//! | `RequestHandlerClass` | the function in [`Inline`] or [`Threading`] that makes a handler for a client |
 //! | `StreamRequestHandler` | [`RequestHandler`] |
 //! | `server_bind`, `server_activate`, `get_request` | [`Transport`] |
 //! | `process_request`, `finish_request` | [`Dispatch`] |
@@ -41,7 +45,10 @@ mod transport;
 
 pub use blocking::Blocking;
 pub use buffer::Buffer;
-pub use dispatch::{Dispatch, Evented, EventedSettings, Inline, ProtocolFactory, Refused};
+pub use dispatch::{
+    Dispatch, Evented, EventedSettings, HandlerFactory, Inline, ProtocolFactory, QueueFull,
+    Refused, Threading, WhenFull,
+};
 pub use engine::{Engine, RESERVED_TOKENS, Turn};
 pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
@@ -73,6 +80,34 @@ where
         Server::new(
             Tcp::new(address)?.bind_and_activate()?,
             Inline(make_handler),
+        )
+    }
+}
+
+/// Python's `ThreadingTCPServer`: blocking handlers on the workers of a pool.
+///
+/// For a pool that is not as [`Threading::new`] makes it, and for hooks, it is put together by
+/// [`Server::new`] or [`Server::with_hooks`].
+pub type ThreadingTcpServer<H> = Server<Tcp, Threading<Tcp, MakeHandler<H>>>;
+
+/// Makes a handler for each client, on any thread. Boxed, so that a program can name the type of
+/// its server.
+pub type MakeHandler<H> = Box<dyn Fn(&SocketAddr) -> H + Send + Sync>;
+
+impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
+    /// Listens on `address`; `make_handler` makes a handler for each client, on its worker.
+    ///
+    /// # Errors
+    ///
+    /// What [`Tcp::bind_and_activate`] answers.
+    pub fn bind(
+        address: impl ServerAddress,
+        make_handler: impl Fn(&SocketAddr) -> H + Send + Sync + 'static,
+    ) -> io::Result<ThreadingTcpServer<H>> {
+        let make_handler: MakeHandler<H> = Box::new(make_handler);
+        Server::new(
+            Tcp::new(address)?.bind_and_activate()?,
+            Threading::new(make_handler),
         )
     }
 }

@@ -44,7 +44,7 @@ where
 }
 
 /// Makes a handler and runs it (HND-1).
-fn finish_request<R: Request, A, H: RequestHandler>(
+pub(super) fn finish_request<R: Request, A, H: RequestHandler>(
     make_handler: &mut impl FnMut(&A) -> H,
     request: &mut R,
     client_address: &A,

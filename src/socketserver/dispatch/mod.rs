@@ -2,9 +2,11 @@
 
 mod evented;
 mod inline;
+mod threading;
 
 pub use evented::{Evented, EventedSettings, ProtocolFactory};
 pub use inline::Inline;
+pub use threading::{HandlerFactory, QueueFull, Threading, WhenFull};
 
 use super::{Failure, Transport};
 use crate::reactor::{Now, Reactor, Slot};
