@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
+use super::connection::DISCARD;
 use super::handler::Rfile;
 use super::mailbox::Post;
 use super::{Buffer, EventedSettings, Failure, HandlerResult, Next, Protocol, RequestHandler};
@@ -10,8 +11,13 @@ use crate::reactor::{Now, Slot};
 
 /// A [`Protocol`] as a [`RequestHandler`] (RT-8).
 ///
-/// Its deadlines hold. What a blocked thread cannot do is break off a read for a message: one
-/// that arrives meanwhile is delivered when the protocol next [waits](Next::Wait).
+/// Its deadlines hold, and count only the time for which the client is waited for: a worker that
+/// was slow itself does not take that out on the client. What the conversation wants reported is
+/// the failure of the request, once it has ended; a second one is logged.
+///
+/// What a blocked thread cannot do is break off a read: not for a message, which is delivered when
+/// the protocol next [waits](Next::Wait), and not for a [drain](Protocol::drain), of which the
+/// protocol is not told at all.
 #[derive(Debug, Clone)]
 pub struct Blocking<P>(pub P);
 
@@ -25,12 +31,13 @@ impl<P: Protocol> RequestHandler for Blocking<P> {
             input_closed: false,
             post: Post::new(1, None),
             now: Now::new(),
+            failure: None,
         };
         let mut upgraded = line.converse(&mut self.0)?;
         while let Some(mut protocol) = upgraded {
             upgraded = line.converse(&mut *protocol)?;
         }
-        Ok(())
+        line.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -45,7 +52,10 @@ struct Line<'a, M> {
     /// The client has sent everything it will.
     input_closed: bool,
     post: Post<M>,
+    /// The time that the protocol was last told.
     now: Now,
+    /// What the protocol first wanted reported.
+    failure: Option<Failure>,
 }
 
 impl<M: Send + 'static> Line<'_, M> {
@@ -58,23 +68,27 @@ impl<M: Send + 'static> Line<'_, M> {
         self.post.open(slot);
         let mailbox = self.post.mailbox(slot);
         let mut next = protocol.connection_made(mailbox, &mut self.output, &self.now);
-        let mut unseen = !self.input.is_empty();
+        let mut seen = false;
         loop {
-            if let Some(Failure::Stop) = report(protocol.take_failure()) {
-                return Err(Failure::Stop);
-            }
-            if !self.send() {
+            let sent = self.send(); // what was answered is sent, whatever else went wrong
+            self.keep(protocol.take_failure())?;
+            if !sent {
                 return Ok(None);
             }
+            let unseen = !seen && !self.input.is_empty();
+            seen = false;
             next = match next {
                 Next::Read if unseen => {
-                    unseen = false;
+                    seen = true;
                     protocol.receive(&mut self.input, &mut self.output, &self.now)
                 }
                 // What is left will never be completed (RT-10).
-                Next::Read if self.input_closed => Next::Close,
+                Next::Read if self.input_closed => return Ok(None),
                 Next::Read => match self.read(protocol.deadline()) {
-                    Read::Bytes => protocol.receive(&mut self.input, &mut self.output, &self.now),
+                    Read::Bytes => {
+                        seen = true;
+                        protocol.receive(&mut self.input, &mut self.output, &self.now)
+                    }
                     Read::End => {
                         self.input_closed = true;
                         protocol.input_closed(&mut self.output, &self.now)
@@ -82,13 +96,11 @@ impl<M: Send + 'static> Line<'_, M> {
                     Read::TimedOut => protocol.timed_out(&mut self.output, &self.now),
                     Read::Lost => return Ok(None),
                 },
-                Next::Produce => {
-                    unseen = !self.input.is_empty();
-                    protocol.produce(&mut self.output, &self.now)
-                }
+                Next::Produce => protocol.produce(&mut self.output, &self.now),
                 Next::Wait => {
-                    unseen = !self.input.is_empty();
-                    let message = self.post.wait(protocol.deadline());
+                    let left = self.left(protocol.deadline());
+                    let until = left.and_then(|left| Instant::now().checked_add(left));
+                    let message = self.post.wait(until);
                     self.now.advance(Instant::now());
                     match message {
                         Some(message) => protocol.deliver(message, &mut self.output, &self.now),
@@ -97,7 +109,7 @@ impl<M: Send + 'static> Line<'_, M> {
                 }
                 Next::Close => return Ok(None),
                 Next::Linger => {
-                    self.discard();
+                    self.linger();
                     return Ok(None);
                 }
                 Next::Upgrade(protocol) => return Ok(Some(protocol)),
@@ -117,10 +129,15 @@ impl<M: Send + 'static> Line<'_, M> {
         sent.is_ok()
     }
 
+    /// How long until `deadline`, for a protocol that believes in the time it was told.
+    fn left(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let now = self.now.instant();
+        deadline.map(|deadline| deadline.saturating_duration_since(now))
+    }
+
     /// Waits for bytes until `deadline` and adds them to the input.
     fn read(&mut self, deadline: Option<Instant>) -> Read {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let read = match left {
+        let read = match self.left(deadline) {
             Some(Duration::ZERO) => Err(ErrorKind::TimedOut.into()),
             left => receive(self.rfile, &mut self.input, left),
         };
@@ -135,12 +152,34 @@ impl<M: Send + 'static> Line<'_, M> {
         }
     }
 
-    /// Reads away what the client still sends, for a bounded time (TCP-8).
-    fn discard(&mut self) {
-        let deadline = Instant::now() + EventedSettings::default().linger;
-        while let Read::Bytes = self.read(Some(deadline)) {
-            self.input.clear();
+    /// Says that this was all, and reads away what the client still sends, for a bounded time and
+    /// up to a bounded amount (TCP-8).
+    fn linger(&mut self) {
+        if self.rfile.shutdown_write().is_err() {
+            return; // the client is gone
         }
+        self.now.advance(Instant::now());
+        let deadline = &self.now + EventedSettings::default().linger;
+        let mut left = DISCARD;
+        while left > 0 {
+            self.input.clear();
+            let Read::Bytes = self.read(Some(deadline)) else {
+                return;
+            };
+            left = left.saturating_sub(self.input.len());
+        }
+    }
+
+    /// Keeps the first failure until the end, logs a later one, and hands on what stops the
+    /// server.
+    fn keep(&mut self, failure: Option<Failure>) -> HandlerResult {
+        match (failure, &self.failure) {
+            (None, _) => {}
+            (Some(Failure::Stop), _) => return Err(Failure::Stop),
+            (Some(Failure::Request(later)), Some(_)) => log::error!("a request failed: {later}"),
+            (first, None) => self.failure = first,
+        }
+        Ok(())
     }
 }
 
@@ -170,12 +209,4 @@ fn receive(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Logs what the conversation has answered by itself; hands on what stops the server.
-fn report(failure: Option<Failure>) -> Option<Failure> {
-    if let Some(Failure::Request(error)) = &failure {
-        log::error!("a request failed: {error}");
-    }
-    failure
 }

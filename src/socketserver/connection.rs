@@ -22,7 +22,7 @@ const READ: usize = 64 * 1024;
 const STEPS: usize = 8;
 
 /// How much a lingering client may send before it is cut off after all.
-const DISCARD: usize = 8 * 1024 * 1024;
+pub(super) const DISCARD: usize = 8 * 1024 * 1024;
 
 /// The buffers that all connections of a loop share, one turn at a time.
 #[derive(Debug)]

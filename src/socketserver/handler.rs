@@ -17,6 +17,17 @@ pub trait Rfile: BufRead {
     ///
     /// What the socket answers.
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Tells the client that nothing more will be written, while its own bytes can still be read.
+    ///
+    /// By default nothing: a request without such a thing ends when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// What the socket answers.
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is done with one request: [`setup`](Self::setup), [`handle`](Self::handle),

@@ -266,6 +266,10 @@ impl Rfile for Reader<'_> {
         socket.set_read_timeout(timeout)?;
         socket.set_write_timeout(timeout)
     }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.get_ref().shutdown(Shutdown::Write)
+    }
 }
 
 /// An unbuffered writer whose `write` sends everything (STREAM-3).
