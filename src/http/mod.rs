@@ -5,7 +5,8 @@
 //! * [`h1`]: the codec. Bytes in, heads, framing and errors out; no I/O at all.
 //! * [`HttpConnection`]: one connection as a [`Protocol`](crate::socketserver::Protocol).
 //! * [`HttpServer`]: a [`Server`] that runs one on each connection, and a
-//!   [`HttpRequestHandler`] that answers its requests.
+//!   [`HttpRequestHandler`] that answers its requests. [`ThreadingHttpServer`] runs the same on
+//!   threads, for handlers that block.
 //!
 //! ```
 //! use serve_forever::http::{HttpResult, HttpServer, Request, Response};
@@ -47,7 +48,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::socketserver::{Evented, Failure, ProtocolFactory, Server, ServerAddress, Tcp};
+use crate::socketserver::{
+    Blocking, Evented, Failure, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp,
+    Threading,
+};
 
 /// What a handler returns.
 pub type HttpResult = Result<Reply, Failure>;
@@ -81,6 +85,61 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
         settings: HttpSettings,
     ) -> io::Result<HttpServer<H>> {
         Server::new(listen(address)?, Evented::new(Http::new(handler, settings)))
+    }
+}
+
+/// An HTTP server on TCP, each connection on a worker of a pool; Python's `ThreadingHTTPServer`.
+///
+/// A handler may block here, and delays no connection but its own. The price: a connection holds a
+/// thread as long as it is open, also while it is idle between two requests (see
+/// [`Deadlines::keep_alive`]), so a few slow clients fill the pool, and the others wait. And a
+/// [drain](crate::socketserver::ShutdownHandle::drain) cannot tell an idle connection from a busy
+/// one: it waits for both, until the deadline of the one or its own patience ends. Where handlers
+/// do not block, an [`HttpServer`] serves more with less.
+///
+/// `daemon_threads` is on, so closing never waits (HTTP-2). A pool with other settings is put
+/// together by hand:
+///
+/// ```
+/// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response, listen};
+/// use serve_forever::socketserver::{Server, Threading};
+///
+/// fn slow(_request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("at last")
+/// }
+///
+/// let dispatch = Threading::new(Http::new(slow, HttpSettings::default())).threads(100);
+/// let server = Server::new(listen("127.0.0.1:0")?, dispatch)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub type ThreadingHttpServer<H> = Server<Tcp, Threading<Tcp, Http<H>>>;
+
+impl<H> ThreadingHttpServer<H>
+where
+    H: HttpRequestHandler + Clone + Send + Sync + 'static,
+{
+    /// Listens on `address` and answers with `handler`, of which each connection gets a clone, on
+    /// its worker.
+    ///
+    /// # Errors
+    ///
+    /// What [`Tcp::bind_and_activate`] answers.
+    pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<ThreadingHttpServer<H>> {
+        ThreadingHttpServer::with_settings(address, handler, HttpSettings::default())
+    }
+
+    /// As [`bind`](ThreadingHttpServer::bind), with limits and deadlines of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](ThreadingHttpServer::bind).
+    pub fn with_settings(
+        address: impl ServerAddress,
+        handler: H,
+        settings: HttpSettings,
+    ) -> io::Result<ThreadingHttpServer<H>> {
+        let dispatch = Threading::new(Http::new(handler, settings)).daemon_threads(true);
+        Server::new(listen(address)?, dispatch)
     }
 }
 
@@ -121,11 +180,26 @@ impl<H> Http<H> {
     }
 }
 
+impl<H: HttpRequestHandler + Clone> Http<H> {
+    fn connection(&self, client_address: &SocketAddr) -> HttpConnection<H> {
+        let settings = Arc::clone(&self.settings);
+        HttpConnection::new(self.handler.clone(), *client_address, settings)
+    }
+}
+
 impl<H: HttpRequestHandler + Clone> ProtocolFactory<SocketAddr> for Http<H> {
     type Protocol = HttpConnection<H>;
 
     fn make_protocol(&mut self, client_address: &SocketAddr) -> HttpConnection<H> {
-        let settings = Arc::clone(&self.settings);
-        HttpConnection::new(self.handler.clone(), *client_address, settings)
+        self.connection(client_address)
+    }
+}
+
+/// The same connections, for threads.
+impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
+    type Handler = Blocking<HttpConnection<H>>;
+
+    fn make_handler(&self, client_address: &SocketAddr) -> Blocking<HttpConnection<H>> {
+        Blocking(self.connection(client_address))
     }
 }
