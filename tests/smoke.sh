@@ -151,4 +151,15 @@ END
     stop "$signal"
     wait "$slow" || fail 'leaves a client without its answer'
     grep -q '^Connections: 1 finished, 0 reset$' "$scratch/log" || fail 'loses a connection'
+
+    start threaded_echo
+    # The first client stays, the second is served all the same, and neither delays the end.
+    exec 4<>"/dev/tcp/$host/$port" 5<>"/dev/tcp/$host/$port"
+    for client in 4 5 4; do
+        printf '%s\n' "hello $client" >&"$client"
+        read -r -t "$patience" answer <&"$client" || fail 'echoes no line'
+        [ "$answer" = "hello $client" ] || fail "echoes '$answer' to client $client"
+    done
+    stop "$signal"
+    exec 4>&- 5>&-
 done
