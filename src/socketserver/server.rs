@@ -83,7 +83,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns; `None`
     /// waits without limit, and zero only looks (REQ-13 to REQ-15). It runs no `service_actions`
     /// and does not see shutdown requests (REQ-12, SHUT-11). Connections of an evented server go
-    /// on while it waits, and rest between two calls.
+    /// on while it waits or looks, and rest between two calls.
     ///
     /// # Errors
     ///
@@ -94,22 +94,21 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             .into()
             .and_then(|timeout| Instant::now().checked_add(timeout));
         engine.expect_request();
+        let mut wait = Some(Duration::ZERO); // a look at least, for the connections' sake
         loop {
+            event_loop.wait(wait, |event| {
+                engine.feed(event);
+            })?;
             let now = Instant::now();
             if engine.turn_for_request(now)? {
                 return Ok(());
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            if left.is_some_and(|left| left.is_zero()) {
                 return engine.hooks_mut().handle_timeout();
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-            let wait = [left, engine.wait_for_work(now)]
-                .into_iter()
-                .flatten()
-                .min();
-            event_loop.wait(wait, |event| {
-                engine.feed(event);
-            })?;
+            let waits = [left, engine.wait_for_work(now)];
+            wait = waits.into_iter().flatten().min();
         }
     }
 

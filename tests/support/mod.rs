@@ -225,6 +225,10 @@ impl<T: Transport> Hooks<T> for Script {
         self.step("timeout")
     }
 
+    fn hangup(&mut self, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
+        self.step("hangup")
+    }
+
     fn ready(&mut self, _slot: Slot, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
         self.step("ready")
     }
@@ -320,7 +324,7 @@ pub struct Ended<S> {
 
 /// Runs `serve_forever` in a thread.
 pub fn run<T, D, H>(
-    mut server: Server<T, D, H>,
+    server: Server<T, D, H>,
     poll_interval: impl Into<Option<Duration>>,
 ) -> Running<Server<T, D, H>>
 where
@@ -329,6 +333,19 @@ where
     H: Hooks<T> + Send + 'static,
 {
     let poll_interval = poll_interval.into();
+    run_as(server, move |server| server.serve_forever(poll_interval))
+}
+
+/// Runs the server in a thread in some other way.
+pub fn run_as<T, D, H>(
+    mut server: Server<T, D, H>,
+    serve: impl FnOnce(&mut Server<T, D, H>) -> HandlerResult + Send + 'static,
+) -> Running<Server<T, D, H>>
+where
+    T: Transport<Address = SocketAddr> + Send + 'static,
+    D: Dispatch<T> + Send + 'static,
+    H: Hooks<T> + Send + 'static,
+{
     let (thread, started) = channel();
     Running {
         address: server.server_address(),
@@ -336,7 +353,7 @@ where
         loop_: Some(spawn(move || {
             let name = fs::read_link("/proc/thread-self").unwrap_or_default();
             thread.send(name).expect("the test waits for it");
-            let ran = catch_unwind(AssertUnwindSafe(|| server.serve_forever(poll_interval)));
+            let ran = catch_unwind(AssertUnwindSafe(|| serve(&mut server)));
             let outcome = match ran {
                 Ok(Ok(())) => "ok".to_owned(),
                 Ok(Err(Failure::Stop)) => "stop".to_owned(),
