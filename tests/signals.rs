@@ -1,4 +1,5 @@
-//! Signals, which belong to the whole process: LOOP-8, STREAM-3 and `shutdown_on_signals`.
+//! Signals, which belong to the whole process: LOOP-8, REQ-14, STREAM-3, `shutdown_on_signals`,
+//! `drain_on_signals` and `hook_hangup`.
 //!
 //! One test at a time: each holds [`alone`].
 
@@ -6,14 +7,18 @@
 
 mod support;
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use serve_forever::http::{Answer, HttpServer, Request, Response};
 use serve_forever::socketserver::Turn;
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
-use support::{LONG, Script, answer, ask, queue, run, wait_until};
+use support::{Act, LIMIT, LONG, Script, answer, ask, connect, queue, run, wait_until};
 
 /// Keeps the other tests of this program from seeing this one's signals.
 fn alone() -> MutexGuard<'static, ()> {
@@ -111,6 +116,110 @@ fn signals_reach_the_servers_that_asked_for_them() {
     other.stop();
 }
 
+/// Design law 11: the first signal lets what was begun be finished, another one does not.
+#[test]
+fn the_first_signal_drains_and_the_second_stops() {
+    let _alone = alone();
+    for again in [false, true] {
+        let (sender, deferreds) = channel();
+        let defer = move |_: &Request<'_>, response: Response<'_>| {
+            let (deferred, reply) = response.defer();
+            sender.send(deferred)?;
+            Ok(reply)
+        };
+        let mut server = HttpServer::bind("127.0.0.1:0", defer).expect("a free port");
+        server.drain_on_signals(Duration::MAX).expect("registered");
+        let server = run(server, None);
+        let mut idle = connect(server.address);
+        let client = queue(server.address, "GET / HTTP/1.1\r\nHost: h\r\n\r");
+        let deferred = deferreds.recv_timeout(LIMIT).expect("a request");
+
+        raise(SIGTERM).expect("raised");
+        assert_eq!(idle.read(&mut [0]).expect("it is closed"), 0);
+        if again {
+            raise(SIGINT).expect("raised");
+            let _server = server.returned();
+            assert!(deferred.send(Answer::new(200)).is_ok(), "it is still there");
+        } else {
+            let late = Answer::new(200).body("late");
+            deferred.send(late).expect("it is there");
+            assert!(answer(client).ends_with("\r\nConnection: close\r\n\r\nlate"));
+            server.returned();
+        }
+    }
+}
+
+/// SHUT-6: two signals before the run, and the run that they cancel does not even drain.
+#[test]
+fn two_signals_before_the_run_stop_it() {
+    let _alone = alone();
+    let script = Script::default();
+    let mut server = script.server();
+    server.drain_on_signals(Duration::MAX).expect("registered");
+    let client = queue(server.server_address(), "early");
+    raise(SIGTERM).expect("raised");
+    raise(SIGTERM).expect("raised");
+    let server = run(run(server, LONG).returned(), LONG);
+    assert_eq!(answer(client), "early");
+    server.stop();
+}
+
+/// SIGHUP calls its hook, on the loop's thread, once for all that came while the loop was busy;
+/// it is no iteration and ends nothing.
+#[test]
+fn a_hangup_calls_its_hook_and_nothing_else() {
+    let _alone = alone();
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let mut server = script.server();
+    server.engine_mut().hook_hangup().expect("registered");
+    let server = run(server, LONG);
+    for round in 1..=3 {
+        raise(SIGHUP).expect("raised");
+        script.trace.wait_for("hangup", round);
+    }
+    let held = queue(server.address, "held");
+    script.trace.wait_for("handle(held)", 1);
+    for _ in 0..5 {
+        raise(SIGHUP).expect("raised");
+    }
+    script.trace.note("go");
+    script.trace.wait_for("hangup", 4);
+    assert_eq!(answer(held), "held");
+    assert_eq!(ask(server.address, "next"), "next");
+    let mut server = server.stop();
+    let trace = script.trace.take();
+    assert!(trace.starts_with("hangup hangup hangup get "), "{trace}");
+    assert_eq!(trace.matches("hangup").count(), 4, "{trace}");
+    assert_eq!(trace.matches("service").count(), 2, "{trace}");
+
+    // While nothing runs it waits for the next turn, which may come as late as it likes.
+    raise(SIGHUP).expect("raised");
+    assert_eq!(server.turn().expect("no failure"), Turn::Idle);
+    assert_eq!(server.turn().expect("no failure"), Turn::Idle);
+    assert_eq!(script.trace.take(), "hangup");
+}
+
+/// The hook runs on the loop's own thread, and what it returns leaves the loop.
+#[test]
+fn a_hangup_may_stop_the_server() {
+    let _alone = alone();
+    for (act, expected) in [
+        (Act::Shutdown, "ok"),
+        (Act::Stop, "stop"),
+        (Act::Fail, "failed: hangup failed"),
+    ] {
+        let script = Script::of(&[("hangup", act)]);
+        let mut server = script.server();
+        server.engine_mut().hook_hangup().expect("registered");
+        let server = run(server, LONG);
+        assert_eq!(ask(server.address, "hello"), "hello");
+        raise(SIGHUP).expect("raised");
+        assert_eq!(server.ended().outcome, expected);
+        let on_the_loop = script.trace.count("Err(OnLoopThread)");
+        assert_eq!(on_the_loop, usize::from(act == Act::Shutdown));
+    }
+}
+
 /// What catches the signals is closed with the server.
 #[cfg(target_os = "linux")]
 #[test]
@@ -120,6 +229,7 @@ fn catching_signals_leaks_no_descriptor() {
     let round = || {
         let mut server = Script::default().server();
         server.shutdown_on_signals().expect("registered");
+        server.engine_mut().hook_hangup().expect("registered");
     };
     round();
     let before = descriptors();
@@ -131,16 +241,15 @@ fn catching_signals_leaks_no_descriptor() {
 #[cfg(target_os = "linux")]
 mod storm {
     use std::fs;
-    use std::io::{Read, Write};
+    use std::io::Write;
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
-    use std::time::Duration;
 
     use serve_forever::socketserver::{Rfile, TcpServer};
     use signal_hook::consts::SIGUSR1;
 
     use super::*;
-    use crate::support::{Running, connect, served};
+    use crate::support::{Running, run_as, served};
 
     /// A child process that sends one signal after the other to the thread of a loop.
     struct Storm {
@@ -231,6 +340,30 @@ mod storm {
         storm.wait_for_interruptions(1);
         server.stop();
         drop(storm);
+    }
+
+    /// REQ-14: nor the time that `handle_request` has; and `handle_timeout` runs once, if at all.
+    #[test]
+    fn interruptions_do_not_move_the_deadline_of_a_request() {
+        let _alone = alone();
+        let script = Script::default();
+        let timeout = Duration::from_millis(300);
+        let waiting = run_as(script.server(), move |server| {
+            server.handle_request(timeout)
+        });
+        let storm = Storm::on(&waiting);
+        let server = waiting.returned();
+        drop(storm);
+        assert_eq!(script.trace.take(), "timeout");
+
+        let waiting = run_as(server, |server| server.handle_request(None));
+        let storm = Storm::on(&waiting);
+        storm.wait_for_interruptions(10);
+        assert_eq!(ask(waiting.address, "hello"), "hello");
+        waiting.returned();
+        drop(storm);
+        assert_eq!(script.trace.count("timeout"), 0);
+        assert_eq!(script.trace.count("close"), 1);
     }
 
     /// STREAM-3 (Issue 26721): one write of a handler is sent whole, however often it is

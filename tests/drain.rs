@@ -1,0 +1,509 @@
+//! Draining: what was begun is finished, what is left when the patience is over is reset, and the
+//! report says which. Design laws 8 and 11, SHUT-5 to SHUT-8 for a drain.
+//!
+//! Patience is either endless or none, so that no test depends on how long something takes.
+
+mod common;
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use common::{Client, text};
+use serve_forever::http::{Answer, Deferred, HttpResult, HttpServer, Message, Request, Response};
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{
+    Buffer, Drained, Mailbox, Next, NotStopped, Protocol, ShutdownHandle,
+};
+use support::{LIMIT, LONG, Running, Script, Trace, ask, connect, queue, run, spawn};
+
+const ENDLESS: Duration = Duration::MAX;
+
+/// More than any pair of socket buffers holds.
+const BIG: usize = 32 * 1024 * 1024;
+
+fn drained(finished: usize, aborted: usize, upgraded: usize) -> Drained {
+    let mut drained = Drained::default();
+    drained.finished = finished;
+    drained.aborted = aborted;
+    drained.upgraded = upgraded;
+    drained
+}
+
+/// An HTTP server whose answers the test has in hand, and its clients, each in its own phase.
+struct World {
+    server: Running<HttpServer<Handler>>,
+    trace: Trace,
+    deferreds: Receiver<Deferred>,
+}
+
+impl World {
+    fn new() -> World {
+        let (deferreds, received) = channel();
+        let handler = Handler {
+            trace: Trace::default(),
+            deferreds: Arc::new(Mutex::new(deferreds)),
+            stopper: Arc::default(),
+        };
+        let (trace, stopper) = (handler.trace.clone(), Arc::clone(&handler.stopper));
+        let server = HttpServer::bind("127.0.0.1:0", handler).expect("a free port");
+        assert!(stopper.set(server.shutdown_handle()).is_ok());
+        World {
+            server: run(server, None),
+            trace,
+            deferreds: received,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.server.address)
+    }
+
+    /// A client in each phase; the server has got that far with every one of them.
+    fn phases(&self) -> Phases {
+        let silent = self.connect();
+        let mut phases = Phases {
+            silent,
+            idle: self.connect(),
+            mid_head: self.connect(),
+            mid_body: self.connect(),
+            slow_reader: self.connect(),
+            streaming: self.connect(),
+            deferred: self.connect(),
+            half_closed: self.connect(),
+            upgraded: self.connect(),
+        };
+        phases.idle.send(get("/"));
+        assert_eq!(read_head(&mut phases.idle), (200, false));
+        phases.idle.expect("hello");
+        phases.mid_head.send("GET / HTTP/1.1\r\nHo");
+        phases.mid_body.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
+        );
+        assert_eq!(read_head(&mut phases.mid_body), (100, false));
+        phases.slow_reader.send(get("/big"));
+        assert_eq!(read_head(&mut phases.slow_reader), (200, false));
+        phases.streaming.send(get("/stream"));
+        assert_eq!(read_head(&mut phases.streaming), (200, false));
+        phases.deferred.send(get("/defer"));
+        phases.half_closed.send(get("/defer"));
+        phases.half_closed.shutdown_write();
+        phases.upgraded.send(get("/upgrade"));
+        assert_eq!(read_head(&mut phases.upgraded), (101, false));
+        phases.upgraded.expect("READY");
+        // What was sent before is in the same batch of events as this, or in an earlier one.
+        phases.idle.send(get("/"));
+        assert_eq!(read_head(&mut phases.idle), (200, false));
+        phases.idle.expect("hello");
+        phases.idle.send(get("/"));
+        assert_eq!(read_head(&mut phases.idle), (200, false));
+        phases.idle.expect("hello");
+        phases
+    }
+
+    fn deferred(&self) -> Deferred {
+        self.deferreds.recv_timeout(LIMIT).expect("a request")
+    }
+}
+
+struct Phases {
+    /// Has said nothing yet.
+    silent: Client,
+    idle: Client,
+    mid_head: Client,
+    mid_body: Client,
+    slow_reader: Client,
+    streaming: Client,
+    deferred: Client,
+    half_closed: Client,
+    upgraded: Client,
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// Reads the head of an answer: its status, and whether it says `Connection: close`.
+fn read_head(client: &mut Client) -> (u16, bool) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.0.read_exact(&mut byte).expect("the rest of a head");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("UTF-8");
+    let code = head.get(9..12).and_then(|code| code.parse().ok());
+    (
+        code.expect("a status"),
+        head.contains("\r\nConnection: close\r\n"),
+    )
+}
+
+/// A whole answer that says goodbye, and then the end.
+fn expect_last(client: &mut Client, content: &str) {
+    assert_eq!(read_head(client), (200, true));
+    assert_eq!(text(&client.rest()), content);
+}
+
+/// Whether the connection was reset, whatever could be read before.
+fn is_reset(client: &mut Client) -> bool {
+    match client.0.read_to_end(&mut Vec::new()) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+        Err(error) => panic!("still there: {error}"),
+    }
+}
+
+#[derive(Clone)]
+struct Handler {
+    trace: Trace,
+    deferreds: Arc<Mutex<Sender<Deferred>>>,
+    stopper: Arc<OnceLock<ShutdownHandle>>,
+}
+
+impl serve_forever::http::HttpRequestHandler for Handler {
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        match request.path() {
+            "/big" => return response.send_response(200).body(vec![b'x'; BIG]),
+            "/stream" => {
+                let blocks = std::iter::repeat_n(vec![b'x'; 1024], BIG / 1024);
+                return response.send_response(200).stream(blocks);
+            }
+            "/defer" => {
+                let (deferred, reply) = response.defer();
+                self.deferreds.lock().expect("no panic").send(deferred)?;
+                return Ok(reply);
+            }
+            "/upgrade" => {
+                let head = response.send_response_only(101, "Switching Protocols");
+                return head
+                    .send_header("Upgrade", "shout")
+                    .send_header("Connection", "Upgrade")
+                    .upgrade(Shout { draining: false });
+            }
+            "/hold" => {
+                self.trace.note("held");
+                self.trace.wait_for("go", 1);
+            }
+            "/drain" => {
+                let answer = self.stopper.get().expect("a server").drain(ENDLESS);
+                return response.send_response(200).body(format!("{answer:?}"));
+            }
+            _ => {}
+        }
+        response.send_response(200).body("hello")
+    }
+}
+
+/// Shouts back; when the server stops it waits for a last word.
+struct Shout {
+    draining: bool,
+}
+
+impl Protocol for Shout {
+    type Message = Message;
+
+    fn connection_made(
+        &mut self,
+        _: Mailbox<Message>,
+        output: &mut Buffer,
+        _: &Now,
+    ) -> Next<Message> {
+        output.extend_from_slice(b"READY");
+        Next::Read
+    }
+
+    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _: &Now) -> Next<Message> {
+        output.extend_from_slice(&input.to_ascii_uppercase());
+        input.clear();
+        match self.draining {
+            true => Next::Close,
+            false => Next::Read,
+        }
+    }
+
+    fn drain(&mut self, output: &mut Buffer, _: &Now) -> Next<Message> {
+        output.extend_from_slice(b"LAST WORDS?");
+        self.draining = true;
+        Next::Read
+    }
+}
+
+/// With endless patience everybody is served to the end.
+#[test]
+fn what_was_begun_is_finished() {
+    let world = World::new();
+    let mut phases = world.phases();
+    let handle = world.server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+
+    // At once: who has nothing to wait for.
+    phases.silent.expect_end();
+    phases.idle.expect_end();
+
+    phases.mid_head.send("st: h\r\n\r\n");
+    expect_last(&mut phases.mid_head, "hello");
+    phases.mid_body.send("body");
+    expect_last(&mut phases.mid_body, "hello");
+    for client in [&mut phases.deferred, &mut phases.half_closed] {
+        let deferred = world.deferred();
+        deferred
+            .send(Answer::new(200).body("late"))
+            .expect("it is there");
+        expect_last(client, "late");
+    }
+    // Their heads were sent before anybody knew.
+    assert_eq!(phases.slow_reader.rest().len(), BIG);
+    let streamed = phases.streaming.rest();
+    assert!(streamed.len() > BIG && streamed.ends_with(b"\r\n0\r\n\r\n"));
+    phases.upgraded.expect("LAST WORDS?");
+    phases.upgraded.send("none");
+    assert_eq!(text(&phases.upgraded.rest()), "NONE");
+
+    assert_eq!(drain.join(), Ok(drained(9, 0, 1)));
+    let mut server = world.server.returned();
+    let again = server.serve_forever(None).expect_err("LOOP-15");
+    assert_eq!(again.to_string(), "the server is closed");
+}
+
+/// Without patience, whoever is not idle is reset, so that no client takes what it got for the
+/// whole.
+#[test]
+fn what_is_left_at_the_deadline_is_reset() {
+    let world = World::new();
+    let mut phases = world.phases();
+    assert_eq!(
+        world.server.handle.drain(Duration::ZERO),
+        Ok(drained(2, 7, 1))
+    );
+    phases.silent.expect_end();
+    phases.idle.expect_end();
+    for (name, client) in [
+        ("mid_head", &mut phases.mid_head),
+        ("mid_body", &mut phases.mid_body),
+        ("slow_reader", &mut phases.slow_reader),
+        ("streaming", &mut phases.streaming),
+        ("deferred", &mut phases.deferred),
+        ("half_closed", &mut phases.half_closed),
+        ("upgraded", &mut phases.upgraded),
+    ] {
+        assert!(is_reset(client), "{name}");
+    }
+    let late = world.deferred();
+    world.server.returned();
+    let unsent = late.send(Answer::new(200));
+    assert!(unsent.is_err(), "nobody is there to be answered");
+}
+
+/// SHUT-9: who was not accepted yet is turned away, not left waiting.
+#[test]
+fn the_backlog_is_turned_away() {
+    for patience in [ENDLESS, Duration::ZERO] {
+        let world = World::new();
+        let mut held = world.connect();
+        held.send(get("/hold"));
+        world.trace.wait_for("held", 1);
+        let mut backlog = [(); 3].map(|()| world.connect());
+        backlog[1].send(get("/"));
+        backlog[2].send(get("/"));
+        backlog[2].shutdown_write();
+        world.server.handle.request_drain(patience);
+        world.trace.note("go");
+        for client in &mut backlog {
+            assert!(is_reset(client));
+        }
+        // Answered before the drain began, and idle then.
+        assert_eq!(read_head(&mut held), (200, false));
+        assert_eq!(text(&held.rest()), "hello");
+        world.server.returned();
+    }
+}
+
+/// Design law 11, SHUT-8: from a handler it cannot be waited for, but it is done.
+#[test]
+fn a_handler_may_ask_for_it() {
+    let world = World::new();
+    let mut waiting = world.connect();
+    waiting.send(get("/defer"));
+    let deferred = world.deferred();
+    let mut client = world.connect();
+    client.send(get("/drain"));
+    assert_eq!(read_head(&mut client), (200, false));
+    assert_eq!(text(&client.rest()), "Err(OnLoopThread)");
+    deferred
+        .send(Answer::new(200).body("late"))
+        .expect("it is there");
+    expect_last(&mut waiting, "late");
+    world.server.returned();
+}
+
+/// SHUT-5, SHUT-6: asked for while nothing runs, it is what the next run does; or it is taken
+/// back.
+#[test]
+fn before_the_start_it_is_latched() {
+    for taken_back in [false, true] {
+        let script = Script::default();
+        let mut server = script.server();
+        let client = queue(server.server_address(), "early");
+        let handle = server.shutdown_handle();
+        assert_eq!(handle.drain(ENDLESS), Err(NotStopped::NotRunning));
+        if taken_back {
+            server.engine_mut().clear_shutdown_request();
+            let server = run(server, LONG);
+            assert_eq!(support::answer(client), "early");
+            assert_eq!(ask(server.address, "next"), "next");
+            server.stop();
+        } else {
+            run(server, LONG).returned();
+            assert!(is_reset(&mut Client(client)));
+            assert_eq!(script.trace.take(), "");
+        }
+    }
+}
+
+/// SHUT-7: the first request counts; another one changes neither the patience nor the report.
+#[test]
+fn twice_is_once() {
+    let world = World::new();
+    let mut client = world.connect();
+    client.send(get("/defer"));
+    let deferred = world.deferred();
+    let mut idle = world.connect();
+    idle.send(get("/"));
+    assert_eq!(read_head(&mut idle), (200, false));
+    let handles = [(); 4].map(|()| world.server.handle.clone());
+    let drains = handles.map(|handle| spawn(move || handle.drain(ENDLESS)));
+    idle.expect("hello");
+    idle.expect_end();
+    world.server.handle.request_drain(Duration::ZERO);
+    deferred
+        .send(Answer::new(200).body("late"))
+        .expect("it is there");
+    expect_last(&mut client, "late");
+    let answers = drains.map(|drain| drain.join());
+    let report = Ok(drained(2, 0, 0));
+    assert!(answers.contains(&report), "{answers:?}");
+    for answer in answers {
+        // One that came late asked a server that had stopped already.
+        assert!(answer == report || answer == Err(NotStopped::NotRunning));
+    }
+    world.server.returned();
+}
+
+/// Design law 11: a stop during a drain stops, and those who waited for the drain learn that.
+#[test]
+fn a_stop_wins() {
+    let world = World::new();
+    let mut client = world.connect();
+    client.send(get("/defer"));
+    let _deferred = world.deferred();
+    let mut idle = world.connect();
+    idle.send(get("/"));
+    assert_eq!(read_head(&mut idle), (200, false));
+    let handle = world.server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+    idle.expect("hello");
+    idle.expect_end();
+    let handle = world.server.handle.clone();
+    let stop = spawn(move || handle.shutdown());
+    assert_eq!(drain.join(), Err(NotStopped::NotDrained));
+    assert_eq!(stop.join(), Ok(()));
+    drop(world.server.returned());
+    client.expect_gone();
+}
+
+/// A server that has nothing open drains at once; so does one that serves one after the other.
+#[test]
+fn with_nothing_open_it_is_over_at_once() {
+    let world = World::new();
+    let handle = world.server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+    // Too early is also an answer: the request is latched then.
+    assert!(matches!(
+        drain.join(),
+        Err(NotStopped::NotRunning) | Ok(Drained { .. })
+    ));
+    world.server.returned();
+
+    let script = Script::default();
+    let server = run(script.server(), LONG);
+    assert_eq!(ask(server.address, "hello"), "hello");
+    let handle = server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+    assert_eq!(drain.join(), Ok(drained(0, 0, 0)));
+    server.returned();
+}
+
+/// A few clients that never rest, while the server drains: each answer is whole, one that says
+/// goodbye is the last, and all connections end by themselves.
+#[test]
+fn under_load() {
+    for _ in 0..10 {
+        let world = World::new();
+        let address = world.server.address;
+        let (busy, answered) = channel();
+        let clients = [(); 6].map(|()| {
+            let busy = busy.clone();
+            spawn(move || {
+                let mut client = Client(connect(address));
+                let mut answers = 0_usize;
+                loop {
+                    let mut received = Vec::new();
+                    // Err: it was idle when the server closed it.
+                    let _ = client.0.write_all(get("/").as_bytes());
+                    let goodbye = loop {
+                        let mut bytes = [0; 1024];
+                        match client.0.read(&mut bytes) {
+                            Ok(0) => break true,
+                            Ok(count) => received.extend_from_slice(&bytes[..count]),
+                            Err(error) if error.kind() == ErrorKind::ConnectionReset => break true,
+                            Err(error) if error.kind() == ErrorKind::BrokenPipe => break true,
+                            Err(error) => panic!("{error}"),
+                        }
+                        if received.ends_with(b"hello") {
+                            break false;
+                        }
+                    };
+                    assert!(received.is_empty() || received.ends_with(b"hello"));
+                    let says_so = received
+                        .windows(19)
+                        .any(|bytes| bytes == b"Connection: close\r\n");
+                    answers += usize::from(!received.is_empty());
+                    // Err: the test has seen enough.
+                    let _ = busy.send(());
+                    if goodbye {
+                        return answers;
+                    }
+                    if says_so {
+                        client.expect_end();
+                        return answers;
+                    }
+                }
+            })
+        });
+        for _ in 0..600 {
+            answered.recv_timeout(LIMIT).expect("an answer");
+        }
+        let drain = world.server.handle.drain(ENDLESS).expect("it drains");
+        assert_eq!((drain.aborted, drain.upgraded), (0, 0));
+        world.server.returned();
+        let answers: usize = clients.map(|client| client.join()).iter().sum();
+        assert!(answers >= 600 - 6, "{answers}");
+    }
+}
+
+/// Law 8: the patience is a deadline of the loop's own; nothing has to happen for it to pass.
+#[test]
+fn the_deadline_needs_no_event() {
+    let world = World::new();
+    let mut client = world.connect();
+    client.send(get("/defer"));
+    let _deferred = world.deferred();
+    let handle = world.server.handle.clone();
+    let drain = spawn(move || handle.drain(Duration::from_millis(20)));
+    assert_eq!(drain.join(), Ok(drained(0, 1, 0)));
+    assert!(is_reset(&mut client));
+    world.server.returned();
+}
