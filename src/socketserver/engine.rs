@@ -123,8 +123,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// Puts a server together as a guest in somebody's poll.
     ///
     /// Its sources are registered with `registry` under `tokens`, of which it needs
-    /// [`RESERVED_TOKENS`] and one for each connection; `waker` is the poll's only one, and wakes it for a shutdown request
-    /// or a message.
+    /// [`RESERVED_TOKENS`] and one for each connection; `waker` is the poll's only one, and wakes
+    /// it for a shutdown request or a message.
     ///
     /// # Errors
     ///
@@ -289,11 +289,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.reactor.expire(now);
         let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
         let accepted = may_accept && self.handle_request_noblock()?;
-        let open = self.dispatch.open();
         let served = self.serve_ready()?;
-        if self.dispatch.open() < open {
-            self.retry();
-        }
         self.end_drain(now);
         if std::mem::take(&mut self.hung_up) {
             self.hooks.hangup(&mut self.reactor, &self.now)?;
@@ -399,7 +395,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// theirs in the next, so nobody starves the listener (RT-6).
     fn serve_ready(&mut self) -> Result<bool, Failure> {
         self.dispatch.collect(&mut self.reactor);
-        let queued = self.reactor.queued();
+        let (queued, open) = (self.reactor.queued(), self.dispatch.open());
         for _ in 0..queued {
             let Some(slot) = self.reactor.next_ready() else {
                 break;
@@ -407,6 +403,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             if !self.dispatch.ready(slot, &mut self.reactor, &self.now) {
                 self.hooks.ready(slot, &mut self.reactor, &self.now)?;
             }
+        }
+        if self.dispatch.open() < open {
+            self.retry();
         }
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
             self.report(failure, &client_address)?;
