@@ -1001,9 +1001,10 @@ fn a_reset_leaves_nothing_open() {
     }
 }
 
-/// A conversation that waits for a message reads nothing, so a reset shows at the next write.
+/// A conversation that waits for a message reads nothing; a reset ends it all the same, without
+/// any message, and what is sent to it later comes back.
 #[test]
-fn a_reset_while_a_message_is_waited_for_shows_with_the_message() {
+fn a_reset_while_a_message_is_waited_for_frees_the_slot() {
     let (mut driven, world) = driven(EventedSettings::default());
     let mailboxes = world.mailboxes();
     let mut client = driven.connect();
@@ -1011,10 +1012,28 @@ fn a_reset_while_a_message_is_waited_for_shows_with_the_message() {
     client.send("wait\n");
     driven.until(|_| world.received.load(Ordering::SeqCst) > 0);
     client.reset();
-    driven.settle();
-    let _ = mailbox.send("go on waiting".to_owned());
-    let _ = mailbox.send("go on waiting".to_owned());
     driven.until(|driven| driven.open_connections() == 0);
+    assert_eq!(driven.engine.reactor_mut().open_slots(), 0);
+    let late = mailbox.send("late".to_owned());
+    assert!(matches!(late, Err(SendError::Gone(_))));
+    assert_eq!(world.count("deliver"), 0);
+}
+
+/// RT-10: one that only stops sending is still answered.
+#[test]
+fn a_half_close_while_a_message_is_waited_for_ends_nothing() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    let mut client = driven.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    client.send("wait\n");
+    driven.until(|_| world.received.load(Ordering::SeqCst) > 0);
+    client.shutdown_write();
+    driven.settle();
+    mailbox.send("go on waiting".to_owned()).expect("it waits");
+    driven.expect(&mut client, "message go on waiting\n");
+    mailbox.send("last".to_owned()).expect("it waits");
+    driven.expect(&mut client, "message last\nend of input\n");
 }
 
 /// The input buffer is lent: a protocol may take it whole without harm to anybody.

@@ -788,6 +788,32 @@ fn an_engine_is_a_guest_in_the_hosts_poll() {
     assert!(host.events.iter().any(|event| event.token() == HOSTS_WAKER));
 }
 
+/// A guest needs its reserved tokens, else it would use the host's; without one more it has no
+/// room for anybody.
+#[test]
+fn a_guest_needs_tokens_of_its_own() {
+    for tokens in 0..=RESERVED_TOKENS {
+        let host = Host::new();
+        let (tcp, dispatch) = evented();
+        let (registry, waker) = (host.poll.registry(), Arc::clone(&host.waker));
+        let tokens = GUEST..GUEST + tokens;
+        let enough = tokens.len() == RESERVED_TOKENS;
+        let hooks = Script::default();
+        match Engine::attach(tcp, dispatch, hooks, registry, waker, tokens) {
+            Ok(mut engine) => {
+                assert!(enough);
+                assert!(engine.reactor_mut().is_full());
+                engine.set_poll_interval(None);
+                assert_eq!(engine.timeout(Instant::now()), None, "it waits for nobody");
+            }
+            Err(error) => {
+                assert!(!enough);
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            }
+        }
+    }
+}
+
 /// RT-1, LOOP-11: a client for whom there is no room waits in the kernel, and is served as soon
 /// as another leaves; meanwhile the host may sleep.
 #[test]
