@@ -1,9 +1,11 @@
-//! When there is not enough for everybody: shortages, REQ-3, and design laws 7 and 10.
+//! When there is not enough for everybody: shortages, REQ-3, limits, and what is counted; design
+//! laws 7 and 10.
 //!
 //! The engine is in the test's own hands, which also says what time it is. What a system that has
 //! really run out of descriptors does is in `exhaustion.rs`.
 
 mod common;
+mod support;
 
 use std::convert::Infallible;
 use std::io;
@@ -15,8 +17,12 @@ use std::time::Duration;
 use common::{Client, Driven, listen};
 use mio::event::Source;
 use mio::net::TcpStream;
+use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, EventedSettings, Next, Protocol, Tcp, Transport};
+use serve_forever::socketserver::{
+    Buffer, EventedSettings, Next, Overload, Protocol, Stats, Tcp, Transport,
+};
+use support::{Act, LONG, Script, answer, ask, queue, run};
 
 /// Answers each line.
 struct Echo;
@@ -142,4 +148,190 @@ fn a_retry_in_vain_makes_the_pause_longer() {
     driven.pass(pause);
     waiting.send("at last\n");
     driven.expect(&mut waiting, "at last\n");
+}
+
+/// Stats that are zero but for what `set` says.
+fn stats(set: impl FnOnce(&mut Stats)) -> Stats {
+    let mut stats = Stats::default();
+    set(&mut stats);
+    stats
+}
+
+/// The counts, without the turns, of which there may be idle ones.
+fn counts(mut stats: Stats) -> Stats {
+    stats.turns = 0;
+    stats
+}
+
+/// Each count counts its own.
+#[test]
+fn what_happened_is_counted() {
+    use Act::{Fail, Panic, Refuse};
+    for (acts, mut expected) in [
+        (&[][..], stats(|_| {})),
+        (&[("verify", Refuse)], stats(|stats| stats.refused = 2)),
+        (&[("verify", Fail)], stats(|stats| stats.failed = 2)),
+        (&[("handle", Fail)], stats(|stats| stats.failed = 2)),
+        (&[("handle", Panic)], stats(|stats| stats.failed = 2)),
+        (
+            &[("handle", Fail), ("error", Fail)],
+            stats(|stats| stats.failed = 2),
+        ),
+    ] {
+        let script = Script::of(acts);
+        let server = run(script.server(), LONG);
+        for _ in 0..2 {
+            ask(server.address, "one");
+        }
+        let stats = server.stop().stats();
+        expected.accepted = 2;
+        assert_eq!(counts(stats), expected, "{acts:?}");
+        assert!(stats.turns >= 2, "{stats:?}");
+    }
+
+    const EMFILE: i32 = 24;
+    let script = Script::default();
+    script.faults.lock().expect("no panic").extend([
+        io::ErrorKind::ConnectionAborted.into(),
+        io::Error::from_raw_os_error(EMFILE),
+        io::ErrorKind::ConnectionReset.into(),
+    ]);
+    let server = run(script.server(), LONG);
+    assert_eq!(ask(server.address, "one"), "one");
+    let expected = stats(|stats| (stats.accepted, stats.lost, stats.shortages) = (1, 2, 1));
+    assert_eq!(counts(server.stop().stats()), expected);
+}
+
+/// What is open now: a connection, its slot and its deadline, until it is closed.
+#[test]
+fn what_is_open_is_counted() {
+    let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+    let http = Http::new(hello, HttpSettings::default());
+    let mut driven = Driven::new(EventedSettings::default(), http);
+    let now = |driven: &Driven<_>| {
+        let stats = driven.engine.stats();
+        (stats.open, stats.slots, stats.timers)
+    };
+    assert_eq!(now(&driven), (0, 0, 0));
+    let clients = [(); 3].map(|()| driven.connect());
+    assert_eq!(now(&driven), (3, 3, 3));
+    let own = driven.engine.reactor_mut().open();
+    assert!(own.is_some());
+    assert_eq!(now(&driven), (3, 4, 3), "the program's own source is none");
+    drop(clients);
+    driven.until(|driven| driven.open_connections() == 0);
+    assert_eq!(now(&driven), (0, 1, 0));
+    assert_eq!(driven.engine.stats().accepted, 3);
+}
+
+/// Design law 7: those above the limit wait in the kernel, cost the loop nothing meanwhile, and
+/// are served as soon as others leave.
+#[test]
+fn clients_above_the_limit_wait() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    driven.engine.set_max_connections(2, Overload::Wait);
+    let mut served = vec![driven.connect(), driven.connect()];
+    let address = driven.engine.transport().server_address();
+    let mut waiting: Vec<Client> = (0..6).map(|_| Client::connect(address)).collect();
+    for client in &mut waiting {
+        client.send("patient\n");
+    }
+    while !served.is_empty() {
+        for client in &mut served {
+            client.send("one\n");
+            driven.expect(client, "one\n");
+        }
+        driven.settle();
+        assert_eq!(driven.open_connections(), served.len());
+        assert_eq!(
+            driven.engine.timeout(driven.now),
+            None,
+            "the host may sleep"
+        );
+        drop(served.remove(0));
+        if !waiting.is_empty() {
+            let mut next = waiting.remove(0);
+            driven.expect(&mut next, "patient\n");
+            served.push(next);
+        } else {
+            let left = served.len();
+            driven.until(|driven| driven.open_connections() == left);
+        }
+    }
+    let expected = stats(|stats| stats.accepted = 8);
+    assert_eq!(counts(driven.engine.stats()), expected);
+}
+
+/// The limit may be changed at any time: it closes nothing, zero serves nobody new, and a higher
+/// one lets those in who wait.
+#[test]
+fn the_limit_may_be_changed() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    let mut open = [(); 3].map(|()| driven.connect());
+    let address = driven.engine.transport().server_address();
+    for limit in [2, 0] {
+        driven.engine.set_max_connections(limit, Overload::Wait);
+        let mut next = Client::connect(address);
+        next.send("next\n");
+        for client in &mut open {
+            client.send("still here\n");
+            driven.expect(client, "still here\n");
+        }
+        driven.settle();
+        assert_eq!(driven.open_connections(), 3);
+        driven.engine.set_max_connections(4, Overload::Wait);
+        driven.expect(&mut next, "next\n");
+        drop(next);
+        driven.until(|driven| driven.open_connections() == 3);
+    }
+}
+
+/// Design law 7: or they are told at once, by a close without a word; nothing else runs for them.
+#[test]
+fn clients_above_the_limit_are_shed() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    driven.engine.set_max_connections(2, Overload::Shed);
+    let mut served = [driven.connect(), driven.connect()];
+    let address = driven.engine.transport().server_address();
+    for round in 1..=3 {
+        let mut silent = Client::connect(address);
+        assert_eq!(driven.rest(&mut silent), b"");
+        let mut talking = Client::connect(address);
+        talking.send("anybody there?\n");
+        assert_eq!(driven.rest(&mut talking), b"");
+        let expected = stats(|stats| {
+            stats.accepted = 1 + 3 * round;
+            stats.shed = 2 * round;
+            (stats.open, stats.slots) = (2, 2);
+        });
+        assert_eq!(counts(driven.engine.stats()), expected);
+        for client in &mut served {
+            client.send("one\n");
+            driven.expect(client, "one\n");
+        }
+        let [first, second] = served;
+        drop(first);
+        driven.until(|driven| driven.open_connections() == 1);
+        served = [second, driven.connect()];
+    }
+}
+
+/// One after the other, nothing is open when the next is taken: only a limit of zero is felt.
+#[test]
+fn a_server_of_one_at_a_time_has_no_use_for_a_limit() {
+    let script = Script::default();
+    let mut server = script.server();
+    server.set_max_connections(1, Overload::Shed);
+    let server = run(server, LONG);
+    assert_eq!(ask(server.address, "one"), "one");
+    assert_eq!(ask(server.address, "two"), "two");
+    let mut server = server.stop();
+    server.set_max_connections(0, Overload::Shed);
+    let server = run(server, LONG);
+    assert_eq!(answer(queue(server.address, "three")), "");
+    let server = server.stop();
+    let expected = stats(|stats| (stats.accepted, stats.shed) = (3, 1));
+    assert_eq!(counts(server.stats()), expected);
+    assert_eq!(script.trace.count("get"), 3);
+    assert_eq!(script.trace.count("verify"), 2);
 }

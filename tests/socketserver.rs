@@ -13,8 +13,8 @@ use mio::net::TcpListener as Source;
 use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Protocol,
-    RESERVED_TOKENS, Request, Rfile, Server, Tcp, TcpServer, Transport, Turn,
+    Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Overload,
+    Protocol, RESERVED_TOKENS, Request, Rfile, Server, Tcp, TcpServer, Transport, Turn,
 };
 use support::{
     Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, own_host, queue, run, served,
@@ -838,6 +838,24 @@ fn a_guest_without_room_leaves_clients_in_the_kernel() {
     });
     host.turn_until(&mut engine, Turn::Shutdown);
     assert_eq!(&echo.join(), b"patient\n");
+}
+
+/// Design law 7: or is turned away, if the program says so.
+#[test]
+fn a_guest_without_room_may_shed_clients() {
+    let mut host = Host::new();
+    let (tcp, dispatch) = evented();
+    let mut engine = host.attach(tcp, dispatch, Script::default(), RESERVED_TOKENS + 1);
+    engine.set_poll_interval(None);
+    engine.set_max_connections(usize::MAX, Overload::Shed);
+    let address = engine.transport().server_address();
+    let _first = connect(address);
+    host.turn_until(&mut engine, Turn::Iteration);
+    let second = connect(address);
+    host.turn_until(&mut engine, Turn::Iteration);
+    assert_eq!(answer(second), "");
+    let stats = engine.stats();
+    assert_eq!((stats.open, stats.shed, stats.failed), (1, 1, 0));
 }
 
 /// LOOP-10, LOOP-13, REQ-17: a program that looks in once a frame: one request a turn, and

@@ -224,6 +224,11 @@ impl Reactor {
         }
     }
 
+    /// How many sources have a deadline armed.
+    pub fn armed(&self) -> usize {
+        self.timers.len()
+    }
+
     /// How many sources wait for their turn.
     pub fn queued(&self) -> usize {
         self.queue.len()

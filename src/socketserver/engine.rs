@@ -12,10 +12,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dispatch::Refused;
 use super::failure::contain;
+use super::overload::{Admission, Overload};
 use super::shutdown::{Control, Drained, Running};
 #[cfg(unix)]
 use super::signals::Signals;
-use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Transport};
+use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Stats, Transport};
 use crate::reactor::{Now, Reactor};
 
 /// The tokens that an engine keeps for itself, in front of those of its sources.
@@ -49,6 +50,7 @@ pub struct Engine<T, D, H> {
     hooks: H,
     reactor: Reactor,
     listener: Listener,
+    admission: Admission,
     control: Control,
     #[cfg(unix)]
     stops: Option<StopSignals>,
@@ -61,6 +63,8 @@ pub struct Engine<T, D, H> {
     /// When `service_actions` is due, whatever happens until then (LOOP-13).
     actions_due: Option<Instant>,
     draining: Option<Draining>,
+    /// Counts; what can be asked for is not kept here.
+    stats: Stats,
 }
 
 /// The signals that stop the server, and how.
@@ -154,6 +158,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 ready: true,
                 paused: None,
             },
+            admission: Admission::default(),
             control: Control::new(waker),
             #[cfg(unix)]
             stops: None,
@@ -164,6 +169,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             poll_interval: None,
             actions_due: None,
             draining: None,
+            stats: Stats::default(),
         };
         engine.dispatch.attach(&engine.reactor);
         engine.watch_listener()?;
@@ -184,6 +190,27 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub fn set_poll_interval(&mut self, poll_interval: Option<Duration>) {
         self.poll_interval = poll_interval;
         self.restart_interval(Instant::now());
+    }
+
+    /// How many requests may be open at once, and what becomes of those that come when so many
+    /// are (design law 7).
+    ///
+    /// Without this, as many as there are slots, and the others wait: see [`attach`](Self::attach)
+    /// and [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS), which no limit exceeds. A lower one keeps
+    /// the connections, each with its buffers and what its handler holds, within what the machine
+    /// can bear, and leaves descriptors to the rest of the program: set it below the descriptor
+    /// limit, and there are no shortages. nginx has 512 by default, Apache 400, gunicorn 1000. At
+    /// zero nobody is served, until it is changed again.
+    ///
+    /// Counts what the dispatch has open: an [`Inline`](super::Inline) one has nothing open when
+    /// it takes the next request. Lowering the limit closes nothing.
+    pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
+        self.admission = Admission { limit, overload };
+    }
+
+    /// Whether the dispatch may be given another request.
+    fn has_room(&self) -> bool {
+        self.dispatch.open() < self.admission.limit && self.dispatch.has_room(&self.reactor)
     }
 
     fn restart_interval(&mut self, now: Instant) {
@@ -264,7 +291,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// How long until a request may be taken; `None` if none is known to wait, or none has room.
     fn wait_to_accept(&self, now: Instant) -> Option<Duration> {
-        let waits = self.listener.ready && self.dispatch.has_room(&self.reactor);
+        let waits =
+            self.listener.ready && (self.admission.overload == Overload::Shed || self.has_room());
         let pause = self.listener.paused.map_or(Duration::ZERO, |pause| {
             pause.until.saturating_duration_since(now)
         });
@@ -279,6 +307,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// [`Failure::Stop`] from a handler or hook, a failure of `service_actions`, or a listener
     /// that has become unusable (LOOP-12, LOOP-14).
     pub fn turn(&mut self, now: Instant) -> Result<Turn, Failure> {
+        self.stats.turns += 1;
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays queued (SHUT-3)
         }
@@ -306,6 +335,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// A turn of `handle_request`: connections, and the listener. Whether it took a request, or
     /// one that vanished (REQ-16).
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
+        self.stats.turns += 1;
         self.now.advance(now);
         self.reactor.expire(now);
         self.serve_ready()?;
@@ -320,6 +350,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             Accepted::Lost => return Ok(true),
             Accepted::Nothing => return Ok(false),
         };
+        if !self.has_room() {
+            self.stats.shed += 1;
+            close(request);
+            return Ok(true);
+        }
         let verified = contain(|| self.hooks.verify_request(&request, &client_address));
         let refused = match verified {
             Ok(true) => {
@@ -330,6 +365,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                     .err()
             }
             Ok(false) => {
+                self.stats.refused += 1;
                 close(request);
                 None
             }
@@ -350,6 +386,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             let error = match self.transport.get_request() {
                 Ok((request, client_address)) => {
                     self.listener.paused = None;
+                    self.stats.accepted += 1;
                     return Ok(Accepted::Request(request, client_address));
                 }
                 Err(error) => error,
@@ -362,6 +399,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                     return Ok(Accepted::Nothing);
                 }
                 ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
+                    self.stats.lost += 1;
                     log::debug!("a client was gone before it was accepted: {error}");
                 }
                 ErrorKind::InvalidInput => return Err(error.into()),
@@ -381,6 +419,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             log::error!("cannot accept, trying again in {length:?}: {error}");
         }
         let until = &self.now + length;
+        self.stats.shortages += 1;
         self.listener.paused = Some(Pause { until, length });
     }
 
@@ -418,6 +457,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         let Failure::Request(error) = failure else {
             return Err(Failure::Stop);
         };
+        self.stats.failed += 1;
         match contain(|| self.hooks.handle_error(&*error, client_address)) {
             Err(Failure::Request(second)) => log::error!("handle_error failed: {second}"),
             Err(Failure::Stop) => return Err(Failure::Stop),
@@ -553,6 +593,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         self.transport.server_close();
         self.listener.ready = false;
+    }
+
+    /// What has been counted, and what is open now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            open: self.dispatch.open(),
+            slots: self.reactor.open_slots(),
+            timers: self.reactor.armed(),
+            ..self.stats
+        }
     }
 
     /// The listening socket.

@@ -36,11 +36,13 @@ mod failure;
 mod handler;
 mod hooks;
 mod mailbox;
+mod overload;
 mod protocol;
 mod server;
 mod shutdown;
 #[cfg(unix)]
 mod signals;
+mod stats;
 mod transport;
 
 pub use blocking::Blocking;
@@ -55,9 +57,11 @@ pub use failure::{Failure, HandlerResult, Panic};
 pub use handler::{RequestHandler, Rfile};
 pub use hooks::{Defaults, Hooks};
 pub use mailbox::{MAILBOX_CAPACITY, Mailbox, SendError};
+pub use overload::Overload;
 pub use protocol::{Next, Protocol};
 pub use server::{MAX_CONNECTIONS, POLL_INTERVAL, Server};
 pub use shutdown::{Drained, NotStopped, ShutdownHandle};
+pub use stats::Stats;
 pub use transport::{Request, ServerAddress, Stream, Tcp, Transport};
 
 use std::io;

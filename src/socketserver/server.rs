@@ -4,14 +4,17 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::engine::RESERVED_TOKENS;
-use super::{Defaults, Dispatch, Engine, Failure, Hooks, ShutdownHandle, Transport, Turn};
+use super::{
+    Defaults, Dispatch, Engine, Failure, Hooks, Overload, ShutdownHandle, Stats, Transport, Turn,
+};
 use crate::reactor::EventLoop;
 
 /// Python's default for `serve_forever`: half a second (LOOP-1).
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How many connections a server holds at once; the kernel keeps the rest waiting. Enough for
-/// what one thread can usefully serve, and a bound on its memory (design law 7).
+/// what one thread can usefully serve, and a bound on its memory (design law 7). For fewer see
+/// [`Server::set_max_connections`].
 pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// A server: an [`Engine`] in an [`EventLoop`] of its own.
@@ -159,6 +162,17 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     #[cfg(unix)]
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
         self.engine.drain_on_signals(patience)
+    }
+
+    /// How many requests may be open at once, [`MAX_CONNECTIONS`] at most, and what becomes of the
+    /// others; see [`Engine::set_max_connections`].
+    pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
+        self.engine.set_max_connections(limit, overload);
+    }
+
+    /// What has been counted, and what is open now.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// Where it listens, with the actual port (SRV-6).
