@@ -20,7 +20,7 @@ use mio::net::TcpStream;
 use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, EventedSettings, Next, Overload, Protocol, Stats, Tcp, Transport,
+    Buffer, EventedSettings, Next, Overload, Protocol, Stats, Tcp, Transport, Turn,
 };
 use support::{Act, LONG, Script, answer, ask, queue, run};
 
@@ -200,6 +200,53 @@ fn what_happened_is_counted() {
     assert_eq!(ask(server.address, "one"), "one");
     let expected = stats(|stats| (stats.accepted, stats.lost, stats.shortages) = (1, 2, 1));
     assert_eq!(counts(server.stop().stats()), expected);
+}
+
+/// LOOP-7, LOOP-13, SHUT-2: without an interval a server that is left alone does not come round at
+/// all, while another, with a tiny one, comes round only for its `service_actions`.
+#[test]
+fn an_idle_server_wakes_up_for_nothing() {
+    let (idle, ticks) = (Script::default(), Script::default());
+    let idle_server = run(idle.server(), None);
+    let clock = run(ticks.server(), Duration::from_millis(1));
+    assert_eq!(ask(idle_server.address, "up"), "up");
+    ticks.trace.wait_for("service", 100);
+    let stats = idle_server.stop().stats();
+    // The look at the start, the request, the look that found no other, and the shutdown; the
+    // client may have been there at the first look, and the poll reports a new listener's once.
+    assert!(stats.turns <= 5, "{stats:?}");
+    assert_eq!(idle.trace.count("service"), 1);
+
+    let stats = clock.stop().stats();
+    let services = ticks.trace.count("service") as u64;
+    // But for the look at the start and the shutdown.
+    assert!(
+        (services..=services + 2).contains(&stats.turns),
+        "{stats:?} {services}"
+    );
+}
+
+/// LOOP-7: by the clock that the engine is given: one turn and one `service_actions` an interval,
+/// and between two of them nothing is asked for.
+#[test]
+fn an_interval_is_one_wake_up() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    driven.settle();
+    assert_eq!(driven.engine.timeout(driven.now), None);
+    let interval = Duration::from_millis(1);
+    driven.engine.set_poll_interval(Some(interval));
+    driven.now = std::time::Instant::now() + interval;
+    let before = driven.engine.stats().turns;
+    for _ in 0..100 {
+        assert_eq!(driven.engine.timeout(driven.now), Some(Duration::ZERO));
+        assert_eq!(
+            driven.engine.turn(driven.now).expect("no failure"),
+            Turn::Iteration
+        );
+        assert_eq!(driven.engine.timeout(driven.now), Some(interval));
+        driven.now += interval;
+    }
+    assert_eq!(driven.engine.stats().turns, before + 100);
 }
 
 /// What is open now: a connection, its slot and its deadline, until it is closed.
