@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Interest, Registry, Token, Waker};
+use mio::{Registry, Token, Waker};
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dispatch::Refused;
 use super::failure::contain;
+use super::listener::{Accepted, Listener};
 use super::overload::{Admission, Overload};
 use super::shutdown::{Control, Drained, Running};
 #[cfg(unix)]
@@ -28,10 +29,6 @@ const HANGUPS: usize = 2;
 
 /// How many tokens an engine keeps for itself; it takes one more for each connection.
 pub const RESERVED_TOKENS: usize = 3;
-
-/// How long nothing is accepted after the system ran out of something: 5 ms, doubled up to 1 s
-/// (design law 10).
-const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1);
 
 /// Transport × dispatch × hooks, and the state of the loop around them.
 ///
@@ -86,23 +83,6 @@ struct Draining {
     upgraded: usize,
 }
 
-/// What is known about the listening socket.
-#[derive(Debug)]
-struct Listener {
-    token: Token,
-    registered: bool,
-    /// A request may be waiting: set by an event, cleared by nothing but `WouldBlock` (RT-1).
-    ready: bool,
-    /// Set while nothing is accepted for lack of descriptors or memory.
-    paused: Option<Pause>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    until: Instant,
-    length: Duration,
-}
-
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -112,15 +92,6 @@ pub enum Turn {
     Idle,
     /// A shutdown was requested; nothing was done.
     Shutdown,
-}
-
-/// What one attempt to accept came to.
-enum Accepted<R, A> {
-    Request(R, A),
-    /// A request was there and vanished, or could not be taken (REQ-2).
-    Lost,
-    /// No request was there (REQ-4).
-    Nothing,
 }
 
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
@@ -152,12 +123,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             dispatch,
             hooks,
             reactor,
-            listener: Listener {
-                token: Token(first + LISTENER),
-                registered: false,
-                ready: true,
-                paused: None,
-            },
+            listener: Listener::new(Token(first + LISTENER)),
             admission: Admission::default(),
             control: Control::new(waker),
             #[cfg(unix)]
@@ -172,17 +138,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             stats: Stats::default(),
         };
         engine.dispatch.attach(&engine.reactor);
-        engine.watch_listener()?;
+        engine
+            .listener
+            .watch(&mut engine.transport, engine.reactor.registry())?;
         engine.set_poll_interval(Some(super::POLL_INTERVAL));
         Ok(engine)
-    }
-
-    fn watch_listener(&mut self) -> io::Result<()> {
-        let source = self.transport.source()?;
-        let registry = self.reactor.registry();
-        registry.register(source, self.listener.token, Interest::READABLE)?;
-        self.listener.registered = true;
-        Ok(())
     }
 
     /// How often `service_actions` runs when nothing else happens; `None`: only when something
@@ -221,8 +181,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Records what an event says; runs nothing. `false`: the token is not one of the engine's.
     pub fn feed(&mut self, event: &Event) -> bool {
-        if event.token() == self.listener.token {
-            self.listener.ready = true;
+        if event.token() == self.listener.token() {
+            self.listener.expect_request();
             return true;
         }
         #[cfg(unix)]
@@ -261,7 +221,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// One of the tokens that the engine keeps for itself.
     #[cfg(unix)]
     fn token(&self, reserved: usize) -> Token {
-        Token(self.listener.token.0 - LISTENER + reserved)
+        Token(self.listener.token().0 - LISTENER + reserved)
     }
 
     #[cfg(unix)]
@@ -291,12 +251,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// How long until a request may be taken; `None` if none is known to wait, or none has room.
     fn wait_to_accept(&self, now: Instant) -> Option<Duration> {
-        let waits =
-            self.listener.ready && (self.admission.overload == Overload::Shed || self.has_room());
-        let pause = self.listener.paused.map_or(Duration::ZERO, |pause| {
-            pause.until.saturating_duration_since(now)
-        });
-        waits.then_some(pause)
+        let may = self.admission.overload == Overload::Shed || self.has_room();
+        self.listener.wait(now).filter(|_| may)
     }
 
     /// Does what can be done, in Python's order: shutdown test, listener, connections,
@@ -345,7 +301,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Takes one request and serves it, or begins to. `false`: there was none (RT-2).
     fn handle_request_noblock(&mut self) -> Result<bool, Failure> {
-        let (request, client_address) = match self.get_request()? {
+        let (transport, stats) = (&mut self.transport, &mut self.stats);
+        let (request, client_address) = match self.listener.accept(transport, &self.now, stats)? {
             Accepted::Request(request, client_address) => (request, client_address),
             Accepted::Lost => return Ok(true),
             Accepted::Nothing => return Ok(false),
@@ -379,57 +336,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(true)
     }
 
-    /// Accepts once. What a client can cause is skipped, a shortage is waited out, and only a
-    /// listener that can never accept again is a failure (design law 10, LOOP-14).
-    fn get_request(&mut self) -> Result<Accepted<T::Request, T::Address>, Failure> {
-        loop {
-            let error = match self.transport.get_request() {
-                Ok((request, client_address)) => {
-                    self.listener.paused = None;
-                    self.stats.accepted += 1;
-                    return Ok(Accepted::Request(request, client_address));
-                }
-                Err(error) => error,
-            };
-            match error.kind() {
-                ErrorKind::Interrupted => continue,
-                ErrorKind::WouldBlock => {
-                    self.listener.ready = false;
-                    self.listener.paused = None; // had it lasted, that would have been the answer
-                    return Ok(Accepted::Nothing);
-                }
-                ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
-                    self.stats.lost += 1;
-                    log::debug!("a client was gone before it was accepted: {error}");
-                }
-                ErrorKind::InvalidInput => return Err(error.into()),
-                _ => self.pause(&error),
-            }
-            return Ok(Accepted::Lost);
-        }
-    }
-
-    /// Stops accepting for a while: level triggering would spin on a shortage (REQ-3).
-    fn pause(&mut self, error: &io::Error) {
-        let length = match self.listener.paused {
-            Some(pause) => (pause.length * 2).min(BACK_OFF.end),
-            None => BACK_OFF.start,
-        };
-        if length < BACK_OFF.end {
-            log::error!("cannot accept, trying again in {length:?}: {error}");
-        }
-        let until = &self.now + length;
-        self.stats.shortages += 1;
-        self.listener.paused = Some(Pause { until, length });
-    }
-
-    /// Something of ours was closed, so what was short may not be any more.
-    fn retry(&mut self) {
-        if let Some(pause) = &mut self.listener.paused {
-            pause.until = self.now.instant();
-        }
-    }
-
     /// Gives every source that is ready now one turn; those that become ready meanwhile have
     /// theirs in the next, so nobody starves the listener (RT-6).
     fn serve_ready(&mut self) -> Result<bool, Failure> {
@@ -444,7 +350,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             }
         }
         if self.dispatch.open() < open {
-            self.retry();
+            self.listener.retry(&self.now);
         }
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
             self.report(failure, &client_address)?;
@@ -571,7 +477,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// A request may be waiting since before anybody looked (RT-2).
     pub(crate) fn expect_request(&mut self) {
-        self.listener.ready = true;
+        self.listener.expect_request();
     }
 
     /// Closes the listener, then everything that is open; again is no error (SRV-4).
@@ -585,14 +491,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     fn close_listener(&mut self) {
-        if std::mem::take(&mut self.listener.registered) {
-            if let Ok(source) = self.transport.source() {
-                // It is closed next, which takes it out of the poll in any case.
-                let _ = self.reactor.registry().deregister(source);
-            }
-        }
-        self.transport.server_close();
-        self.listener.ready = false;
+        let registry = self.reactor.registry();
+        self.listener.close(&mut self.transport, registry);
     }
 
     /// What has been counted, and what is open now.

@@ -35,6 +35,7 @@ mod engine;
 mod failure;
 mod handler;
 mod hooks;
+mod listener;
 mod mailbox;
 mod overload;
 mod protocol;
