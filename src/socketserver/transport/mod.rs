@@ -1,8 +1,12 @@
 //! Axis 1: where requests come from.
 
+mod inet;
+mod state;
+mod stream;
 mod tcp;
 
-pub use tcp::{ServerAddress, Tcp};
+pub use inet::ServerAddress;
+pub use tcp::Tcp;
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};

@@ -1,0 +1,100 @@
+//! What TCP and UDP have in common: addresses of hosts and ports, and how they are bound.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// A socket of the address's family that is never waited for.
+pub(super) fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Which addresses a server takes, beside those that nobody has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sharing {
+    pub(super) allow_reuse_address: bool,
+    pub(super) allow_reuse_port: bool,
+}
+
+/// Binds in Python's order: options, bind, the actual address (TCP-4).
+pub(super) fn bind(
+    socket: &Socket,
+    address: SocketAddr,
+    sharing: Sharing,
+) -> io::Result<SocketAddr> {
+    if sharing.allow_reuse_address {
+        socket.set_reuse_address(true)?;
+    }
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    if sharing.allow_reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket.local_addr()?.as_socket().unwrap_or(address))
+}
+
+/// Where a server shall listen: anything [`ToSocketAddrs`] of the usual kinds, and the empty host.
+pub trait ServerAddress {
+    /// The one address to bind.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no address, or the name has none.
+    fn resolve(&self) -> io::Result<SocketAddr>;
+}
+
+impl ServerAddress for SocketAddr {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        Ok(*self)
+    }
+}
+
+impl ServerAddress for (IpAddr, u16) {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::from(*self))
+    }
+}
+
+impl ServerAddress for (&str, u16) {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        match self.0 {
+            "" => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.1))),
+            _ => choose(self),
+        }
+    }
+}
+
+impl ServerAddress for str {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        match self.strip_prefix(':').map(str::parse) {
+            Some(Ok(port)) => ("", port).resolve(),
+            _ => choose(&self),
+        }
+    }
+}
+
+impl ServerAddress for String {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        self.as_str().resolve()
+    }
+}
+
+impl<A: ServerAddress + ?Sized> ServerAddress for &A {
+    fn resolve(&self) -> io::Result<SocketAddr> {
+        (**self).resolve()
+    }
+}
+
+fn choose(address: &impl ToSocketAddrs) -> io::Result<SocketAddr> {
+    let found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+    let chosen = found
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(found.first());
+    chosen
+        .copied()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address"))
+}

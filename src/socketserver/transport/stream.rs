@@ -1,0 +1,119 @@
+//! A connected stream as a blocking request: the two files, and an end that destroys nothing.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::socketserver::HandlerResult;
+use crate::socketserver::handler::Rfile;
+
+/// How much input an inline request reads away before it closes, so that closing does not reset
+/// the connection under an answer still on its way (TCP-8). As much as a socket buffer holds.
+const DISCARD: usize = 256 * 1024;
+
+/// What the streams of all families have in common.
+pub(super) trait Connected {
+    fn socket(&self) -> SockRef<'_>;
+}
+
+/// Serves a request by blocking reads and writes (STREAM-1 to STREAM-5).
+pub(super) fn serve<'a, S>(
+    stream: &'a S,
+    handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+) -> HandlerResult
+where
+    S: Connected,
+    &'a S: Read + Write,
+{
+    stream.socket().set_nonblocking(false)?;
+    handle(
+        &mut Reader {
+            stream,
+            buffered: BufReader::new(stream),
+        },
+        &mut Writer(stream),
+    )
+}
+
+/// What follows the shutdown of the writing half: reads away what has arrived, in bounds (TCP-8).
+pub(super) fn discard<S>(stream: &mut S)
+where
+    S: Connected + Read,
+{
+    if stream.socket().set_nonblocking(true).is_err() {
+        return;
+    }
+    let mut scratch = [0; 4096];
+    let mut left = DISCARD;
+    while left > 0 {
+        match stream.read(&mut scratch) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => left = left.saturating_sub(count),
+        }
+    }
+}
+
+/// A buffered reader that can set its socket's patience.
+struct Reader<'a, S> {
+    stream: &'a S,
+    buffered: BufReader<&'a S>,
+}
+
+impl<'a, S> Read for Reader<'a, S>
+where
+    &'a S: Read,
+{
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.buffered.read(bytes)
+    }
+}
+
+impl<'a, S> BufRead for Reader<'a, S>
+where
+    &'a S: Read,
+{
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.buffered.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.buffered.consume(count);
+    }
+}
+
+impl<'a, S> Rfile for Reader<'a, S>
+where
+    S: Connected,
+    &'a S: Read,
+{
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let socket = self.stream.socket();
+        // The system reads zero as "no limit".
+        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
+        socket.set_read_timeout(timeout)?;
+        socket.set_write_timeout(timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.socket().shutdown(Shutdown::Write)
+    }
+}
+
+/// An unbuffered writer whose `write` sends everything (STREAM-3).
+struct Writer<'a, S>(&'a S);
+
+impl<'a, S> Write for Writer<'a, S>
+where
+    &'a S: Write,
+{
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
