@@ -28,16 +28,18 @@ fail() {
     exit 1
 }
 
-# start EXAMPLE [OPTION…]: on a free port; sets host and port from the line it prints.
+# start EXAMPLE [OPTION…]: on a free port; sets host and port from the line it prints. With
+# address=PATH in front, on that path.
 start() {
     title=$*
     printf -- '-- %s\n' "$title"
     # The shell opens the pipe's two ends together; the example's end closes when it ends.
-    "$examples/$1" 127.0.0.1:0 "${@:2}" >"$scratch/output" 2>&1 &
+    "$examples/$1" "${address:-127.0.0.1:0}" "${@:2}" >"$scratch/output" 2>&1 &
     running=$!
     exec 3<"$scratch/output"
     local line
     read -r -t "$patience" line <&3 || fail 'prints no line'
+    [ -z "${address:-}" ] || return 0
     [[ $line =~ .*[^0-9.]([0-9.]+):([0-9]+) ]] || fail "prints no address: $line"
     host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
 }
@@ -112,12 +114,14 @@ for signal in INT TERM; do
     done
     stop "$signal"
 
-    start echo
-    exec 4<>"/dev/tcp/$host/$port"
-    converse 4 'hello' 'hello'
-    converse 4 'hello again' 'hello again'
-    exec 4>&-
-    stop "$signal"
+    for example in echo inherited; do
+        start "$example"
+        exec 4<>"/dev/tcp/$host/$port"
+        converse 4 'hello' 'hello'
+        converse 4 'hello again' 'hello again'
+        exec 4>&-
+        stop "$signal"
+    done
 
     while read -r example pattern; do
         start "$example"
@@ -156,10 +160,25 @@ END
     # The first client stays, the second is served all the same, and neither delays the end.
     exec 4<>"/dev/tcp/$host/$port" 5<>"/dev/tcp/$host/$port"
     for client in 4 5 4; do
-        printf '%s\n' "hello $client" >&"$client"
-        read -r -t "$patience" answer <&"$client" || fail 'echoes no line'
-        [ "$answer" = "hello $client" ] || fail "echoes '$answer' to client $client"
+        converse "$client" "hello $client" "hello $client"
     done
     stop "$signal"
     exec 4>&- 5>&-
+
+    start udp_echo
+    exec 4<>"/dev/udp/$host/$port"
+    printf 'hello\n' >&4
+    # `read` would take a byte, and with it the whole datagram.
+    answer=$(timeout "$patience" head -n 1 <&4) || fail 'sends no datagram back'
+    [ "$answer" = hello ] || fail "echoes '$answer' for 'hello'"
+    exec 4>&-
+    stop "$signal"
+
+    address=$scratch/socket start unix_echo
+    # A Gopher client sends a line and reads what comes.
+    answer=$(curl --silent --noproxy '*' --max-time "$patience" --unix-socket "$scratch/socket" \
+        gopher://localhost/_hello) || fail 'closes no connection'
+    [ "$answer" = $'hello\r' ] || fail "echoes '$answer' for 'hello'"
+    stop "$signal"
+    [ ! -e "$scratch/socket" ] || fail 'leaves its path'
 done

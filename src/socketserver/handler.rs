@@ -48,6 +48,44 @@ pub trait Rfile: BufRead {
 ///     Ok(())
 /// });
 /// ```
+///
+/// # What Python's `StreamRequestHandler` has attributes for
+///
+/// | Python | here |
+/// | --- | --- |
+/// | `timeout` (STREAM-1, STREAM-8) | [`setup`](Self::setup) calls [`Rfile::set_timeout`]; none by default |
+/// | `disable_nagle_algorithm` (STREAM-1) | [`Tcp::disable_nagle_algorithm`](super::Tcp::disable_nagle_algorithm); off by default |
+/// | `rbufsize` (STREAM-2) | `rfile` is buffered, 8 KiB; [`BufReader`](std::io::BufReader) makes it more |
+/// | `wbufsize` (STREAM-2) | `wfile` is not buffered; [`BufWriter`](std::io::BufWriter) makes it so |
+///
+/// A `BufWriter` sends what is left when it is dropped and swallows a failure of that (STREAM-6);
+/// with [`flush`](Write::flush) at the end of `handle` the failure is the request's.
+///
+/// ```
+/// use std::io::{BufRead, BufWriter, Write};
+/// use std::time::Duration;
+/// use serve_forever::socketserver::{HandlerResult, RequestHandler, Rfile};
+///
+/// struct Shout;
+///
+/// impl RequestHandler for Shout {
+///     fn setup(&mut self, rfile: &mut dyn Rfile) -> HandlerResult {
+///         Ok(rfile.set_timeout(Some(Duration::from_secs(10)))?)
+///     }
+///
+///     fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
+///         let mut wfile = BufWriter::with_capacity(4096, wfile);
+///         let mut line = String::new();
+///         while rfile.read_line(&mut line)? > 0 {
+///             wfile.write_all(line.to_uppercase().as_bytes())?;
+///             line.clear();
+///         }
+///         Ok(wfile.flush()?)
+///     }
+/// }
+/// ```
+///
+/// With a datagram there is nothing to wait for, and everything is in memory already.
 pub trait RequestHandler {
     /// Prepares for the request; by default nothing.
     ///
@@ -96,7 +134,10 @@ pub(crate) fn run(
 ) -> HandlerResult {
     handler.setup(rfile)?;
     let handled = contain(|| handler.handle(rfile, wfile));
-    match (handled, contain(|| handler.finish())) {
+    let finished = contain(|| handler.finish());
+    // STREAM-5: and nobody is told if it fails. A datagram's file learns that its handler ran.
+    let _ = wfile.flush();
+    match (handled, finished) {
         (Ok(()), finished) => finished,
         (Err(failure), Ok(())) => Err(failure),
         (Err(Failure::Request(first)), Err(Failure::Stop)) => {

@@ -115,7 +115,10 @@ impl Listener {
                     self.paused = None; // had it lasted, that would have been the answer
                     return Ok(Accepted::Nothing);
                 }
-                ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
+                // The last is of datagrams: an earlier reply found nobody (UDP-4).
+                ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionRefused => {
                     stats.lost += 1;
                     log::debug!("a client was gone before it was accepted: {error}");
                 }

@@ -3,7 +3,7 @@
 //! The docstring of `socketserver.py` names three axes along which servers differ. Here each is a
 //! type, and each Python name stands on the axis to which it belongs:
 //!
-//! 1. [`Transport`]: where requests come from. [`Tcp`].
+//! 1. [`Transport`]: where requests come from. [`Tcp`], [`Udp`], `UnixStreams`, `UnixDatagrams`.
 //! 2. What to do with one: a [`RequestHandler`] reads and writes files and may block; a
 //!    [`Protocol`] is given bytes and the time and never blocks.
 //! 3. [`Dispatch`]: how many at once. [`Inline`], one after the other; [`Threading`], as many as
@@ -16,11 +16,13 @@
 //! | Python | here |
 //! | --- | --- |
 //! | `TCPServer` | [`TcpServer`] = `Server<Tcp, Inline<F>>` |
+//! | `UDPServer` | [`UdpServer`] |
+//! | `UnixStreamServer`, `UnixDatagramServer` | the same names |
 //! | `ThreadingTCPServer` | [`ThreadingTcpServer`] = `Server<Tcp, Threading<Tcp, MakeHandler<H>>>` |
 //! | `ThreadingMixIn` | [`Threading`]: a bounded pool |
 //! | `daemon_threads`, `block_on_close` | [`Threading::daemon_threads`], [`Threading::block_on_close`] |
 //! | `RequestHandlerClass` | the function in [`Inline`] or [`Threading`] that makes a handler for a client |
-//! | `StreamRequestHandler` | [`RequestHandler`] |
+//! | `StreamRequestHandler`, `DatagramRequestHandler` | [`RequestHandler`] |
 //! | `server_bind`, `server_activate`, `get_request` | [`Transport`] |
 //! | `process_request`, `finish_request` | [`Dispatch`] |
 //! | `verify_request`, `service_actions`, `handle_error` | [`Hooks`] |
@@ -63,7 +65,9 @@ pub use protocol::{Next, Protocol};
 pub use server::{MAX_CONNECTIONS, POLL_INTERVAL, Server};
 pub use shutdown::{Drained, NotStopped, ShutdownHandle};
 pub use stats::Stats;
-pub use transport::{Request, ServerAddress, Stream, Tcp, Transport};
+pub use transport::{Datagram, Request, ServerAddress, Stream, Tcp, Transport, Udp};
+#[cfg(unix)]
+pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
 
 use std::io;
 use std::net::SocketAddr;
@@ -113,6 +117,79 @@ impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
         Server::new(
             Tcp::new(address)?.bind_and_activate()?,
             Threading::new(make_handler),
+        )
+    }
+}
+
+/// Python's `UDPServer`: one datagram after the other, one datagram for an answer.
+pub type UdpServer<F> = Server<Udp, Inline<F>>;
+
+impl<F, H> UdpServer<F>
+where
+    F: FnMut(&SocketAddr) -> H,
+    H: RequestHandler,
+{
+    /// Takes datagrams on `address`; `make_handler` makes a handler for each.
+    ///
+    /// # Errors
+    ///
+    /// What [`Udp::bind_and_activate`] answers.
+    pub fn bind(address: impl ServerAddress, make_handler: F) -> io::Result<UdpServer<F>> {
+        Server::new(
+            Udp::new(address)?.bind_and_activate()?,
+            Inline(make_handler),
+        )
+    }
+}
+
+/// Python's `UnixStreamServer`: as [`TcpServer`], on a path.
+#[cfg(unix)]
+pub type UnixStreamServer<F> = Server<UnixStreams, Inline<F>>;
+
+#[cfg(unix)]
+impl<F, H> UnixStreamServer<F>
+where
+    F: FnMut(&UnixAddress) -> H,
+    H: RequestHandler,
+{
+    /// Listens on `address`; `make_handler` makes a handler for each client.
+    ///
+    /// # Errors
+    ///
+    /// What [`UnixStreams::bind_and_activate`] answers.
+    pub fn bind(
+        address: impl Into<UnixAddress>,
+        make_handler: F,
+    ) -> io::Result<UnixStreamServer<F>> {
+        Server::new(
+            UnixStreams::new(address)?.bind_and_activate()?,
+            Inline(make_handler),
+        )
+    }
+}
+
+/// Python's `UnixDatagramServer`: as [`UdpServer`], on a path.
+#[cfg(unix)]
+pub type UnixDatagramServer<F> = Server<UnixDatagrams, Inline<F>>;
+
+#[cfg(unix)]
+impl<F, H> UnixDatagramServer<F>
+where
+    F: FnMut(&UnixAddress) -> H,
+    H: RequestHandler,
+{
+    /// Takes datagrams on `address`; `make_handler` makes a handler for each.
+    ///
+    /// # Errors
+    ///
+    /// What [`UnixDatagrams::bind_and_activate`] answers.
+    pub fn bind(
+        address: impl Into<UnixAddress>,
+        make_handler: F,
+    ) -> io::Result<UnixDatagramServer<F>> {
+        Server::new(
+            UnixDatagrams::new(address)?.bind_and_activate()?,
+            Inline(make_handler),
         )
     }
 }

@@ -308,8 +308,8 @@ impl Drop for RecordedRequest {
 }
 
 /// A server in a thread of its own; dropping it ends its loop.
-pub struct Running<S> {
-    pub address: SocketAddr,
+pub struct Running<S, A = SocketAddr> {
+    pub address: A,
     pub handle: ShutdownHandle,
     /// The loop's thread, below `/proc` where there is one.
     pub thread: PathBuf,
@@ -326,9 +326,9 @@ pub struct Ended<S> {
 pub fn run<T, D, H>(
     server: Server<T, D, H>,
     poll_interval: impl Into<Option<Duration>>,
-) -> Running<Server<T, D, H>>
+) -> Running<Server<T, D, H>, T::Address>
 where
-    T: Transport<Address = SocketAddr> + Send + 'static,
+    T: Transport + Send + 'static,
     D: Dispatch<T> + Send + 'static,
     H: Hooks<T> + Send + 'static,
 {
@@ -340,9 +340,9 @@ where
 pub fn run_as<T, D, H>(
     mut server: Server<T, D, H>,
     serve: impl FnOnce(&mut Server<T, D, H>) -> HandlerResult + Send + 'static,
-) -> Running<Server<T, D, H>>
+) -> Running<Server<T, D, H>, T::Address>
 where
-    T: Transport<Address = SocketAddr> + Send + 'static,
+    T: Transport + Send + 'static,
     D: Dispatch<T> + Send + 'static,
     H: Hooks<T> + Send + 'static,
 {
@@ -369,7 +369,7 @@ where
     }
 }
 
-impl<S> Running<S> {
+impl<S, A> Running<S, A> {
     /// Waits for the loop to end by itself, in whatever way.
     pub fn ended(mut self) -> Ended<S> {
         self.loop_.take().expect("waited for once").join()
@@ -389,7 +389,7 @@ impl<S> Running<S> {
     }
 }
 
-impl<S> Drop for Running<S> {
+impl<S, A> Drop for Running<S, A> {
     fn drop(&mut self) {
         if let Some(Job(ended)) = self.loop_.take() {
             self.handle.request();

@@ -12,25 +12,30 @@ pub(super) fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io:
     Ok(socket)
 }
 
-/// Which addresses a server takes, beside those that nobody has.
+/// The options that are set before a socket is bound; all off by default (TCP-1, UDP-1, TCP-9).
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sharing {
+pub(super) struct Options {
     pub(super) allow_reuse_address: bool,
     pub(super) allow_reuse_port: bool,
+    pub(super) dual_stack: bool,
 }
 
 /// Binds in Python's order: options, bind, the actual address (TCP-4).
 pub(super) fn bind(
     socket: &Socket,
     address: SocketAddr,
-    sharing: Sharing,
+    options: Options,
 ) -> io::Result<SocketAddr> {
-    if sharing.allow_reuse_address {
+    if options.allow_reuse_address {
         socket.set_reuse_address(true)?;
     }
     #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
-    if sharing.allow_reuse_port {
+    if options.allow_reuse_port {
         socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // Said either way: what it is otherwise depends on the system and its administrator.
+        socket.set_only_v6(!options.dual_stack)?;
     }
     socket.bind(&SockAddr::from(address))?;
     Ok(socket.local_addr()?.as_socket().unwrap_or(address))

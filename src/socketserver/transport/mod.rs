@@ -1,12 +1,20 @@
 //! Axis 1: where requests come from.
 
+mod datagram;
 mod inet;
 mod state;
 mod stream;
 mod tcp;
+mod udp;
+#[cfg(unix)]
+mod unix;
 
+pub use datagram::Datagram;
 pub use inet::ServerAddress;
 pub use tcp::Tcp;
+pub use udp::Udp;
+#[cfg(unix)]
+pub use unix::{UnixAddress, UnixDatagrams, UnixStreams};
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};

@@ -8,7 +8,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Protocol, SockRef, Type};
 
-use super::inet::{self, ServerAddress, Sharing};
+use super::inet::{self, Options, ServerAddress};
 use super::state::State;
 use super::stream::{self, Connected};
 use super::{Request, Stream, Transport};
@@ -30,8 +30,10 @@ use crate::socketserver::handler::Rfile;
 pub struct Tcp {
     address: SocketAddr,
     request_queue_size: i32,
-    sharing: Sharing,
+    options: Options,
     disable_nagle_algorithm: bool,
+    /// The system hands the listener's `TCP_NODELAY` on to what it accepts.
+    streams_inherit_options: bool,
     state: State<TcpListener>,
 }
 
@@ -51,9 +53,39 @@ impl Tcp {
         Ok(Tcp {
             address,
             request_queue_size: 5,
-            sharing: Sharing::default(),
+            options: Options::default(),
             disable_nagle_algorithm: false,
+            streams_inherit_options: false,
             state: State::Created(socket),
+        })
+    }
+
+    /// A listener that somebody else has made: inherited, or with options that have no setting
+    /// here. It is active from the beginning.
+    ///
+    /// Whoever made it has bound it and listens: of the settings here, only
+    /// [`disable_nagle_algorithm`](Self::disable_nagle_algorithm) still has an effect. It becomes
+    /// non-blocking, also for other processes that share it; a port stays open as long as any of
+    /// them has it.
+    ///
+    /// The safe way to inherit one is standard input, which is what inetd (`wait`) and systemd
+    /// (`StandardInput=socket`) hand over; see the example `inherited`. systemd's `LISTEN_FDS`
+    /// names descriptors by their number, and to own a descriptor by its number is unsafe in
+    /// Rust.
+    ///
+    /// # Errors
+    ///
+    /// If it is no TCP socket, or what else the system answers.
+    pub fn from_listener(listener: std::net::TcpListener) -> io::Result<Tcp> {
+        let address = listener.local_addr()?; // before what is no socket is changed
+        listener.set_nonblocking(true)?;
+        Ok(Tcp {
+            address,
+            request_queue_size: 5,
+            options: Options::default(),
+            disable_nagle_algorithm: false,
+            streams_inherit_options: false,
+            state: State::Active(TcpListener::from_std(listener)),
         })
     }
 
@@ -67,18 +99,31 @@ impl Tcp {
     /// Whether the address may be bound while connections of an earlier server linger in
     /// TIME_WAIT (TCP-10); off by default.
     pub fn allow_reuse_address(mut self, allow: bool) -> Tcp {
-        self.sharing.allow_reuse_address = allow;
+        self.options.allow_reuse_address = allow;
         self
     }
 
     /// Whether several sockets may listen on the address and share its connections; off by
     /// default, without effect where the platform has no `SO_REUSEPORT`.
     pub fn allow_reuse_port(mut self, allow: bool) -> Tcp {
-        self.sharing.allow_reuse_port = allow;
+        self.options.allow_reuse_port = allow;
         self
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`); off by default.
+    /// Whether an IPv6 address takes IPv4 clients, too; off by default, and without effect on an
+    /// IPv4 address (TCP-9).
+    ///
+    /// With it, `[::]:8000` is one listener for all interfaces of both families. An IPv4 client's
+    /// address is then a mapped one, `::ffff:192.0.2.1`:
+    /// [`IpAddr::to_canonical`](std::net::IpAddr::to_canonical) makes it `192.0.2.1` again, which
+    /// a list of allowed addresses has to be compared with. Without it, the same port is free for
+    /// an IPv4 server beside it, on every system.
+    pub fn dual_stack(mut self, dual: bool) -> Tcp {
+        self.options.dual_stack = dual;
+        self
+    }
+
+    /// Whether small writes are sent at once (`TCP_NODELAY`, STREAM-1); off by default.
     pub fn disable_nagle_algorithm(mut self, disable: bool) -> Tcp {
         self.disable_nagle_algorithm = disable;
         self
@@ -102,14 +147,15 @@ impl Transport for Tcp {
     type Address = SocketAddr;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.address = inet::bind(self.state.created()?, self.address, self.sharing)?;
+        self.address = inet::bind(self.state.created()?, self.address, self.options)?;
         Ok(())
     }
 
     fn server_activate(&mut self) -> io::Result<()> {
         let socket = self.state.created()?;
-        // Linux hands this on to the sockets it accepts: one system call instead of one each.
+        // Set once instead of once for each client.
         socket.set_tcp_nodelay(self.disable_nagle_algorithm)?;
+        self.streams_inherit_options = cfg!(target_os = "linux");
         socket.listen(self.request_queue_size)?;
         self.state
             .activate(|socket| Ok(TcpListener::from_std(socket.into())))
@@ -129,7 +175,7 @@ impl Transport for Tcp {
 
     fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, address) = self.state.active()?.accept()?;
-        if cfg!(not(target_os = "linux")) && self.disable_nagle_algorithm {
+        if self.disable_nagle_algorithm && !self.streams_inherit_options {
             stream.set_nodelay(true)?;
         }
         Ok((stream, address))
