@@ -27,7 +27,7 @@ const HIGH_WATER: usize = 64 * 1024;
 pub struct HttpConnection<H> {
     settings: Arc<HttpSettings>,
     handler: H,
-    client_address: SocketAddr,
+    client_address: Option<SocketAddr>,
     mailbox: Option<Mailbox<Message>>,
     phase: Phase,
     /// When the phase began, or last made progress: its deadline follows from this.
@@ -91,16 +91,17 @@ enum Plan {
 type Step = ControlFlow<Next<Message>>;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// A connection whose requests `handler` answers.
+    /// A connection whose requests `handler` answers. `client_address` is a `SocketAddr`, or
+    /// `None` for a client without host and port, as on a Unix-domain socket (UNIX-4).
     pub fn new(
         handler: H,
-        client_address: SocketAddr,
+        client_address: impl Into<Option<SocketAddr>>,
         settings: Arc<HttpSettings>,
     ) -> HttpConnection<H> {
         HttpConnection {
             settings,
             handler,
-            client_address,
+            client_address: client_address.into(),
             mailbox: None,
             phase: Phase::Head(Scanner::default(), Awaited::First),
             since: None,

@@ -48,6 +48,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+#[cfg(unix)]
+use crate::socketserver::UnixAddress;
 use crate::socketserver::{
     Blocking, Evented, Failure, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp,
     Threading,
@@ -153,7 +155,23 @@ pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
         .bind_and_activate()
 }
 
-/// Makes an [`HttpConnection`] for each client.
+/// Makes an [`HttpConnection`] for each client, on TCP or on a Unix-domain socket:
+///
+/// ```
+/// # #[cfg(unix)] {
+/// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
+/// use serve_forever::socketserver::{Evented, Server, UnixStreams};
+///
+/// fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("Hello")
+/// }
+/// let path = std::env::temp_dir().join(format!("doc-{}.http", std::process::id()));
+/// let unix = UnixStreams::new(path)?.unlink_on_close(true).bind_and_activate()?;
+/// let server = Server::new(unix, Evented::new(Http::new(hello, HttpSettings::default())))?;
+/// # let _ = server;
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Http<H> {
     handler: H,
@@ -181,9 +199,9 @@ impl<H> Http<H> {
 }
 
 impl<H: HttpRequestHandler + Clone> Http<H> {
-    fn connection(&self, client_address: &SocketAddr) -> HttpConnection<H> {
+    fn connection(&self, client_address: Option<SocketAddr>) -> HttpConnection<H> {
         let settings = Arc::clone(&self.settings);
-        HttpConnection::new(self.handler.clone(), *client_address, settings)
+        HttpConnection::new(self.handler.clone(), client_address, settings)
     }
 }
 
@@ -191,7 +209,17 @@ impl<H: HttpRequestHandler + Clone> ProtocolFactory<SocketAddr> for Http<H> {
     type Protocol = HttpConnection<H>;
 
     fn make_protocol(&mut self, client_address: &SocketAddr) -> HttpConnection<H> {
-        self.connection(client_address)
+        self.connection(Some(*client_address))
+    }
+}
+
+/// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
+#[cfg(unix)]
+impl<H: HttpRequestHandler + Clone> ProtocolFactory<UnixAddress> for Http<H> {
+    type Protocol = HttpConnection<H>;
+
+    fn make_protocol(&mut self, _client_address: &UnixAddress) -> HttpConnection<H> {
+        self.connection(None)
     }
 }
 
@@ -200,6 +228,6 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
     type Handler = Blocking<HttpConnection<H>>;
 
     fn make_handler(&self, client_address: &SocketAddr) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(client_address))
+        Blocking(self.connection(Some(*client_address)))
     }
 }

@@ -10,7 +10,7 @@ pub struct Request<'a> {
     head: &'a Head<'a>,
     body: &'a [u8],
     trailers: Fields<'a>,
-    client_address: SocketAddr,
+    client_address: Option<SocketAddr>,
 }
 
 impl<'a> Request<'a> {
@@ -18,7 +18,7 @@ impl<'a> Request<'a> {
         head: &'a Head<'a>,
         body: &'a [u8],
         trailers: Fields<'a>,
-        client_address: SocketAddr,
+        client_address: Option<SocketAddr>,
     ) -> Request<'a> {
         Request {
             head,
@@ -97,8 +97,8 @@ impl<'a> Request<'a> {
         self.trailers
     }
 
-    /// Who sent it.
-    pub fn client_address(&self) -> SocketAddr {
+    /// Who sent it; `None` if clients have no host and port, as on a Unix-domain socket (UNIX-4).
+    pub fn client_address(&self) -> Option<SocketAddr> {
         self.client_address
     }
 }
@@ -134,7 +134,7 @@ mod tests {
             let head = head.expect(line);
             let trailers = parse_fields(b"", 0).expect("no fields");
             let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-            let request = Request::new(&head, b"", trailers, peer);
+            let request = Request::new(&head, b"", trailers, Some(peer));
             assert_eq!((request.path(), request.query()), (path, query), "{line}");
         }
     }

@@ -22,11 +22,17 @@ const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"
 
 /// Sets up the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
 ///
-/// The name is the address: to look one up could stall the start (HTTP-1).
-pub(super) fn setup_environ(server_address: SocketAddr) -> BaseEnviron {
+/// The name is the address: to look one up could stall the start (HTTP-1). Without an address it
+/// is what the clients of a Unix-domain socket usually ask for, since both must not be empty
+/// (PEP 3333).
+pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
+    let (name, port) = match server_address {
+        Some(address) => (address.ip().to_string(), address.port().to_string()),
+        None => ("localhost".to_owned(), "80".to_owned()),
+    };
     [
-        ("SERVER_NAME", server_address.ip().to_string()),
-        ("SERVER_PORT", server_address.port().to_string()),
+        ("SERVER_NAME", name),
+        ("SERVER_PORT", port),
         ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
         ("SCRIPT_NAME", String::new()),
         ("REMOTE_HOST", String::new()),
@@ -70,7 +76,7 @@ const WSGI_KEYS: [&str; 7] = [
 /// | `PATH_INFO` | the path, percent-decoded; `SCRIPT_NAME` is empty |
 /// | `QUERY_STRING` | what follows the first `?`, as it came, or empty |
 /// | `CONTENT_TYPE`, `CONTENT_LENGTH` | the header field, or empty |
-/// | `REMOTE_ADDR` | the client's address; `REMOTE_HOST` is empty |
+/// | `REMOTE_ADDR` | the client's address, empty on a Unix-domain socket; `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
 /// | `wsgi.*` | see the methods |
@@ -209,7 +215,10 @@ impl<'a> Environ<'a> {
             "CONTENT_TYPE" => header("Content-Type"),
             "PATH_INFO" => percent_decoded(request.path()),
             "QUERY_STRING" => request.query().unwrap_or_default().into(),
-            "REMOTE_ADDR" => request.client_address().ip().to_string().into(),
+            "REMOTE_ADDR" => match request.client_address() {
+                Some(address) => address.ip().to_string().into(),
+                None => "".into(), // UNIX-4
+            },
             "REQUEST_METHOD" => request.method().into(),
             "SERVER_PROTOCOL" => request.version().to_string().into(),
             _ => return None,

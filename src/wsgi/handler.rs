@@ -36,11 +36,13 @@ pub struct WsgiHandler<A> {
 }
 
 impl<A> WsgiHandler<A> {
-    /// A handler for a server that listens on `server_address`.
-    pub fn new(application: A, server_address: SocketAddr) -> WsgiHandler<A> {
+    /// A handler for a server that listens on `server_address`: a `SocketAddr`, or `None` if it
+    /// has no host and port, as on a Unix-domain socket; `SERVER_NAME` and `SERVER_PORT` are then
+    /// `localhost` and `80`.
+    pub fn new(application: A, server_address: impl Into<Option<SocketAddr>>) -> WsgiHandler<A> {
         WsgiHandler {
             application: Arc::new(application),
-            base_environ: Arc::new(setup_environ(server_address)),
+            base_environ: Arc::new(setup_environ(server_address.into())),
         }
     }
 
