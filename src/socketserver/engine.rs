@@ -125,7 +125,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             reactor,
             listener: Listener::new(Token(first + LISTENER)),
             admission: Admission::default(),
-            control: Control::new(waker),
+            control: Control::new(move || waker.wake()),
             #[cfg(unix)]
             stops: None,
             #[cfg(unix)]

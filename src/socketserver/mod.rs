@@ -46,6 +46,7 @@ mod shutdown;
 #[cfg(unix)]
 mod signals;
 mod stats;
+mod sync;
 mod transport;
 
 pub use blocking::Blocking;

@@ -9,16 +9,17 @@
 //! request out, says that it is over and counts itself, all under the mutex; a request is made
 //! under the same mutex. So each request belongs either to the run that is ending or to the next
 //! one, never to both or neither; and a waiter waits for *its* run to be counted, not for a flag
-//! that a restart could clear again before it wakes (SHUT-7).
+//! that a restart could clear again before it wakes (SHUT-7). `tests.rs` has loom try every
+//! interleaving of this.
 
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::io;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use mio::Waker;
+use super::sync::thread::{self, ThreadId};
+use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 
 /// Stops a server, from any thread, a handler, or before it starts. Cloned freely.
 #[derive(Clone)]
@@ -74,7 +75,8 @@ struct Shared {
     stops: Sender<Stop>,
     /// Each asks for a drain that ends at the given time.
     drains: Sender<Instant>,
-    waker: Arc<Waker>,
+    /// Ends the loop's wait, and is remembered if it does not wait.
+    wake: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     state: Mutex<State>,
     is_shut_down: Condvar,
 }
@@ -153,7 +155,7 @@ impl ShutdownHandle {
             };
             (state.running, state.ended)
         };
-        if let Err(error) = self.shared.waker.wake() {
+        if let Err(error) = (self.shared.wake)() {
             log::error!("cannot wake the loop for a shutdown: {error}");
         }
         asked
@@ -257,13 +259,14 @@ impl Asked {
 }
 
 impl Control {
-    pub(crate) fn new(waker: Arc<Waker>) -> Control {
+    /// `wake` ends the wait of the loop.
+    pub(crate) fn new(wake: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Control {
         let (stop_sender, stops) = bounded(1);
         let (drain_sender, drains) = bounded(1);
         let shared = Shared {
             stops: stop_sender,
             drains: drain_sender,
-            waker,
+            wake: Box::new(wake),
             state: Mutex::default(),
             is_shut_down: Condvar::new(),
         };
@@ -338,66 +341,4 @@ impl Drop for Running {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reactor::EventLoop;
-    use std::sync::mpsc;
-
-    fn control() -> (EventLoop, Control) {
-        let event_loop = EventLoop::new().expect("a poll");
-        let control = Control::new(event_loop.waker());
-        (event_loop, control)
-    }
-
-    /// SHUT-7: a waiter whose run ended returns even if another began before it woke.
-    #[test]
-    fn a_restart_does_not_hide_the_end_of_a_run() {
-        let (_poll, control) = control();
-        for _ in 0..200 {
-            let running = control.run();
-            let handle = control.handle();
-            let (about_to_ask, asked) = mpsc::channel();
-            let waiter = thread::spawn(move || {
-                about_to_ask.send(()).expect("the test listens");
-                handle.shutdown()
-            });
-            asked.recv().expect("the waiter lives");
-            while !control.shutdown_requested() {
-                thread::yield_now();
-            }
-            drop(running);
-            let second = control.run();
-            assert_eq!(waiter.join().expect("no panic"), Ok(()));
-            assert!(!control.shutdown_requested(), "LOOP-4: the flag is reset");
-            drop(second);
-        }
-    }
-
-    /// SHUT-5, SHUT-6: latched while nothing runs; can be taken back.
-    #[test]
-    fn a_request_without_a_run_is_latched() {
-        let (_poll, control) = control();
-        assert_eq!(control.handle().shutdown(), Err(NotStopped::NotRunning));
-        assert!(control.shutdown_requested());
-        let running = control.run();
-        assert!(
-            control.shutdown_requested(),
-            "LOOP-3: entry does not clear it"
-        );
-        drop(running);
-        assert!(!control.shutdown_requested());
-        control.handle().request();
-        control.clear();
-        assert!(!control.shutdown_requested());
-    }
-
-    #[test]
-    fn waiting_is_bounded_when_asked_to_be() {
-        let (_poll, control) = control();
-        let _running = control.run();
-        let handle = control.handle();
-        let waited = thread::spawn(move || handle.wait_timeout(Duration::ZERO));
-        assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
-        assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
-    }
-}
+mod tests;

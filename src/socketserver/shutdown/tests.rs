@@ -1,0 +1,253 @@
+//! With threads, one interleaving at a time; and with loom's models of them, every one.
+
+/// loom's means work in its models only.
+#[cfg(not(loom))]
+mod threads {
+    use std::sync::mpsc;
+
+    use super::super::*;
+    use crate::reactor::EventLoop;
+
+    fn control() -> (EventLoop, Control) {
+        let event_loop = EventLoop::new().expect("a poll");
+        let waker = event_loop.waker();
+        let control = Control::new(move || waker.wake());
+        (event_loop, control)
+    }
+
+    /// SHUT-7: a waiter whose run ended returns even if another began before it woke.
+    #[test]
+    fn a_restart_does_not_hide_the_end_of_a_run() {
+        let (_poll, control) = control();
+        for _ in 0..200 {
+            let running = control.run();
+            let handle = control.handle();
+            let (about_to_ask, asked) = mpsc::channel();
+            let waiter = thread::spawn(move || {
+                about_to_ask.send(()).expect("the test listens");
+                handle.shutdown()
+            });
+            asked.recv().expect("the waiter lives");
+            while !control.shutdown_requested() {
+                thread::yield_now();
+            }
+            drop(running);
+            let second = control.run();
+            assert_eq!(waiter.join().expect("no panic"), Ok(()));
+            assert!(!control.shutdown_requested(), "LOOP-4: the flag is reset");
+            drop(second);
+        }
+    }
+
+    /// SHUT-5, SHUT-6: latched while nothing runs; can be taken back.
+    #[test]
+    fn a_request_without_a_run_is_latched() {
+        let (_poll, control) = control();
+        assert_eq!(control.handle().shutdown(), Err(NotStopped::NotRunning));
+        assert!(control.shutdown_requested());
+        let running = control.run();
+        assert!(
+            control.shutdown_requested(),
+            "LOOP-3: entry does not clear it"
+        );
+        drop(running);
+        assert!(!control.shutdown_requested());
+        control.handle().request();
+        control.clear();
+        assert!(!control.shutdown_requested());
+    }
+
+    #[test]
+    fn waiting_is_bounded_when_asked_to_be() {
+        let (_poll, control) = control();
+        let _running = control.run();
+        let handle = control.handle();
+        let waited = thread::spawn(move || handle.wait_timeout(Duration::ZERO));
+        assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
+        assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
+    }
+}
+
+/// Every interleaving of a loop and those who ask it to stop. A model that can hang, fails.
+#[cfg(loom)]
+mod loom_models {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::*;
+
+    /// The poll's waker: a wake is remembered until a wait ends by it (RT-5).
+    struct Wake {
+        awake: Mutex<bool>,
+        woken: Condvar,
+    }
+
+    impl Wake {
+        fn wake(&self) -> io::Result<()> {
+            *self.awake.lock().expect("no panic") = true;
+            self.woken.notify_one();
+            Ok(())
+        }
+
+        fn wait(&self) {
+            let mut awake = self.awake.lock().expect("no panic");
+            while !*awake {
+                awake = self.woken.wait(awake).expect("no panic");
+            }
+            *awake = false;
+        }
+    }
+
+    struct Loop {
+        control: Control,
+        wake: Arc<Wake>,
+    }
+
+    impl Loop {
+        fn new() -> Loop {
+            let wake = Arc::new(Wake {
+                awake: Mutex::new(false),
+                woken: Condvar::new(),
+            });
+            let waker = Arc::clone(&wake);
+            let control = Control::new(move || waker.wake());
+            Loop { control, wake }
+        }
+
+        /// `serve_forever` and `turn`, as far as they have to do with stopping. What the drain
+        /// came to, if there was one.
+        fn serve_forever(&self) -> Option<Drained> {
+            let mut drained = None;
+            let _running = self.control.run();
+            while !self.control.shutdown_requested() {
+                if !self.control.drain_requested() {
+                    self.wake.wait();
+                }
+                if self.control.shutdown_requested() {
+                    break;
+                }
+                if self.control.take_drain().is_some() {
+                    let report = Drained {
+                        finished: 7,
+                        ..Drained::default()
+                    };
+                    self.control.drained(report);
+                    drained = Some(report);
+                    self.control.handle().request();
+                }
+            }
+            drained
+        }
+    }
+
+    fn join<R>(thread: thread::JoinHandle<R>) -> R {
+        thread.join().expect("no panic")
+    }
+
+    /// SHUT-5, SHUT-13, LOOP-4: whoever comes first, the loop ends, the waiter returns, and the
+    /// request is used up.
+    #[test]
+    fn a_shutdown_races_with_the_start() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let handle = looping.control.handle();
+            let waiter = thread::spawn(move || handle.shutdown());
+            looping.serve_forever();
+            let answer = join(waiter);
+            assert!(matches!(answer, Ok(()) | Err(NotStopped::NotRunning)));
+            assert!(!looping.control.shutdown_requested());
+        });
+    }
+
+    /// SHUT-7: two requests end one run; one that is left over was made when it had ended.
+    #[test]
+    fn two_shutdowns_race_with_a_run() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let waiters = [(); 2].map(|()| {
+                let handle = looping.control.handle();
+                thread::spawn(move || handle.shutdown())
+            });
+            looping.serve_forever();
+            let answers = waiters.map(join);
+            if looping.control.shutdown_requested() {
+                assert!(answers.contains(&Err(NotStopped::NotRunning)));
+                looping.control.clear();
+            }
+            assert!(!looping.control.shutdown_requested());
+        });
+    }
+
+    /// SHUT-7: a waiter returns when its run has ended, although another begins before it wakes;
+    /// and its request does not end that one.
+    #[test]
+    fn a_restart_races_with_a_slow_waiter() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let handle = looping.control.handle();
+            let waiter = thread::spawn(move || handle.shutdown());
+            looping.serve_forever();
+            let running = looping.control.run();
+            assert!(!looping.control.shutdown_requested(), "LOOP-4");
+            join(waiter).err().inspect(|error| {
+                assert_eq!(*error, NotStopped::NotRunning);
+            });
+            drop(running);
+        });
+    }
+
+    /// The report is that of the waiter's own run, whoever else asks for what meanwhile.
+    #[test]
+    fn a_drain_races_with_a_shutdown_and_a_restart() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let (drainer, stopper) = (looping.control.handle(), looping.control.handle());
+            let drain = thread::spawn(move || drainer.drain(Duration::ZERO));
+            let stop = thread::spawn(move || stopper.shutdown());
+            let drained = looping.serve_forever();
+            drop(looping.control.run());
+            match (join(drain), drained) {
+                (Ok(report), Some(drained)) => assert_eq!(report, drained),
+                (Err(NotStopped::NotDrained | NotStopped::NotRunning), _) => {}
+                (answer, drained) => panic!("{answer:?} after {drained:?}"),
+            }
+            let stopped = join(stop);
+            assert!(matches!(stopped, Ok(()) | Err(NotStopped::NotRunning)));
+        });
+    }
+
+    /// SHUT-6: taking a request back removes it or comes too early; it never breaks the next one.
+    #[test]
+    fn clearing_races_with_a_request() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let handle = looping.control.handle();
+            let asks = thread::spawn(move || handle.request());
+            looping.control.clear();
+            looping.control.handle().request();
+            looping.serve_forever();
+            join(asks);
+            // It came after the run had ended, or not at all.
+            looping.control.clear();
+            assert!(!looping.control.shutdown_requested());
+        });
+    }
+
+    /// SHUT-8: on the loop's own thread it is not waited for, also while others do.
+    #[test]
+    fn the_loops_own_thread_does_not_wait() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let handle = looping.control.handle();
+            let running = looping.control.run();
+            let other = thread::spawn(move || handle.shutdown());
+            let answer = looping.control.handle().shutdown();
+            assert_eq!(answer, Err(NotStopped::OnLoopThread));
+            assert!(looping.control.shutdown_requested());
+            drop(running);
+            let other = join(other);
+            assert!(matches!(other, Ok(()) | Err(NotStopped::NotRunning)));
+        });
+    }
+}
