@@ -87,8 +87,8 @@ struct State {
     running: Option<ThreadId>,
     /// How many runs have ended.
     ended: u64,
-    /// What the drain of this run came to.
-    drained: Option<Drained>,
+    /// What the last drain came to, and how many runs had ended before the one that it ended.
+    drained: Option<(u64, Drained)>,
 }
 
 impl ShutdownHandle {
@@ -189,7 +189,8 @@ impl ShutdownHandle {
                 }
             };
         }
-        Ok(state.drained)
+        let drained = state.drained.filter(|(run, _)| *run == ended);
+        Ok(drained.map(|(_, drained)| drained))
     }
 }
 
@@ -300,7 +301,8 @@ impl Control {
 
     /// A drain is over: whoever asked for it reads this when the run has ended.
     pub(crate) fn drained(&self, drained: Drained) {
-        self.handle.shared.lock().drained = Some(drained);
+        let mut state = self.handle.shared.lock();
+        state.drained = Some((state.ended, drained));
     }
 
     /// Takes back a request that no run has answered yet (SHUT-6).
@@ -313,7 +315,6 @@ impl Control {
     pub(crate) fn run(&self) -> Running {
         let mut state = self.handle.shared.lock();
         state.running = Some(thread::current().id());
-        state.drained = None;
         drop(state);
         Running {
             asked: self.asked.clone(),

@@ -66,6 +66,28 @@ mod threads {
         assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
         assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
     }
+
+    /// SHUT-7: who waited for a drain learns what it came to, even if another run was tried
+    /// before it woke.
+    #[test]
+    fn a_restart_does_not_hide_the_end_of_a_drain() {
+        let (_poll, control) = control();
+        let mut report = Drained::default();
+        for round in 1..=200 {
+            let running = control.run();
+            let handle = control.handle();
+            let waiter = thread::spawn(move || handle.drain(Duration::MAX));
+            while !control.drain_requested() {
+                thread::yield_now();
+            }
+            assert!(control.take_drain().is_some());
+            report.finished = round;
+            control.drained(report);
+            drop(running);
+            drop(control.run());
+            assert_eq!(waiter.join().expect("no panic"), Ok(report));
+        }
+    }
 }
 
 /// Every interleaving of a loop and those who ask it to stop. A model that can hang, fails.
@@ -214,6 +236,22 @@ mod loom_models {
             }
             let stopped = join(stop);
             assert!(matches!(stopped, Ok(()) | Err(NotStopped::NotRunning)));
+        });
+    }
+
+    /// A drain that nobody disturbs is never said to have failed.
+    #[test]
+    fn a_drain_races_with_a_restart() {
+        loom::model(|| {
+            let looping = Loop::new();
+            let handle = looping.control.handle();
+            let drain = thread::spawn(move || handle.drain(Duration::ZERO));
+            let drained = looping.serve_forever().expect("nothing else ends it");
+            drop(looping.control.run());
+            match join(drain) {
+                Ok(report) => assert_eq!(report, drained),
+                Err(error) => assert_eq!(error, NotStopped::NotRunning),
+            }
         });
     }
 
