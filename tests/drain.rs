@@ -121,6 +121,45 @@ struct Phases {
     upgraded: Client,
 }
 
+impl Phases {
+    /// Lets all of them go on, after the server has begun to drain.
+    fn finish(self, world: &World) {
+        let Phases {
+            mut silent,
+            mut idle,
+            mut mid_head,
+            mut mid_body,
+            mut slow_reader,
+            mut streaming,
+            deferred,
+            half_closed,
+            mut upgraded,
+        } = self;
+        // At once: who has nothing to wait for.
+        silent.expect_end();
+        idle.expect_end();
+
+        mid_head.send("st: h\r\n\r\n");
+        expect_last(&mut mid_head, "hello");
+        mid_body.send("body");
+        expect_last(&mut mid_body, "hello");
+        for _ in 0..2 {
+            let late = Answer::new(200).body("late");
+            world.deferred().send(late).expect("it is there");
+        }
+        for client in &mut [deferred, half_closed] {
+            expect_last(client, "late");
+        }
+        // Their heads were sent before anybody knew.
+        assert_eq!(slow_reader.rest().len(), BIG);
+        let streamed = streaming.rest();
+        assert!(streamed.len() > BIG && streamed.ends_with(b"\r\n0\r\n\r\n"));
+        upgraded.expect("LAST WORDS?");
+        upgraded.send("none");
+        assert_eq!(text(&upgraded.rest()), "NONE");
+    }
+}
+
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
@@ -235,33 +274,10 @@ impl Protocol for Shout {
 #[test]
 fn what_was_begun_is_finished() {
     let world = World::new();
-    let mut phases = world.phases();
+    let phases = world.phases();
     let handle = world.server.handle.clone();
     let drain = spawn(move || handle.drain(ENDLESS));
-
-    // At once: who has nothing to wait for.
-    phases.silent.expect_end();
-    phases.idle.expect_end();
-
-    phases.mid_head.send("st: h\r\n\r\n");
-    expect_last(&mut phases.mid_head, "hello");
-    phases.mid_body.send("body");
-    expect_last(&mut phases.mid_body, "hello");
-    for client in [&mut phases.deferred, &mut phases.half_closed] {
-        let deferred = world.deferred();
-        deferred
-            .send(Answer::new(200).body("late"))
-            .expect("it is there");
-        expect_last(client, "late");
-    }
-    // Their heads were sent before anybody knew.
-    assert_eq!(phases.slow_reader.rest().len(), BIG);
-    let streamed = phases.streaming.rest();
-    assert!(streamed.len() > BIG && streamed.ends_with(b"\r\n0\r\n\r\n"));
-    phases.upgraded.expect("LAST WORDS?");
-    phases.upgraded.send("none");
-    assert_eq!(text(&phases.upgraded.rest()), "NONE");
-
+    phases.finish(&world);
     assert_eq!(drain.join(), Ok(drained(9, 0, 1)));
     let mut server = world.server.returned();
     let again = server.serve_forever(None).expect_err("LOOP-15");
@@ -436,12 +452,13 @@ fn with_nothing_open_it_is_over_at_once() {
     server.returned();
 }
 
-/// A few clients that never rest, while the server drains: each answer is whole, one that says
-/// goodbye is the last, and all connections end by themselves.
+/// A few clients that never rest, while the server drains and others are in every phase: each
+/// answer is whole, one that says goodbye is the last, and all connections end by themselves.
 #[test]
 fn under_load() {
-    for _ in 0..10 {
+    for round in 0..10 {
         let world = World::new();
+        let phases = (round % 4 == 0).then(|| world.phases());
         let address = world.server.address;
         let (busy, answered) = channel();
         let clients = [(); 6].map(|()| {
@@ -486,8 +503,15 @@ fn under_load() {
         for _ in 0..600 {
             answered.recv_timeout(LIMIT).expect("an answer");
         }
-        let drain = world.server.handle.drain(ENDLESS).expect("it drains");
-        assert_eq!((drain.aborted, drain.upgraded), (0, 0));
+        let slow = usize::from(phases.is_some());
+        let handle = world.server.handle.clone();
+        let drain = spawn(move || handle.drain(ENDLESS));
+        if let Some(phases) = phases {
+            phases.finish(&world);
+        }
+        let drain = drain.join().expect("it drains");
+        assert_eq!((drain.aborted, drain.upgraded), (0, slow));
+        assert!(drain.finished >= 9 * slow, "{drain:?}");
         world.server.returned();
         let answers: usize = clients.map(|client| client.join()).iter().sum();
         assert!(answers >= 600 - 6, "{answers}");
