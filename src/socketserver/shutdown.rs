@@ -138,10 +138,10 @@ impl ShutdownHandle {
         drained.ok_or(NotStopped::NotDrained)
     }
 
-    /// What became of the connections when the latest run was drained, whoever asked for it;
-    /// `None` if it was not, or not to the end.
+    /// What became of the connections when the server was drained, whoever asked for it; `None`
+    /// if it was not, or not to the end.
     pub fn drained(&self) -> Option<Drained> {
-        self.shared.lock().drained
+        self.shared.lock().drained.map(|(_, drained)| drained)
     }
 
     /// Makes the request; answers the state it was made in.
