@@ -463,8 +463,8 @@ fn under_load() {
         let (busy, answered) = channel();
         let clients = [(); 6].map(|()| {
             let busy = busy.clone();
+            let mut client = Client(connect(address));
             spawn(move || {
-                let mut client = Client(connect(address));
                 let mut answers = 0_usize;
                 loop {
                     let mut received = Vec::new();
