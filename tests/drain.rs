@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use common::{Client, text};
-use serve_forever::http::{Answer, Deferred, HttpResult, HttpServer, Message, Request, Response};
+use serve_forever::http::{
+    Answer, Deferred, HttpResult, HttpServer, HttpSettings, Message, Request, Response,
+    ThreadingHttpServer,
+};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Drained, Mailbox, Next, NotStopped, Protocol, ShutdownHandle,
@@ -530,4 +533,31 @@ fn the_deadline_needs_no_event() {
     assert_eq!(drain.join(), Ok(drained(0, 1, 0)));
     assert!(is_reset(&mut client));
     world.server.returned();
+}
+
+/// SHUT-10 is for shutdown: a drain reaches workers, too. One that is blocked in a read between
+/// two requests closes, and what has begun is answered.
+#[test]
+fn workers_finish_what_they_have_begun() {
+    let mut settings = HttpSettings::default();
+    settings.deadlines.keep_alive = LONG * 60; // so that only the drain can end an idle one
+    let body = |request: &Request<'_>, response: Response<'_>| -> HttpResult {
+        response.send_response(200).body(request.body())
+    };
+    let server = ThreadingHttpServer::with_settings("127.0.0.1:0", body, settings);
+    let server = run(server.expect("a free port"), None);
+    let address = server.address;
+    let mut idle = Client(connect(address));
+    idle.send(get("/"));
+    assert_eq!(read_head(&mut idle), (200, false));
+    let mut begun = Client(connect(address));
+    begun.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(read_head(&mut begun), (100, false));
+    let handle = server.handle.clone();
+    let draining = spawn(move || handle.drain(ENDLESS));
+    assert_eq!(text(&idle.rest()), "");
+    begun.send("done");
+    expect_last(&mut begun, "done");
+    assert_eq!(draining.join(), Ok(drained(2, 0, 0)));
+    server.returned();
 }

@@ -94,10 +94,8 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
 ///
 /// A handler may block here, and delays no connection but its own. The price: a connection holds a
 /// thread as long as it is open, also while it is idle between two requests (see
-/// [`Deadlines::keep_alive`]), so a few slow clients fill the pool, and the others wait. And a
-/// [drain](crate::socketserver::ShutdownHandle::drain) cannot tell an idle connection from a busy
-/// one: it waits for both, until the deadline of the one or its own patience ends. Where handlers
-/// do not block, an [`HttpServer`] serves more with less.
+/// [`Deadlines::keep_alive`]), so a few slow clients fill the pool, and the others wait. Where
+/// handlers do not block, an [`HttpServer`] serves more with less.
 ///
 /// `daemon_threads` is on, so closing never waits (HTTP-2). A pool with other settings is put
 /// together by hand:

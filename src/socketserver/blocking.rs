@@ -1,6 +1,7 @@
 //! Any protocol on a blocking socket: a conversation written once runs under every dispatch.
 
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connection::DISCARD;
@@ -15,9 +16,9 @@ use crate::reactor::{Now, Slot};
 /// was slow itself does not take that out on the client. What the conversation wants reported is
 /// the failure of the request, once it has ended; a second one is logged.
 ///
-/// What a blocked thread cannot do is break off a read: not for a message, which is delivered when
-/// the protocol next [waits](Next::Wait), and not for a [drain](Protocol::drain), of which the
-/// protocol is not told at all.
+/// What a blocked thread cannot do is break off a read for a message, which is delivered when the
+/// protocol next [waits](Next::Wait). For a [drain](Protocol::drain) a worker looks up from its
+/// read ten times a second; the loop's own thread could not be asked for one meanwhile.
 #[derive(Debug, Clone)]
 pub struct Blocking<P>(pub P);
 
@@ -31,6 +32,7 @@ impl<P: Protocol> RequestHandler for Blocking<P> {
             input_closed: false,
             post: Post::new(1, None),
             now: Now::new(),
+            told: false,
             failure: None,
         };
         let mut upgraded = line.converse(&mut self.0)?;
@@ -54,6 +56,8 @@ struct Line<'a, M> {
     post: Post<M>,
     /// The time that the protocol was last told.
     now: Now,
+    /// The protocol has been told that the server drains.
+    told: bool,
     /// What the protocol first wanted reported.
     failure: Option<Failure>,
 }
@@ -94,19 +98,23 @@ impl<M: Send + 'static> Line<'_, M> {
                         protocol.input_closed(&mut self.output, &self.now)
                     }
                     Read::TimedOut => protocol.timed_out(&mut self.output, &self.now),
+                    Read::Draining => {
+                        self.told = true;
+                        protocol.drain(&mut self.output, &self.now)
+                    }
                     Read::Lost => return Ok(None),
                 },
                 Next::Produce => protocol.produce(&mut self.output, &self.now),
-                Next::Wait => {
-                    let left = self.left(protocol.deadline());
-                    let until = left.and_then(|left| Instant::now().checked_add(left));
-                    let message = self.post.wait(until);
-                    self.now.advance(Instant::now());
-                    match message {
-                        Some(message) => protocol.deliver(message, &mut self.output, &self.now),
-                        None => protocol.timed_out(&mut self.output, &self.now),
+                Next::Wait => match self.wait(protocol.deadline()) {
+                    Waited::Message(message) => {
+                        protocol.deliver(message, &mut self.output, &self.now)
                     }
-                }
+                    Waited::TimedOut => protocol.timed_out(&mut self.output, &self.now),
+                    Waited::Draining => {
+                        self.told = true;
+                        protocol.drain(&mut self.output, &self.now)
+                    }
+                },
                 Next::Close => return Ok(None),
                 Next::Linger => {
                     self.linger();
@@ -135,20 +143,74 @@ impl<M: Send + 'static> Line<'_, M> {
         deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
+    /// Whether the server drains, and the protocol does not know.
+    fn is_draining(&self) -> bool {
+        let set = |draining: &AtomicBool| draining.load(Ordering::Acquire);
+        !self.told && self.rfile.draining().is_some_and(set)
+    }
+
+    /// How long to block for something that is to come in `left`: no longer than a glance, if the
+    /// server may begin to drain meanwhile.
+    fn glance(&self, left: Option<Duration>) -> Option<Duration> {
+        match self.rfile.draining() {
+            Some(_) if !self.told => Some(left.map_or(GLANCE, |left| left.min(GLANCE))),
+            _ => left,
+        }
+    }
+
     /// Waits for bytes until `deadline` and adds them to the input.
     fn read(&mut self, deadline: Option<Instant>) -> Read {
-        let read = match self.left(deadline) {
-            Some(Duration::ZERO) => Err(ErrorKind::TimedOut.into()),
-            left => receive(self.rfile, &mut self.input, left),
-        };
-        self.now.advance(Instant::now());
-        match read {
-            Ok(0) => Read::End,
-            Ok(_) => Read::Bytes,
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Read::TimedOut,
-                _ => Read::Lost,
-            },
+        let left = self.left(deadline);
+        let until = left.and_then(|left| Instant::now().checked_add(left));
+        loop {
+            if self.is_draining() {
+                self.now.advance(Instant::now());
+                return Read::Draining;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let glance = self.glance(left);
+            let read = match left {
+                Some(Duration::ZERO) => Err(ErrorKind::TimedOut.into()),
+                _ => receive(self.rfile, &mut self.input, glance),
+            };
+            self.now.advance(Instant::now());
+            return match read {
+                Ok(0) => Read::End,
+                Ok(_) if self.is_draining() => Read::Draining, // first of that, then of the bytes
+                Ok(_) => Read::Bytes,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut
+                        if until.is_none_or(|until| self.now.instant() < until) =>
+                    {
+                        continue;
+                    }
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => Read::TimedOut,
+                    _ => Read::Lost,
+                },
+            };
+        }
+    }
+
+    /// Waits for a message until `deadline`.
+    fn wait(&mut self, deadline: Option<Instant>) -> Waited<M> {
+        let left = self.left(deadline);
+        let until = left.and_then(|left| Instant::now().checked_add(left));
+        loop {
+            if self.is_draining() {
+                self.now.advance(Instant::now());
+                return Waited::Draining;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let glance = self.glance(left);
+            let message = self.post.wait(glance.map(|glance| Instant::now() + glance));
+            self.now.advance(Instant::now());
+            match message {
+                Some(message) => return Waited::Message(message),
+                None if until.is_some_and(|until| until <= self.now.instant()) => {
+                    return Waited::TimedOut;
+                }
+                None => {}
+            }
         }
     }
 
@@ -188,8 +250,20 @@ enum Read {
     Bytes,
     End,
     TimedOut,
+    Draining,
     Lost,
 }
+
+/// What one wait brought.
+enum Waited<M> {
+    Message(M),
+    TimedOut,
+    Draining,
+}
+
+/// How long a blocked thread takes to notice that the server drains: short for who waits for the
+/// drain, long for a processor.
+const GLANCE: Duration = Duration::from_millis(100);
 
 fn receive(
     rfile: &mut dyn Rfile,

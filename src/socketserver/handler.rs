@@ -1,6 +1,7 @@
 //! Axis 2, the blocking way: what to do with one request, as Python's `StreamRequestHandler`.
 
 use std::io::{self, BufRead, Write};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::failure::contain;
@@ -27,6 +28,13 @@ pub trait Rfile: BufRead {
     /// What the socket answers.
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Set when the server drains: what is begun is to be finished, and nothing new begun.
+    ///
+    /// `None` where nobody could set it meanwhile, because the handler runs on the loop's thread.
+    fn draining(&self) -> Option<&AtomicBool> {
+        None
     }
 }
 

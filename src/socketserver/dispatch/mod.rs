@@ -1,5 +1,6 @@
 //! Axis 3: how many requests at once. Python's mix-ins.
 
+mod drainable;
 mod evented;
 mod inline;
 mod threading;

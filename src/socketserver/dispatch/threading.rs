@@ -19,12 +19,13 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use mio::Waker;
 
+use super::drainable::Drainable;
 use super::inline::finish_request;
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
@@ -286,6 +287,13 @@ where
         self.open_requests()
     }
 
+    fn drain(&mut self, _reactor: &mut Reactor, _now: &Now) -> usize {
+        if let Some(pool) = &self.pool {
+            pool.draining.store(true, Ordering::Release);
+        }
+        0 // what a conversation was upgraded to is its worker's business
+    }
+
     fn abort(&mut self, _reactor: &mut Reactor) {
         if let Some(pool) = &mut self.pool {
             pool.queue.try_iter().for_each(drop);
@@ -328,6 +336,8 @@ struct Pool<R, A> {
     /// The workers' end, for those to come.
     failed: Sender<(Failure, A)>,
     places: Arc<Places>,
+    /// What handlers look at while they block.
+    draining: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     /// The system has refused a thread, and has not given one since.
     short_of_threads: bool,
@@ -350,6 +360,7 @@ impl<R, A> Pool<R, A> {
                 taken: AtomicUsize::new(0),
                 waker,
             }),
+            draining: Arc::default(),
             workers: Vec::new(),
             short_of_threads: false,
             aborted: false,
@@ -414,9 +425,10 @@ impl<R: Request, A: Send + 'static> Pool<R, A> {
             thread = thread.stack_size(bytes);
         }
         let (jobs, failed) = (self.queue.clone(), self.failed.clone());
+        let draining = Arc::clone(&self.draining);
         thread.spawn(move || {
             for job in jobs {
-                job.run(&*factory, &failed);
+                job.run(&*factory, &failed, &draining);
             }
         })
     }
@@ -431,13 +443,21 @@ struct Job<R, A> {
 
 impl<R: Request, A> Job<R, A> {
     /// Serves the request and closes it in any case; a failure goes home (THREAD-3).
-    fn run<F: HandlerFactory<A>>(self, factory: &F, failed: &Sender<(Failure, A)>) {
+    fn run<F: HandlerFactory<A>>(
+        self,
+        factory: &F,
+        failed: &Sender<(Failure, A)>,
+        draining: &AtomicBool,
+    ) {
         let Job {
             mut request,
             client_address,
             place,
         } = self;
-        let mut make_handler = |client_address: &A| factory.make_handler(client_address);
+        let mut make_handler = |client_address: &A| Drainable {
+            handler: factory.make_handler(client_address),
+            draining,
+        };
         let served = contain(|| finish_request(&mut make_handler, &mut request, &client_address));
         let closed = contain(move || {
             request.shutdown_request();
