@@ -148,11 +148,13 @@ pub struct Reply(());
 
 impl<'a> Response<'a> {
     /// Begins the answer: status line with the usual phrase, `Server`, `Date` (HTTP-29).
+    #[inline]
     pub fn send_response(self, code: u16) -> ResponseHead<'a> {
         self.send_response_with_reason(code, phrase(code))
     }
 
     /// As [`send_response`](Self::send_response), with a reason phrase of one's own.
+    #[inline]
     pub fn send_response_with_reason(self, code: u16, reason: &str) -> ResponseHead<'a> {
         let head = self.send_response_only(code, reason);
         head.output.put(&head.context.settings.server_and_date);
@@ -162,6 +164,7 @@ impl<'a> Response<'a> {
     }
 
     /// Begins the answer with the status line alone, without `Server` and `Date`.
+    #[inline]
     pub fn send_response_only(self, code: u16, reason: &str) -> ResponseHead<'a> {
         let Response {
             output,
@@ -232,6 +235,7 @@ impl ResponseHead<'_> {
     ///
     /// `Content-Length` is kept to (WSGI-17), `Connection: close` closes (HTTP-22), and
     /// `Transfer-Encoding` is refused: how an answer is framed follows from its body.
+    #[inline]
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let ResponseHead { output, state, .. } = &mut self;
         if state.error.is_none() {
@@ -272,6 +276,7 @@ impl ResponseHead<'_> {
     /// # Errors
     ///
     /// What was wrong with the head; nothing of it is sent.
+    #[inline]
     pub fn body(mut self, content: impl AsRef<[u8]>) -> HttpResult {
         let content = content.as_ref();
         let length = self.state.declared.unwrap_or(content.len() as u64);
@@ -346,6 +351,7 @@ impl ResponseHead<'_> {
     }
 
     /// Writes how the content ends, whether the connection goes on, and the empty line.
+    #[inline]
     fn end_headers(&mut self, framing: BodyFraming) -> Result<(), ResponseError> {
         if let Some(error) = self.state.error.take() {
             return Err(error);
@@ -377,38 +383,49 @@ impl ResponseHead<'_> {
 }
 
 impl State {
-    /// Writes a field, or takes note of what it says about the framing.
+    /// Writes a field, unless it says how the answer is framed.
+    ///
+    /// Inlined: what a handler writes is mostly known when it is compiled, and is checked then.
+    #[inline]
     fn field(
         &mut self,
         output: &mut Buffer,
         name: &str,
         value: &[u8],
     ) -> Result<(), ResponseError> {
+        let special = match name.len() {
+            10 => name.eq_ignore_ascii_case("connection"),
+            14 => name.eq_ignore_ascii_case("content-length"),
+            17 => name.eq_ignore_ascii_case("transfer-encoding"),
+            _ => false,
+        };
+        if special && !self.note(name, value)? {
+            return Ok(());
+        }
+        h1::field(output, name, value).map_err(ResponseError::Head)
+    }
+
+    /// Takes note of what a field says about the framing; whether it is to be written all the
+    /// same.
+    #[cold]
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<bool, ResponseError> {
         match name.len() {
-            10 if name.eq_ignore_ascii_case("connection") => {
+            10 => {
                 let is = |token: &[u8], option: &[u8]| token.eq_ignore_ascii_case(option);
                 self.close |= h1::tokens(value).any(|token| is(token, b"close"));
                 // How the connection goes on is said at the end; other options stay.
-                if h1::tokens(value).all(|token| is(token, b"close") || is(token, b"keep-alive")) {
-                    return Ok(());
-                }
+                let ours = |token| is(token, b"close") || is(token, b"keep-alive");
+                Ok(!h1::tokens(value).all(ours))
             }
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            14 if self.declared.is_none() && value.iter().all(u8::is_ascii_digit) => {
                 let text = std::str::from_utf8(value).unwrap_or_default();
-                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                let length = text
-                    .parse()
-                    .ok()
-                    .filter(|_| digits && self.declared.is_none());
-                self.declared = Some(length.ok_or(ResponseError::ContentLength)?);
-                return Ok(());
+                let length = text.parse().map_err(|_| ResponseError::ContentLength)?;
+                self.declared = Some(length);
+                Ok(false)
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                return Err(ResponseError::TransferEncoding);
-            }
-            _ => {}
+            14 => Err(ResponseError::ContentLength),
+            _ => Err(ResponseError::TransferEncoding),
         }
-        h1::field(output, name, value).map_err(ResponseError::Head)
     }
 }
 

@@ -43,6 +43,7 @@ impl Buffer {
     }
 
     /// Appends `bytes`.
+    #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         let end = self.end + bytes.len();
         if end > self.storage.len() {

@@ -70,6 +70,7 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// # Errors
 ///
 /// Status or reason are unfit; nothing was written.
+#[inline]
 pub fn status_line(sink: &mut impl Sink, status: u16, reason: &str) -> Result<(), EncodeError> {
     if status == 200 && reason == "OK" {
         sink.put(b"HTTP/1.1 200 OK\r\n");
@@ -105,6 +106,7 @@ pub fn field(sink: &mut impl Sink, name: &str, value: &[u8]) -> Result<(), Encod
 }
 
 /// Writes a Content-Length field line (RFC 9110 section 8.6).
+#[inline]
 pub fn content_length(sink: &mut impl Sink, length: u64) {
     sink.put(b"Content-Length: ");
     decimal(sink, length);
@@ -117,6 +119,7 @@ pub fn end_of_fields(sink: &mut impl Sink) {
 }
 
 /// Writes a number in decimal digits.
+#[inline]
 pub fn decimal(sink: &mut impl Sink, number: u64) {
     // 2^64 has 20 digits.
     digits::<20>(sink, number, 10);
