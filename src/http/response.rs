@@ -235,7 +235,7 @@ impl ResponseHead<'_> {
     ///
     /// `Content-Length` is kept to (WSGI-17), `Connection: close` closes (HTTP-22), and
     /// `Transfer-Encoding` is refused: how an answer is framed follows from its body.
-    #[inline]
+    #[inline(always)]
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let ResponseHead { output, state, .. } = &mut self;
         if state.error.is_none() {
@@ -385,8 +385,9 @@ impl ResponseHead<'_> {
 impl State {
     /// Writes a field, unless it says how the answer is framed.
     ///
-    /// Inlined: what a handler writes is mostly known when it is compiled, and is checked then.
-    #[inline]
+    /// Inlined by force: what a handler writes is mostly known when it is compiled, and is checked
+    /// then.
+    #[inline(always)]
     fn field(
         &mut self,
         output: &mut Buffer,

@@ -98,7 +98,7 @@ pub fn status_line(sink: &mut impl Sink, status: u16, reason: &str) -> Result<()
 /// # Errors
 ///
 /// Name or value are unfit; nothing was written, so CR, LF and NUL never reach the wire.
-#[inline]
+#[inline(always)]
 pub fn field(sink: &mut impl Sink, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
     put_field(sink, name, value);
@@ -189,7 +189,7 @@ fn is_forbidden_trailer(name: &str) -> bool {
         .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
-#[inline]
+#[inline(always)]
 fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !is_token(name.as_bytes()) {
         return Err(EncodeError::InvalidName);
@@ -200,12 +200,12 @@ fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     Ok(())
 }
 
-#[inline]
+#[inline(always)]
 fn is_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| is_value_byte(byte))
 }
 
-#[inline]
+#[inline(always)]
 fn put_field(sink: &mut impl Sink, name: &str, value: &[u8]) {
     sink.put(name.as_bytes());
     sink.put(b": ");

@@ -61,7 +61,7 @@ pub(super) fn is_tchar(byte: u8) -> bool {
 }
 
 /// token (RFC 9110 section 5.6.2).
-#[inline]
+#[inline(always)]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
 }
