@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use serve_forever::reactor::EventLoop;
 use serve_forever::socketserver::{
-    Drained, Engine, Failure, HandlerResult, Hooks, NotStopped, QueueFull, RequestHandler, Rfile,
-    Server, ShutdownHandle, Tcp, Threading, ThreadingTcpServer, Transport, Turn, WhenFull,
+    Drained, Engine, Failure, HandlerResult, Hooks, NotStopped, Overload, QueueFull,
+    RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, ThreadingTcpServer, Transport,
+    Turn, WhenFull,
 };
 use support::{
     Act, LIMIT, LONG, Recorded, Script, Trace, answer, ask, connect, in_time, own_host, queue, run,
@@ -337,6 +338,16 @@ fn slow_requests_overlap_up_to_the_size_of_the_pool() {
 /// becomes free, while the others go on, wakes it.
 #[test]
 fn a_full_pool_stops_accepting_until_there_is_room() {
+    third_of_three_waits_for_a_worker(2, usize::MAX);
+}
+
+/// Design law 7: so it does if it is the server's own limit that is reached, and not the pool's.
+#[test]
+fn a_full_server_stops_accepting_until_a_worker_is_free() {
+    third_of_three_waits_for_a_worker(8, 2);
+}
+
+fn third_of_three_waits_for_a_worker(threads: u16, limit: usize) {
     let trace = Trace::default();
     let words = trace.clone();
     let pool = Threading::new(move |_: &SocketAddr| {
@@ -350,8 +361,9 @@ fn a_full_pool_stops_accepting_until_there_is_room() {
             Ok(())
         }
     });
-    let pool = pool.threads(2).queue_length(0);
+    let pool = pool.threads(threads).queue_length(0);
     let mut server = Server::new(tcp(), pool).expect("a poll");
+    server.set_max_connections(limit, Overload::Wait);
     server.engine_mut().set_poll_interval(None);
     let lines = ["one", "two", "three"];
     let clients = lines.map(|line| queue(server.server_address(), line));

@@ -1,14 +1,13 @@
 //! Several requests at once, each on a thread that may block: Python's `ThreadingMixIn`.
 //!
 //! Python starts a thread for each request and sets no bound. Here a fixed number of workers take
-//! requests from a channel (THREAD-9), and four things travel, none of which borrows from the
+//! requests from a channel (THREAD-9), and three things travel, none of which borrows from the
 //! loop:
 //!
 //! ```text
 //! loop ── Job: request, client address, place ──▶ one of the workers
 //! loop ◀── (failure, client address) ──────────── worker
-//! loop ◀── the place, given back ──────────────── worker
-//! loop ◀── a wake, when one of these matters ──── worker
+//! loop ◀── the place, given back, and a wake ──── worker
 //! ```
 //!
 //! A *place* is the right to be open: one for each request that runs or is queued. Only the loop
@@ -464,14 +463,12 @@ impl<R: Request, A> Job<R, A> {
             Ok(())
         });
         if let Err(failure) = served.and(closed) {
-            match failed.send((failure, client_address)) {
-                Ok(()) => place.places.wake(),
-                Err(unsent) => {
-                    let (failure, _) = unsent.into_inner();
-                    log::error!("a request failed after its server was gone: {failure}");
-                }
+            if let Err(unsent) = failed.send((failure, client_address)) {
+                let (failure, _) = unsent.into_inner();
+                log::error!("a request failed after its server was gone: {failure}");
             }
         }
+        drop(place); // last, for this wakes the loop
     }
 }
 
@@ -492,12 +489,6 @@ impl Places {
         let places = Arc::clone(places);
         Place { places }
     }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            log::error!("cannot wake the loop for a worker: {error}");
-        }
-    }
 }
 
 /// One request's place, given back when this is dropped, whatever became of the request.
@@ -507,10 +498,11 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let taken = self.places.taken.fetch_sub(1, Ordering::AcqRel);
-        // There is room again, or nothing left to drain: the loop may be waiting for either.
-        if taken == self.places.room || taken == 1 {
-            self.places.wake();
+        self.places.taken.fetch_sub(1, Ordering::AcqRel);
+        // There is room again, in the pool or below the server's own limit; a descriptor is free;
+        // or nothing is left to drain: the loop may be waiting for any of these.
+        if let Err(error) = self.places.waker.wake() {
+            log::error!("cannot wake the loop for a worker: {error}");
         }
     }
 }
