@@ -12,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Client, Driven, listen};
 use mio::event::Source;
@@ -20,9 +20,10 @@ use mio::net::TcpStream;
 use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, EventedSettings, Next, Overload, Protocol, Stats, Tcp, Transport, Turn,
+    Buffer, EventedSettings, Next, Overload, Protocol, Server, Stats, Tcp, Threading, Transport,
+    Turn,
 };
-use support::{Act, LONG, Script, answer, ask, queue, run};
+use support::{Act, LONG, Script, answer, ask, queue, run, wait_until};
 
 /// Answers each line.
 struct Echo;
@@ -125,6 +126,40 @@ fn a_connection_that_closes_ends_a_shortage() {
     driven.expect(&mut second, "three\n");
     driven.settle();
     assert_eq!(driven.engine.timeout(driven.now), None);
+}
+
+/// REQ-3, design law 10: the same on threads, where a request may end between two turns.
+#[test]
+fn a_worker_that_ends_a_request_ends_a_shortage() {
+    let short = Arc::new(AtomicBool::new(false));
+    let transport = Scarce {
+        tcp: listen(),
+        short: Arc::clone(&short),
+    };
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let handlers = script.clone();
+    let dispatch = Threading::new(move |_: &SocketAddr| handlers.clone());
+    let mut server = Server::new(transport, dispatch).expect("a poll");
+    let clients = ["one", "two"].map(|line| queue(server.server_address(), line));
+    // No time passes from here on.
+    let (engine, now) = (server.engine_mut(), Instant::now());
+    wait_until("one is served", || {
+        engine.turn(now).expect("no failure");
+        engine.stats().accepted == 1
+    });
+    short.store(true, Ordering::SeqCst);
+    engine.turn(now).expect("no failure");
+    short.store(false, Ordering::SeqCst);
+    engine.turn(now).expect("no failure");
+    let stats = engine.stats();
+    assert_eq!((stats.accepted, stats.shortages), (1, 1));
+
+    script.trace.note("go");
+    wait_until("accepting goes on", || {
+        engine.turn(now).expect("no failure");
+        engine.stats().accepted == 2
+    });
+    assert_eq!(clients.map(answer), ["one", "two"]);
 }
 
 /// REQ-3: a retry that fails, too, waits twice as long, not anew.

@@ -60,6 +60,8 @@ pub struct Engine<T, D, H> {
     /// When `service_actions` is due, whatever happens until then (LOOP-13).
     actions_due: Option<Instant>,
     draining: Option<Draining>,
+    /// How many requests were open after the last turn; a worker may end one at any time.
+    open: usize,
     /// Counts; what can be asked for is not kept here.
     stats: Stats,
 }
@@ -135,6 +137,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             poll_interval: None,
             actions_due: None,
             draining: None,
+            open: 0,
             stats: Stats::default(),
         };
         engine.dispatch.attach(&engine.reactor);
@@ -340,7 +343,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// theirs in the next, so nobody starves the listener (RT-6).
     fn serve_ready(&mut self) -> Result<bool, Failure> {
         self.dispatch.collect(&mut self.reactor);
-        let (queued, open) = (self.reactor.queued(), self.dispatch.open());
+        let queued = self.reactor.queued();
         for _ in 0..queued {
             let Some(slot) = self.reactor.next_ready() else {
                 break;
@@ -349,7 +352,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 self.hooks.ready(slot, &mut self.reactor, &self.now)?;
             }
         }
-        if self.dispatch.open() < open {
+        let open = self.dispatch.open();
+        if open < std::mem::replace(&mut self.open, open) {
             self.listener.retry(&self.now);
         }
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
