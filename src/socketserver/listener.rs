@@ -14,6 +14,9 @@ use crate::reactor::Now;
 /// (design law 10).
 const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1);
 
+/// Shortages are logged once in so long (design law 10); [`Stats::shortages`] counts them all.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The state of the listening socket; the socket itself is the transport's.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -23,6 +26,8 @@ pub(crate) struct Listener {
     ready: bool,
     /// Set while nothing is accepted for lack of descriptors or memory.
     paused: Option<Pause>,
+    /// When a shortage was last logged.
+    logged: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +53,7 @@ impl Listener {
             registered: false,
             ready: true,
             paused: None,
+            logged: None,
         }
     }
 
@@ -138,7 +144,12 @@ impl Listener {
             Some(pause) => (pause.length * 2).min(BACK_OFF.end),
             None => BACK_OFF.start,
         };
-        if length < BACK_OFF.end {
+        // Clients that come and go can end a shortage and begin another as often as they like.
+        let quiet = self
+            .logged
+            .is_some_and(|logged| now.instant() < logged + LOG_INTERVAL);
+        if length < BACK_OFF.end && !quiet {
+            self.logged = Some(now.instant());
             log::error!("cannot accept, trying again in {length:?}: {error}");
         }
         let until = now + length;
