@@ -1,4 +1,4 @@
-//! The article's own application, and the server that runs it.
+//! A WSGI application, and the server that runs it.
 //!
 //!     cargo run --release --example wsgi_app -- 127.0.0.1:8000
 //!     curl http://127.0.0.1:8000/
@@ -14,7 +14,7 @@ use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, demo_a
 /// request alike and does not look at it. `start_response` takes status and header fields; they
 /// are sent together with the first block of what is returned.
 ///
-/// In the article it returns `'Hello, world!\n'`, a string, of which each character is a block of
+/// In Python, one that returned `'Hello, world!\n'`, a string, would make each character a block of
 /// its own. Here text is one block, so its length is known and `Content-Length` is added.
 pub fn app(_environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
     start_response.call("200 OK", &[("Content-type", "text/plain")])?;

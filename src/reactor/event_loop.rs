@@ -56,8 +56,8 @@ impl EventLoop {
 
     /// Sleeps until something is ready, a wake, or the end of `timeout`, and feeds every event.
     ///
-    /// `None` sleeps without limit. This is the article's `_eintr_retry`, mended: a signal does
-    /// not end the wait, and what is waited for afterwards is only the time left (LOOP-8).
+    /// `None` sleeps without limit. This is Python 2's `_eintr_retry`, mended: a signal does not
+    /// end the wait, and what is waited for afterwards is only the time left (LOOP-8).
     ///
     /// # Errors
     ///

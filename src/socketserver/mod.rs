@@ -25,8 +25,9 @@
 //! | `StreamRequestHandler`, `DatagramRequestHandler` | [`RequestHandler`] |
 //! | `server_bind`, `server_activate`, `get_request` | [`Transport`] |
 //! | `process_request`, `finish_request` | [`Dispatch`] |
-//! | `verify_request`, `service_actions`, `handle_error` | [`Hooks`] |
-//! | `serve_forever` | [`Server::serve_forever`] |
+//! | `verify_request`, `service_actions`, `handle_error`, `handle_timeout` | [`Hooks`] |
+//! | `serve_forever`, `handle_request` | [`Server::serve_forever`], [`Server::handle_request`] |
+//! | `server_close`, `with` | [`Server::server_close`], or dropping the server |
 //! | `shutdown` | [`ShutdownHandle::shutdown`] |
 
 mod blocking;
