@@ -526,8 +526,8 @@ mod unix {
 
     use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
     use serve_forever::socketserver::{
-        Evented, HandlerResult, Hooks, Inline, Rfile, Server, Transport, UnixAddress,
-        UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
+        Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Threading, Transport,
+        UnixAddress, UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
     };
     use serve_forever::wsgi::{AppResult, Environ, StartResponse, WsgiHandler};
 
@@ -971,19 +971,25 @@ mod unix {
             response.send_response(200).body(text)
         }
 
-        let place = Place::new();
-        let unix = UnixStreams::new(&place.0).and_then(UnixStreams::bind_and_activate);
-        let dispatch = Evented::new(Http::new(answer, HttpSettings::default()));
-        let server = Server::new(unix.expect("a free path"), dispatch).expect("a poll");
-        let server = run(server, LONG);
-        let mut clients = [connect(&server.address), connect(&server.address)];
-        for path in ["/one", "/two"] {
-            for client in &mut clients {
-                let body = get(client, path);
-                assert_eq!(body, format!("None {path}"));
+        fn serve<D: Dispatch<UnixStreams> + Send + 'static>(dispatch: D) {
+            let place = Place::new();
+            let unix = UnixStreams::new(&place.0).and_then(UnixStreams::bind_and_activate);
+            let server = Server::new(unix.expect("a free path"), dispatch).expect("a poll");
+            let server = run(server, LONG);
+            let mut clients = [connect(&server.address), connect(&server.address)];
+            for path in ["/one", "/two"] {
+                for client in &mut clients {
+                    let body = get(client, path);
+                    assert_eq!(body, format!("None {path}"));
+                }
             }
+            drop(clients); // before the end, for which a worker would wait
+            server.stop();
         }
-        server.stop();
+
+        let http = || Http::new(answer, HttpSettings::default());
+        serve(Evented::new(http()));
+        serve(Threading::new(http()));
     }
 
     /// UNIX-4, WSGI-2: an application is told so by an empty `REMOTE_ADDR`.

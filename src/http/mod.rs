@@ -229,3 +229,13 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
         Blocking(self.connection(Some(*client_address)))
     }
 }
+
+/// The same connections, for threads, over a Unix-domain socket.
+#[cfg(unix)]
+impl<H: HttpRequestHandler + Clone> HandlerFactory<UnixAddress> for Http<H> {
+    type Handler = Blocking<HttpConnection<H>>;
+
+    fn make_handler(&self, _client_address: &UnixAddress) -> Blocking<HttpConnection<H>> {
+        Blocking(self.connection(None))
+    }
+}
