@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::budget::complain;
 use super::connection::DISCARD;
 use super::handler::Rfile;
 use super::mailbox::Post;
@@ -238,7 +239,7 @@ impl<M: Send + 'static> Line<'_, M> {
         match (failure, &self.failure) {
             (None, _) => {}
             (Some(Failure::Stop), _) => return Err(Failure::Stop),
-            (Some(Failure::Request(later)), Some(_)) => log::error!("a request failed: {later}"),
+            (Some(Failure::Request(later)), Some(_)) => complain("a request failed", &later),
             (first, None) => self.failure = first,
         }
         Ok(())

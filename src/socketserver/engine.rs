@@ -10,6 +10,7 @@ use mio::{Registry, Token, Waker};
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::budget::complain;
 use super::dispatch::Refused;
 use super::failure::contain;
 use super::listener::{Accepted, Listener};
@@ -369,7 +370,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         };
         self.stats.failed += 1;
         match contain(|| self.hooks.handle_error(&*error, client_address)) {
-            Err(Failure::Request(second)) => log::error!("handle_error failed: {second}"),
+            Err(Failure::Request(second)) => complain("handle_error failed", &second),
             Err(Failure::Stop) => return Err(Failure::Stop),
             Ok(()) => {}
         }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::budget::complain;
 use super::failure::contain;
 use super::{Failure, HandlerResult};
 
@@ -153,7 +154,7 @@ pub(crate) fn run(
             Err(Failure::Stop)
         }
         (Err(first), Err(second)) => {
-            log::error!("finish failed after a failed handle: {second}");
+            complain("finish failed after a failed handle", &second);
             Err(first)
         }
     }

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::budget::{Budget, Spend};
 use super::{HandlerResult, Transport, failure::Failure};
 use crate::reactor::{Now, Reactor, Slot};
 
@@ -126,62 +127,4 @@ fn print_error(
     }
     text.push_str(&format!("{rule}\n"));
     io::stderr().lock().write_all(text.as_bytes())
-}
-
-/// At most [`Budget::ENTRIES`] entries a second: what clients cause must not flood a log
-/// (design law 10).
-#[derive(Debug, Default)]
-struct Budget {
-    second: Option<Instant>,
-    spent: u32,
-    denied: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Spend {
-    Granted { denied_before: u64 },
-    Denied,
-}
-
-impl Budget {
-    const ENTRIES: u32 = 10;
-
-    fn spend(&mut self, now: Instant) -> Spend {
-        let fresh = match self.second {
-            Some(began) => now.saturating_duration_since(began) >= Duration::from_secs(1),
-            None => true,
-        };
-        if fresh {
-            self.second = Some(now);
-            self.spent = 0;
-        }
-        if self.spent == Budget::ENTRIES {
-            self.denied += 1;
-            return Spend::Denied;
-        }
-        self.spent += 1;
-        Spend::Granted {
-            denied_before: std::mem::take(&mut self.denied),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_entries_a_second_then_a_count_of_the_rest() {
-        let began = Instant::now();
-        let mut budget = Budget::default();
-        for _ in 0..10 {
-            assert_eq!(budget.spend(began), Spend::Granted { denied_before: 0 });
-        }
-        for _ in 0..7 {
-            assert_eq!(budget.spend(began), Spend::Denied);
-        }
-        let later = began + Duration::from_secs(1);
-        assert_eq!(budget.spend(later), Spend::Granted { denied_before: 7 });
-        assert_eq!(budget.spend(later), Spend::Granted { denied_before: 0 });
-    }
 }

@@ -31,6 +31,7 @@
 //! | `shutdown` | [`ShutdownHandle::shutdown`] |
 
 mod blocking;
+mod budget;
 mod buffer;
 mod connection;
 mod dispatch;
@@ -51,6 +52,7 @@ mod sync;
 mod transport;
 
 pub use blocking::Blocking;
+pub(crate) use budget::complain;
 pub use buffer::Buffer;
 pub use dispatch::{
     Dispatch, Evented, EventedSettings, HandlerFactory, Inline, ProtocolFactory, QueueFull,

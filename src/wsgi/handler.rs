@@ -16,7 +16,7 @@ use super::environ::{BaseEnviron, setup_environ};
 use super::start_response::{Head, Start};
 use super::{Application, Environ};
 use crate::http::{BodySource, HttpRequestHandler, HttpResult, Request, Response, ResponseHead};
-use crate::socketserver::{Failure, contain};
+use crate::socketserver::{Failure, complain, contain};
 
 /// What a client is told of a failure: nothing (WSGI-19; the text is Python's).
 const ERROR_BODY: &str = "A server error occurred.  Please contact the administrator.";
@@ -253,8 +253,7 @@ impl Drop for Pending {
         if let Blocks::Iterable(iterable) = &mut self.0 {
             // The answer is what it is: there is nobody left to tell but the log (WSGI-18).
             if let Err(failure) = contain(|| iterable.close()) {
-                let failure = failure.to_string();
-                log::error!("close() of a result failed: {}", failure.escape_debug());
+                complain("close() of a result failed", &failure);
             }
         }
     }

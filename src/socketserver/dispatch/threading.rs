@@ -28,6 +28,7 @@ use super::drainable::Drainable;
 use super::inline::finish_request;
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
+use crate::socketserver::budget::complain;
 use crate::socketserver::failure::contain;
 use crate::socketserver::{Failure, Request, RequestHandler, Transport};
 
@@ -465,7 +466,7 @@ impl<R: Request, A> Job<R, A> {
         if let Err(failure) = served.and(closed) {
             if let Err(unsent) = failed.send((failure, client_address)) {
                 let (failure, _) = unsent.into_inner();
-                log::error!("a request failed after its server was gone: {failure}");
+                complain("a request failed after its server was gone", &failure);
             }
         }
         drop(place); // last, for this wakes the loop

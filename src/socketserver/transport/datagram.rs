@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Request;
+use crate::socketserver::budget::complain;
 use crate::socketserver::handler::Rfile;
 use crate::socketserver::{Failure, HandlerResult, contain};
 
@@ -113,7 +114,7 @@ impl<A: Debug + Send + Sync + 'static> Request for Datagram<A> {
         match (handled, sent) {
             (Err(first), Err(second)) => {
                 // The first is the one that is reported (HND-2).
-                log::error!("no reply after a failed handler: {second}");
+                complain("no reply after a failed handler", &second);
                 Err(first)
             }
             (handled, sent) => handled.and(sent),
