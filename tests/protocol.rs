@@ -236,6 +236,12 @@ impl Protocol for Scripted {
     }
 }
 
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        assert!(self.world.panic_in != "drop", "scripted panic");
+    }
+}
+
 /// What a scripted conversation is upgraded to.
 struct Shout;
 
@@ -493,6 +499,7 @@ fn a_panic_closes_one_connection() {
         ("deadline", "echo x\n"),
         ("take_failure", "echo x\n"),
         ("input_closed", "echo x\n"),
+        ("drop", "echo x\n"),
     ];
     for (call, script) in calls {
         for start in [evented as fn(&Arc<World>) -> Serving, blocking] {
@@ -511,7 +518,7 @@ fn a_panic_closes_one_connection() {
                     let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
                     mailbox.send("message".to_owned()).expect("it is there");
                 }
-                if call == "input_closed" {
+                if call == "input_closed" || call == "drop" {
                     client.expect("x\n");
                     client.shutdown_write();
                 }

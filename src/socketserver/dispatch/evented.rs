@@ -187,6 +187,19 @@ where
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
+            let Entry {
+                connection,
+                client_address,
+                ..
+            } = entry;
+            // What a handler has left in here may panic as it goes (design law 10).
+            let dropped = contain(|| {
+                drop(connection);
+                Ok(())
+            });
+            if let Err(failure) = dropped {
+                self.failures.push_back((failure, client_address));
+            }
         }
     }
 
