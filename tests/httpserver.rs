@@ -1434,3 +1434,28 @@ fn a_handler_that_panics_is_answered_and_reported() {
     next.send(GET);
     read_answer(&mut next, "hello");
 }
+
+/// Law 8: a limit that no clock will ever reach is none, in whatever phase.
+#[test]
+fn the_longest_patience_is_no_deadline() {
+    let mut settings = HttpSettings::default();
+    let deadlines = &mut settings.deadlines;
+    deadlines.head = Duration::MAX;
+    deadlines.body_idle = Duration::MAX;
+    deadlines.body_grace = Duration::MAX;
+    deadlines.keep_alive = Duration::MAX;
+    let mut wire = Wire::with(settings, |_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).body("")
+    });
+    let steps = [
+        "POST / HTTP/1.1\r\n",
+        "Host: h\r\nContent-Length: 2\r\n\r\n",
+        "a",
+        "b",
+    ];
+    for bytes in steps {
+        assert_eq!(wire.protocol.deadline(), None, "before {bytes:?}");
+        wire.receive(bytes);
+    }
+    assert_eq!(wire.protocol.deadline(), None, "between requests");
+}

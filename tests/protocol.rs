@@ -1067,3 +1067,16 @@ fn a_protocol_may_take_the_buffer_with_the_bytes() {
     third.send("bytes");
     third.expect("bytes");
 }
+
+/// Law 8: a limit that no clock will ever reach is none.
+#[test]
+fn the_longest_patience_is_no_deadline() {
+    let mut settings = EventedSettings::default();
+    (settings.write_stall, settings.linger) = (Duration::MAX, Duration::MAX);
+    let (mut driven, _world) = driven(settings);
+    let mut client = driven.connect();
+    client.send("blocks 1000\nlinger\n");
+    driven.settle();
+    assert_eq!(driven.engine.timeout(driven.now), None);
+    assert_eq!(driven.open_connections(), 1);
+}

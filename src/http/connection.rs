@@ -371,10 +371,15 @@ impl Body {
 
     /// Until when more must have arrived: a while after the last of it, but all in all not slower
     /// than the minimum rate (design law 8).
-    fn deadline(&self, deadlines: &Deadlines, since: Instant) -> Instant {
+    fn deadline(&self, deadlines: &Deadlines, since: Instant) -> Option<Instant> {
         let rate = u64::from(deadlines.body_rate.max(1));
         let earned = Duration::from_secs(self.content as u64 / rate);
-        (since + deadlines.body_idle).min(self.began + deadlines.body_grace + earned)
+        let allowed = deadlines.body_grace.saturating_add(earned);
+        let ends = [
+            since.checked_add(deadlines.body_idle),
+            self.began.checked_add(allowed),
+        ];
+        ends.into_iter().flatten().min()
     }
 }
 
@@ -491,9 +496,10 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn deadline(&self) -> Option<Instant> {
         let (since, deadlines) = (self.since?, &self.settings.deadlines);
         match &self.phase {
-            Phase::Head(_, Awaited::First | Awaited::Rest) => Some(since + deadlines.head),
-            Phase::Head(_, Awaited::Next) => Some(since + deadlines.keep_alive),
-            Phase::Body(body) => Some(body.deadline(deadlines, since)),
+            // What no clock will ever show is no deadline.
+            Phase::Head(_, Awaited::First | Awaited::Rest) => since.checked_add(deadlines.head),
+            Phase::Head(_, Awaited::Next) => since.checked_add(deadlines.keep_alive),
+            Phase::Body(body) => body.deadline(deadlines, since),
             Phase::Streaming(_) | Phase::Deferred(_) | Phase::Closed => None,
         }
     }

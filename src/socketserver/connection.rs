@@ -103,7 +103,7 @@ enum Stage {
     Linger,
     /// The writing half is shut down; what arrives is discarded.
     Lingering {
-        until: Instant,
+        until: Option<Instant>,
         left: usize,
     },
 }
@@ -146,8 +146,8 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
     /// A client that does not read is given up after a while, whatever its protocol waits for.
     pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         match (&self.unsent, self.stage) {
-            (Some(unsent), _) => Some(unsent.since + settings.write_stall),
-            (None, Stage::Lingering { until, .. }) => Some(until),
+            (Some(unsent), _) => unsent.since.checked_add(settings.write_stall),
+            (None, Stage::Lingering { until, .. }) => until,
             (None, _) => self.conversation.deadline(),
         }
     }
@@ -254,7 +254,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             Stage::Close | Stage::Linger => {
                 self.stream.shutdown_write()?;
                 self.stage = Stage::Lingering {
-                    until: turn.now + turn.settings.linger,
+                    until: turn.now.instant().checked_add(turn.settings.linger),
                     left: DISCARD,
                 };
                 Ok(None)
@@ -309,7 +309,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
 
     fn discard(
         &mut self,
-        until: Instant,
+        until: Option<Instant>,
         left: usize,
         turn: &mut Turn<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
