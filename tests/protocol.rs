@@ -1080,3 +1080,16 @@ fn the_longest_patience_is_no_deadline() {
     assert_eq!(driven.engine.timeout(driven.now), None);
     assert_eq!(driven.open_connections(), 1);
 }
+
+/// A mark of zero lets nothing be read or produced before everything is sent, but then it does.
+#[test]
+fn a_high_water_mark_of_zero_stops_nothing_for_good() {
+    let mut settings = EventedSettings::default();
+    settings.high_water = 0;
+    let (mut driven, _world) = driven(settings);
+    let mut client = driven.connect();
+    for _ in 0..2 {
+        client.send("echo x\n");
+        driven.expect(&mut client, "x\n");
+    }
+}

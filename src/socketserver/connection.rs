@@ -227,7 +227,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         output: &mut Buffer,
         turn: &mut Turn<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        let full = output.len() >= turn.settings.high_water;
+        let full = !output.is_empty() && output.len() >= turn.settings.high_water;
         match self.stage {
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
             Stage::Read { .. } | Stage::Wait if self.inbox.is_some() => {
