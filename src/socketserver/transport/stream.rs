@@ -37,12 +37,20 @@ where
     )
 }
 
-/// What follows the shutdown of the writing half: reads away what has arrived, in bounds (TCP-8).
-pub(super) fn discard<S>(stream: &mut S)
+/// Shuts down the writing half, so that the client sees the end of the answer.
+pub(super) fn shutdown_write(stream: &impl Connected) -> io::Result<()> {
+    stream.socket().shutdown(Shutdown::Write)
+}
+
+/// Ends a request: shuts down the writing half, and reads away what has arrived, in bounds
+/// (TCP-7, TCP-8).
+pub(super) fn shutdown_request<S>(stream: &mut S)
 where
     S: Connected + Read,
 {
-    if stream.socket().set_nonblocking(true).is_err() {
+    // Else the client is gone already, or what it sent would be waited for.
+    let shut = shutdown_write(stream).is_ok();
+    if !shut || stream.socket().set_nonblocking(true).is_err() {
         return;
     }
     let mut scratch = [0; 4096];
@@ -97,7 +105,7 @@ where
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.socket().shutdown(Shutdown::Write)
+        shutdown_write(self.stream)
     }
 }
 

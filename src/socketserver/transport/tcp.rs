@@ -1,7 +1,7 @@
 //! TCP: `server_bind`, `server_activate`, `get_request`, as Python's `TCPServer`.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Source;
@@ -209,15 +209,13 @@ impl Request for TcpStream {
     }
 
     fn shutdown_request(&mut self) {
-        if self.shutdown(Shutdown::Write).is_ok() {
-            stream::discard(self); // else the client is gone already (TCP-7)
-        }
+        stream::shutdown_request(self);
     }
 }
 
 impl Stream for TcpStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+        stream::shutdown_write(self)
     }
 
     fn reset_on_close(&mut self) {

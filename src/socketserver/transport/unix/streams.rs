@@ -1,7 +1,6 @@
 //! Unix-domain streams: Python's `UnixStreamServer`.
 
 use std::io::{self, Write};
-use std::net::Shutdown;
 
 use mio::event::Source;
 use mio::net::{UnixListener, UnixStream};
@@ -174,14 +173,12 @@ impl Request for UnixStream {
     }
 
     fn shutdown_request(&mut self) {
-        if self.shutdown(Shutdown::Write).is_ok() {
-            stream::discard(self); // else the client is gone already (TCP-7)
-        }
+        stream::shutdown_request(self);
     }
 }
 
 impl Stream for UnixStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+        stream::shutdown_write(self)
     }
 }
