@@ -1,0 +1,296 @@
+//! The decoder, whole and split at every byte.
+
+use super::*;
+use crate::http::h1::{chunk, last_chunk, parse_fields};
+use alloc::vec::Vec;
+
+#[derive(Debug, PartialEq, Eq, Default, Clone)]
+struct Body {
+    content: Vec<u8>,
+    trailers: Vec<u8>,
+    consumed: usize,
+    complete: bool,
+}
+
+/// Decodes `input` in pieces that end at `stops` and at its end.
+fn decode(input: &[u8], stops: &[usize], limits: &ChunkLimits) -> Result<Body, Error> {
+    let (mut decoder, mut body, mut start) = (ChunkedDecoder::default(), Body::default(), 0);
+    for &stop in stops.iter().chain([&input.len()]) {
+        let mut piece = input[start..stop].to_vec();
+        let progress = match decoder.decode(&mut piece, limits) {
+            Ok(progress) => progress,
+            Err(error) => {
+                assert_eq!(
+                    decoder.decode(&mut piece, limits),
+                    Err(error),
+                    "stays refused"
+                );
+                return Err(error);
+            }
+        };
+        let (content, rest) = piece.split_at(progress.content);
+        body.content.extend_from_slice(content);
+        body.trailers.extend_from_slice(&rest[..progress.trailers]);
+        body.consumed += progress.consumed;
+        body.complete = progress.complete;
+        assert!(progress.complete || progress.consumed == piece.len());
+        assert_eq!(
+            &piece[progress.consumed..],
+            &input[start + progress.consumed..stop]
+        );
+        start = stop;
+    }
+    Ok(body)
+}
+
+fn check_splits(input: &[u8], limits: &ChunkLimits) -> Result<Body, Error> {
+    let whole = decode(input, &[], limits);
+    for split in 0..input.len() {
+        assert_eq!(
+            whole,
+            decode(input, &[split], limits),
+            "{split}: {}",
+            input.escape_ascii()
+        );
+    }
+    let bytes: Vec<usize> = (0..input.len()).collect();
+    assert_eq!(
+        whole,
+        decode(input, &bytes, limits),
+        "{}",
+        input.escape_ascii()
+    );
+    whole
+}
+
+#[test]
+fn good_bodies() {
+    // Input up to the end of the body, content, trailers.
+    let cases: [(&[u8], &[u8], &[u8]); 15] = [
+        (b"0\r\n\r\n", b"", b""),
+        (b"000\r\n\r\n", b"", b""),
+        (
+            b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+            b"hello world",
+            b"",
+        ),
+        (
+            b"A\r\n0123456789\r\n00a\r\nabcdefghij\r\n0\r\n\r\n",
+            b"0123456789abcdefghij",
+            b"",
+        ),
+        (b"0000000000000001\r\nx\r\n0\r\n\r\n", b"x", b""),
+        (b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", b"\r\n0\r\n\r\n", b""),
+        (b"1;a\r\nx\r\n0;a\r\n\r\n", b"x", b""),
+        (b"1;a=b;c;d=\"x;y\\\"z\xff\t\"\r\nx\r\n0\r\n\r\n", b"x", b""),
+        (b"1;!#$%&'*+-.^_`|~=1\r\nx\r\n0\r\n\r\n", b"x", b""),
+        (
+            b"1 \t;\ta\t=\t\"b\" ; c = d ;e\r\nx\r\n0\r\n\r\n",
+            b"x",
+            b"",
+        ),
+        (b"1;a=\"\"\r\nx\r\n0\r\n\r\n", b"x", b""),
+        (b"1\r\nx\r\n0\r\nA: b\r\n\r\n", b"x", b"A: b\r\n"),
+        (
+            b"0\r\nA:\r\nX:POST /s HTTP/1.1\r\n\r\n",
+            b"",
+            b"A:\r\nX:POST /s HTTP/1.1\r\n",
+        ),
+        (
+            b"1\r\nx\r\n0\r\nA: \xff\t b\r\n\r\n",
+            b"x",
+            b"A: \xff\t b\r\n",
+        ),
+        (b"0;a=\"b\"\r\nA:b\r\n\r\n", b"", b"A:b\r\n"),
+    ];
+    let limits = ChunkLimits::default();
+    for (input, content, trailers) in cases {
+        let mut input = input.to_vec();
+        let consumed = input.len();
+        for prefix in 0..consumed {
+            let found = decode(&input[..prefix], &[], &limits);
+            assert_eq!(
+                found.map(|body| body.complete),
+                Ok(false),
+                "{}",
+                input.escape_ascii()
+            );
+        }
+        input.extend_from_slice(b"GET /next");
+        let (content, trailers) = (content.to_vec(), trailers.to_vec());
+        assert!(parse_fields(&trailers, limits.trailer_fields).is_ok());
+        let body = Body {
+            content,
+            trailers,
+            consumed,
+            complete: true,
+        };
+        assert_eq!(
+            check_splits(&input, &limits),
+            Ok(body),
+            "{}",
+            input.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn bad_bodies() {
+    let cases: [(&[u8], Error); 52] = [
+        (b"\r\n", Error::ChunkSize),
+        (b"0x5\r\n", Error::ChunkSize),
+        (b"+5\r\n", Error::ChunkSize),
+        (b"-5\r\n", Error::ChunkSize),
+        (b"0_5\r\n", Error::ChunkSize),
+        (b"5.0\r\n", Error::ChunkSize),
+        (b"5h\r\n", Error::ChunkSize),
+        (b" 5\r\n", Error::ChunkSize),
+        (b"\xb2\r\n", Error::ChunkSize),
+        (b"5,5\r\n", Error::ChunkSize),
+        (b";a\r\n", Error::ChunkSize),
+        (b"10000000000000000\r\n", Error::ChunkSize),
+        (b"00000000000000005\r\n", Error::ChunkSize),
+        (b"FFFFFFFFFFFFFFFF0\r\n", Error::ChunkSize),
+        (b"5\n", Error::ChunkLineEnd),
+        (b"5\rX", Error::ChunkLineEnd),
+        (b"5\r\r\n", Error::ChunkLineEnd),
+        (b"5;\n", Error::ChunkLineEnd),
+        (b"5;a\n", Error::ChunkLineEnd),
+        (b"5;a\rX", Error::ChunkLineEnd),
+        (b"5;a=\"\n\"", Error::ChunkLineEnd),
+        (b"5;a=\"x\r\n", Error::ChunkLineEnd),
+        (b"5;a=\"\\\r\n", Error::ChunkLineEnd),
+        (b"5 \r\n", Error::ChunkLineEnd),
+        (b"5;\r\n", Error::ChunkLineEnd),
+        (b"5;a=\r\n", Error::ChunkLineEnd),
+        (b"5;a \r\n", Error::ChunkLineEnd),
+        (b"5;a=b \r\n", Error::ChunkLineEnd),
+        (b"5 5\r\n", Error::ChunkExtension),
+        (b"5;;a\r\n", Error::ChunkExtension),
+        (b"5;bad[=x\r\n", Error::ChunkExtension),
+        (b"5;a=\xff\r\n", Error::ChunkExtension),
+        (b"5;a\x01\r\n", Error::ChunkExtension),
+        (b"5;a=\"\x01\"\r\n", Error::ChunkExtension),
+        (b"5;a=b\"c\"\r\n", Error::ChunkExtension),
+        (b"5;a=\"b\"c\r\n", Error::ChunkExtension),
+        (b"5;a b\r\n", Error::ChunkExtension),
+        (b"1\r\nxy\r\n", Error::ChunkDataEnd),
+        (b"1\r\nx\n", Error::ChunkDataEnd),
+        (b"1\r\nx\rx", Error::ChunkDataEnd),
+        (b"1\r\nx0\r\n", Error::ChunkDataEnd),
+        (b"1\r\nx\r\n\r\n", Error::ChunkSize),
+        (b"0\r\n\n", Error::BareLf),
+        (b"0\r\n\rx", Error::FieldName),
+        (b"0\r\nA: b\n", Error::BareLf),
+        (b"0\r\nA: b\rc", Error::FieldValue),
+        (b"0\r\nA: b\0", Error::FieldValue),
+        (b"0\r\n A: b", Error::FieldFold),
+        (b"0\r\nA : b", Error::FieldName),
+        (b"0\r\nA\xff: b", Error::FieldName),
+        (b"0\r\nA\r\n", Error::FieldColon),
+        (b"0\r\n: b", Error::FieldName),
+    ];
+    for (input, error) in cases {
+        let mut input = input.to_vec();
+        input.extend_from_slice(b"hello\r\n0\r\n\r\n");
+        let found = check_splits(&input, &ChunkLimits::default());
+        assert_eq!(found, Err(error), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn limits() {
+    let limits = ChunkLimits {
+        overhead: 20,
+        line: 30,
+        trailers: 20,
+        trailer_fields: 2,
+    };
+    let cases: [(&[u8], Option<Error>); 9] = [
+            (b"1;aaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n0\r\n\r\n", None),
+            (b"1;aaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", Some(Error::ChunkLineTooLong)),
+            // 26 and 28 bytes, of which 18 each are fair; the next is too much.
+            (b"1;aaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n0\r\n\r\n", None),
+            (
+                b"1;aaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaa\r\nx\r\n",
+                Some(Error::ChunkOverhead),
+            ),
+            (b"0\r\nA: aaaaaaaaaaaaaaa\r\n\r\n", None),
+            (b"0\r\nA: aaaaaaaaaaaaaaaa\r\n", Some(Error::TrailersTooLarge)),
+            (b"0\r\nA:b\r\nA:b\r\n\r\n", None),
+            (b"0\r\nA:b\r\nA:b\r\nA", Some(Error::TooManyTrailers)),
+            (b"1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n0\r\n\r\n", None),
+        ];
+    for (input, error) in cases {
+        let found = check_splits(input, &limits);
+        assert_eq!(found.err(), error, "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn announced_sizes_are_no_promise() {
+    let mut decoder = ChunkedDecoder::default();
+    let mut bytes = *b"FFFFFFFFFFFFFFFF\r\nhello";
+    let progress = decoder.decode(&mut bytes, &ChunkLimits::default());
+    assert_eq!(progress.map(|progress| progress.content), Ok(5));
+    assert_eq!(decoder.announced(), u64::MAX - 5);
+}
+
+#[test]
+fn generated_bodies_are_split_alike() {
+    const PIECES: [&[u8]; 16] = [
+        b"0\r\n",
+        b"1\r\nx\r\n",
+        b"3\r\nabc\r\n",
+        b"5;a=b\r\nhello\r\n",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"A: b\r\n",
+        b";",
+        b"=",
+        b"\"",
+        b" ",
+        b"\\",
+        b"f",
+        b"\xff",
+        b"0;x=\"y\"\r\n",
+    ];
+    let mut seed = 0x00c4_0c4e_d5ee_d000_u64;
+    let limits = ChunkLimits {
+        overhead: 24,
+        line: 12,
+        trailers: 12,
+        trailer_fields: 2,
+    };
+    for _ in 0..20_000 {
+        let mut input = Vec::new();
+        for _ in 0..seed % 9 + 1 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let index = (seed % PIECES.len() as u64) as usize;
+            input.extend_from_slice(PIECES[index]);
+        }
+        let _ = check_splits(&input, &limits);
+        let _ = check_splits(&input, &ChunkLimits::default());
+    }
+}
+
+#[test]
+fn decode_undoes_encode() {
+    let content: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    for size in [1, 2, 15, 16, 17, 255, 4096, 5000] {
+        let mut wire = Vec::new();
+        content.chunks(size).for_each(|data| chunk(&mut wire, data));
+        assert_eq!(last_chunk(&mut wire, [("Sum", &b"1 \xff"[..])]), Ok(()));
+        let consumed = wire.len();
+        let body = Body {
+            content: content.clone(),
+            trailers: b"Sum: 1 \xff\r\n".to_vec(),
+            consumed,
+            complete: true,
+        };
+        assert_eq!(decode(&wire, &[], &ChunkLimits::default()), Ok(body));
+    }
+}
