@@ -18,11 +18,11 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use common::{Driven, PATIENCE, Serving, listen, serve, text};
+use common::{Client, Driven, PATIENCE, Serving, listen, serve, text};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Blocking, Buffer, Evented, EventedSettings, Failure, HandlerResult, Inline, MAILBOX_CAPACITY,
-    Mailbox, Next, Protocol, Request, Rfile, SendError, Stream, Tcp, Transport,
+    Mailbox, Next, Protocol, Request, Rfile, SendError, Stream, Tcp, Threading, Transport,
 };
 
 /// What `produce` adds at a time.
@@ -43,6 +43,7 @@ struct World {
     /// Bytes that were received.
     received: AtomicUsize,
     mailboxes: Mutex<Option<Sender<Mailbox<String>>>>,
+    lost: Mutex<Option<Sender<()>>>,
 }
 
 impl World {
@@ -59,6 +60,13 @@ impl World {
         let (sender, mailboxes) = mpsc::channel();
         *self.mailboxes.lock().expect("no panic under the lock") = Some(sender);
         mailboxes
+    }
+
+    /// Where it will be told how often a conversation was told of its end.
+    fn losses(&self) -> Receiver<()> {
+        let (sender, losses) = mpsc::channel();
+        *self.lost.lock().expect("no panic under the lock") = Some(sender);
+        losses
     }
 
     fn enter(&self, call: &'static str) {
@@ -118,6 +126,10 @@ impl Scripted {
                 output.extend_from_slice(b"closing\n");
                 return Next::Close;
             }
+            "abort" => {
+                output.extend_from_slice(b"never sent\n");
+                return Next::Abort;
+            }
             "linger" => {
                 output.extend_from_slice(b"lingering\n");
                 return Next::Linger;
@@ -129,6 +141,10 @@ impl Scripted {
             "fail" => {
                 self.failure = Some(io::Error::other("scripted failure").into());
                 output.extend_from_slice(b"failed\n");
+            }
+            "fail-and-upgrade" => {
+                self.failure = Some(io::Error::other("last words").into());
+                return Next::Upgrade(Box::new(Shout));
             }
             // To itself: the message is under way when the conversation ends.
             "orphan" => {
@@ -222,6 +238,13 @@ impl Protocol for Scripted {
         match self.begun {
             true => Next::Read,
             false => Next::Close,
+        }
+    }
+
+    fn connection_lost(&mut self, _now: &Now) {
+        assert!(self.world.panic_in != "connection_lost", "scripted panic");
+        if let Some(lost) = &*self.world.lost.lock().expect("no panic") {
+            lost.send(()).expect("the test is there");
         }
     }
 
@@ -499,6 +522,7 @@ fn a_panic_closes_one_connection() {
         ("deadline", "echo x\n"),
         ("take_failure", "echo x\n"),
         ("input_closed", "echo x\n"),
+        ("connection_lost", "echo x\n"),
         ("drop", "echo x\n"),
     ];
     for (call, script) in calls {
@@ -518,7 +542,7 @@ fn a_panic_closes_one_connection() {
                     let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
                     mailbox.send("message".to_owned()).expect("it is there");
                 }
-                if call == "input_closed" || call == "drop" {
+                if ["input_closed", "connection_lost", "drop"].contains(&call) {
                     client.expect("x\n");
                     client.shutdown_write();
                 }
@@ -529,6 +553,87 @@ fn a_panic_closes_one_connection() {
             }
         }
     }
+}
+
+/// However it ends, the conversation is told once; when another takes over, that one is.
+#[test]
+fn a_conversation_is_told_of_its_end() {
+    // A blocked thread does not see its client go while it waits for a message.
+    let on_threads = |line| line != "wait\n";
+    let endings: [(&str, fn(Client)); 6] = [
+        ("close\n", |mut client| client.expect("closing\n")),
+        ("linger\n", |mut client| client.expect("lingering\n")),
+        ("abort\n", |mut client| client.expect_gone()),
+        ("echo x\n", |client| client.reset()),
+        ("echo x\n", |mut client| client.shutdown_write()),
+        ("wait\n", |client| client.reset()),
+    ];
+    for (line, end) in endings {
+        let starts = [evented as fn(&Arc<World>) -> Serving, blocking];
+        for start in &starts[..1 + usize::from(on_threads(line))] {
+            let world = Arc::new(World::default());
+            let losses = world.losses();
+            let server = start(&world);
+            let mut client = server.connect();
+            client.send(line);
+            if line == "echo x\n" {
+                client.expect("x\n");
+            }
+            end(client);
+            losses.recv_timeout(PATIENCE).expect("it is told");
+            drop(server);
+            assert!(losses.try_recv().is_err(), "{line}: only once");
+        }
+    }
+    let world = Arc::new(World::default());
+    let losses = world.losses();
+    let server = evented(&world);
+    let mut client = server.connect();
+    client.send("upgrade\n");
+    client.expect("switching\nREADY\n");
+    drop(client);
+    drop(server);
+    assert!(losses.try_recv().is_err(), "another had taken over");
+}
+
+/// What is open when the server closes ends, too.
+#[test]
+fn a_conversation_is_told_when_the_server_closes() {
+    let world = Arc::new(World::default());
+    let losses = world.losses();
+    let server = evented(&world);
+    let mut client = server.connect();
+    client.send("echo x\n");
+    client.expect("x\n");
+    drop(server);
+    losses.recv_timeout(PATIENCE).expect("it is told");
+}
+
+/// The client of an aborted conversation cannot take what it got for the whole.
+#[test]
+fn an_abort_is_a_reset() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("echo one\n");
+        client.expect("one\n");
+        client.send("abort\n");
+        let error = client
+            .0
+            .read(&mut [0; 64])
+            .expect_err("no end in good order");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn a_failure_of_the_call_that_upgrades_is_reported() {
+    both("", |server, _| {
+        let mut client = server.connect();
+        client.send("fail-and-upgrade\nleft over");
+        client.expect("READY\nLEFT OVER");
+        client.shutdown_write();
+        assert_eq!(server.report().0, "last words");
+    });
 }
 
 // On the loop.
@@ -563,6 +668,23 @@ fn a_message_is_delivered_while_bytes_are_waited_for() {
     client.expect("message push\n");
     client.send("ne\n");
     client.expect("half a line\n");
+}
+
+/// On the pool, too, though not before the worker looks up from its read.
+#[test]
+fn a_worker_that_reads_looks_up_for_a_message() {
+    let world = Arc::new(World::default());
+    let mailboxes = world.mailboxes();
+    let server = serve(move || {
+        Threading::new(move |_: &SocketAddr| Blocking(Scripted::new(&world))).threads(1)
+    });
+    let mut client = server.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    client.send("echo half a li");
+    mailbox.send("push".to_owned()).expect("it is there");
+    client.expect("message push\n");
+    client.send("ne\nclose\n");
+    client.expect("half a line\nclosing\n");
 }
 
 /// Design: the queue of one conversation is bounded, and in order.
@@ -750,6 +872,7 @@ fn a_client_that_does_not_read_is_given_up() {
     assert_eq!(driven.open_connections(), 1);
     driven.pass(Duration::from_millis(1));
     assert_eq!(driven.open_connections(), 0);
+    assert_eq!(driven.engine.stats().stalled, 1);
     assert_eq!(world.count("timed_out"), 0, "not the protocol's business");
     client.expect_gone();
 }
@@ -766,13 +889,13 @@ fn a_client_that_reads_slowly_is_not_given_up() {
     let mut client = driven.connect();
     client.send("blocks 64000\n");
     for round in 1..=20 {
-        credit.fetch_add(3000, Ordering::SeqCst);
+        credit.fetch_add(6000, Ordering::SeqCst);
         // A byte: the poll reports the socket, and with it that it can be written.
         client.send("-");
-        driven.expect(&mut client, blocks(3));
+        driven.expect(&mut client, blocks(6));
         driven.settle();
         let produced = world.produced.load(Ordering::SeqCst);
-        assert_eq!(produced, 10 + 3 * round, "up to the mark again");
+        assert_eq!(produced, 10 + 6 * round, "up to the mark again");
         driven.pass(Duration::from_secs(20));
         assert_eq!(driven.open_connections(), 1, "round {round}");
     }

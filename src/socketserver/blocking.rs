@@ -17,9 +17,10 @@ use crate::reactor::{Now, Slot};
 /// was slow itself does not take that out on the client. What the conversation wants reported is
 /// the failure of the request, once it has ended; a second one is logged.
 ///
-/// What a blocked thread cannot do is break off a read for a message, which is delivered when the
-/// protocol next [waits](Next::Wait). For a [drain](Protocol::drain) a worker looks up from its
-/// read ten times a second; the loop's own thread could not be asked for one meanwhile.
+/// What a blocked thread cannot do is break off a read: for a message, and for a
+/// [drain](Protocol::drain), a worker looks up from it ten times a second. The loop's own thread
+/// could not be asked for a drain meanwhile, and delivers a message after its read, or when the
+/// protocol next [waits](Next::Wait).
 #[derive(Debug, Clone)]
 pub struct Blocking<P>(pub P);
 
@@ -69,12 +70,26 @@ impl<M: Send + 'static> Line<'_, M> {
         &mut self,
         protocol: &mut dyn Protocol<Message = M>,
     ) -> Result<Upgraded<M>, Failure> {
+        let ended = self.take_turns(protocol);
+        if !matches!(ended, Ok(Some(_))) {
+            protocol.connection_lost(&self.now);
+        }
+        ended
+    }
+
+    fn take_turns(
+        &mut self,
+        protocol: &mut dyn Protocol<Message = M>,
+    ) -> Result<Upgraded<M>, Failure> {
         let slot = Slot::default();
         self.post.open(slot);
         let mailbox = self.post.mailbox(slot);
         let mut next = protocol.connection_made(mailbox, &mut self.output, &self.now);
         let mut seen = false;
         loop {
+            if let Next::Abort = next {
+                self.output.clear();
+            }
             let sent = self.send(); // what was answered is sent, whatever else went wrong
             self.keep(protocol.take_failure())?;
             if !sent {
@@ -98,6 +113,9 @@ impl<M: Send + 'static> Line<'_, M> {
                         self.input_closed = true;
                         protocol.input_closed(&mut self.output, &self.now)
                     }
+                    Read::Message(message) => {
+                        protocol.deliver(message, &mut self.output, &self.now)
+                    }
                     Read::TimedOut => protocol.timed_out(&mut self.output, &self.now),
                     Read::Draining => {
                         self.told = true;
@@ -119,6 +137,10 @@ impl<M: Send + 'static> Line<'_, M> {
                 Next::Close => return Ok(None),
                 Next::Linger => {
                     self.linger();
+                    return Ok(None);
+                }
+                Next::Abort => {
+                    self.rfile.reset_on_close();
                     return Ok(None);
                 }
                 Next::Upgrade(protocol) => return Ok(Some(protocol)),
@@ -160,13 +182,16 @@ impl<M: Send + 'static> Line<'_, M> {
     }
 
     /// Waits for bytes until `deadline` and adds them to the input.
-    fn read(&mut self, deadline: Option<Instant>) -> Read {
+    fn read(&mut self, deadline: Option<Instant>) -> Read<M> {
         let left = self.left(deadline);
         let until = left.and_then(|left| Instant::now().checked_add(left));
         loop {
             if self.is_draining() {
                 self.now.advance(Instant::now());
                 return Read::Draining;
+            }
+            if let Some(message) = self.post.wait(Some(self.now.instant())) {
+                return Read::Message(message);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let glance = self.glance(left);
@@ -226,10 +251,11 @@ impl<M: Send + 'static> Line<'_, M> {
         let mut left = DISCARD;
         while left > 0 {
             self.input.clear();
-            let Read::Bytes = self.read(Some(deadline)) else {
-                return;
-            };
-            left = left.saturating_sub(self.input.len());
+            match self.read(Some(deadline)) {
+                Read::Bytes => left = left.saturating_sub(self.input.len()),
+                Read::Message(_) => {} // too late
+                _ => return,
+            }
         }
     }
 
@@ -247,8 +273,9 @@ impl<M: Send + 'static> Line<'_, M> {
 }
 
 /// What one read brought.
-enum Read {
+enum Read<M> {
     Bytes,
+    Message(M),
     End,
     TimedOut,
     Draining,

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::mailbox::Post;
 use super::protocol::Conversation;
@@ -48,6 +48,8 @@ pub(crate) struct Turn<'a, M> {
     pub(crate) settings: &'a EventedSettings,
     pub(crate) post: &'a Post<M>,
     pub(crate) now: &'a Now,
+    /// The last words of a protocol that another has taken over from.
+    pub(crate) failure: Option<Failure>,
 }
 
 /// Why a connection is given a turn.
@@ -70,6 +72,8 @@ pub(crate) enum Fate {
     Again,
     /// It is to be closed now.
     Gone,
+    /// As `Gone`, because the client does not read, or too slowly.
+    Stalled,
 }
 
 pub(crate) struct Connection<S, P: Protocol> {
@@ -101,6 +105,7 @@ enum Stage {
     Wait,
     Close,
     Linger,
+    Abort,
     /// The writing half is shut down; what arrives is discarded.
     Lingering {
         until: Option<Instant>,
@@ -111,8 +116,47 @@ enum Stage {
 /// Output that the socket did not take.
 struct Unsent {
     bytes: Buffer,
+    pace: Pace,
+}
+
+/// How fast a client reads for which output waits.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// When it began to lag behind.
+    began: Instant,
     /// When the socket last took some.
     since: Instant,
+    /// How much it has taken since it began.
+    sent: u64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace {
+            began: now,
+            since: now,
+            sent: 0,
+        }
+    }
+
+    fn advance(&mut self, sent: usize, now: Instant) {
+        if sent > 0 {
+            self.since = now;
+            self.sent = self.sent.saturating_add(sent as u64);
+        }
+    }
+
+    /// Until when more must have been taken: a while after the last of it, but all in all not
+    /// slower than the minimum rate (design law 8).
+    fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+        let earned = Duration::from_secs(self.sent / u64::from(settings.write_rate.max(1)));
+        let ends = [
+            self.since.checked_add(settings.write_stall),
+            self.began
+                .checked_add(settings.write_stall.saturating_add(earned)),
+        ];
+        ends.into_iter().flatten().min()
+    }
 }
 
 impl<S: Stream, P: Protocol> Connection<S, P> {
@@ -141,12 +185,17 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         self.conversation.take_failure()
     }
 
+    /// Tells the protocol that this was all.
+    pub(crate) fn lost(&mut self, now: &Now) {
+        self.conversation.connection_lost(now);
+    }
+
     /// Until when the connection may be left alone.
     ///
     /// A client that does not read is given up after a while, whatever its protocol waits for.
     pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         match (&self.unsent, self.stage) {
-            (Some(unsent), _) => unsent.since.checked_add(settings.write_stall),
+            (Some(unsent), _) => unsent.pace.deadline(settings),
             (None, Stage::Lingering { until, .. }) => until,
             (None, _) => self.conversation.deadline(),
         }
@@ -155,12 +204,15 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
     /// Goes on as far as it can.
     pub(crate) fn turn(&mut self, occasion: Occasion, turn: &mut Turn<'_, P::Message>) -> Fate {
         let due = mem::take(&mut turn.readiness.timeout) && self.is_due(turn);
-        if due && (self.unsent.is_some() || matches!(self.stage, Stage::Lingering { .. })) {
-            return Fate::Gone;
+        match self.stage {
+            _ if due && self.unsent.is_some() => return Fate::Stalled,
+            Stage::Lingering { .. } if due => return Fate::Gone,
+            _ => {}
         }
-        let (mut output, since) = match self.unsent.take() {
-            Some(unsent) => (unsent.bytes, Some(unsent.since)),
-            None => (mem::take(&mut turn.scratch.output), None),
+        let now = turn.now.instant();
+        let (mut output, mut pace) = match self.unsent.take() {
+            Some(unsent) => (unsent.bytes, unsent.pace),
+            None => (mem::take(&mut turn.scratch.output), Pace::new(now)),
         };
         match occasion {
             Occasion::Made => self.begin(&mut output, turn),
@@ -175,8 +227,8 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             log::debug!("connection lost: {error}");
             Fate::Gone
         });
-        let stalled = since.filter(|_| sent == 0);
-        self.put_back(output, stalled.unwrap_or(turn.now.instant()), turn.scratch);
+        pace.advance(sent, now);
+        self.put_back(output, pace, turn.scratch);
         fate
     }
 
@@ -247,6 +299,10 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
                 let next = self.conversation.produce(output, turn.now);
                 self.follow(next, false, output, turn);
                 Ok(None)
+            }
+            Stage::Abort => {
+                self.stream.reset_on_close();
+                Ok(Some(Fate::Gone))
             }
             Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
             // Closing over unread input would reset the connection under the answer (TCP-8).
@@ -340,6 +396,8 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             self.input = Buffer::new(); // an idle connection keeps no memory (design law 6)
         }
         while let Next::Upgrade(protocol) = next {
+            let failure = self.conversation.take_failure();
+            turn.failure = turn.failure.take().or(failure);
             self.conversation = Conversation::Upgraded(protocol);
             seen = false;
             let mailbox = turn.post.mailbox(turn.slot);
@@ -354,11 +412,15 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
             Next::Wait => Stage::Wait,
             Next::Close | Next::Upgrade(_) => Stage::Close,
             Next::Linger => Stage::Linger,
+            Next::Abort => {
+                output.clear();
+                Stage::Abort
+            }
         };
     }
 
     /// Keeps what the socket did not take, and gives the shared buffer back.
-    fn put_back(&mut self, mut output: Buffer, since: Instant, scratch: &mut Scratch) {
+    fn put_back(&mut self, mut output: Buffer, pace: Pace, scratch: &mut Scratch) {
         if !output.is_empty() {
             let bytes = if output.capacity() > 2 * READ {
                 mem::take(&mut output)
@@ -367,7 +429,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
                 bytes.extend_from_slice(&output);
                 bytes
             };
-            self.unsent = Some(Box::new(Unsent { bytes, since }));
+            self.unsent = Some(Box::new(Unsent { bytes, pace }));
         }
         output.clear();
         if output.capacity() <= 2 * READ && output.capacity() > scratch.output.capacity() {
@@ -438,7 +500,6 @@ mod tests {
     use mio::{Interest, Registry, Token};
     use std::convert::Infallible;
     use std::io::{Read, Write};
-    use std::time::Duration;
 
     /// A socket whose client takes `room` more bytes and sends nothing.
     struct Wire {
@@ -515,7 +576,8 @@ mod tests {
         }
     }
 
-    /// Law 8: a client that takes little is slow, one that takes nothing is stalled.
+    /// Law 8: a client that takes little is slow, one that takes nothing is stalled, and one that
+    /// takes next to nothing, too.
     #[test]
     fn a_slow_reader_is_not_a_stalled_one() {
         let (settings, post) = (EventedSettings::default(), Post::new(1, None));
@@ -537,6 +599,7 @@ mod tests {
                     settings: &settings,
                     post: &post,
                     now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
+                    failure: None,
                 },
             );
             (fate, connection.deadline(&settings))
@@ -550,6 +613,17 @@ mod tests {
             assert_eq!(slow, (Fate::Sleeps, deadline(seconds + 30)));
         }
         assert_eq!(turn(&mut connection, Occasion::Ready, 89).0, Fate::Sleeps);
-        assert_eq!(turn(&mut connection, Occasion::Ready, 90).0, Fate::Gone);
+        assert_eq!(turn(&mut connection, Occasion::Ready, 90).0, Fate::Stalled);
+
+        let mut trickle = Connection::new(Wire { room: 0 }, Endless);
+        turn(&mut trickle, Occasion::Made, 0);
+        // Each second pays for 240 bytes, after the first thirty.
+        for (seconds, room, ends) in [(20, 480, 32), (29, 1, 32), (31, 240, 33), (32, 1, 33)] {
+            trickle.stream.room = room;
+            let slow = turn(&mut trickle, Occasion::Ready, seconds);
+            assert_eq!(slow, (Fate::Sleeps, deadline(ends)), "at {seconds} s");
+        }
+        trickle.stream.room = 1;
+        assert_eq!(turn(&mut trickle, Occasion::Ready, 33).0, Fate::Stalled);
     }
 }

@@ -504,6 +504,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub fn stats(&self) -> Stats {
         Stats {
             open: self.dispatch.open(),
+            stalled: self.dispatch.stalled(),
             slots: self.reactor.open_slots(),
             timers: self.reactor.armed(),
             ..self.stats

@@ -31,6 +31,12 @@ pub trait Rfile: BufRead {
         Ok(())
     }
 
+    /// Makes the end of the request a reset, as far as the transport knows such a thing: the
+    /// client learns that it has not got everything.
+    ///
+    /// By default nothing.
+    fn reset_on_close(&mut self) {}
+
     /// Set when the server drains: what is begun is to be finished, and nothing new begun.
     ///
     /// `None` where nobody could set it meanwhile, because the handler runs on the loop's thread.

@@ -41,16 +41,37 @@ impl<M> Mailbox<M> {
     /// [`SendError::Gone`] if the conversation has ended, [`SendError::Full`] if
     /// [`MAILBOX_CAPACITY`] messages wait already; both give the message back.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let Some(shelf) = self.office.shelf(self.slot) else {
+        let Some(shelf) = self.shelf() else {
             return Err(SendError::Gone(message));
         };
-        if shelf.generation.load(Ordering::Acquire) != self.slot.generation() {
-            return Err(SendError::Gone(message));
-        }
         if shelf.waiting.fetch_add(1, Ordering::AcqRel) >= MAILBOX_CAPACITY {
             shelf.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(SendError::Full(message));
         }
+        self.post(message)
+    }
+
+    /// As [`send`](Self::send) for one who has a bound of their own: there is always room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Gone`].
+    pub(crate) fn notify(&self, message: M) -> Result<(), SendError<M>> {
+        let Some(shelf) = self.shelf() else {
+            return Err(SendError::Gone(message));
+        };
+        shelf.waiting.fetch_add(1, Ordering::AcqRel);
+        self.post(message)
+    }
+
+    /// Where messages for the conversation are counted, unless it has ended.
+    fn shelf(&self) -> Option<&Shelf> {
+        let shelf = self.office.shelf(self.slot)?;
+        let generation = shelf.generation.load(Ordering::Acquire);
+        (generation == self.slot.generation()).then_some(shelf)
+    }
+
+    fn post(&self, message: M) -> Result<(), SendError<M>> {
         if let Err(unsent) = self.office.sender.send((self.slot, message)) {
             return Err(SendError::Gone(unsent.into_inner().1));
         }

@@ -106,6 +106,14 @@ pub trait Protocol {
         Next::Close
     }
 
+    /// The conversation has ended, whoever ended it and however; asyncio's method of that name.
+    ///
+    /// Called once, last of all, unless one of the other methods has panicked or another protocol
+    /// has taken over.
+    fn connection_lost(&mut self, now: &Now) {
+        let _ = now;
+    }
+
     /// Until when the next call may be waited for. Derived from the state, asked after each call.
     ///
     /// Not asked while output waits for a slow reader: how long that may take is the connection
@@ -134,6 +142,9 @@ pub enum Next<M = Infallible> {
     /// shut down the writing half, discard what arrives for a bounded time, and close then, so
     /// that the client gets to read the answer (TCP-8).
     Linger,
+    /// Drop what is unsent and reset the connection, as far as the transport knows such a thing:
+    /// the client learns that it has not got everything, where nothing else would tell it.
+    Abort,
     /// Go on with another protocol, which gets the bytes that were not used.
     Upgrade(Box<dyn Protocol<Message = M> + Send>),
 }
@@ -146,6 +157,7 @@ impl<M> fmt::Debug for Next<M> {
             Next::Wait => "Wait",
             Next::Close => "Close",
             Next::Linger => "Linger",
+            Next::Abort => "Abort",
             Next::Upgrade(_) => "Upgrade",
         })
     }
@@ -201,6 +213,10 @@ impl<P: Protocol> Protocol for Conversation<P> {
 
     fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
         forward!(self, protocol => protocol.drain(output, now))
+    }
+
+    fn connection_lost(&mut self, now: &Now) {
+        forward!(self, protocol => protocol.connection_lost(now));
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -23,6 +23,9 @@ pub struct Stats {
     /// Failures that were reported to [`Hooks::handle_error`](super::Hooks::handle_error)
     /// (REQ-7).
     pub failed: u64,
+    /// Connections that were closed because their clients did not read, or too slowly
+    /// ([`EventedSettings::write_stall`](super::EventedSettings::write_stall)).
+    pub stalled: u64,
     /// Requests that have been taken over and are not finished, now.
     pub open: usize,
     /// Slots of the reactor in use, now: the connections', and those of the program's own sources.

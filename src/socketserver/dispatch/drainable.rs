@@ -59,6 +59,10 @@ impl Rfile for Watched<'_> {
         self.rfile.shutdown_write()
     }
 
+    fn reset_on_close(&mut self) {
+        self.rfile.reset_on_close();
+    }
+
     fn draining(&self) -> Option<&AtomicBool> {
         Some(self.draining)
     }

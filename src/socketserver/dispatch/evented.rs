@@ -39,6 +39,10 @@ pub struct EventedSettings {
     /// How long a client may leave output unread without taking a byte: 30 s (nginx's
     /// `send_timeout` has 60 s, Apache's `Timeout` 60 s).
     pub write_stall: Duration,
+    /// Bytes a second that a client must take on average, once output has waited for it as long
+    /// as [`write_stall`](Self::write_stall): 240, as in Kestrel. Less is not a slow line but an
+    /// attempt to hold the connection.
+    pub write_rate: u32,
     /// How long a client may go on sending after the last answer before it is cut off: 2 s
     /// (Apache 2 s; nginx 5 s between two reads).
     pub linger: Duration,
@@ -50,6 +54,7 @@ impl Default for EventedSettings {
     fn default() -> EventedSettings {
         EventedSettings {
             write_stall: Duration::from_secs(30),
+            write_rate: 240,
             linger: Duration::from_secs(2),
             high_water: 64 * 1024,
         }
@@ -67,6 +72,7 @@ where
     settings: EventedSettings,
     connections: Vec<Option<Entry<T, F>>>,
     open: usize,
+    stalled: u64,
     post: Post<Message<T, F>>,
     scratch: Scratch,
     failures: VecDeque<(Failure, T::Address)>,
@@ -104,6 +110,7 @@ where
             settings,
             connections: Vec::new(),
             open: 0,
+            stalled: 0,
             post: Post::new(0, None),
             scratch: Scratch::default(),
             failures: VecDeque::new(),
@@ -142,6 +149,7 @@ where
             settings: &self.settings,
             post: &self.post,
             now,
+            failure: None,
         };
         let (connection, settings) = (&mut entry.connection, &self.settings);
         // All that is asked of the protocol: any of its methods may panic.
@@ -149,10 +157,11 @@ where
             let fate = connection.turn(occasion, &mut turn);
             (
                 fate,
-                connection.take_failure(),
+                turn.failure.take().or_else(|| connection.take_failure()),
                 connection.deadline(settings),
             )
         }));
+        let sane = outcome.is_ok();
         let (mut fate, failure, deadline) = outcome.unwrap_or_else(|payload| {
             // The buffers of this turn went down with it.
             self.scratch = Scratch::default();
@@ -163,6 +172,10 @@ where
             self.failures
                 .push_back((failure, entry.client_address.clone()));
         }
+        if fate == Fate::Stalled {
+            self.stalled += 1;
+            fate = Fate::Gone;
+        }
         if fate != Fate::Gone {
             if let Err(error) = reactor.register(slot, &mut connection.stream) {
                 self.failures
@@ -171,7 +184,7 @@ where
             }
         }
         match fate {
-            Fate::Gone => self.close(slot, reactor),
+            Fate::Gone | Fate::Stalled => self.close(slot, reactor, sane.then_some(now)),
             Fate::Again => reactor.enqueue(slot),
             Fate::Sleeps => {
                 if let Some(deadline) = deadline {
@@ -182,18 +195,22 @@ where
         true
     }
 
-    fn close(&mut self, slot: Slot, reactor: &mut Reactor) {
+    /// Closes a connection. Its protocol is told the time, unless it has panicked.
+    fn close(&mut self, slot: Slot, reactor: &mut Reactor, now: Option<&Now>) {
         if let Some(mut entry) = self.connections[slot.index()].take() {
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
             let Entry {
-                connection,
+                mut connection,
                 client_address,
                 ..
             } = entry;
             // What a handler has left in here may panic as it goes (design law 10).
             let dropped = contain(|| {
+                if let Some(now) = now {
+                    connection.lost(now);
+                }
                 drop(connection);
                 Ok(())
             });
@@ -293,6 +310,10 @@ where
         self.open
     }
 
+    fn stalled(&self) -> u64 {
+        self.stalled
+    }
+
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
@@ -310,8 +331,9 @@ where
     }
 
     fn server_close(&mut self, reactor: &mut Reactor) {
+        let now = Now::new();
         for slot in self.slots() {
-            self.close(slot, reactor);
+            self.close(slot, reactor, Some(&now));
         }
     }
 }

@@ -60,6 +60,11 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
+    /// How many requests were ended because their clients did not read the answer in time.
+    fn stalled(&self) -> u64 {
+        0
+    }
+
     /// The server is stopping: asks everything that is open to finish what it has begun. Answers
     /// how many of these have been upgraded to another protocol.
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {

@@ -42,12 +42,21 @@ pub(super) fn shutdown_write(stream: &impl Connected) -> io::Result<()> {
     stream.socket().shutdown(Shutdown::Write)
 }
 
+/// Makes the close that follows a reset.
+pub(super) fn reset_on_close(stream: &impl Connected) {
+    // Failing that, it is closed as usual.
+    let _ = stream.socket().set_linger(Some(Duration::ZERO));
+}
+
 /// Ends a request: shuts down the writing half, and reads away what has arrived, in bounds
 /// (TCP-7, TCP-8).
 pub(super) fn shutdown_request<S>(stream: &mut S)
 where
     S: Connected + Read,
 {
+    if let Ok(Some(Duration::ZERO)) = stream.socket().linger() {
+        return; // it is to be reset, and not to see an end before
+    }
     // Else the client is gone already, or what it sent would be waited for.
     let shut = shutdown_write(stream).is_ok();
     if !shut || stream.socket().set_nonblocking(true).is_err() {
@@ -106,6 +115,10 @@ where
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         shutdown_write(self.stream)
+    }
+
+    fn reset_on_close(&mut self) {
+        reset_on_close(self.stream);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
@@ -219,7 +218,6 @@ impl Stream for TcpStream {
     }
 
     fn reset_on_close(&mut self) {
-        // Failing that, it is closed as usual.
-        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+        stream::reset_on_close(self);
     }
 }
