@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::body::{Pulled, Streaming};
 use super::deferred::{Late, Message};
 use super::h1::{
-    self, ChunkedDecoder, Expect, FieldStorage, Fields, Framing, Head, Scanner, Version,
+    self, ChunkLimits, ChunkedDecoder, Expect, FieldStorage, Fields, Framing, Head, Scanner,
+    Version,
 };
 use super::response::{self, Answered, Context, Outcome, Terms, Upgrade};
 use super::{Deadlines, HttpRequestHandler, HttpSettings, Limits, Request, ResponseError};
@@ -355,13 +356,13 @@ impl Body {
                 Ok(self.content == *length)
             }
             Coding::Chunked(decoder) => {
-                let progress = decoder.decode(&mut input[known..], &limits.chunks)?;
+                let limits = ChunkLimits {
+                    content: limits.body as u64,
+                    ..limits.chunks
+                };
+                let progress = decoder.decode(&mut input[known..], &limits)?;
                 self.content += progress.content;
                 self.trailers += progress.trailers;
-                let announced = usize::try_from(decoder.announced()).unwrap_or(usize::MAX);
-                if self.content.saturating_add(announced) > limits.body {
-                    return Err(h1::Error::BodyTooLarge);
-                }
                 let end = self.head.end + self.content + self.trailers;
                 input.remove(end..known + progress.consumed);
                 Ok(progress.complete)

@@ -3,11 +3,18 @@
 use super::error::Error;
 use super::grammar::{is_tchar, is_value_byte};
 
-/// How much of a chunked body may be something else than content (RFC 9112 sections 7.1.1 and 7.1.2).
+/// How much a chunked body may be, and how much of it something else than content (RFC 9112 section 7.1).
 ///
-/// The content itself is counted and limited by the caller, from [`Progress::content`].
+/// Each limit is a place in the bytes: where a body is refused, and why, does not depend on how it
+/// was split.
 #[derive(Debug, Clone)]
 pub struct ChunkLimits {
+    /// Bytes of content of one body, else 413. 1 MiB, as nginx has: it is the memory that one client
+    /// can claim. The sizes in the chunk lines count, so nothing of a chunk that exceeds it is read.
+    ///
+    /// An [`HttpConnection`](crate::http::HttpConnection) puts its
+    /// [`Limits::body`](crate::http::Limits::body) here.
+    pub content: u64,
     /// Bytes of chunk lines beyond a fair share, summed over one body, else 400.
     ///
     /// The share of a chunk is 16 bytes and twice its data, so honest senders of one-byte chunks never
@@ -25,6 +32,7 @@ pub struct ChunkLimits {
 impl Default for ChunkLimits {
     fn default() -> Self {
         ChunkLimits {
+            content: 1024 * 1024,
             overhead: 16 * 1024,
             line: 4 * 1024,
             trailers: 8 * 1024,
@@ -55,6 +63,8 @@ pub struct ChunkedDecoder {
     digits: u8,
     /// The size while it is read, then the data still to come.
     remaining: u64,
+    /// The sizes of all chunks so far.
+    content: u64,
     /// Bytes of the chunk line, or of the trailer section, so far.
     length: usize,
     /// Bytes of chunk lines beyond the fair share.
@@ -165,18 +175,6 @@ impl ChunkedDecoder {
         Ok(progress)
     }
 
-    /// Bytes of the current chunk's data that have been announced and not come (RFC 9112 section 7.1).
-    ///
-    /// Only good for refusing early; memory must not follow it.
-    #[must_use]
-    pub fn announced(&self) -> u64 {
-        if self.state == State::Data {
-            self.remaining
-        } else {
-            0
-        }
-    }
-
     fn enter(&mut self, next: Result<State, Error>) -> Result<(), Error> {
         self.state = next.unwrap_or_else(State::Refused);
         next.map(|_| ())
@@ -272,6 +270,11 @@ impl ChunkedDecoder {
 
     /// A chunk line is complete: its size counts, and what of it is beyond the fair share.
     fn line_end(&mut self, limits: &ChunkLimits) -> Result<State, Error> {
+        self.content = self
+            .content
+            .checked_add(self.remaining)
+            .filter(|&content| content <= limits.content)
+            .ok_or(Error::BodyTooLarge)?;
         let data = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let share = data.saturating_mul(2).saturating_add(16);
         self.excess = self

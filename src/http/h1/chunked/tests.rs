@@ -201,6 +201,7 @@ fn bad_bodies() {
 #[test]
 fn limits() {
     let limits = ChunkLimits {
+        content: 9,
         overhead: 20,
         line: 30,
         trailers: 20,
@@ -227,13 +228,44 @@ fn limits() {
     }
 }
 
+/// The size that takes the content over its limit is refused where its line ends: what comes later
+/// is not looked at, so one that is malformed there, too, is refused for the same reason.
 #[test]
-fn announced_sizes_are_no_promise() {
-    let mut decoder = ChunkedDecoder::default();
-    let mut bytes = *b"FFFFFFFFFFFFFFFF\r\nhello";
-    let progress = decoder.decode(&mut bytes, &ChunkLimits::default());
-    assert_eq!(progress.map(|progress| progress.content), Ok(5));
-    assert_eq!(decoder.announced(), u64::MAX - 5);
+fn content_over_its_limit() {
+    const MAX: u64 = u64::MAX;
+    let cases: [(u64, &[u8], Option<Error>); 14] = [
+        (0, b"0\r\n\r\n", None),
+        (0, b"1\r\n", Some(Error::BodyTooLarge)),
+        (5, b"5\r\nhello\r\n0\r\n\r\n", None),
+        (4, b"5\r", None),
+        (4, b"5\r\n", Some(Error::BodyTooLarge)),
+        (4, b"5;a=b\r\nhello\r\n0\r\n\r\n", Some(Error::BodyTooLarge)),
+        (4, b"5\r\nhello, not five\r\n", Some(Error::BodyTooLarge)),
+        (4, b"5\r\nhello\r\nx\r\n", Some(Error::BodyTooLarge)),
+        (4, b"5\n", Some(Error::ChunkLineEnd)),
+        (4, b"2\r\nhe\r\n3\r\nllo\r\n", Some(Error::BodyTooLarge)),
+        (4, b"2\r\nhe!3\r\nllo\r\n", Some(Error::ChunkDataEnd)),
+        (MAX, b"ffffffffffffffff\r\nhello", None),
+        (
+            MAX - 1,
+            b"ffffffffffffffff\r\nhello",
+            Some(Error::BodyTooLarge),
+        ),
+        (
+            MAX,
+            b"1\r\nx\r\nffffffffffffffff\r\n\0",
+            Some(Error::BodyTooLarge),
+        ),
+    ];
+    for (content, input, error) in cases {
+        let limits = ChunkLimits {
+            content,
+            ..ChunkLimits::default()
+        };
+        let found = check_splits(input, &limits);
+        let input = input.escape_ascii();
+        assert_eq!(found.err(), error, "at most {content}: {input}");
+    }
 }
 
 #[test]
@@ -258,6 +290,7 @@ fn generated_bodies_are_split_alike() {
     ];
     let mut seed = 0x00c4_0c4e_d5ee_d000_u64;
     let limits = ChunkLimits {
+        content: 12,
         overhead: 24,
         line: 12,
         trailers: 12,
