@@ -1,0 +1,268 @@
+//! From the path of a URL to a path below a directory.
+//!
+//! Only names are looked at, never the file system: a file server joins the result to its root,
+//! and what it then finds there (a symbolic link, a device, nothing) is its own affair.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+
+/// Where below its root a file server has to look; what [`translate_path`] returns.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TranslatedPath {
+    /// Relative and made of plain names only, so that a root joined with it is never left but
+    /// through a symbolic link. Empty for the root itself.
+    pub path: PathBuf,
+    /// Whether the URL ended in a slash as it was written: it names a directory (STATIC-6,
+    /// STATIC-8). One that came escaped does not count (STATIC-3).
+    pub trailing_slash: bool,
+}
+
+/// Translates the path of a URL, such as [`Request::path`](super::Request::path), to a path below
+/// a root; Python's `translate_path` (STATIC-2).
+///
+/// Query and fragment are cut off, the rest is percent-decoded and normalised by its letters: `.`
+/// and empty components go, `..` takes back the component before it and never climbs above the
+/// root, escaped or not. The bytes are taken as they are, not as text, so that every name of a
+/// Unix file can be asked for (STATIC-13).
+///
+/// `None` stands for a path that no file can have: one with a NUL (STATIC-5), or one that is not
+/// UTF-8 where names are not bytes. Answer it with 404.
+///
+/// Elsewhere than on Unix, names are dropped that the system would take apart or read as another:
+/// those with a backslash or a colon, and those that end in a dot or a space.
+///
+/// ```
+/// use std::path::Path;
+/// use serve_forever::http::translate_path;
+///
+/// let found = translate_path("/a/%2e%2e/b%20c/?q=1").expect("no NUL");
+/// assert_eq!(found.path, Path::new("b c"));
+/// assert!(found.trailing_slash);
+/// assert_eq!(translate_path("/../../etc/passwd").expect("no NUL").path, Path::new("etc/passwd"));
+/// assert_eq!(translate_path("/a%00.txt"), None);
+/// ```
+pub fn translate_path(path: &str) -> Option<TranslatedPath> {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let written = &path[..end];
+    let trailing_slash = written.trim_end().ends_with('/');
+    let decoded: Vec<u8> = percent_decode_str(written).collect();
+    if decoded.contains(&0) {
+        return None;
+    }
+    let mut path = PathBuf::new();
+    for name in names(&decoded, cfg!(unix)) {
+        path.push(file_name(name)?);
+    }
+    Some(TranslatedPath {
+        path,
+        trailing_slash,
+    })
+}
+
+/// The names that a decoded path leads through. `unix`: only the slash means anything in them.
+///
+/// First normalised, then weeded out, as Python does: `a\b/..` is nothing on every system.
+fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
+    let mut names = Vec::new();
+    for component in decoded.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            // Of nothing it takes nothing back.
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names.retain(|name| unix || is_portable(name));
+    names
+}
+
+/// Whether a name stands for itself on Windows: `c:x` has a drive, `a:b` is a stream of `a`, and
+/// `a.` or `a ` is `a`.
+fn is_portable(name: &[u8]) -> bool {
+    !name.iter().any(|byte| b"\\:".contains(byte)) && !name.ends_with(b".") && !name.ends_with(b" ")
+}
+
+#[cfg(unix)]
+fn file_name(name: &[u8]) -> Option<&std::ffi::OsStr> {
+    Some(std::os::unix::ffi::OsStrExt::from_bytes(name))
+}
+
+#[cfg(not(unix))]
+fn file_name(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Component, Path};
+
+    #[track_caller]
+    fn check(url: &str, path: &str, trailing_slash: bool) {
+        let found = translate_path(url);
+        let found = found.as_ref().map(|found| {
+            let path = found.path.to_str().expect("the table has UTF-8 only");
+            (path, found.trailing_slash)
+        });
+        assert_eq!(found, Some((path, trailing_slash)), "{url:?}");
+    }
+
+    /// STATIC-2: the steps in their order.
+    #[test]
+    fn a_url_becomes_a_relative_path() {
+        let cases = [
+            ("/", "", true),
+            ("", "", false),
+            ("/a", "a", false),
+            ("/a/", "a", true),
+            ("/a/b/c.txt", "a/b/c.txt", false),
+            // Cut at the query and at the fragment, whichever is first.
+            ("/a?x=/../b/", "a", false),
+            ("/a/?x", "a", true),
+            ("/a#x/", "a", false),
+            ("/a?x#y", "a", false),
+            ("/a#x?y", "a", false),
+            ("/a%3fb%23c", "a?b#c", false),
+            ("?", "", false),
+            // The trailing slash is noted before anything is decoded or normalised.
+            ("/a/ ", "a/ ", true),
+            ("/a/%20", "a/ ", false),
+            ("/a//", "a", true),
+            ("/a/./", "a", true),
+            ("/a/../", "", true),
+            // Decoded once.
+            ("/%61%62", "ab", false),
+            ("/%2561", "%61", false),
+            ("/a%2", "a%2", false),
+            ("/a%", "a%", false),
+            ("/a%zz", "a%zz", false),
+            ("/%C3%A9", "\u{e9}", false),
+            ("/\u{e9}", "\u{e9}", false),
+            // Normalised.
+            ("//a///b//c", "a/b/c", false),
+            ("/./a/./b", "a/b", false),
+            ("/a/b/../c", "a/c", false),
+            ("/a/../b/../c", "c", false),
+            ("/...", "...", false),
+            ("/..a/.b/c..", "..a/.b/c..", false),
+            // `..` never climbs above the root, escaped or not.
+            ("/..", "", false),
+            ("/../", "", true),
+            ("/../x", "x", false),
+            ("/../../../x", "x", false),
+            ("/a/../../x", "x", false),
+            ("../../x", "x", false),
+            ("/%2e%2e/x", "x", false),
+            ("/%2E./x", "x", false),
+            ("/..%2fx", "x", false),
+            ("/..%2f..%2Fetc%2fpasswd", "etc/passwd", false),
+            ("/a/%2e%2e%2f%2e%2e%2fx", "x", false),
+            ("/%252e%252e/x", "%2e%2e/x", false),
+        ];
+        for (url, path, trailing_slash) in cases {
+            check(url, path, trailing_slash);
+        }
+    }
+
+    /// STATIC-3: what follows from that.
+    #[test]
+    fn the_consequences_that_were_measured() {
+        let cases = [
+            ("/nodir/../a", "a", false),
+            ("/a/.", "a", false),
+            ("/%2fa", "a", false),
+            ("a", "a", false),
+            ("/a%2f", "a", false),
+            ("/a%2f/", "a", true),
+            ("/a+b", "a+b", false),
+        ];
+        for (url, path, trailing_slash) in cases {
+            check(url, path, trailing_slash);
+        }
+    }
+
+    /// STATIC-3: ordinary names on Unix, no names on Windows.
+    #[test]
+    fn what_only_windows_reads_as_more_than_a_name() {
+        let cases: [(&str, &str, &str); 12] = [
+            ("/c:/x", "c:|x", "x"),
+            ("/c:x", "c:x", ""),
+            ("/a/c:/../b", "a|b", "a|b"),
+            ("/a\\b/c", "a\\b|c", "c"),
+            ("/..\\..\\x", "..\\..\\x", ""),
+            ("/a\\..", "a\\..", ""),
+            ("/a\\b/../c", "c", "c"),
+            ("/\\\\host\\share\\x", "\\\\host\\share\\x", ""),
+            ("/a.txt:stream", "a.txt:stream", ""),
+            ("/... /x", "... |x", "x"),
+            ("/a.txt.", "a.txt.", ""),
+            ("/.a", ".a", ".a"),
+        ];
+        for (path, unix, windows) in cases {
+            for (is_unix, expected) in [(true, unix), (false, windows)] {
+                let found = names(path.as_bytes(), is_unix).join(&b'|');
+                let found = String::from_utf8(found).expect("the table has UTF-8 only");
+                assert_eq!(found, expected, "{path:?} on Unix: {is_unix}");
+            }
+        }
+    }
+
+    /// STATIC-5: refused, where CPython's `open` fails and the client gets no answer.
+    #[test]
+    fn no_file_has_a_nul_in_its_name() {
+        for url in ["/%00", "/a%00.txt", "/a%00/../b", "/a/%00/", "/a\0"] {
+            assert_eq!(translate_path(url), None, "{url:?}");
+        }
+        check("/a%2500", "a%00", false);
+        check("/a?%00", "a", false);
+    }
+
+    /// STATIC-13: bytes, not text with replacements; those above 0x7f need no escape.
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_no_utf8_can_be_asked_for() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let cases: [(&str, &[u8]); 4] = [
+            ("/%ff", b"\xff"),
+            ("/%C3%28/%80", b"\xc3\x28/\x80"),
+            ("/u\u{e9}.txt", b"u\xc3\xa9.txt"),
+            ("/%ED%A0%80", b"\xed\xa0\x80"),
+        ];
+        for (url, path) in cases {
+            let found = translate_path(url).expect(url);
+            assert_eq!(found.path.as_os_str().as_bytes(), path, "{url:?}");
+        }
+    }
+
+    /// STATIC-2: whatever the URL, the result stays below the root. All that six of these make.
+    #[test]
+    fn no_url_leaves_the_root() {
+        const PIECES: [&str; 7] = ["/", ".", "%2f", "%2e", "a", "\\", "%00"];
+        let mut urls = vec![String::new()];
+        let mut checked = 0;
+        while let Some(url) = urls.pop() {
+            if url.matches(['/', '.', '%', 'a', '\\']).count() < 6 {
+                urls.extend(PIECES.map(|piece| format!("{url}{piece}")));
+            }
+            let nul = url.contains("%00");
+            let Some(found) = translate_path(&url) else {
+                assert!(nul, "{url}: refused without a NUL");
+                continue;
+            };
+            checked += 1;
+            let text = found.path.to_str().expect("ASCII");
+            assert!(!nul && !text.contains('\0'), "{url}: {text:?}");
+            let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+            assert!(found.path.components().all(plain), "{url}: {text:?}");
+            // `components` overlooks these.
+            let odd = ["", "."];
+            let parts = || text.split('/').filter(|_| !text.is_empty());
+            assert!(!parts().any(|part| odd.contains(&part)), "{url}: {text:?}");
+            assert!(Path::new("/root").join(&found.path).starts_with("/root"));
+        }
+        assert!(checked > 10_000, "only {checked} were translated");
+    }
+}
