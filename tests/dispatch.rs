@@ -514,7 +514,7 @@ fn http_deadlines() {
     assert!(answers[1].starts_with("HTTP/1.1 408 "), "{}", answers[1]);
 
     let mut settings = HttpSettings::default();
-    settings.deadlines.body_idle = Duration::from_millis(20);
+    settings.deadlines.body.idle = Duration::from_millis(20);
     settings.deadlines.keep_alive = Duration::from_millis(20);
     let body = format!("POST /echo {HOST}Content-Length: 5\r\n\r\nhell");
     let index = get("/");

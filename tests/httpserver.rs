@@ -115,6 +115,10 @@ impl Wire {
                 Next::Wait => "Wait",
                 Next::Close => "Close",
                 Next::Linger => "Linger",
+                Next::Abort => {
+                    self.output.clear();
+                    "Abort"
+                }
                 Next::Upgrade(protocol) => {
                     self.protocol = protocol;
                     next = self.protocol.connection_made(
@@ -1119,7 +1123,7 @@ fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
     });
     wire.receive(GET);
     assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
-    assert_eq!(wire.deadline(), None);
+    assert_eq!(wire.deadline(), Some(Duration::from_secs(60)));
     let deferred = deferreds.try_recv().expect("it was sent");
     match deferred.send(Answer::new(200).body("kept")) {
         Err(SendError::Gone(answer)) => assert!(format!("{answer:?}").contains("Answer")),
@@ -1441,8 +1445,8 @@ fn the_longest_patience_is_no_deadline() {
     let mut settings = HttpSettings::default();
     let deadlines = &mut settings.deadlines;
     deadlines.head = Duration::MAX;
-    deadlines.body_idle = Duration::MAX;
-    deadlines.body_grace = Duration::MAX;
+    deadlines.body.idle = Duration::MAX;
+    deadlines.body.grace = Duration::MAX;
     deadlines.keep_alive = Duration::MAX;
     let mut wire = Wire::with(settings, |_: &Request<'_>, response: Response<'_>| {
         response.send_response(200).body("")

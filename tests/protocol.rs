@@ -560,7 +560,8 @@ fn a_panic_closes_one_connection() {
 fn a_conversation_is_told_of_its_end() {
     // A blocked thread does not see its client go while it waits for a message.
     let on_threads = |line| line != "wait\n";
-    let endings: [(&str, fn(Client)); 6] = [
+    type End = fn(Client);
+    let endings: [(&str, End); 6] = [
         ("close\n", |mut client| client.expect("closing\n")),
         ("linger\n", |mut client| client.expect("lingering\n")),
         ("abort\n", |mut client| client.expect_gone()),

@@ -1,32 +1,111 @@
-//! Answers that come later, from any thread.
+//! Answers that come later, from any thread: whole, or pushed piece by piece.
+//!
+//! What other threads have to say comes home to the loop as a message, with the serial number of
+//! the request it is for; the loop alone touches the connection.
 
 use std::any::Any;
 use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
 
-use crate::socketserver::{Mailbox, SendError};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::ResponseError;
+use super::body::{Ending, Framer, Streaming};
+
+use super::reader::Gauge;
+use super::response::{self, Answered};
+use crate::socketserver::{Buffer, Failure, Mailbox, SendError};
 
 /// What other threads send to an HTTP connection.
 #[non_exhaustive]
 pub enum Message {
-    /// The answer to a deferred request.
-    Answer(Box<Late>),
+    /// Something for a request that is not answered yet, or not to the end.
+    Late(Box<Late>),
     /// Something for the protocol that the connection was upgraded to.
     Custom(Box<dyn Any + Send>),
-}
-
-/// An answer on its way home, and which request it is for.
-#[derive(Debug)]
-pub struct Late {
-    pub(super) serial: u32,
-    pub(super) answer: Option<Answer>,
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Message::Answer(_) => "Answer",
+            Message::Late(_) => "Late",
             Message::Custom(_) => "Custom",
         })
+    }
+}
+
+/// Something on its way home, and which request it is for.
+#[derive(Debug)]
+pub struct Late {
+    pub(super) serial: u32,
+    pub(super) news: News,
+}
+
+/// What there is to be said of a request.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The answer; `None`: nobody will give one.
+    Answer(Option<Answer>),
+    /// An interim response.
+    Interim(Vec<u8>),
+    /// The head of an answer whose content is pushed.
+    Begin(Answer, Arc<Gauge>, Sender<()>),
+    /// A block of it.
+    Block(Vec<u8>),
+    /// The end of it, with its trailers.
+    End(Vec<(String, Vec<u8>)>),
+    /// There will be no end.
+    Broken,
+    /// The reader of the content has caught up.
+    GoOn,
+    /// A worker has run the handler, and this is what it wrote.
+    Worked(Buffer, Result<Box<Answered>, Failure>),
+    /// A worker has pulled blocks, and this is what they look like.
+    Pulled(Buffer, Result<Pulled, Failure>),
+}
+
+/// What came of pulling on a worker.
+#[derive(Debug)]
+pub(super) enum Pulled {
+    More(Box<Streaming>),
+    End(Ending),
+}
+
+/// The way home to one request on one connection.
+#[derive(Clone)]
+pub(super) struct Home {
+    mailbox: Mailbox<Message>,
+    serial: u32,
+}
+
+impl Home {
+    pub(super) fn new(mailbox: Mailbox<Message>, serial: u32) -> Home {
+        Home { mailbox, serial }
+    }
+
+    pub(super) fn parts(&self) -> (&Mailbox<Message>, u32) {
+        (&self.mailbox, self.serial)
+    }
+
+    /// Sends news, of which the sender keeps the number within bounds.
+    pub(super) fn tell(&self, news: News) -> Result<(), News> {
+        let serial = self.serial;
+        let message = Message::Late(Box::new(Late { serial, news }));
+        self.mailbox.notify(message).map_err(|unsent| match unsent {
+            SendError::Gone(Message::Late(late)) | SendError::Full(Message::Late(late)) => {
+                late.news
+            }
+            SendError::Gone(Message::Custom(_)) | SendError::Full(Message::Custom(_)) => {
+                News::Broken
+            }
+        })
+    }
+
+    /// The reader of the content has caught up.
+    pub(super) fn go_on(&self) {
+        // Err: the connection is gone, as the next read will find out.
+        let _ = self.tell(News::GoOn);
     }
 }
 
@@ -71,26 +150,16 @@ impl Answer {
 }
 
 /// The right, and the duty, to answer one request from anywhere.
+///
+/// Dropped unanswered, it answers 500. An answer that takes longer than
+/// [`Deadlines::answer`](super::Deadlines::answer) comes too late: the client has got a 503.
 #[derive(Debug)]
-pub struct Deferred {
-    mailbox: Option<Mailbox<Message>>,
-    serial: u32,
-}
+pub struct Deferred(Option<Home>);
 
 impl Deferred {
-    pub(super) fn new(mailbox: Mailbox<Message>, serial: u32) -> Deferred {
-        Deferred {
-            mailbox: Some(mailbox),
-            serial,
-        }
-    }
-
-    /// For a connection that nobody can reach: what is sent is gone.
-    pub(super) fn unreachable() -> Deferred {
-        Deferred {
-            mailbox: None,
-            serial: 0,
-        }
+    /// `None`: for a connection that nobody can reach; what is sent is gone.
+    pub(super) fn new(home: Option<Home>) -> Deferred {
+        Deferred(home)
     }
 
     /// Sends the answer and wakes the loop.
@@ -99,39 +168,206 @@ impl Deferred {
     ///
     /// Gives the answer back if the client is gone.
     pub fn send(mut self, answer: Answer) -> Result<(), SendError<Answer>> {
-        self.post(Some(answer)).map_err(|unsent| {
-            let (gone, message) = match unsent {
-                SendError::Gone(message) => (true, message),
-                SendError::Full(message) => (false, message),
-            };
-            let answer = match message {
-                Message::Answer(late) => late.answer.unwrap_or_else(|| Answer::new(500)),
-                Message::Custom(_) => Answer::new(500),
-            };
-            if gone {
-                SendError::Gone(answer)
-            } else {
-                SendError::Full(answer)
-            }
-        })
+        let Some(home) = self.0.take() else {
+            return Err(SendError::Gone(answer));
+        };
+        home.tell(News::Answer(Some(answer))).map_err(gave_back)
     }
 
-    fn post(&mut self, answer: Option<Answer>) -> Result<(), SendError<Message>> {
-        let serial = self.serial;
-        let message = Message::Answer(Box::new(Late { serial, answer }));
-        match self.mailbox.take() {
-            Some(mailbox) => mailbox.send(message),
-            None => Err(SendError::Gone(message)),
+    /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
+    /// client of HTTP/1.0 does not get it.
+    ///
+    /// # Errors
+    ///
+    /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent. A client that is
+    /// gone is no error.
+    pub fn send_interim(&self, code: u16, headers: &[(&str, &str)]) -> Result<(), ResponseError> {
+        let mut bytes = Vec::new();
+        response::interim(&mut bytes, code, headers)?;
+        if let Some(home) = &self.0 {
+            let _ = home.tell(News::Interim(bytes));
         }
+        Ok(())
     }
+
+    /// Sends the head of `answer`, and its content so far; more is pushed through what this
+    /// returns.
+    ///
+    /// Without a `Content-Length` it is chunked, or for HTTP/1.0 ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// Gives the answer back if the client is gone.
+    pub fn stream(mut self, mut answer: Answer) -> Result<AnswerStream, SendError<Answer>> {
+        let Some(home) = self.0.take() else {
+            return Err(SendError::Gone(answer));
+        };
+        let first = std::mem::take(&mut answer.body);
+        let (sender, room) = bounded(1);
+        let gauge = Arc::new(Gauge::default());
+        let begin = News::Begin(answer, Arc::clone(&gauge), sender);
+        home.tell(begin).map_err(gave_back)?;
+        let stream = AnswerStream {
+            home: Some(home),
+            gauge,
+            room,
+        };
+        // Err: the client has gone since, as the next push will find out.
+        let _ = stream.push(first);
+        Ok(stream)
+    }
+}
+
+/// The answer that could not be sent.
+fn gave_back(news: News) -> SendError<Answer> {
+    SendError::Gone(match news {
+        News::Answer(Some(answer)) | News::Begin(answer, ..) => answer,
+        _ => Answer::new(500),
+    })
 }
 
 impl Drop for Deferred {
     /// A request that everybody forgot is answered all the same: 500.
     fn drop(&mut self) {
-        if self.mailbox.is_some() {
+        if let Some(home) = self.0.take() {
             // Err: the client is gone, and so is the duty.
-            let _ = self.post(None);
+            let _ = home.tell(News::Answer(None));
         }
+    }
+}
+
+/// An answer whose content is pushed, from any thread, as it comes into being: server-sent events,
+/// a log that is followed, the output of a process.
+///
+/// From [`Deferred::stream`]. Between a slow client and who pushes stands a bounded queue:
+/// [`send`](Self::send) refuses what does not fit, and [`Write`] waits for room. No deadline says
+/// how soon something must be pushed, but a client that does not read is given up
+/// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
+///
+/// Dropped without [`finish`](Self::finish), the answer is broken off: the client sees that it is
+/// not whole.
+#[derive(Debug)]
+pub struct AnswerStream {
+    home: Option<Home>,
+    gauge: Arc<Gauge>,
+    /// Filled when the queue has room again; disconnected when the answer has ended.
+    room: Receiver<()>,
+}
+
+impl AnswerStream {
+    /// Pushes a block and wakes the loop. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if too much is under way, [`SendError::Gone`] if the client is gone or
+    /// the answer has come to the end of its `Content-Length`; both give the block back.
+    pub fn send(&self, block: impl Into<Vec<u8>>) -> Result<(), SendError<Vec<u8>>> {
+        let block = block.into();
+        match self.gauge.is_high() {
+            true if self.is_gone() => Err(SendError::Gone(block)),
+            true => Err(SendError::Full(block)),
+            false => self.push(block).map_err(SendError::Gone),
+        }
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Gone`] if the client is gone.
+    pub fn finish(self) -> Result<(), SendError<()>> {
+        self.finish_with_trailers(Vec::new())
+    }
+
+    /// Ends the answer with trailer fields, which a client gets if the answer is chunked
+    /// (RFC 9112 §7.1.2). Fields that cannot be trailers break the answer off.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Gone`] if the client is gone.
+    pub fn finish_with_trailers(
+        mut self,
+        trailers: Vec<(String, Vec<u8>)>,
+    ) -> Result<(), SendError<()>> {
+        let gone = self.is_gone();
+        let home = self.home.take().filter(|_| !gone);
+        let told = home.map(|home| home.tell(News::End(trailers)));
+        match told {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(SendError::Gone(())),
+        }
+    }
+
+    /// Whether the client is gone, or the answer has ended.
+    pub fn is_gone(&self) -> bool {
+        self.room.is_empty() && {
+            // An empty channel that is connected says `Empty`.
+            matches!(
+                self.room.try_recv(),
+                Err(crossbeam_channel::TryRecvError::Disconnected)
+            )
+        }
+    }
+
+    fn push(&self, block: Vec<u8>) -> Result<(), Vec<u8>> {
+        let home = self.home.as_ref().filter(|_| !self.is_gone());
+        let Some(home) = home else {
+            return Err(block);
+        };
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.gauge.rise(block.len());
+        home.tell(News::Block(block)).map_err(|news| match news {
+            News::Block(block) => block,
+            _ => Vec::new(),
+        })
+    }
+}
+
+impl Write for AnswerStream {
+    /// Pushes `bytes` as a block, after waiting until there is room.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        while self.gauge.is_high() {
+            if self.room.recv().is_err() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+        }
+        match self.push(bytes.to_vec()) {
+            Ok(()) => Ok(bytes.len()),
+            Err(_) => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for AnswerStream {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            // Err: it has ended anyway.
+            let _ = home.tell(News::Broken);
+        }
+    }
+}
+
+/// The loop's end of an [`AnswerStream`].
+#[derive(Debug)]
+pub(super) struct Pushing {
+    pub(super) framer: Framer,
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) room: Sender<()>,
+}
+
+impl Pushing {
+    /// Writes a block that has arrived; how the answer ended, if that was the last announced.
+    pub(super) fn block(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
+        if self.gauge.fall(block.len()) {
+            // Err: a note is there already, or nobody waits for one.
+            let _ = self.room.try_send(());
+        }
+        self.framer.block(block, output)
     }
 }

@@ -1,6 +1,6 @@
 //! What to do with a request: Python's `BaseHTTPRequestHandler`.
 
-use super::{HttpResult, Request, Response};
+use super::{HttpResult, Intake, LogEntry, Request, Response};
 
 /// Answers requests, one after the other of the same connection.
 ///
@@ -42,6 +42,33 @@ pub trait HttpRequestHandler {
             "PATCH" => self.do_patch(request, response),
             _ => unsupported(request, response),
         }
+    }
+
+    /// Decides from the head of a request how its content reaches the handler: by default
+    /// [whole](Intake::whole).
+    ///
+    /// Asked when there is content to come, before any of it is looked at; the
+    /// [body](Request::body) is empty. A client that waits for `100 Continue` is asked for the
+    /// content when it is first wanted, and never if it is [refused](Intake::refused): Python's
+    /// `handle_expect_100` (HTTP-26).
+    fn intake(&mut self, request: &Request<'_>) -> Intake {
+        let _ = request;
+        Intake::whole()
+    }
+
+    /// Logs a request that has been answered, or whose answer was broken off; by default nothing.
+    ///
+    /// Called once for each request that gets an answer, when its last byte is written, which is
+    /// mostly before the first is sent, and proves no delivery (LOG-5); also for what was no
+    /// request, and was refused.
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        let _ = entry;
+    }
+
+    /// Logs that a request was answered with an error page, just before
+    /// [`log_request`](Self::log_request) (LOG-4, HTTP-34); by default nothing.
+    fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
+        let _ = (entry, message);
     }
 
     /// Answers GET.

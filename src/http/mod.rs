@@ -25,26 +25,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
 mod body;
 mod connection;
 mod deferred;
+mod exchange;
 pub mod h1;
 mod handler;
+mod incoming;
+mod intake;
+
+mod owned;
 mod path;
+mod reader;
 mod request;
 mod response;
 mod settings;
+mod stats;
 mod status;
+mod workers;
 
-pub use body::BodySource;
+pub use access::LogEntry;
+pub use body::{BodySource, FromRead};
 pub use connection::HttpConnection;
-pub use deferred::{Answer, Deferred, Late, Message};
+pub use deferred::{Answer, AnswerStream, Deferred, Late, Message};
 pub use handler::HttpRequestHandler;
+pub use intake::{BodySink, Intake, Uptake};
+pub use owned::OwnedRequest;
 pub use path::{TranslatedPath, translate_path};
 pub use request::Request;
 pub use response::{Reply, Response, ResponseError, ResponseHead};
-pub use settings::{Deadlines, HttpSettings, Limits};
+pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
+pub use stats::HttpStats;
 pub use status::{explanation, phrase};
+pub use workers::{Pooled, Workers};
 
 use std::io;
 use std::net::SocketAddr;
@@ -185,6 +199,11 @@ impl<H> Http<H> {
             handler,
             settings: Arc::new(settings),
         }
+    }
+
+    /// How often clients have met each limit and deadline.
+    pub fn stats(&self) -> HttpStats {
+        self.settings.stats()
     }
 
     /// The handler that connections get clones of.

@@ -8,6 +8,7 @@ use super::h1::{Fields, Head, TargetForm, Version};
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     head: &'a Head<'a>,
+    head_bytes: &'a [u8],
     body: &'a [u8],
     trailers: Fields<'a>,
     client_address: Option<SocketAddr>,
@@ -16,16 +17,23 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     pub(super) fn new(
         head: &'a Head<'a>,
+        head_bytes: &'a [u8],
         body: &'a [u8],
         trailers: Fields<'a>,
         client_address: Option<SocketAddr>,
     ) -> Request<'a> {
         Request {
             head,
+            head_bytes,
             body,
             trailers,
             client_address,
         }
+    }
+
+    /// The bytes that the head was parsed from.
+    pub(super) fn head_bytes(&self) -> &'a [u8] {
+        self.head_bytes
     }
 
     /// The method, case-sensitive; Python's `command`.
@@ -134,7 +142,7 @@ mod tests {
             let head = head.expect(line);
             let trailers = parse_fields(b"", 0).expect("no fields");
             let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-            let request = Request::new(&head, b"", trailers, Some(peer));
+            let request = Request::new(&head, b"", b"", trailers, Some(peer));
             assert_eq!((request.path(), request.query()), (path, query), "{line}");
         }
     }

@@ -3,10 +3,17 @@
 use std::error::Error;
 use std::fmt;
 
-use super::body::{BodyFraming, BodySource, Pulled, Streaming, cut};
-use super::deferred::{Deferred, Message};
-use super::h1::{self, EncodeError, Sink, Version};
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
+use super::deferred::{Deferred, Home, Message};
+use super::h1::{self, EncodeError, Fields, Sink, Version};
+use super::intake::{BodySink, Uptake, WriterSink};
+use super::reader::{BodyReader, Inflow};
 use super::status::{explanation, phrase};
+use super::workers::{Errand, Workers};
 use super::{HttpResult, HttpSettings};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Protocol, contain};
@@ -23,6 +30,8 @@ impl Sink for Buffer {
 pub(super) struct Terms {
     /// HEAD: the fields of the answer to a GET, and no content.
     pub(super) head_only: bool,
+    /// CONNECT: an answer of success would make the connection a tunnel (RFC 9110 §9.3.6).
+    pub(super) connect: bool,
     pub(super) version: Version,
     /// Whether the client may be sending another request already.
     pub(super) client_goes_on: bool,
@@ -33,11 +42,25 @@ pub(super) struct Terms {
 /// What all answers on a connection are written with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
-    pub(super) settings: &'a HttpSettings,
+    pub(super) settings: &'a Arc<HttpSettings>,
     pub(super) now: &'a Now,
     pub(super) terms: Terms,
-    /// How a deferred answer finds its way back.
-    pub(super) deferral: Option<(&'a Mailbox<Message>, u32)>,
+    /// How a late answer finds its way back.
+    pub(super) home: Option<(&'a Mailbox<Message>, u32)>,
+    pub(super) content: Content<'a>,
+    /// Who pulls content: nobody but the loop, unless this is one of them.
+    pub(super) workers: Option<&'a Workers>,
+}
+
+/// The content of the request that is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'a> {
+    /// It has arrived.
+    Whole(&'a [u8], Fields<'a>),
+    /// It is on its way, as soon as the client is asked for it if it waits for that.
+    Coming { ask: bool },
+    /// Somebody else has it, or had it.
+    Elsewhere,
 }
 
 /// What has become of an answer so far. It stays in one place: building an answer step by step
@@ -50,8 +73,27 @@ struct State {
     declared: Option<u64>,
     error: Option<ResponseError>,
     outcome: Outcome,
+    /// Bytes of content that were written.
+    sent: u64,
+    /// That was not what had been announced.
+    wrong: Option<ResponseError>,
+    /// Boxed: nearly no answer has any.
+    extras: Option<Box<Extras>>,
+}
+
+/// What few answers come with.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
     /// What went wrong although there is an answer.
-    failure: Option<Box<Failure>>,
+    pub(super) failure: Option<Failure>,
+    /// The reason, if the answer is an error page.
+    pub(super) reason: Option<Box<str>>,
+    /// How long the answer may take, if not as long as others.
+    pub(super) patience: Option<Duration>,
+    /// Where the content is to be put in that a [`BodyReader`] reads.
+    pub(super) inflow: Option<Inflow>,
+    /// The reader that was made before.
+    pub(super) reader: Option<BodyReader>,
 }
 
 #[derive(Debug)]
@@ -62,8 +104,12 @@ pub(super) enum Outcome {
     Done,
     /// The head is written; the content is pulled as the client reads it.
     Stream(Box<Streaming>),
+    /// The head is written; the content will be pushed.
+    Push(Box<Framer>),
     /// Somebody else will send the answer.
     Deferred,
+    /// The content is taken in first.
+    Receive(Box<dyn BodySink>),
     /// The connection goes on with another protocol.
     Upgrade(Upgrade),
 }
@@ -77,11 +123,27 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// An answer, and whether the connection ends with it.
+/// An answer, and what else came of making it.
+#[derive(Debug)]
 pub(super) struct Answered {
     pub(super) outcome: Outcome,
+    pub(super) code: u16,
+    /// Whether the connection ends with it.
     pub(super) close: bool,
-    pub(super) failure: Option<Box<Failure>>,
+    pub(super) sent: u64,
+    pub(super) wrong: Option<ResponseError>,
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+impl Answered {
+    /// How an answer ended that is written.
+    pub(super) fn ending(&self) -> Ending {
+        Ending {
+            close: self.close,
+            sent: self.sent,
+            wrong: self.wrong,
+        }
+    }
 }
 
 /// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an answer
@@ -91,6 +153,17 @@ pub(super) fn answer(
     context: &Context<'_>,
     write: impl FnOnce(Response<'_>) -> HttpResult,
 ) -> Result<Answered, Failure> {
+    answer_with(output, context, None, write)
+}
+
+/// As [`answer`], for one that has `extras` already.
+#[inline]
+pub(super) fn answer_with(
+    output: &mut Buffer,
+    context: &Context<'_>,
+    extras: Option<Box<Extras>>,
+    write: impl FnOnce(Response<'_>) -> HttpResult,
+) -> Result<Answered, Failure> {
     let before = output.len();
     let mut state = State {
         code: 0,
@@ -98,7 +171,9 @@ pub(super) fn answer(
         declared: None,
         error: None,
         outcome: Outcome::Unanswered,
-        failure: None,
+        sent: 0,
+        wrong: None,
+        extras,
     };
     let response = Response {
         output,
@@ -110,8 +185,11 @@ pub(super) fn answer(
         (Ok(Reply(())), outcome) => {
             return Ok(Answered {
                 outcome,
+                code: state.code,
                 close: state.close,
-                failure: state.failure,
+                sent: state.sent,
+                wrong: state.wrong,
+                extras: state.extras,
             });
         }
         (Err(failure), _) => failure,
@@ -201,6 +279,7 @@ impl<'a> Response<'a> {
         let reason = if reason.is_empty() { "???" } else { reason };
         let head = self.send_response_with_reason(code, reason);
         head.state.close = true;
+        head.state.extras().reason = Some(reason.into());
         if !has_content(code) {
             return head.body("");
         }
@@ -212,12 +291,184 @@ impl<'a> Response<'a> {
     ///
     /// The [`Reply`] is to be returned. A [`Deferred`] that is dropped unanswered answers 500.
     pub fn defer(self) -> (Deferred, Reply) {
-        let deferred = match self.context.deferral {
-            Some((mailbox, serial)) => Deferred::new(mailbox.clone(), serial),
-            None => Deferred::unreachable(),
-        };
         self.state.outcome = Outcome::Deferred;
-        (deferred, Reply(()))
+        (Deferred::new(self.home()), Reply(()))
+    }
+
+    /// Leaves the answer to one of the `workers`, where `job` may block; the connection waits for
+    /// it. If too many wait for a worker, the answer is 503.
+    ///
+    /// What the answer needs of the request has to be taken along; content that is still to come
+    /// is read with [`body_reader`](Self::body_reader). A body that is
+    /// [streamed](ResponseHead::stream) is pulled on a worker, too.
+    ///
+    /// ```
+    /// use serve_forever::http::{HttpResult, Request, Response, Workers};
+    ///
+    /// fn report(workers: &Workers, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     let query = request.query().unwrap_or_default().to_owned();
+    ///     response.offload(workers, move |response| {
+    ///         let rows = std::fs::read(query)?; // slow
+    ///         response.send_response(200).body(rows)
+    ///     })
+    /// }
+    /// # let _ = report;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None; the result is what the handler has to return.
+    pub fn offload(
+        mut self,
+        workers: &Workers,
+        job: impl FnOnce(Response<'_>) -> HttpResult + Send + 'static,
+    ) -> HttpResult {
+        let Some(home) = self.home() else {
+            return job(self); // nobody can reach this connection, a test's say
+        };
+        let errand = Errand {
+            settings: Arc::clone(self.context.settings),
+            terms: self.context.terms,
+            home,
+            reader: self.body_reader(),
+        };
+        match errand.submit(workers, job) {
+            Ok(()) => {
+                self.state.outcome = Outcome::Deferred;
+                Ok(Reply(()))
+            }
+            Err(full) => {
+                let head = self.send_response(503).with_failure(full.into());
+                head.send_header("Retry-After", "1").body("")
+            }
+        }
+    }
+
+    /// Takes the content of the request in first, block by block as it arrives; then `sink`
+    /// answers.
+    ///
+    /// The sink is called on the loop, or on the worker that the handler runs on.
+    ///
+    /// For a handler whose [`intake`](super::HttpRequestHandler::intake) is
+    /// [streamed](super::Intake::streamed); with content that is whole already it works the same.
+    ///
+    /// # Errors
+    ///
+    /// None; the result is what the handler has to return.
+    pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
+        if let Content::Elsewhere = self.context.content {
+            // On a worker, which may wait for the content itself.
+            let mut reader = self.body_reader();
+            loop {
+                let block = reader.fill_buf()?;
+                let length = block.len();
+                if length == 0 || sink.block(block)? == Uptake::Enough {
+                    break;
+                }
+                reader.consume(length);
+            }
+            return Box::new(sink).finish(reader.trailers(), self);
+        }
+        self.state.outcome = Outcome::Receive(Box::new(sink));
+        Ok(Reply(()))
+    }
+
+    /// As [`receive`](Self::receive), into a file or whatever takes bytes without waiting; `finish`
+    /// gets it back when all is written, and answers.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use serve_forever::http::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+    ///
+    /// #[derive(Clone)]
+    /// struct Upload;
+    ///
+    /// impl HttpRequestHandler for Upload {
+    ///     fn intake(&mut self, _: &Request<'_>) -> Intake {
+    ///         Intake::streamed().limit(10 << 30)
+    ///     }
+    ///
+    ///     fn do_put(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///         let file = File::create("/var/spool/upload")?;
+    ///         response.receive_into(file, |file, response| {
+    ///             file.sync_all()?;
+    ///             response.send_response(201).body("")
+    ///         })
+    ///     }
+    /// }
+    /// # let _ = Upload;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_into<W, F>(self, writer: W, finish: F) -> HttpResult
+    where
+        W: Write + Send + 'static,
+        F: FnOnce(W, Response<'_>) -> HttpResult + Send + 'static,
+    {
+        self.receive(WriterSink { writer, finish })
+    }
+
+    /// The content of the request, to be read on another thread; then
+    /// [`defer`](Self::defer) or [`offload`](Self::offload) the answer.
+    ///
+    /// An answer that does not wait for anybody leaves the content unread. A second reader of the
+    /// same content cannot read it.
+    pub fn body_reader(&mut self) -> BodyReader {
+        let extras = self.state.extras();
+        if let Some(reader) = extras.reader.take() {
+            return reader;
+        }
+        match self.context.content {
+            Content::Whole(content, trailers) => {
+                let mut section = Vec::new();
+                for (name, value) in trailers {
+                    // Err: it has been read, so it can be written.
+                    let _ = h1::field(&mut section, name, value);
+                }
+                BodyReader::whole(content, section)
+            }
+            Content::Coming { ask } if extras.inflow.is_none() => match self.home() {
+                Some(home) => {
+                    let (reader, inflow) = BodyReader::new(home, ask);
+                    self.state.extras().inflow = Some(inflow);
+                    reader
+                }
+                None => BodyReader::gone(),
+            },
+            Content::Coming { .. } | Content::Elsewhere => BodyReader::gone(),
+        }
+    }
+
+    /// Sets how long this answer may take if it comes from elsewhere; by default
+    /// [`Deadlines::answer`](super::Deadlines::answer).
+    #[must_use]
+    pub fn answer_within(self, patience: Duration) -> Response<'a> {
+        self.state.extras().patience = Some(patience);
+        self
+    }
+
+    /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
+    /// client of HTTP/1.0 does not get it. `100 Continue` is sent without being asked for.
+    ///
+    /// # Errors
+    ///
+    /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent.
+    pub fn send_interim(
+        self,
+        code: u16,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<'a>, ResponseError> {
+        if self.context.terms.version >= Version::Http11 {
+            interim(self.output, code, headers)?;
+        }
+        Ok(self)
+    }
+
+    fn home(&self) -> Option<Home> {
+        let (mailbox, serial) = self.context.home?;
+        Some(Home::new(mailbox.clone(), serial))
     }
 }
 
@@ -267,7 +518,7 @@ impl ResponseHead<'_> {
     /// error page of its own: [`Failure::Stop`] stops, any other goes to
     /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
     pub fn with_failure(self, failure: Failure) -> Self {
-        self.state.failure = Some(Box::new(failure));
+        self.state.extras().failure = Some(failure);
         self
     }
 
@@ -291,10 +542,9 @@ impl ResponseHead<'_> {
         // As much as was announced: never more, and if less the connection says so (WSGI-17).
         let (sent, wrong) = cut(content, length);
         self.output.put(sent);
-        if let Some(error) = wrong {
-            self.state.close |= error == ResponseError::TooShort;
-            self.state.failure = Some(Box::new(error.into()));
-        }
+        self.state.sent = sent.len() as u64;
+        self.state.close |= wrong == Some(ResponseError::TooShort);
+        self.state.wrong = wrong;
         self.answered(Outcome::Done)
     }
 
@@ -307,6 +557,35 @@ impl ResponseHead<'_> {
     ///
     /// What was wrong with the head, or the failure of the first block; nothing is sent.
     pub fn stream(mut self, source: impl BodySource + 'static) -> HttpResult {
+        let Some(framer) = self.begin()? else {
+            return self.answered(Outcome::Done);
+        };
+        let mut streaming = Streaming {
+            source: Box::new(source),
+            framer,
+            workers: self.context.workers.cloned(),
+        };
+        match streaming.pull(self.output)? {
+            None => self.answered(Outcome::Stream(Box::new(streaming))),
+            Some(Ending { close, sent, wrong }) => {
+                self.state.close = close;
+                self.state.sent = sent;
+                self.state.wrong = wrong;
+                self.answered(Outcome::Done)
+            }
+        }
+    }
+
+    /// Ends the head; the content will be pushed.
+    pub(super) fn push(mut self) -> HttpResult {
+        match self.begin()? {
+            Some(framer) => self.answered(Outcome::Push(Box::new(framer))),
+            None => self.answered(Outcome::Done),
+        }
+    }
+
+    /// Ends the head of an answer whose content comes in blocks; `None` if it has none.
+    fn begin(&mut self) -> Result<Option<Framer>, ResponseError> {
         let framing = match (self.state.declared, self.context.terms.version) {
             _ if !has_content(self.state.code) => BodyFraming::Silent,
             (Some(length), _) => BodyFraming::Length(length),
@@ -314,25 +593,8 @@ impl ResponseHead<'_> {
             (None, Version::Http10) => BodyFraming::Close,
         };
         self.end_headers(framing)?;
-        if self.is_silent() {
-            return self.answered(Outcome::Done);
-        }
-        let mut streaming = Streaming {
-            source: Box::new(source),
-            framing,
-            close: self.state.close,
-            terms: self.context.terms,
-        };
-        match streaming.pull(self.output)? {
-            Pulled::More => self.answered(Outcome::Stream(Box::new(streaming))),
-            Pulled::End { close, wrong } => {
-                self.state.close = close;
-                if let Some(error) = wrong {
-                    self.state.failure = Some(Box::new(error.into()));
-                }
-                self.answered(Outcome::Done)
-            }
-        }
+        let framer = Framer::new(framing, self.state.close);
+        Ok((!self.is_silent()).then_some(framer))
     }
 
     /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that
@@ -340,14 +602,28 @@ impl ResponseHead<'_> {
     ///
     /// # Errors
     ///
-    /// What was wrong with the head; nothing of it is sent.
+    /// What was wrong with the head, or that the client speaks HTTP/1.0, which knows no upgrade;
+    /// nothing is sent.
     pub fn upgrade(
         mut self,
         protocol: impl Protocol<Message = Message> + Send + 'static,
     ) -> HttpResult {
+        if self.context.terms.version < Version::Http11 {
+            return Err(ResponseError::Upgrade.into());
+        }
         self.state.close = false;
+        self.state.outcome = Outcome::Upgrade(Upgrade(Box::new(protocol)));
         self.end_headers(BodyFraming::Silent)?;
-        self.answered(Outcome::Upgrade(Upgrade(Box::new(protocol))))
+        Ok(Reply(()))
+    }
+
+    /// What no client takes for the end of its request is not the answer to it.
+    #[cold]
+    fn check_upgrade(&self) -> Result<(), ResponseError> {
+        match self.state.outcome {
+            Outcome::Upgrade(_) => Ok(()),
+            _ => Err(ResponseError::NotFinal),
+        }
     }
 
     /// Writes how the content ends, whether the connection goes on, and the empty line.
@@ -355,6 +631,10 @@ impl ResponseHead<'_> {
     fn end_headers(&mut self, framing: BodyFraming) -> Result<(), ResponseError> {
         if let Some(error) = self.state.error.take() {
             return Err(error);
+        }
+        let success = matches!(self.state.code, 200..=299);
+        if self.state.code < 200 || (self.context.terms.connect && success) {
+            self.check_upgrade()?;
         }
         let output = &mut *self.output;
         match framing {
@@ -383,6 +663,10 @@ impl ResponseHead<'_> {
 }
 
 impl State {
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
     /// Writes a field, unless it says how the answer is framed.
     ///
     /// Inlined by force: what a handler writes is mostly known when it is compiled, and is checked
@@ -430,6 +714,26 @@ impl State {
     }
 }
 
+/// Writes an interim response: status line, fields, empty line.
+pub(super) fn interim(
+    output: &mut impl Sink,
+    code: u16,
+    headers: &[(&str, &str)],
+) -> Result<(), ResponseError> {
+    let mut bytes = Vec::new();
+    let written = match code {
+        100 | 102..=199 => h1::status_line(&mut bytes, code, phrase(code)),
+        _ => Err(EncodeError::InvalidStatus),
+    };
+    written.map_err(ResponseError::Head)?;
+    for (name, value) in headers {
+        h1::field(&mut bytes, name, value.as_bytes()).map_err(ResponseError::Head)?;
+    }
+    h1::end_of_fields(&mut bytes);
+    output.put(&bytes);
+    Ok(())
+}
+
 /// Whether an answer of this status may have content (RFC 9110 §6.4.1, WSGI-14).
 fn has_content(code: u16) -> bool {
     !matches!(code, 100..=199 | 204 | 304)
@@ -453,6 +757,15 @@ pub enum ResponseError {
     Unanswered,
     /// The [`Deferred`] was dropped without an answer.
     Forgotten,
+    /// The answer took longer than [`Deadlines::answer`](super::Deadlines::answer).
+    Overdue,
+    /// The [`AnswerStream`](super::AnswerStream) was dropped before its end.
+    Unfinished,
+    /// An upgrade of HTTP/1.0 (RFC 9110 §7.8).
+    Upgrade,
+    /// A status below 200, or of success to CONNECT: without an upgrade the client would take the
+    /// next answer for this one, or for no answer at all (RFC 9110 §9.3.6, §15.2).
+    NotFinal,
 }
 
 impl fmt::Display for ResponseError {
@@ -467,6 +780,10 @@ impl fmt::Display for ResponseError {
             ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
             ResponseError::Unanswered => f.write_str("the handler did not answer"),
             ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
+            ResponseError::Overdue => f.write_str("the answer took too long"),
+            ResponseError::Unfinished => f.write_str("an answer that was pushed has no end"),
+            ResponseError::Upgrade => f.write_str("HTTP/1.0 knows no upgrade"),
+            ResponseError::NotFinal => f.write_str("the status does not end the request"),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Limits and deadlines: every one finite, named, and with its reason (design laws 7 and 8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::h1::{ChunkLimits, HeadLimits};
+use super::stats::{Counters, HttpStats};
 
 /// What an HTTP server says of itself, and what it puts up with.
 #[derive(Debug, Clone)]
@@ -14,6 +16,8 @@ pub struct HttpSettings {
     pub deadlines: Deadlines,
     /// The `Server` field, if there is one, and the name of the next, which is always `Date`.
     pub(super) server_and_date: Vec<u8>,
+    /// Shared by clones: they count together.
+    pub(super) counters: Arc<Counters>,
 }
 
 /// The name of the field that follows `Server`.
@@ -27,6 +31,7 @@ impl Default for HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
             server_and_date: [SERVER, DATE].concat(),
+            counters: Arc::default(),
         }
     }
 }
@@ -50,6 +55,12 @@ impl HttpSettings {
 }
 
 impl HttpSettings {
+    /// How often clients have met each limit and deadline, on all connections with these settings
+    /// or clones of them.
+    pub fn stats(&self) -> HttpStats {
+        self.counters.snapshot()
+    }
+
     /// The `Server` field with its line end; empty for none.
     pub(super) fn server_field(&self) -> &[u8] {
         let field = self.server_and_date.strip_suffix(DATE);
@@ -68,6 +79,10 @@ pub struct Limits {
     /// Bytes of content that are kept for the handler: 1 MiB, else 413. nginx has 1 MiB too;
     /// it is the memory that one client can claim.
     pub body: usize,
+    /// Bytes of content that a handler takes as it arrives
+    /// ([`Intake::streamed`](super::Intake::streamed)): 1 GiB, else 413. No memory follows it; it
+    /// is there because a disk has an end, too.
+    pub upload: u64,
 }
 
 impl Default for Limits {
@@ -76,6 +91,7 @@ impl Default for Limits {
             head: HeadLimits::default(),
             chunks: ChunkLimits::default(),
             body: 1024 * 1024,
+            upload: 1024 * 1024 * 1024,
         }
     }
 }
@@ -87,12 +103,14 @@ pub struct Deadlines {
     /// From the connection, or the first byte of a later request, to the end of the head: 10 s,
     /// else 408. Apache 20 s to 40 s, nginx 60 s.
     pub head: Duration,
-    /// Without a byte of the body: 10 s, else 408. nginx 60 s, Apache 20 s.
-    pub body_idle: Duration,
-    /// How long a body may take before [`body_rate`](Self::body_rate) counts: 30 s.
-    pub body_grace: Duration,
-    /// Bytes a second that a body must average after the grace: 500, as in Apache.
-    pub body_rate: u32,
+    /// Of the content of a request, else 408; each may have its own
+    /// ([`Intake::deadlines`](super::Intake::deadlines)).
+    pub body: BodyDeadlines,
+    /// How long an answer may take that is made elsewhere, or the next blocks of its content that
+    /// a worker pulls: 60 s, else 503, or broken off. nginx waits as long for what is behind it,
+    /// gunicorn 30 s. Each may have its own
+    /// ([`Response::answer_within`](super::Response::answer_within)).
+    pub answer: Duration,
     /// Between two requests: 15 s, then closed silently. Apache 5 s, nginx 75 s.
     pub keep_alive: Duration,
 }
@@ -101,10 +119,32 @@ impl Default for Deadlines {
     fn default() -> Deadlines {
         Deadlines {
             head: Duration::from_secs(10),
-            body_idle: Duration::from_secs(10),
-            body_grace: Duration::from_secs(30),
-            body_rate: 500,
+            body: BodyDeadlines::default(),
+            answer: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+/// How long the content of a request may take. Time for which it is the handler that does not take
+/// it does not count.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct BodyDeadlines {
+    /// Without a byte: 10 s. nginx 60 s, Apache 20 s.
+    pub idle: Duration,
+    /// How long it may take before [`rate`](Self::rate) counts: 30 s.
+    pub grace: Duration,
+    /// Bytes a second that it must average after the grace: 500, as in Apache.
+    pub rate: u32,
+}
+
+impl Default for BodyDeadlines {
+    fn default() -> BodyDeadlines {
+        BodyDeadlines {
+            idle: Duration::from_secs(10),
+            grace: Duration::from_secs(30),
+            rate: 500,
         }
     }
 }

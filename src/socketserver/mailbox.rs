@@ -84,6 +84,58 @@ impl<M> Mailbox<M> {
     }
 }
 
+/// The other end of a mailbox, for driving a protocol by hand, as a test does.
+///
+/// ```
+/// use serve_forever::socketserver::Inbox;
+///
+/// let inbox = Inbox::new();
+/// let mailbox = inbox.mailbox();
+/// std::thread::spawn(move || mailbox.send("hello")).join().expect("it does not panic")?;
+/// assert_eq!(inbox.receive(), Some("hello"));
+/// # Ok::<(), serve_forever::socketserver::SendError<&str>>(())
+/// ```
+pub struct Inbox<M>(Post<M>);
+
+impl<M> Inbox<M> {
+    /// The inbox of one conversation, which does not end before it is dropped.
+    pub fn new() -> Inbox<M> {
+        let post = Post::new(1, None);
+        post.open(Slot::default());
+        Inbox(post)
+    }
+
+    /// A mailbox whose messages arrive here.
+    pub fn mailbox(&self) -> Mailbox<M> {
+        self.0.mailbox(Slot::default())
+    }
+
+    /// Takes the oldest message, without waiting for one.
+    pub fn receive(&self) -> Option<M> {
+        let (slot, message) = self.0.receive()?;
+        self.0.delivered(slot);
+        Some(message)
+    }
+}
+
+impl<M> Default for Inbox<M> {
+    fn default() -> Inbox<M> {
+        Inbox::new()
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        self.0.close(Slot::default());
+    }
+}
+
+impl<M> fmt::Debug for Inbox<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inbox")
+    }
+}
+
 impl<M> Clone for Mailbox<M> {
     fn clone(&self) -> Mailbox<M> {
         Mailbox {

@@ -63,7 +63,7 @@ pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
 pub use handler::{RequestHandler, Rfile};
 pub use hooks::{Defaults, Hooks};
-pub use mailbox::{MAILBOX_CAPACITY, Mailbox, SendError};
+pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
 pub use overload::Overload;
 pub use protocol::{Next, Protocol};
 pub use server::{MAX_CONNECTIONS, POLL_INTERVAL, Server};

@@ -1,0 +1,149 @@
+//! What there is to be logged of a request (LOG-2).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use memchr::memchr;
+
+use super::h1::Head;
+use crate::reactor::Now;
+
+/// One request and what became of it; see
+/// [`HttpRequestHandler::log_request`](super::HttpRequestHandler::log_request).
+///
+/// Everything in it that comes from the client is as it came: who writes it somewhere has to
+/// escape it (LOG-3).
+#[derive(Debug, Clone, Copy)]
+pub struct LogEntry<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) client_address: Option<SocketAddr>,
+    pub(super) code: Option<u16>,
+    pub(super) sent: u64,
+    pub(super) complete: bool,
+    pub(super) began: Instant,
+    pub(super) now: &'a Now,
+}
+
+impl<'a> LogEntry<'a> {
+    /// Who asked; `None` if clients have no host and port.
+    pub fn client_address(&self) -> Option<SocketAddr> {
+        self.client_address
+    }
+
+    /// The request line as it came, without its end; empty if none came whole (HTTP-6).
+    pub fn request_line(&self) -> &'a [u8] {
+        match self.origin {
+            Origin::Head(bytes, _) | Origin::Bytes(bytes) => first_line(bytes),
+            Origin::Record(record) => &record.request_line,
+        }
+    }
+
+    /// The `Referer` field.
+    pub fn referer(&self) -> Option<&'a [u8]> {
+        match self.origin {
+            Origin::Head(_, head) => head.fields.get("referer"),
+            Origin::Record(record) => record.referer.as_deref(),
+            Origin::Bytes(_) => None,
+        }
+    }
+
+    /// The `User-Agent` field.
+    pub fn user_agent(&self) -> Option<&'a [u8]> {
+        match self.origin {
+            Origin::Head(_, head) => head.fields.get("user-agent"),
+            Origin::Record(record) => record.user_agent.as_deref(),
+            Origin::Bytes(_) => None,
+        }
+    }
+
+    /// The status of the answer; `None` if there was none.
+    pub fn code(&self) -> Option<u16> {
+        self.code
+    }
+
+    /// Bytes of content in the answer, without framing (WSGI-21).
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether the answer was written to its end. It does not prove delivery (LOG-5).
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// When the request began to arrive.
+    pub fn began(&self) -> SystemTime {
+        let ended = self.now.wall();
+        ended.checked_sub(self.duration()).unwrap_or(ended)
+    }
+
+    /// How long it took from there to the end of the answer.
+    pub fn duration(&self) -> Duration {
+        self.now.instant().saturating_duration_since(self.began)
+    }
+}
+
+/// Where the words of the client are found.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// In the input still.
+    Head(&'a [u8], &'a Head<'a>),
+    /// In the input, which is no request.
+    Bytes(&'a [u8]),
+    /// In a copy.
+    Record(&'a Record),
+}
+
+/// What is kept of a request for its entry in the log.
+#[derive(Debug)]
+pub(super) struct Record {
+    request_line: Box<[u8]>,
+    referer: Option<Box<[u8]>>,
+    user_agent: Option<Box<[u8]>>,
+}
+
+impl Record {
+    pub(super) fn new(bytes: &[u8], head: &Head<'_>) -> Record {
+        let kept = |name| head.fields.get(name).map(Box::from);
+        Record {
+            request_line: first_line(bytes).into(),
+            referer: kept("referer"),
+            user_agent: kept("user-agent"),
+        }
+    }
+}
+
+/// What of an entry is known when the answer is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    pub(super) code: Option<u16>,
+    pub(super) sent: u64,
+    pub(super) complete: bool,
+}
+
+impl<'a> LogEntry<'a> {
+    pub(super) fn new(
+        origin: Origin<'a>,
+        client_address: Option<SocketAddr>,
+        outcome: Outcome,
+        began: Instant,
+        now: &'a Now,
+    ) -> LogEntry<'a> {
+        LogEntry {
+            origin,
+            client_address,
+            code: outcome.code,
+            sent: outcome.sent,
+            complete: outcome.complete,
+            began,
+            now,
+        }
+    }
+}
+
+/// The first line of a request without its end, if it is there to its end.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let end = memchr(b'\n', bytes).unwrap_or(0);
+    let line = bytes.get(..end).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
