@@ -1,12 +1,13 @@
 //! HTTP over the loop: first by hand, bytes and times in and bytes out, then over sockets.
 
 mod common;
+mod wire;
 
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::Duration;
 
 use common::{Client, Driven, Serving, serve, text};
 use serve_forever::http::{
@@ -18,149 +19,7 @@ use serve_forever::socketserver::{
     Blocking, Buffer, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol,
     RequestHandler, Rfile, SendError,
 };
-
-const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-const SERVER: &str = concat!("Server: serve_forever/", env!("CARGO_PKG_VERSION"), "\r\n");
-
-fn peer() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 4711))
-}
-
-/// A connection in the hands of the test, which does what its verdicts say.
-struct Wire {
-    protocol: Box<dyn Protocol<Message = Message>>,
-    input: Buffer,
-    output: Buffer,
-    began: Instant,
-    now: Now,
-    /// Everything that was sent.
-    sent: Vec<u8>,
-    verdict: &'static str,
-    /// Whether the test lets output be sent.
-    open: bool,
-}
-
-impl Wire {
-    fn new(handler: impl HttpRequestHandler + 'static) -> Wire {
-        Wire::with(HttpSettings::default(), handler)
-    }
-
-    fn with(settings: HttpSettings, handler: impl HttpRequestHandler + 'static) -> Wire {
-        let connection = HttpConnection::new(handler, peer(), Arc::new(settings));
-        let began = Instant::now();
-        let mut wire = Wire {
-            protocol: Box::new(connection),
-            input: Buffer::new(),
-            output: Buffer::new(),
-            began,
-            now: Now::new(),
-            sent: Vec::new(),
-            verdict: "",
-            open: true,
-        };
-        wire.at(Duration::ZERO);
-        let next = wire
-            .protocol
-            .connection_made(Mailbox::dangling(), &mut wire.output, &wire.now);
-        wire.follow(next);
-        wire
-    }
-
-    /// Sets the time, counted from the beginning of the connection; the date stays.
-    fn at(&mut self, time: Duration) {
-        let wall = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        self.now = Now::at(self.began + time, wall);
-    }
-
-    /// Whether more will be read.
-    fn reads(&self) -> bool {
-        self.verdict == "Read"
-    }
-
-    fn receive(&mut self, bytes: impl AsRef<[u8]>) {
-        assert!(self.reads(), "nothing is read after {}", self.verdict);
-        self.input.extend_from_slice(bytes.as_ref());
-        let next = self
-            .protocol
-            .receive(&mut self.input, &mut self.output, &self.now);
-        self.follow(next);
-    }
-
-    fn input_closed(&mut self) {
-        assert!(self.reads());
-        let next = self.protocol.input_closed(&mut self.output, &self.now);
-        self.follow(next);
-    }
-
-    fn timed_out(&mut self) {
-        let next = self.protocol.timed_out(&mut self.output, &self.now);
-        self.follow(next);
-    }
-
-    fn drain(&mut self) {
-        let next = self.protocol.drain(&mut self.output, &self.now);
-        self.follow(next);
-    }
-
-    /// Sends, and goes on as the owner of a connection does.
-    fn follow(&mut self, mut next: Next<Message>) {
-        loop {
-            if self.open {
-                self.sent.extend_from_slice(&self.output);
-                self.output.clear();
-            }
-            self.verdict = match next {
-                Next::Read => "Read",
-                Next::Produce => "Produce",
-                Next::Wait => "Wait",
-                Next::Close => "Close",
-                Next::Linger => "Linger",
-                Next::Abort => {
-                    self.output.clear();
-                    "Abort"
-                }
-                Next::Upgrade(protocol) => {
-                    self.protocol = protocol;
-                    next = self.protocol.connection_made(
-                        Mailbox::dangling(),
-                        &mut self.output,
-                        &self.now,
-                    );
-                    if let (Next::Read, false) = (&next, self.input.is_empty()) {
-                        next = self
-                            .protocol
-                            .receive(&mut self.input, &mut self.output, &self.now);
-                    }
-                    continue;
-                }
-            };
-            if self.verdict != "Produce" || !self.open {
-                return;
-            }
-            next = self.protocol.produce(&mut self.output, &self.now);
-            if let (Next::Read, false) = (&next, self.input.is_empty()) {
-                next = self
-                    .protocol
-                    .receive(&mut self.input, &mut self.output, &self.now);
-            }
-        }
-    }
-
-    /// What was sent since the last time this was asked.
-    fn sent(&mut self) -> String {
-        String::from_utf8(std::mem::take(&mut self.sent)).expect("the tests send UTF-8")
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        let deadline = self.protocol.deadline()?;
-        Some(deadline.duration_since(self.began))
-    }
-
-    fn failure(&mut self) -> Option<String> {
-        let failure = self.protocol.take_failure()?;
-        Some(failure.to_string())
-    }
-}
+use wire::{DATE, GET, SERVER, Wire, answer, peer, status};
 
 /// What `input` is answered with, fed at once, and the verdict after it.
 fn exchange(
@@ -170,20 +29,6 @@ fn exchange(
     let mut wire = Wire::new(handler);
     wire.receive(input);
     (wire.sent(), wire.verdict)
-}
-
-/// The status of the first answer.
-fn status(answers: &str) -> u16 {
-    let code = answers
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3));
-    code.and_then(|code| code.parse().ok())
-        .unwrap_or_else(|| panic!("no status line: {answers}"))
-}
-
-/// An answer with the usual fields.
-fn answer(status_line: &str, rest: &str) -> String {
-    format!("HTTP/1.1 {status_line}\r\n{SERVER}{DATE}{rest}")
 }
 
 fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -216,8 +61,6 @@ fn tell(request: &Request<'_>, response: Response<'_>) -> HttpResult {
         _ => response.send_response(200).body(told),
     }
 }
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 // The sans-IO half.
 
@@ -1116,7 +959,7 @@ fn a_deferred_request_is_never_left_open() {
 #[test]
 fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
     let (sender, deferreds) = std::sync::mpsc::channel();
-    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+    let mut wire = Wire::unreachable(move |_: &Request<'_>, response: Response<'_>| {
         let (deferred, reply) = response.defer();
         sender.send(deferred)?;
         Ok(reply)

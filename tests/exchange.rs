@@ -1,0 +1,1086 @@
+//! Requests whose answers take more than one call: content on its way in, answers on their way
+//! out, messages from elsewhere. Bytes, times and messages in, bytes and verdicts out.
+
+mod wire;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serve_forever::http::{
+    Answer, AnswerStream, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler,
+    HttpResult, HttpSettings, Intake, LogEntry, Request, Response, ResponseError, Uptake, h1,
+};
+use serve_forever::socketserver::{Failure, SendError};
+use wire::{GET, Wire, answer, status};
+
+const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A handler that decides from the head, made of closures, which writes a log.
+#[derive(Clone)]
+struct Handler<I, H> {
+    intake: I,
+    handle: H,
+    log: Log,
+}
+
+/// One line a request, and one for each error page.
+type Log = Arc<Mutex<Vec<String>>>;
+
+impl<I, H> HttpRequestHandler for Handler<I, H>
+where
+    I: FnMut(&Request<'_>) -> Intake,
+    H: FnMut(&Request<'_>, Response<'_>) -> HttpResult,
+{
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        (self.handle)(request, response)
+    }
+
+    fn intake(&mut self, request: &Request<'_>) -> Intake {
+        (self.intake)(request)
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        let line = format!(
+            "{} {:?} {} {}{}",
+            entry.request_line().escape_ascii(),
+            entry.code(),
+            entry.sent(),
+            entry.duration().as_secs(),
+            if entry.is_complete() { "" } else { " broken" },
+        );
+        self.log.lock().expect("no panic in here").push(line);
+    }
+
+    fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
+        assert!(entry.code().is_some());
+        let line = message.to_owned();
+        self.log.lock().expect("no panic in here").push(line);
+    }
+}
+
+/// A connection whose handler decides by `intake`, and its log.
+fn wire<I, H>(intake: I, handle: H) -> (Wire, Log)
+where
+    I: FnMut(&Request<'_>) -> Intake + 'static,
+    H: FnMut(&Request<'_>, Response<'_>) -> HttpResult + 'static,
+{
+    let log = Log::default();
+    let wire = Wire::new(Handler {
+        intake,
+        handle,
+        log: Arc::clone(&log),
+    });
+    (wire, log)
+}
+
+fn streamed(_: &Request<'_>) -> Intake {
+    Intake::streamed()
+}
+
+fn taken(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.lock().expect("no panic in here"))
+}
+
+fn post(length: usize, rest: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{rest}\r\n")
+}
+
+const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+fn ok(body: &str) -> String {
+    let length = body.len();
+    answer("200 OK", &format!("Content-Length: {length}\r\n\r\n{body}"))
+}
+
+/// Counts blocks and answers with what it got; enough after so many bytes.
+struct Collect {
+    content: Vec<u8>,
+    enough: usize,
+    dropped: Sender<usize>,
+}
+
+impl BodySink for Collect {
+    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+        assert!(!block.is_empty());
+        if block.starts_with(b"fail") {
+            return Err(io::Error::other("scripted").into());
+        }
+        assert!(!block.starts_with(b"panic"), "scripted panic");
+        self.content.extend_from_slice(block);
+        Ok(match self.content.len() >= self.enough {
+            true => Uptake::Enough,
+            false => Uptake::More,
+        })
+    }
+
+    fn finish(self: Box<Self>, trailers: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
+        let mut told = self.content.clone();
+        for (name, value) in trailers {
+            told.extend_from_slice(format!("|{name}=").as_bytes());
+            told.extend_from_slice(value);
+        }
+        response.send_response(200).body(told)
+    }
+}
+
+impl Drop for Collect {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.dropped.send(self.content.len());
+    }
+}
+
+/// A handler that collects, and where the sinks are heard of when they go.
+fn collecting(
+    enough: usize,
+) -> (
+    impl FnMut(&Request<'_>, Response<'_>) -> HttpResult,
+    Receiver<usize>,
+) {
+    let (dropped, drops) = channel();
+    let handler = move |_: &Request<'_>, response: Response<'_>| {
+        response.receive(Collect {
+            content: Vec::new(),
+            enough,
+            dropped: dropped.clone(),
+        })
+    };
+    (handler, drops)
+}
+
+// Content is taken by a sink.
+
+/// Whole or in part, with its head or after it: the same answer, and the next request after it.
+#[test]
+fn a_sink_gets_all_the_content_in_order() {
+    let chunked = [CHUNKED, "3\r\nabc\r\n2\r\nde\r\n0\r\nSum: 5\r\n\r\n"].concat();
+    let requests = [
+        (post(5, "") + "abcde", ok("abcde")),
+        (chunked, ok("abcde|Sum=5")),
+        (GET.to_owned(), ok("")),
+    ];
+    for (request, expected) in requests {
+        let input = [&request, GET].concat();
+        for split in 0..=input.len() {
+            let (handler, drops) = collecting(usize::MAX);
+            let (mut wire, _) = wire(streamed, handler);
+            wire.receive(&input[..split]);
+            wire.receive(&input[split..]);
+            let both = [expected.as_str(), &ok("")].concat();
+            assert_eq!(
+                (wire.sent(), wire.verdict),
+                (both, "Read"),
+                "split at {split}"
+            );
+            assert_eq!(drops.try_iter().count(), 2, "split at {split}");
+        }
+    }
+}
+
+/// Nothing is kept: an upload may be larger than memory.
+#[test]
+fn content_that_a_sink_has_taken_is_not_kept() {
+    let (handler, drops) = collecting(usize::MAX);
+    let (mut wire, log) = wire(streamed, handler);
+    wire.receive(post(100_000_000, ""));
+    for _ in 0..100 {
+        wire.receive([b'x'; 10_000]);
+        assert!(wire.input.is_empty() && wire.input.capacity() <= 32 * 1024);
+    }
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Read"));
+    // The client leaves: the sink goes without having finished, and there was no answer.
+    wire.input_closed();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
+    assert_eq!(drops.try_recv(), Ok(1_000_000));
+    assert_eq!(taken(&log), ["POST / HTTP/1.1 None 0 0 broken"]);
+}
+
+/// `receive_into` is a sink for whatever takes bytes.
+#[test]
+fn content_is_written_to_a_writer() {
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // At most three at a time, as a writer may.
+            let count = bytes.len().min(3);
+            self.0
+                .lock()
+                .expect("no panic in here")
+                .write(&bytes[..count])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.write_all(b".")
+        }
+    }
+    let shared = Shared::default();
+    let file = shared.clone();
+    let handler = move |_: &Request<'_>, response: Response<'_>| {
+        response.receive_into(file.clone(), |file, response| {
+            let length = file.0.lock().expect("no panic in here").len();
+            response.send_response(201).body(length.to_string())
+        })
+    };
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(10, "") + "0123456");
+    wire.receive("789");
+    let created = answer("201 Created", "Content-Length: 2\r\n\r\n11");
+    assert_eq!((wire.sent(), wire.verdict), (created, "Read"));
+    assert_eq!(*shared.0.lock().expect("no panic in here"), b"0123456789.");
+}
+
+/// What a sink does not want is not read, and the connection cannot go on (design law 12).
+#[test]
+fn a_sink_may_have_enough() {
+    let (handler, _) = collecting(3);
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(100, ""));
+    wire.receive("abcd");
+    let rest = "Content-Length: 4\r\nConnection: close\r\n\r\nabcd";
+    assert_eq!(
+        (wire.sent(), wire.verdict),
+        (answer("200 OK", rest), "Linger")
+    );
+    // At the very end it is whole all the same.
+    let (handler, _) = collecting(3);
+    let (mut whole, _) = self::wire(streamed, handler);
+    whole.receive(post(4, ""));
+    whole.receive("abcd");
+    assert_eq!((whole.sent(), whole.verdict), (ok("abcd"), "Read"));
+}
+
+#[test]
+fn a_sink_that_fails_is_answered_500() {
+    for words in ["fail", "panic"] {
+        for whole in [false, true] {
+            let (handler, drops) = collecting(usize::MAX);
+            let (mut wire, log) = wire(streamed, handler);
+            if whole {
+                wire.receive(post(words.len(), "") + words);
+            } else {
+                wire.receive(post(100, ""));
+                wire.receive(words);
+            }
+            let sent = wire.sent();
+            assert_eq!((status(&sent), wire.verdict), (500, "Linger"), "{words}");
+            assert!(sent.contains("Connection: close"), "{words}: {sent}");
+            let failure = wire.failure().expect("it is reported");
+            assert!(failure.contains("scripted"), "{words}: {failure}");
+            assert!(drops.try_recv().is_ok(), "{words}: the sink is gone");
+            let page = sent.split("\r\n\r\n").nth(1).map_or(0, str::len);
+            let lines = [
+                "code 500, message Internal Server Error".to_owned(),
+                format!("POST / HTTP/1.1 Some(500) {page} 0"),
+            ];
+            assert_eq!(taken(&log), lines, "{words}");
+        }
+    }
+}
+
+/// Malformed, too large: refused, and the sink never finishes.
+#[test]
+fn a_sink_is_not_given_what_is_no_content() {
+    let intake = |_: &Request<'_>| Intake::streamed().limit(10);
+    let cases = [
+        ("5\r\nabcde\r\nx", 400, 5),
+        ("5\r\nabcde\r\n6\r\n", 413, 5),
+        ("5\r\nabcdeX", 400, 5),
+    ];
+    for (content, code, arrived) in cases {
+        let (handler, drops) = collecting(usize::MAX);
+        let (mut wire, log) = wire(intake, handler);
+        wire.receive(CHUNKED);
+        for byte in content.bytes() {
+            wire.receive([byte]);
+        }
+        let sent = wire.sent();
+        assert_eq!(
+            (status(&sent), wire.verdict),
+            (code, "Linger"),
+            "{content:?}"
+        );
+        assert_eq!(drops.try_recv(), Ok(arrived), "{content:?}");
+        assert_eq!(taken(&log).len(), 2, "{content:?}");
+    }
+}
+
+/// A sink that answers with an error decides alone; one that takes in twice does not answer.
+#[test]
+fn content_is_taken_in_once() {
+    struct Again;
+    impl BodySink for Again {
+        fn block(&mut self, _: &[u8]) -> Result<Uptake, Failure> {
+            Ok(Uptake::More)
+        }
+
+        fn finish(self: Box<Self>, _: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
+            response.receive(Again)
+        }
+    }
+    let handler = |_: &Request<'_>, response: Response<'_>| response.receive(Again);
+    for request in [post(1, "") + "x", GET.to_owned()] {
+        let (mut wire, _) = wire(streamed, handler);
+        wire.receive(request);
+        assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
+    }
+}
+
+// What is decided from the head.
+
+#[test]
+fn content_may_be_refused_unread() {
+    for code in [413, 417, 403] {
+        for expect in ["", "Expect: 100-continue\r\n"] {
+            let handler = |_: &Request<'_>, _: Response<'_>| panic!("never handled");
+            let (mut wire, log) = wire(move |_: &Request<'_>| Intake::refused(code), handler);
+            wire.receive(post(10, expect));
+            let sent = wire.sent();
+            assert_eq!((status(&sent), wire.verdict), (code, "Linger"), "{code}");
+            assert!(!sent.contains("100 Continue"), "{code}: {sent}");
+            assert_eq!(taken(&log).len(), 2);
+        }
+    }
+    // A code that is none is the handler's failure; nothing of it is sent.
+    let handler = |_: &Request<'_>, _: Response<'_>| panic!("never handled");
+    let (mut wire, _) = wire(|_: &Request<'_>| Intake::refused(42), handler);
+    wire.receive(post(10, ""));
+    assert_eq!(wire.verdict, "Linger");
+    assert!(wire.failure().is_some());
+    assert!(!wire.sent().contains("42"));
+}
+
+/// The limit of one request is not that of another, with and without a length.
+#[test]
+fn a_limit_of_its_own() {
+    let intake = |request: &Request<'_>| match request.path() {
+        "/small" => Intake::whole().limit(3),
+        "/large" => Intake::whole().limit(2 * 1024 * 1024),
+        "/small-stream" => Intake::streamed().limit(3),
+        _ => Intake::whole(),
+    };
+    let handler = |request: &Request<'_>, response: Response<'_>| {
+        let length = request.body().len();
+        response.send_response(200).body(length.to_string())
+    };
+    let mega = 1024 * 1024;
+    let cases = [
+        ("/", mega, 200),
+        ("/", mega + 1, 413),
+        ("/small", 3, 200),
+        ("/small", 4, 413),
+        ("/small-stream", 4, 413),
+        ("/large", 2 * mega, 200),
+        ("/large", 2 * mega + 1, 413),
+    ];
+    for (path, length, code) in cases {
+        let content = "x".repeat(length);
+        let (mut sized, _) = wire(intake, handler);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\n");
+        sized.receive(format!("{head}Content-Length: {length}\r\n\r\n"));
+        if code == 200 {
+            sized.receive(&content);
+        }
+        assert_eq!(status(&sized.sent()), code, "{path} {length}");
+        if path.ends_with("stream") {
+            continue; // answered before it is too large
+        }
+        let (mut chunked, _) = wire(intake, handler);
+        chunked.receive(format!(
+            "{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"
+        ));
+        if code == 200 {
+            chunked.receive(content + "\r\n0\r\n\r\n");
+        }
+        assert_eq!(status(&chunked.sent()), code, "chunked {path} {length}");
+    }
+}
+
+/// Law 8, by the clock that is passed in: each request may have deadlines of its own.
+#[test]
+fn deadlines_of_its_own() {
+    let intake = |request: &Request<'_>| {
+        let mut deadlines = HttpSettings::default().deadlines.body;
+        deadlines.idle = 3 * SECOND;
+        deadlines.grace = 5 * SECOND;
+        deadlines.rate = 10;
+        match request.path() {
+            "/whole" => Intake::whole().deadlines(deadlines),
+            _ => Intake::streamed().deadlines(deadlines),
+        }
+    };
+    for path in ["/whole", "/streamed"] {
+        let (handler, drops) = collecting(usize::MAX);
+        let (mut wire, log) = wire(intake, handler);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+        wire.receive(head);
+        assert_eq!(wire.deadline(), Some(3 * SECOND), "{path}");
+        wire.at(2 * SECOND);
+        wire.receive("x");
+        assert_eq!(
+            wire.deadline(),
+            Some(5 * SECOND),
+            "{path}: the grace ends first"
+        );
+        wire.at(4 * SECOND);
+        wire.receive([b'x'; 29]);
+        assert_eq!(
+            wire.deadline(),
+            Some(7 * SECOND),
+            "{path}: 30 bytes pay for 3 s"
+        );
+        wire.at(7 * SECOND);
+        wire.timed_out();
+        assert_eq!(
+            (status(&wire.sent()), wire.verdict),
+            (408, "Linger"),
+            "{path}"
+        );
+        assert_eq!(drops.try_recv().is_ok(), path == "/streamed");
+        let lines = taken(&log);
+        assert!(lines[1].ends_with(" 7"), "{lines:?}: it took 7 s");
+    }
+}
+
+/// A failure in the decision is the handler's.
+#[test]
+fn a_decision_that_panics_is_answered_500() {
+    let intake = |_: &Request<'_>| -> Intake { panic!("scripted") };
+    let handler = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("");
+    let (mut wire, _) = wire(intake, handler);
+    wire.receive(GET); // no content, nothing to decide
+    assert_eq!(wire.sent(), ok(""));
+    wire.receive(post(1, "") + "x");
+    assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
+    assert!(
+        wire.failure()
+            .is_some_and(|failure| failure.contains("scripted"))
+    );
+}
+
+// 100 Continue (HTTP-26, RFC 9110 §10.1.1).
+
+#[test]
+fn a_sink_asks_for_content_at_once() {
+    let (handler, _) = collecting(usize::MAX);
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(2, "Expect: 100-continue\r\n"));
+    assert_eq!((wire.sent().as_str(), wire.verdict), (CONTINUE, "Read"));
+    wire.receive("ab");
+    assert_eq!((wire.sent(), wire.verdict), (ok("ab"), "Read"));
+    // Who sends without waiting does not wait.
+    wire.receive(post(2, "Expect: 100-continue\r\n") + "a");
+    assert_eq!(wire.sent(), "");
+    wire.receive("b");
+    assert_eq!(wire.sent(), ok("ab"));
+}
+
+#[test]
+fn an_answer_without_the_content_does_not_ask_for_it() {
+    let handler = |_: &Request<'_>, response: Response<'_>| response.send_response(403).body("no");
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(2, "Expect: 100-continue\r\n"));
+    let no = answer(
+        "403 Forbidden",
+        "Content-Length: 2\r\nConnection: close\r\n\r\nno",
+    );
+    assert_eq!((wire.sent(), wire.verdict), (no, "Linger"));
+}
+
+// Content is read elsewhere.
+
+/// Hands readers and duties to the test.
+fn elsewhere() -> (
+    impl FnMut(&Request<'_>, Response<'_>) -> HttpResult,
+    Receiver<(BodyReader, Deferred)>,
+) {
+    let (sender, receiver) = channel();
+    let handler = move |_: &Request<'_>, mut response: Response<'_>| {
+        let reader = response.body_reader();
+        let (deferred, reply) = response.defer();
+        sender.send((reader, deferred))?;
+        Ok(reply)
+    };
+    (handler, receiver)
+}
+
+#[test]
+fn a_reader_gets_all_the_content_and_its_trailers() {
+    let input = [CHUNKED, "3\r\nabc\r\n2\r\nde\r\n0\r\nSum: 5\r\n\r\n", GET].concat();
+    for split in 0..=input.len() {
+        let (handler, requests) = elsewhere();
+        let (mut wire, _) = wire(streamed, handler);
+        wire.receive(&input[..split]);
+        if wire.reads() {
+            wire.receive(&input[split..]);
+        } else {
+            wire.input.extend_from_slice(&input.as_bytes()[split..]);
+        }
+        let (mut reader, deferred) = requests.try_recv().expect("it was handled");
+        let mut content = String::new();
+        reader.read_to_string(&mut content).expect("it has an end");
+        assert_eq!(content, "abcde", "split at {split}");
+        assert_eq!(
+            reader.trailers().get("sum"),
+            Some(&b"5"[..]),
+            "split at {split}"
+        );
+        assert_eq!(reader.read(&mut [0; 8]).ok(), Some(0), "an end is an end");
+        let sent = deferred.send(Answer::new(200).body("one"));
+        sent.expect("the client is there");
+        wire.deliver();
+        let (mut reader, deferred) = requests.try_recv().expect("the next request");
+        assert_eq!(
+            reader.read(&mut [0; 8]).ok(),
+            Some(0),
+            "there is no content"
+        );
+        let sent = deferred.send(Answer::new(200).body("two"));
+        sent.expect("the client is there");
+        wire.deliver();
+        let both = [ok("one"), ok("two")].concat();
+        assert_eq!(
+            (wire.sent(), wire.verdict),
+            (both, "Read"),
+            "split at {split}"
+        );
+    }
+}
+
+/// The reader asks: a client that waits is told to go on when it is first read.
+#[test]
+fn a_reader_asks_for_content_when_it_is_read() {
+    let (handler, requests) = elsewhere();
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(2, "Expect: 100-continue\r\n"));
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
+    let (reader, deferred) = requests.try_recv().expect("it was handled");
+    let reading = std::thread::spawn(move || {
+        let mut reader = reader;
+        let mut content = String::new();
+        reader.read_to_string(&mut content).map(|_| content)
+    });
+    while wire.deliver() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!((wire.sent().as_str(), wire.verdict), (CONTINUE, "Read"));
+    wire.receive("ab");
+    let content = reading.join().expect("no panic").expect("it has an end");
+    assert_eq!(content, "ab");
+    deferred.send(Answer::new(200).body("c")).expect("there");
+    wire.deliver();
+    assert_eq!((wire.sent(), wire.verdict), (ok("c"), "Read"));
+}
+
+/// Never read, never asked for.
+#[test]
+fn a_reader_that_is_not_read_asks_for_nothing() {
+    let (handler, requests) = elsewhere();
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(2, "Expect: 100-continue\r\n"));
+    let (reader, deferred) = requests.try_recv().expect("it was handled");
+    drop(reader);
+    deferred.send(Answer::new(403)).expect("there");
+    wire.deliver();
+    let no = answer(
+        "403 Forbidden",
+        "Content-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!((wire.sent(), wire.verdict), (no, "Linger"));
+}
+
+/// Back-pressure: nothing is read from the socket while the reader is behind, and the client is
+/// not held to its deadlines meanwhile.
+#[test]
+fn a_reader_that_is_behind_holds_the_client_back() {
+    let (handler, requests) = elsewhere();
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(200_000, ""));
+    let (mut reader, deferred) = requests.try_recv().expect("it was handled");
+    let mut fed = 0;
+    while wire.reads() {
+        wire.receive([b'x'; 10_000]);
+        fed += 10_000;
+    }
+    assert_eq!((wire.verdict, fed), ("Wait", 70_000));
+    assert_eq!(
+        wire.deadline(),
+        Some(60 * SECOND),
+        "the answer's, not the client's"
+    );
+    wire.at(40 * SECOND);
+    let mut content = vec![0; 30_000];
+    reader.read_exact(&mut content).expect("it is there");
+    assert_eq!(wire.deliver(), 0, "still behind");
+    reader.read_exact(&mut content).expect("it is there");
+    assert_eq!(wire.deliver(), 1, "below the low-water mark");
+    assert_eq!(wire.verdict, "Read");
+    assert_eq!(wire.deadline(), Some(50 * SECOND), "idle from now on");
+    wire.at(45 * SECOND);
+    wire.receive([b'x'; 100]);
+    // 30 s of grace, 40 s of pause, 70 100 bytes at 500 a second; idle is sooner.
+    assert_eq!(wire.deadline(), Some(55 * SECOND));
+    drop(reader);
+    wire.receive([b'x'; 100]);
+    assert_eq!(wire.verdict, "Wait", "nobody reads any more");
+    deferred.send(Answer::new(200)).expect("there");
+    wire.deliver();
+    assert!(wire.sent().contains("Connection: close"));
+    assert_eq!(wire.verdict, "Linger");
+}
+
+/// A reader cannot take what is cut short for the whole.
+#[test]
+fn a_reader_learns_that_the_client_left() {
+    type End = fn(&mut Wire);
+    let ends: [(&str, End); 4] = [
+        ("half-close", |wire| wire.input_closed()),
+        ("lost", |wire| wire.connection_lost()),
+        ("too slow", |wire| {
+            wire.at(10 * SECOND);
+            wire.timed_out();
+        }),
+        ("malformed", |wire| wire.receive("x")),
+    ];
+    for (name, end) in ends {
+        let (handler, requests) = elsewhere();
+        let (mut wire, log) = wire(streamed, handler);
+        wire.receive([CHUNKED, "3\r\nabc\r\n"].concat());
+        let (mut reader, deferred) = requests.try_recv().expect("it was handled");
+        end(&mut wire);
+        let mut content = Vec::new();
+        let error = reader.read_to_end(&mut content).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{name}");
+        assert_eq!(content, b"abc", "{name}");
+        // Whatever it answers now comes too late, and changes nothing.
+        let sent = wire.sent();
+        let _ = deferred.send(Answer::new(200).body("late"));
+        wire.deliver();
+        assert!(!sent.contains("200 OK") && wire.sent().is_empty(), "{name}");
+        assert!(!taken(&log).is_empty(), "{name}: it is logged");
+    }
+}
+
+#[test]
+fn a_second_reader_reads_nothing() {
+    let handler = |_: &Request<'_>, mut response: Response<'_>| {
+        let (_first, mut second) = (response.body_reader(), response.body_reader());
+        let error = second.read(&mut [0; 8]).expect_err("it is not its content");
+        response.send_response(200).body(error.kind().to_string())
+    };
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(2, ""));
+    let sent = wire.sent();
+    assert!(sent.ends_with("unexpected end of file"), "{sent}");
+}
+
+// Answers that come late.
+
+#[test]
+fn an_answer_that_is_owed_too_long_is_503() {
+    for patience in [None, Some(7 * SECOND)] {
+        let (sender, duties) = channel();
+        let handler = move |_: &Request<'_>, response: Response<'_>| {
+            let response = match patience {
+                Some(patience) => response.answer_within(patience),
+                None => response,
+            };
+            let (deferred, reply) = response.defer();
+            sender.send(deferred)?;
+            Ok(reply)
+        };
+        let mut wire = Wire::new(handler);
+        wire.at(SECOND);
+        wire.receive(GET);
+        let due = SECOND + patience.unwrap_or(60 * SECOND);
+        assert_eq!(wire.deadline(), Some(due));
+        wire.at(due);
+        wire.timed_out();
+        assert_eq!((status(&wire.sent()), wire.verdict), (503, "Linger"));
+        let failure = wire.failure();
+        assert_eq!(failure, Some(ResponseError::Overdue.to_string()));
+        let deferred: Deferred = duties.try_recv().expect("it was handled");
+        let _ = deferred.send(Answer::new(200).body("late"));
+        wire.deliver();
+        assert_eq!(wire.sent(), "");
+    }
+}
+
+/// An answer to an earlier request does not answer a later one.
+#[test]
+fn an_answer_finds_the_request_it_is_for() {
+    let (sender, duties) = channel();
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    wire.receive(GET.repeat(2));
+    let first: Deferred = duties.try_recv().expect("it was handled");
+    let stream = first.stream(Answer::new(200).header("Content-Length", "3").body("one"));
+    let stream = stream.expect("there");
+    wire.deliver();
+    let one = answer("200 OK", "Content-Length: 3\r\n\r\none");
+    assert_eq!((wire.sent(), wire.verdict), (one, "Wait"));
+    assert!(stream.is_gone());
+    drop(stream); // which is no end, for what has ended
+    let second: Deferred = duties.try_recv().expect("it was handled");
+    wire.deliver();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
+    second.send(Answer::new(200).body("two")).expect("there");
+    wire.deliver();
+    assert_eq!((wire.sent(), wire.verdict), (ok("two"), "Read"));
+}
+
+/// RFC 9110 §15.2: ahead of the answer, to who knows such a thing.
+#[test]
+fn interim_responses() {
+    let hints = [("Link", "</style.css>; rel=preload")];
+    let now = move |request: &Request<'_>, response: Response<'_>| {
+        assert_eq!(request.method(), "GET");
+        response
+            .send_interim(103, &hints)?
+            .send_response(200)
+            .body("x")
+    };
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+    let mut wire = Wire::new(now);
+    wire.receive(GET);
+    assert_eq!(wire.sent(), [interim, &ok("x")].concat());
+    let mut old = Wire::new(now);
+    old.receive("GET / HTTP/1.0\r\n\r\n");
+    assert!(old.sent().starts_with("HTTP/1.1 200 OK"));
+
+    let (sender, duties) = channel();
+    let mut late = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    late.receive(GET);
+    let deferred: Deferred = duties.try_recv().expect("it was handled");
+    deferred.send_interim(103, &hints).expect("it is one");
+    for code in [99, 101, 200, 1000] {
+        assert!(deferred.send_interim(code, &[]).is_err(), "{code}");
+    }
+    assert!(deferred.send_interim(103, &[("X", "a\r\nb")]).is_err());
+    late.deliver();
+    assert_eq!((late.sent().as_str(), late.verdict), (interim, "Wait"));
+    deferred.send(Answer::new(200).body("x")).expect("there");
+    late.deliver();
+    assert_eq!(late.sent(), ok("x"));
+}
+
+/// A status that does not end the request would be taken for the answer to the next.
+#[test]
+fn an_answer_must_be_final() {
+    let cases = [
+        (GET, 100),
+        (GET, 103),
+        (GET, 199),
+        ("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", 200),
+        ("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", 204),
+    ];
+    for (request, code) in cases {
+        let handler =
+            move |_: &Request<'_>, response: Response<'_>| response.send_response(code).body("");
+        let mut wire = Wire::new(handler);
+        wire.receive(request);
+        assert_eq!(
+            (status(&wire.sent()), wire.verdict),
+            (500, "Linger"),
+            "{code}"
+        );
+        let failure = wire.failure();
+        assert_eq!(failure, Some(ResponseError::NotFinal.to_string()), "{code}");
+    }
+}
+
+// Answers are pushed.
+
+/// Hands the streams of answers to the test.
+fn pushing(answer: Answer) -> (Wire, Receiver<AnswerStream>) {
+    let (sender, streams) = channel();
+    let wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        let stream = deferred.stream(answer.clone())?;
+        sender.send(stream)?;
+        Ok(reply)
+    });
+    (wire, streams)
+}
+
+#[test]
+fn an_answer_is_pushed_block_by_block() {
+    let (mut wire, streams) = pushing(Answer::new(200).body("one"));
+    wire.receive(GET.repeat(2));
+    wire.deliver();
+    let head = answer("200 OK", "Transfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(wire.sent(), format!("{head}3\r\none\r\n"));
+    assert_eq!((wire.verdict, wire.deadline()), ("Wait", None));
+    let stream = streams.try_recv().expect("it was handled");
+    stream.send("two").expect("there is room");
+    stream.send("").expect("nothing is no end");
+    stream.send("three").expect("there is room");
+    wire.deliver();
+    assert_eq!(wire.sent(), "3\r\ntwo\r\n5\r\nthree\r\n");
+    let trailers = vec![("Sum".to_owned(), b"11".to_vec())];
+    stream.finish_with_trailers(trailers).expect("there");
+    wire.deliver();
+    // And the next request after it.
+    assert_eq!(
+        wire.sent(),
+        format!("0\r\nSum: 11\r\n\r\n{head}3\r\none\r\n")
+    );
+}
+
+#[test]
+fn a_pushed_answer_keeps_to_its_length() {
+    let (mut wire, streams) = pushing(Answer::new(200).header("Content-Length", "5"));
+    wire.receive(GET);
+    let stream = streams.try_recv().expect("it was handled");
+    stream.send("abc").expect("there is room");
+    stream.send("defg").expect("there is room");
+    wire.deliver();
+    let whole = answer("200 OK", "Content-Length: 5\r\n\r\nabcde");
+    assert_eq!((wire.sent(), wire.verdict), (whole, "Read"));
+    assert_eq!(wire.failure(), Some(ResponseError::TooLong.to_string()));
+    assert_eq!(stream.send("more"), Err(SendError::Gone(b"more".to_vec())));
+    assert!(stream.finish().is_err());
+
+    wire.receive(GET);
+    let short = streams.try_recv().expect("it was handled");
+    short.send("abc").expect("there is room");
+    short.finish().expect("there");
+    wire.deliver();
+    assert_eq!(wire.verdict, "Linger", "only the end can tell");
+    assert_eq!(wire.failure(), Some(ResponseError::TooShort.to_string()));
+}
+
+/// Dropped without an end: no client takes it for the whole.
+#[test]
+fn a_pushed_answer_that_is_dropped_is_broken_off() {
+    for (version, verdict) in [("1.1", "Close"), ("1.0", "Abort")] {
+        let (mut wire, streams) = pushing(Answer::new(200).body("one"));
+        wire.receive(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
+        wire.deliver();
+        let sent = wire.sent();
+        assert!(sent.ends_with("one") || sent.ends_with("one\r\n"), "{sent}");
+        drop(streams);
+        wire.deliver();
+        assert_eq!(
+            (wire.sent().as_str(), wire.verdict),
+            ("", verdict),
+            "{version}"
+        );
+        let failure = wire.failure();
+        assert_eq!(failure, Some(ResponseError::Unfinished.to_string()));
+    }
+}
+
+#[test]
+fn a_pushed_answer_without_content_ends_at_once() {
+    for (request, code) in [
+        ("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+        (GET, 204),
+        (GET, 304),
+    ] {
+        let (mut wire, streams) = pushing(Answer::new(code).body("one"));
+        wire.receive(request);
+        let stream = streams.try_recv().expect("it was handled");
+        wire.deliver();
+        assert_eq!(wire.verdict, "Read", "{code}");
+        assert!(wire.sent().ends_with("\r\n\r\n"), "{code}");
+        assert!(stream.is_gone(), "{code}");
+        drop(stream);
+        wire.deliver();
+        assert_eq!((wire.failure(), wire.verdict), (None, "Read"), "{code}");
+    }
+}
+
+#[test]
+fn a_head_that_cannot_be_sent_pushes_nothing() {
+    let (mut wire, streams) = pushing(Answer::new(200).header("X", "a\r\nevil: b").body("one"));
+    wire.receive(GET);
+    let stream = streams.try_recv().expect("it was handled");
+    wire.deliver();
+    let sent = wire.sent();
+    assert_eq!((status(&sent), wire.verdict), (500, "Linger"));
+    assert!(!sent.contains("evil"), "{sent}");
+    assert!(stream.is_gone());
+}
+
+/// The queue between producer and client is bounded.
+#[test]
+fn a_push_that_has_no_room_is_refused() {
+    let (mut wire, streams) = pushing(Answer::new(200));
+    wire.receive(GET);
+    let mut stream = streams.try_recv().expect("it was handled");
+    let mut pushed = 0;
+    while stream.send([b'x'; 10_000]).is_ok() {
+        pushed += 1;
+    }
+    assert_eq!(pushed, 7, "64 KiB and a block");
+    let refused = stream.send("x");
+    assert_eq!(refused, Err(SendError::Full(b"x".to_vec())));
+    wire.deliver();
+    stream.send("x").expect("there is room again");
+    // Small blocks count, too: no more than 64.
+    wire.deliver();
+    let small = (0..).take_while(|_| stream.send("x").is_ok()).count();
+    assert_eq!(small, 64);
+    // A writer waits; it goes on when the queue has drained, and fails when the client has left.
+    let writer = std::thread::spawn(move || {
+        let first = stream.write(b"waited");
+        while stream.write(&[b'x'; 10_000]).is_ok() {}
+        first.ok()
+    });
+    let mut heard = 0;
+    while heard <= 64 {
+        heard += wire.deliver();
+        std::thread::yield_now();
+    }
+    assert!(wire.sent().contains("waited"));
+    drop(wire);
+    assert_eq!(writer.join().ok(), Some(Some(6)));
+}
+
+// Trailers of an answer that is pulled.
+
+#[test]
+fn an_answer_that_is_pulled_may_have_trailers() {
+    struct Source(u8, &'static str);
+    impl BodySource for Source {
+        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+            self.0 -= 1;
+            Ok((self.0 > 0).then(|| b"abc".to_vec()))
+        }
+
+        fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
+            vec![(self.1.to_owned(), b"1".to_vec())]
+        }
+    }
+    let handler = |_: &Request<'_>, response: Response<'_>| {
+        response.send_response(200).stream(Source(3, "Sum"))
+    };
+    let mut wire = Wire::new(handler);
+    wire.receive(GET);
+    let rest = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\nSum: 1\r\n\r\n";
+    assert_eq!(
+        (wire.sent(), wire.verdict),
+        (answer("200 OK", rest), "Read")
+    );
+    // A field that frames messages is no trailer: the answer is broken off.
+    let handler = |_: &Request<'_>, response: Response<'_>| {
+        response
+            .send_response(200)
+            .stream(Source(3, "Content-Length"))
+    };
+    let mut wire = Wire::new(handler);
+    wire.receive(GET);
+    assert!(wire.sent().ends_with("3\r\nabc\r\n"));
+    assert!(wire.failure().is_some());
+    assert_eq!(wire.verdict, "Close");
+}
+
+// What is held back has begun.
+
+/// Requests that were pipelined and wait for room are answered by a drain: the first of them, and
+/// the client is told that there will be no more.
+#[test]
+fn a_drain_answers_what_was_held_back() {
+    let handler =
+        |_: &Request<'_>, response: Response<'_>| response.send_response(200).body([b'x'; 70_000]);
+    let mut wire = Wire::new(handler);
+    wire.open = false;
+    wire.receive(GET.repeat(3));
+    assert_eq!(wire.verdict, "Produce");
+    wire.drain();
+    wire.open = true;
+    let next = serve_forever::socketserver::Next::Produce;
+    wire.follow(next);
+    let sent = wire.sent();
+    assert_eq!(sent.matches("HTTP/1.1 200 OK").count(), 2);
+    assert_eq!(sent.matches("Connection: close").count(), 1);
+    assert_eq!(wire.verdict, "Linger");
+}
+
+// Logs (WSGI-21, LOG-4, LOG-5).
+
+#[test]
+fn every_answer_is_logged_once() {
+    let handler = |request: &Request<'_>, response: Response<'_>| match request.path() {
+        "/error" => response.send_error(404),
+        "/stream" => response.send_response(200).stream(["ab", "cd"].into_iter()),
+        "/short" => response
+            .send_response(200)
+            .send_header("Content-Length", "9")
+            .body("abc"),
+        _ => response.send_response(200).body("hello"),
+    };
+    let cases: [(&str, &[&str]); 7] = [
+        (GET, &["GET / HTTP/1.1 Some(200) 5 0"]),
+        (
+            "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+            &["HEAD / HTTP/1.1 Some(200) 0 0"],
+        ),
+        (
+            "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
+            &["GET /stream HTTP/1.1 Some(200) 4 0"],
+        ),
+        (
+            "GET /short HTTP/1.1\r\nHost: h\r\n\r\n",
+            &["GET /short HTTP/1.1 Some(200) 3 0 broken"],
+        ),
+        (
+            "\r\nGET / HTTP/1.1\r\nHost\r\n\r\n",
+            &[
+                "code 400, message Bad Request",
+                "GET / HTTP/1.1 Some(400) 0 0",
+            ],
+        ),
+        (
+            "G\x1bET / HTTP/1.1\r\n",
+            &[
+                "code 400, message Bad Request",
+                "G\\x1bET / HTTP/1.1 Some(400) 0 0",
+            ],
+        ),
+        ("G\0", &["code 400, message Bad Request", " Some(400) 0 0"]),
+    ];
+    for (request, expected) in cases {
+        let (mut wire, log) = wire(|_: &Request<'_>| Intake::whole(), handler);
+        wire.receive(request);
+        let lines = taken(&log)
+            .into_iter()
+            .map(|line| match line.split_once(" Some(400) ") {
+                // The page of an error is as long as it is.
+                Some((start, _)) => format!("{start} Some(400) 0 0"),
+                None => line,
+            });
+        assert_eq!(lines.collect::<Vec<_>>(), expected, "{request:?}");
+    }
+    // In its time, and when the client goes, too.
+    let (sender, duties) = channel();
+    let late = move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    };
+    let (mut wire, log) = wire(streamed, late);
+    wire.receive(GET);
+    wire.at(3 * SECOND);
+    let deferred: Deferred = duties.try_recv().expect("it was handled");
+    let stream = deferred
+        .stream(Answer::new(200).body("four"))
+        .expect("there");
+    wire.deliver();
+    assert_eq!(taken(&log), [""; 0], "not yet");
+    wire.at(5 * SECOND);
+    wire.connection_lost();
+    assert_eq!(taken(&log), ["GET / HTTP/1.1 Some(200) 4 5 broken"]);
+    drop(stream);
+}
