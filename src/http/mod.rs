@@ -24,6 +24,30 @@
 //! server.serve_forever(None)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Content, in and out
+//!
+//! A request with content is handled when it has arrived whole, unless the handler's
+//! [`intake`](HttpRequestHandler::intake) decides otherwise from its head:
+//!
+//! | the content of a request is | by |
+//! | --- | --- |
+//! | kept, and there when the handler is called | [`Intake::whole`], with a limit |
+//! | taken on the loop as it arrives | [`Intake::streamed`] and [`Response::receive`] or [`receive_into`](Response::receive_into) |
+//! | read on another thread as it arrives | [`Intake::streamed`] and [`Response::body_reader`] |
+//! | refused unread | [`Intake::refused`], or an answer at once |
+//!
+//! | the content of an answer is | by |
+//! | --- | --- |
+//! | there | [`ResponseHead::body`] |
+//! | pulled, block by block as the client reads | [`ResponseHead::stream`] with an iterator, [`FromRead`] or a [`BodySource`] |
+//! | pushed as it comes into being, from any thread | [`Response::defer`] and [`Deferred::stream`] |
+//!
+//! And the handler itself runs on the loop, which it must not keep waiting, or elsewhere:
+//! [`Response::defer`] leaves the answer to any thread, [`Response::offload`] to a pool of
+//! [`Workers`], and [`Pooled`] runs all of a handler there. In every case the loop keeps the
+//! socket, a slow client holds back its own producer and nobody else, and no memory grows with
+//! what a client announces.
 
 mod access;
 mod body;
