@@ -43,6 +43,7 @@
 //! | `start_response(status, headers)` | [`StartResponse::call`] |
 //! | `start_response(status, headers, exc_info)` | [`StartResponse::call_with_exc_info`] |
 //! | the `write` that it returns | [`StartResponse::write`] |
+//! | `Headers` | [`Headers`] |
 //! | `environ["PATH_INFO"]` | [`Environ::get`] |
 //! | `environ["wsgi.input"]` | [`Environ::input`] |
 //! | `[b"one block"]` | [`Body::from`] |
@@ -51,6 +52,7 @@
 mod application;
 mod environ;
 mod handler;
+mod headers;
 mod server;
 mod start_response;
 mod util;
@@ -58,6 +60,7 @@ mod util;
 pub use application::{AppResult, Application, Body, Iterable};
 pub use environ::Environ;
 pub use handler::WsgiHandler;
+pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use start_response::{AppError, StartResponse};
 pub use util::{guess_scheme, is_hop_by_hop};

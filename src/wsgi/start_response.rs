@@ -274,7 +274,7 @@ fn is_length(value: &str) -> bool {
 }
 
 /// "Bytes as text" back to bytes; `None` if a character is none of Latin-1.
-fn latin1(text: &str) -> Option<Vec<u8>> {
+pub(super) fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars()
         .map(|character| u8::try_from(character).ok())
         .collect()
