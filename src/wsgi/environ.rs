@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 
 use percent_encoding::percent_decode_str;
@@ -64,6 +64,10 @@ const WSGI_KEYS: [&str; 7] = [
     "wsgi.version",
 ];
 
+/// Flags as Python prints them.
+pub(super) const TRUE: &str = "True";
+pub(super) const FALSE: &str = "False";
+
 /// The request as an application sees it: CGI variables, header fields, the input.
 ///
 /// Text is Latin-1, each character one byte of the request (PEP 3333, "bytes as text"). The
@@ -80,21 +84,55 @@ const WSGI_KEYS: [&str; 7] = [
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
 /// | `wsgi.*` | see the methods |
+///
+/// A gateway that is no HTTP server, or a test, makes one of the variables it has:
+///
+/// ```
+/// use serve_forever::wsgi::Environ;
+///
+/// let mut environ: Environ = [("REQUEST_METHOD", "POST"), ("PATH_INFO", "/")].into_iter().collect();
+/// environ.set_input(&b"what was posted"[..]);
+/// ```
 pub struct Environ<'a> {
-    request: Request<'a>,
+    /// Where the variables of an HTTP request are looked up.
+    request: Option<Request<'a>>,
     base: &'a BaseEnviron,
-    input: &'a [u8],
-    /// What the application inserted, or removed (`None`).
+    input: Input<'a>,
+    errors: Errors<'a>,
+    /// What was inserted, or removed (`None`).
     changes: BTreeMap<String, Option<String>>,
 }
 
+enum Input<'a> {
+    Bytes(&'a [u8]),
+    Given(Box<dyn BufRead + 'a>),
+}
+
+enum Errors<'a> {
+    Stderr(io::Stderr),
+    Given(Box<dyn Write + 'a>),
+}
+
 impl<'a> Environ<'a> {
-    pub(super) fn new(request: &Request<'a>, base: &'a BaseEnviron) -> Environ<'a> {
+    /// An environ without variables, but for those of the gateway itself (`wsgi.*`), and with an
+    /// empty input.
+    pub fn new() -> Environ<'a> {
+        static NO_BASE: BaseEnviron = BaseEnviron::new();
         Environ {
-            request: *request,
-            base,
-            input: request.body(),
+            request: None,
+            base: &NO_BASE,
+            input: Input::Bytes(b""),
+            errors: Errors::Stderr(io::stderr()),
             changes: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn of_request(request: &Request<'a>, base: &'a BaseEnviron) -> Environ<'a> {
+        Environ {
+            request: Some(*request),
+            base,
+            input: Input::Bytes(request.body()),
+            ..Environ::new()
         }
     }
 
@@ -108,12 +146,13 @@ impl<'a> Environ<'a> {
                 return Some(value);
             }
         }
-        let own = if key.starts_with("wsgi.") {
-            self.wsgi_variable(key)
+        let base = || self.base.get(key).map(|value| value.as_str().into());
+        if key.starts_with("wsgi.") {
+            // What the server was told of itself is better than what is usual.
+            base().or_else(|| self.wsgi_variable(key))
         } else {
-            self.request_variable(key)
-        };
-        own.or_else(|| self.base.get(key).map(|value| value.as_str().into()))
+            self.request_variable(key).or_else(base)
+        }
     }
 
     /// Whether there is such a variable.
@@ -148,20 +187,42 @@ impl<'a> Environ<'a> {
         };
         keys.map(str::to_owned).for_each(&mut add);
         self.changes.keys().cloned().for_each(&mut add);
-        let names = self.request.headers().iter().map(|(name, _)| name);
-        names.map(http_key).for_each(&mut add);
+        let fields = self.request.iter().flat_map(|request| request.headers());
+        fields.map(|(name, _)| http_key(name)).for_each(&mut add);
         map
     }
 
     /// The request body (`wsgi.input`): it arrived whole and decoded, and reading ends with it
     /// (WSGI-27).
     pub fn input(&mut self) -> &mut dyn BufRead {
-        &mut self.input
+        match &mut self.input {
+            Input::Bytes(bytes) => bytes,
+            Input::Given(input) => input,
+        }
     }
 
-    /// Where an application may complain (`wsgi.errors`): standard error (ENV-17).
-    pub fn errors(&self) -> io::Stderr {
-        io::stderr()
+    /// Replaces the [`input`](Self::input): how middleware decodes it, or a gateway brings it.
+    pub fn set_input(&mut self, input: impl BufRead + 'a) {
+        self.input = Input::Given(Box::new(input));
+    }
+
+    /// Where an application may complain (`wsgi.errors`): standard error, unless a gateway has
+    /// something better (ENV-17).
+    pub fn errors(&mut self) -> &mut dyn Write {
+        match &mut self.errors {
+            Errors::Stderr(stderr) => stderr,
+            Errors::Given(errors) => errors,
+        }
+    }
+
+    /// Replaces the place for [`errors`](Self::errors).
+    pub fn set_errors(&mut self, errors: impl Write + 'a) {
+        self.errors = Errors::Given(Box::new(errors));
+    }
+
+    /// Whether errors go somewhere else than to standard error.
+    pub(super) fn has_errors(&self) -> bool {
+        matches!(self.errors, Errors::Given(_))
     }
 
     /// `wsgi.url_scheme`: what was inserted for it, else [`guess_scheme`] (ENV-16).
@@ -175,30 +236,33 @@ impl<'a> Environ<'a> {
     }
 
     /// `wsgi.multithread`, whether the application may run on several threads at once: no, it
-    /// runs on the loop's (ENV-18).
+    /// runs on the loop's (ENV-18), unless `True` was inserted for it.
     pub fn multithread(&self) -> bool {
-        false
+        self.flag("wsgi.multithread")
     }
 
     /// `wsgi.multiprocess`, whether other processes run the same application: not by this
-    /// server's doing (ENV-19).
+    /// server's doing (ENV-19), unless `True` was inserted for it.
     pub fn multiprocess(&self) -> bool {
-        false
+        self.flag("wsgi.multiprocess")
     }
 
-    /// `wsgi.run_once`, whether the application is called for one request only: no (ENV-19).
+    /// `wsgi.run_once`, whether the application is called for one request only: no (ENV-19),
+    /// unless `True` was inserted for it.
     pub fn run_once(&self) -> bool {
-        false
+        self.flag("wsgi.run_once")
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.get(key).as_deref() == Some(TRUE)
     }
 
     fn wsgi_variable(&self, key: &str) -> Option<Cow<'_, str>> {
-        let boolean = |value| if value { "True" } else { "False" };
         let value = match key {
+            "wsgi.errors" if self.has_errors() => "<errors>",
             "wsgi.errors" => "<stderr>",
             "wsgi.input" => "<input>",
-            "wsgi.multiprocess" => boolean(self.multiprocess()),
-            "wsgi.multithread" => boolean(self.multithread()),
-            "wsgi.run_once" => boolean(self.run_once()),
+            "wsgi.multiprocess" | "wsgi.multithread" | "wsgi.run_once" => FALSE,
             "wsgi.url_scheme" => guess_scheme(self),
             "wsgi.version" => "(1, 0)",
             _ => return None,
@@ -207,7 +271,7 @@ impl<'a> Environ<'a> {
     }
 
     fn request_variable(&self, key: &str) -> Option<Cow<'_, str>> {
-        let request = &self.request;
+        let request = self.request.as_ref()?;
         let header = |name| latin1(request.header(name).unwrap_or_default());
         Some(match key {
             "CONTENT_LENGTH" => header("Content-Length"),
@@ -230,7 +294,7 @@ impl<'a> Environ<'a> {
         if self.is_kept_out(key) {
             return None;
         }
-        let fields = self.request.headers().iter();
+        let fields = self.request.as_ref()?.headers().iter();
         let mut values = fields
             .filter(|(name, _)| is_named(name, key))
             .map(|(_, value)| latin1(value));
@@ -250,6 +314,23 @@ impl<'a> Environ<'a> {
     /// child processes where to send their requests (ENV-14, "httpoxy").
     fn is_kept_out(&self, key: &str) -> bool {
         key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
+    }
+}
+
+impl Default for Environ<'_> {
+    fn default() -> Self {
+        Environ::new()
+    }
+}
+
+/// Inserts each variable into [a new environ](Environ::new).
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environ<'_> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        let mut environ = Environ::new();
+        for (key, value) in variables {
+            environ.insert(key, value);
+        }
+        environ
     }
 }
 

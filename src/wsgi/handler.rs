@@ -93,7 +93,7 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 impl<A: Application> WsgiHandler<A> {
     /// Calls the application and pulls until the head is certain.
     fn run(&self, request: &Request<'_>) -> Result<(Head, Answer), Failure> {
-        let mut environ = Environ::new(request, &self.base_environ);
+        let mut environ = Environ::of_request(request, &self.base_environ);
         let mut start = Start::new();
         let body = contain(|| self.application.call(&mut environ, &mut start))?;
         let mut answer = Answer::new(body, start);

@@ -4,7 +4,7 @@ use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
 
 use super::AppError;
-use super::start_response::latin1;
+use super::start_response::latin1_bytes;
 
 /// The list that [`Headers`] keeps its fields in, unless told otherwise: names and values in order.
 type List = Vec<(String, String)>;
@@ -117,8 +117,10 @@ impl<L: Borrow<List>> Headers<L> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, AppError> {
         let mut bytes = Vec::new();
         for (name, value) in self.list() {
-            let name_bytes = latin1(name).ok_or_else(|| AppError::HeaderName(name.clone()))?;
-            let value_bytes = latin1(value).ok_or_else(|| AppError::HeaderValue(name.clone()))?;
+            let name_bytes =
+                latin1_bytes(name).ok_or_else(|| AppError::HeaderName(name.clone()))?;
+            let value_bytes =
+                latin1_bytes(value).ok_or_else(|| AppError::HeaderValue(name.clone()))?;
             bytes.extend([&*name_bytes, b": ", &value_bytes, b"\r\n"].concat());
         }
         bytes.extend(b"\r\n");

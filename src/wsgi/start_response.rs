@@ -244,7 +244,7 @@ impl Head {
         {
             return Err(AppError::ContentLength(value.to_owned()));
         }
-        let encoded = latin1(value)
+        let encoded = latin1_bytes(value)
             .filter(|value| h1::field(&mut Nowhere, name, value).is_ok())
             .ok_or_else(|| AppError::HeaderValue(name.to_owned()))?;
         self.headers.push((name.to_owned(), encoded));
@@ -274,7 +274,7 @@ fn is_length(value: &str) -> bool {
 }
 
 /// "Bytes as text" back to bytes; `None` if a character is none of Latin-1.
-pub(super) fn latin1(text: &str) -> Option<Vec<u8>> {
+pub(super) fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
     text.chars()
         .map(|character| u8::try_from(character).ok())
         .collect()
