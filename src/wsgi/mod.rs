@@ -48,6 +48,7 @@
 //! | `environ["wsgi.input"]` | [`Environ::input`] |
 //! | `[b"one block"]` | [`Body::from`] |
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
+//! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |
 
 mod application;
 mod environ;
@@ -63,4 +64,7 @@ pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use start_response::{AppError, StartResponse};
-pub use util::{guess_scheme, is_hop_by_hop};
+pub use util::{
+    FileWrapper, application_uri, format_date_time, guess_scheme, is_hop_by_hop, request_uri,
+    setup_testing_defaults, shift_path_info,
+};

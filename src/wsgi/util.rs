@@ -1,6 +1,104 @@
 //! Small things that servers, applications and middleware share. Python's `wsgiref.util`.
 
-use super::Environ;
+use std::fmt;
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::environ::FALSE;
+use super::start_response::latin1_bytes;
+use super::{Body, Environ, Iterable, StartResponse};
+use crate::socketserver::{Failure, HandlerResult};
+
+/// A file as a body, read block by block (UTIL-1).
+///
+/// Anything that can be [read](Read) will do. How long it is nobody knows, so an answer gets no
+/// `Content-Length` but the application's own (WSGI-24). The file is read on the thread that sends
+/// the answer: one that makes its reader wait, such as a pipe, makes the whole loop wait.
+///
+/// ```
+/// use serve_forever::wsgi::{AppResult, Environ, FileWrapper, StartResponse};
+///
+/// fn app(_: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+///     let file = std::fs::File::open("Cargo.toml")?;
+///     let length = file.metadata()?.len().to_string();
+///     start_response.call("200 OK", &[("Content-Type", "text/plain"), ("Content-Length", &length)])?;
+///     Ok(FileWrapper::new(file).into())
+/// }
+/// # let _ = app;
+/// ```
+pub struct FileWrapper<F> {
+    /// `None` once it is closed.
+    file: Option<F>,
+    block_size: usize,
+}
+
+impl<F: Read> FileWrapper<F> {
+    /// Reads `file` in blocks of at most 8192 bytes.
+    pub fn new(file: F) -> FileWrapper<F> {
+        FileWrapper {
+            file: Some(file),
+            block_size: 8192,
+        }
+    }
+
+    /// Reads in blocks of at most `bytes`; Python's `blksize`.
+    #[must_use]
+    pub fn block_size(mut self, bytes: usize) -> FileWrapper<F> {
+        self.block_size = bytes;
+        self
+    }
+}
+
+/// The blocks, up to the first read that brings nothing. That end does not close the file; to
+/// drop the wrapper does.
+impl<F: Read> Iterator for FileWrapper<F> {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        let file = self.file.as_mut()?;
+        let mut block = vec![0; self.block_size];
+        loop {
+            match file.read(&mut block) {
+                Ok(0) => return None,
+                Ok(count) => {
+                    block.truncate(count);
+                    return Some(Ok(block));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl<F: Read + Send> Iterable for FileWrapper<F> {
+    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.next().transpose()?)
+    }
+
+    /// Closes the file, as far as dropping it does.
+    fn close(&mut self) -> HandlerResult {
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl<F: Read + Send + 'static> From<FileWrapper<F>> for Body {
+    fn from(file: FileWrapper<F>) -> Body {
+        Body::from_iterable(file)
+    }
+}
+
+impl<F> fmt::Debug for FileWrapper<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileWrapper")
+            .field("closed", &self.file.is_none())
+            .field("block_size", &self.block_size)
+            .finish()
+    }
+}
 
 /// Whether a field concerns the connection and not the answer (UTIL-8).
 ///
@@ -35,4 +133,215 @@ pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
         Some("yes" | "on" | "1") => "https",
         _ => "http",
     }
+}
+
+/// Where the application is: the URI of the request without `PATH_INFO` and query (UTIL-3).
+///
+/// ```
+/// use serve_forever::wsgi::{Environ, application_uri, request_uri};
+///
+/// let environ: Environ = [
+///     ("HTTP_HOST", "example.org"),
+///     ("SCRIPT_NAME", "/shop"),
+///     ("PATH_INFO", "/list"),
+///     ("QUERY_STRING", "page=2"),
+/// ].into_iter().collect();
+/// assert_eq!(application_uri(&environ), "http://example.org/shop");
+/// assert_eq!(request_uri(&environ, true), "http://example.org/shop/list?page=2");
+/// ```
+pub fn application_uri(environ: &Environ<'_>) -> String {
+    let scheme = environ.url_scheme();
+    let variable = |key| environ.get(key).filter(|value| !value.is_empty());
+    let host = match variable("HTTP_HOST") {
+        Some(host) => host.into_owned(),
+        None => server(environ, &scheme),
+    };
+    let script_name = variable("SCRIPT_NAME").unwrap_or("/".into());
+    format!("{scheme}://{host}{}", quote(&script_name, SAFE))
+}
+
+/// `SERVER_NAME`, with the port unless it is the usual one of the scheme.
+fn server(environ: &Environ<'_>, scheme: &str) -> String {
+    let mut server = environ.get("SERVER_NAME").unwrap_or_default().into_owned();
+    if server.contains(':') && !server.starts_with('[') {
+        server = format!("[{server}]"); // an IPv6 address, RFC 3986 section 3.2.2
+    }
+    let port = environ.get("SERVER_PORT").unwrap_or_default();
+    let usual = if scheme == "https" { "443" } else { "80" };
+    if port != usual && !port.is_empty() {
+        server.push(':');
+        server.push_str(&port);
+    }
+    server
+}
+
+/// The URI of the request, if wanted with its query (UTIL-4).
+pub fn request_uri(environ: &Environ<'_>, include_query: bool) -> String {
+    let mut uri = application_uri(environ);
+    let path_info = quote(&environ.get("PATH_INFO").unwrap_or_default(), SAFE_IN_PATH);
+    let mut path_info = path_info.as_str();
+    if environ.get("SCRIPT_NAME").unwrap_or_default().is_empty() {
+        // The slash is there already; Python drops the first character whatever it is.
+        path_info = path_info.strip_prefix('/').unwrap_or(path_info);
+    }
+    uri.push_str(path_info);
+    let query = environ.get("QUERY_STRING").unwrap_or_default();
+    if include_query && !query.is_empty() {
+        uri.push('?');
+        uri.push_str(&query);
+    }
+    uri
+}
+
+/// What `urllib.parse.quote` encodes.
+const SAFE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'~')
+    .remove(b'/');
+
+const SAFE_IN_PATH: &AsciiSet = &SAFE.remove(b';').remove(b'=').remove(b',');
+
+/// Percent-encodes the bytes that the characters stand for; of text that is no Latin-1, which no
+/// request has, those of UTF-8.
+fn quote(text: &str, set: &'static AsciiSet) -> String {
+    let bytes = latin1_bytes(text).unwrap_or_else(|| text.into());
+    percent_encode(&bytes, set).to_string()
+}
+
+/// Moves one segment from `PATH_INFO` to `SCRIPT_NAME` and returns it; `None` if there is none
+/// (UTIL-5). How a router finds its way:
+///
+/// ```
+/// use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, shift_path_info};
+///
+/// struct Site<A, B> {
+///     blog: A,
+///     shop: B,
+/// }
+///
+/// impl<A: Application, B: Application> Application for Site<A, B> {
+///     fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+///         match shift_path_info(environ).as_deref() {
+///             Some("blog") => self.blog.call(environ, start_response),
+///             Some("shop") => self.shop.call(environ, start_response),
+///             _ => {
+///                 start_response.call("404 Not Found", &[("Content-Type", "text/plain")])?;
+///                 Ok("Nothing here.\n".into())
+///             }
+///         }
+///     }
+/// }
+/// # fn assert_application<A: Application, B: Application>(site: &Site<A, B>) -> &dyn Application { site }
+/// ```
+///
+/// Empty segments and `.` between others vanish, and `..` shortens `SCRIPT_NAME`. Of a path that
+/// is only `/` the segment is empty, and `SCRIPT_NAME` ends with a slash, so that an application
+/// can tell `/x` from `/x/`.
+pub fn shift_path_info(environ: &mut Environ<'_>) -> Option<String> {
+    let path_info = environ.get("PATH_INFO")?.into_owned();
+    if path_info.is_empty() {
+        return None;
+    }
+    // Python fails without the slash.
+    let path = path_info.strip_prefix('/').unwrap_or(&path_info);
+    let (between, last) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut segments = between
+        .split('/')
+        .filter(|segment| !segment.is_empty() && *segment != ".")
+        .chain([last]);
+    let name = segments.next().unwrap_or_default().to_owned();
+    let rest: String = segments.map(|segment| format!("/{segment}")).collect();
+    let script_name = join(&environ.get("SCRIPT_NAME").unwrap_or_default(), &name);
+    environ.insert("SCRIPT_NAME", script_name);
+    environ.insert("PATH_INFO", rest);
+    (name != ".").then_some(name)
+}
+
+/// `script_name` with one more segment, normalised.
+fn join(script_name: &str, name: &str) -> String {
+    let mut segments = Vec::new();
+    for segment in script_name.split('/').chain([name]) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    if name.is_empty() {
+        segments.push(""); // which is the slash at the end
+    }
+    segments
+        .iter()
+        .map(|segment| format!("/{segment}"))
+        .collect()
+}
+
+/// Adds what a test needs and the environ lacks: a GET request for `/` from nowhere (UTIL-6).
+///
+/// What is there stays. Errors are collected in memory, unless they go somewhere of the test's
+/// own already. It is fake, and no server may use it.
+///
+/// ```
+/// use serve_forever::wsgi::{Environ, setup_testing_defaults};
+///
+/// let mut environ = Environ::new();
+/// environ.insert("HTTPS", "on");
+/// setup_testing_defaults(&mut environ);
+/// assert_eq!(environ.get("REQUEST_METHOD").as_deref(), Some("GET"));
+/// assert_eq!(environ.get("SERVER_PORT").as_deref(), Some("443"));
+/// ```
+pub fn setup_testing_defaults(environ: &mut Environ<'_>) {
+    setdefault(environ, "SERVER_NAME", "127.0.0.1");
+    setdefault(environ, "SERVER_PROTOCOL", "HTTP/1.0");
+    let host = environ.get("SERVER_NAME").unwrap_or_default().into_owned();
+    setdefault(environ, "HTTP_HOST", &host);
+    setdefault(environ, "REQUEST_METHOD", "GET");
+    if !environ.contains_key("SCRIPT_NAME") && !environ.contains_key("PATH_INFO") {
+        environ.insert("SCRIPT_NAME", "");
+        environ.insert("PATH_INFO", "/");
+    }
+    if !environ.has_errors() {
+        environ.set_errors(Vec::new());
+    }
+    setdefault(environ, "wsgi.version", "(1, 0)");
+    setdefault(environ, "wsgi.run_once", FALSE);
+    setdefault(environ, "wsgi.multithread", FALSE);
+    setdefault(environ, "wsgi.multiprocess", FALSE);
+    setdefault(environ, "wsgi.input", "<input>");
+    setdefault(environ, "wsgi.errors", "<errors>");
+    let scheme = guess_scheme(environ);
+    setdefault(environ, "wsgi.url_scheme", scheme);
+    let scheme = environ.url_scheme().into_owned();
+    match scheme.as_str() {
+        "http" => setdefault(environ, "SERVER_PORT", "80"),
+        "https" => setdefault(environ, "SERVER_PORT", "443"),
+        _ => {}
+    }
+}
+
+fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
+    if !environ.contains_key(key) {
+        environ.insert(key, value);
+    }
+}
+
+/// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (UTIL-7, HTTP-33).
+///
+/// Fractions of a second are cut off. What lies before 1970 or after 9999 is written as the first
+/// or last second of that time.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let time = UNIX_EPOCH + Duration::from_secs(784_111_777);
+/// assert_eq!(serve_forever::wsgi::format_date_time(time), "Sun, 06 Nov 1994 08:49:37 GMT");
+/// ```
+pub fn format_date_time(time: SystemTime) -> String {
+    /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
+    const LAST: u64 = 253_402_300_799;
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let second = Duration::from_secs(since.as_secs().min(LAST));
+    httpdate::fmt_http_date(UNIX_EPOCH + second)
 }
