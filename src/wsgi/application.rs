@@ -1,6 +1,7 @@
 //! What a program brings: the application, and the body it answers with.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use super::{Environ, StartResponse};
@@ -79,9 +80,12 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// ];
 /// # let _ = bodies;
 /// ```
-pub struct Body(pub(super) Blocks);
+///
+/// Middleware that looks into a body pulls from it: it is an [`Iterable`] itself, and whoever has
+/// taken one on has to [close](Iterable::close) it.
+pub struct Body(Blocks);
 
-pub(super) enum Blocks {
+enum Blocks {
     /// The only block.
     Static(&'static [u8]),
     /// The only block.
@@ -166,6 +170,38 @@ pub trait Iterable: Send {
     fn close(&mut self) -> HandlerResult {
         Ok(())
     }
+}
+
+impl Iterable for Body {
+    fn next_block(
+        &mut self,
+        start_response: &mut dyn StartResponse,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        match &mut self.0 {
+            Blocks::Static(bytes) => Ok(only_block(mem::take(bytes).to_vec())),
+            Blocks::Owned(bytes) => Ok(only_block(mem::take(bytes))),
+            Blocks::Iterable(iterable) => iterable.next_block(start_response),
+        }
+    }
+
+    fn block_count(&self) -> Option<usize> {
+        match &self.0 {
+            Blocks::Static(_) | Blocks::Owned(_) => Some(1),
+            Blocks::Iterable(iterable) => iterable.block_count(),
+        }
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        match &mut self.0 {
+            Blocks::Static(_) | Blocks::Owned(_) => Ok(()),
+            Blocks::Iterable(iterable) => iterable.close(),
+        }
+    }
+}
+
+/// The only block of a body; when it has been taken, the end.
+fn only_block(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// An iterator as a body.

@@ -50,6 +50,7 @@
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
 //! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |
 
+mod answer;
 mod application;
 mod environ;
 mod handler;

@@ -251,6 +251,11 @@ impl Head {
         Ok(())
     }
 
+    /// Whether an answer of this status may have content (WSGI-14).
+    pub(super) fn has_content(&self) -> bool {
+        !matches!(self.code, 204 | 304)
+    }
+
     /// Whether the application set this field, whatever its case (WSGI-15).
     pub(super) fn sets(&self, name: &str) -> bool {
         self.headers

@@ -1,0 +1,124 @@
+//! What an application answers, as far as it is the same for every handler: when the head is
+//! final, what its length is, which blocks are sent, and that the result is closed once.
+
+use super::application::Body;
+use super::start_response::{Head, Start};
+use super::{Application, Environ, Iterable};
+use crate::socketserver::{Failure, complain, contain};
+
+/// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in
+/// blocks. Nobody takes the blocks, so nothing else ends a body without an end.
+const CONSUMED_BYTES: usize = 64 * 1024;
+const CONSUMED_BLOCKS: usize = 1024;
+
+/// What a client is told of a failure: nothing (WSGI-19; the text is Python's).
+pub(super) const ERROR_BODY: &str = "A server error occurred.  Please contact the administrator.";
+
+/// The head in the place of an application that failed before its own was sent (WSGI-19).
+pub(super) fn error_head() -> Head {
+    Head {
+        code: 500,
+        reason: "Internal Server Error".to_owned(),
+        headers: vec![("Content-Type".to_owned(), b"text/plain".to_vec())],
+    }
+}
+
+/// Calls the application and pulls until the head is certain (WSGI-5).
+pub(super) fn run<A: Application + ?Sized>(
+    application: &A,
+    environ: &mut Environ<'_>,
+) -> Result<(Head, Answer), Failure> {
+    let mut start = Start::new();
+    let body = contain(|| application.call(environ, &mut start))?;
+    let mut answer = Answer {
+        result: Pending(body),
+        start,
+        first: None,
+        whole: false,
+    };
+    let head = answer.begin()?;
+    Ok((head, answer))
+}
+
+/// The result of an application, on its way to the client.
+pub(super) struct Answer {
+    result: Pending,
+    start: Start,
+    /// The first block that is not empty, until it is sent.
+    first: Option<Vec<u8>>,
+    /// The first block is all there is (WSGI-13).
+    whole: bool,
+}
+
+impl Answer {
+    /// Pulls until there is something to send, or the end; that makes the head final.
+    fn begin(&mut self) -> Result<Head, Failure> {
+        let single = self.result.0.block_count() == Some(1);
+        self.first = loop {
+            match self.pull()? {
+                Some(block) if block.is_empty() => {}
+                first => break first,
+            }
+        };
+        // After a write() nobody knows how long the body is (WSGI-13).
+        self.whole = !self.start.is_committed() && (single || self.first.is_none());
+        Ok(self.start.send()?)
+    }
+
+    /// All of the body, if it is known to be its first block or nothing: then its length is the
+    /// answer's (WSGI-13).
+    pub(super) fn take_whole(&mut self) -> Option<Vec<u8>> {
+        self.whole.then(|| self.first.take().unwrap_or_default())
+    }
+
+    /// The next block that is to be sent.
+    pub(super) fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.pull(),
+        }
+    }
+
+    /// What was written by `write()`, and else, or together with it, the next block.
+    fn pull(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut written = self.start.take_written();
+        if !written.is_empty() {
+            return Ok(Some(written));
+        }
+        let start = &mut self.start;
+        let block = contain(|| self.result.0.next_block(start))?;
+        // A late start_response comes with the first block, not after it (WSGI-11).
+        start.check()?;
+        written = start.take_written();
+        Ok(match block {
+            block if written.is_empty() => block,
+            Some(block) => Some([written, block].concat()),
+            None => Some(written),
+        })
+    }
+
+    /// Pulls blocks that are not to be sent and drops them (WSGI-14).
+    pub(super) fn consume(&mut self) -> Result<(), Failure> {
+        let mut bytes = 0;
+        for _ in 0..CONSUMED_BLOCKS {
+            match self.pull()? {
+                Some(block) if bytes < CONSUMED_BYTES => bytes += block.len(),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A result whose `close()` is still to be called: once, when this is dropped, which is when the
+/// answer is complete, has failed, or the client is gone (WSGI-18).
+struct Pending(Body);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The answer is what it is: there is nobody left to tell but the log (WSGI-18).
+        if let Err(failure) = contain(|| self.0.close()) {
+            complain("close() of a result failed", &failure);
+        }
+    }
+}
