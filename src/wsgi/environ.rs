@@ -341,7 +341,7 @@ impl fmt::Debug for Environ<'_> {
 }
 
 /// Bytes as text: each is the character of its number.
-fn latin1(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => text.into(),
         _ => bytes.iter().copied().map(char::from).collect(),

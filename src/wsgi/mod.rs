@@ -52,19 +52,23 @@
 
 mod answer;
 mod application;
+mod client;
 mod environ;
 mod handler;
 mod headers;
 mod server;
 mod start_response;
+mod test_server;
 mod util;
 
 pub use application::{AppResult, Application, Body, Iterable};
+pub use client::{Client, TestRequest, TestResponse};
 pub use environ::Environ;
 pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use start_response::{AppError, StartResponse};
+pub use test_server::TestServer;
 pub use util::{
     FileWrapper, application_uri, format_date_time, guess_scheme, is_hop_by_hop, request_uri,
     setup_testing_defaults, shift_path_info,

@@ -1,0 +1,343 @@
+//! A client without a socket, to test applications with.
+//!
+//! A request is written as bytes and an [`HttpConnection`] answers it, as it would answer a
+//! browser; only the socket is memory. So a test sees what a client would: the length that was
+//! added, the body that a HEAD request does not get, the 500 of a panic.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::environ::latin1;
+use super::{AppResult, Application, Environ, Headers, StartResponse, WsgiHandler};
+use crate::http::HttpConnection;
+use crate::http::h1::{ChunkLimits, ChunkedDecoder};
+use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
+
+/// Asks an application in the same thread, without a server.
+///
+/// ```
+/// use serve_forever::wsgi::{AppResult, Client, Environ, StartResponse};
+///
+/// fn app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+///     let name = environ.get("REMOTE_USER").unwrap_or("nobody".into()).into_owned();
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(format!("Hello, {name}!").into())
+/// }
+///
+/// let client = Client::new(app);
+/// let response = client.get("/");
+/// assert_eq!(response.status(), "200 OK");
+/// assert_eq!(response.header("Content-Length"), Some("14"));
+/// assert_eq!(response.text(), "Hello, nobody!");
+///
+/// let response = client.request("PUT", "/").environ("REMOTE_USER", "guido").send();
+/// assert_eq!(response.text(), "Hello, guido!");
+/// ```
+///
+/// A body without an end has no end here, either.
+pub struct Client<A> {
+    application: Arc<A>,
+}
+
+impl<A: Application> Client<A> {
+    /// A client of `application`.
+    pub fn new(application: A) -> Client<A> {
+        Client {
+            application: Arc::new(application),
+        }
+    }
+
+    /// Sends a GET request. `target` is the path with its query, as it stands in a request line:
+    /// percent-encoded.
+    pub fn get(&self, target: &str) -> TestResponse {
+        self.request("GET", target).send()
+    }
+
+    /// Sends a HEAD request.
+    pub fn head(&self, target: &str) -> TestResponse {
+        self.request("HEAD", target).send()
+    }
+
+    /// Sends a POST request with a body.
+    pub fn post(&self, target: &str, body: impl Into<Vec<u8>>) -> TestResponse {
+        self.request("POST", target).body(body).send()
+    }
+
+    /// Prepares a request of any kind.
+    pub fn request(&self, method: &str, target: &str) -> TestRequest<'_, A> {
+        TestRequest {
+            client: self,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            environ: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+}
+
+impl<A> fmt::Debug for Client<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// A request that is being prepared; [`send`](TestRequest::send) sends it.
+#[must_use = "a request has to be sent"]
+pub struct TestRequest<'a, A> {
+    client: &'a Client<A>,
+    method: String,
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    environ: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl<A: Application> TestRequest<'_, A> {
+    /// Adds a header field. `Host: localhost` and the `Content-Length` of the body are there
+    /// unless they are added here.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a variable of the environ, whatever the request has for it: what a server or
+    /// middleware would have put there.
+    pub fn environ(mut self, key: &str, value: &str) -> Self {
+        self.environ.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends the request and waits for the answer.
+    pub fn send(mut self) -> TestResponse {
+        let bytes = self.to_bytes();
+        let errors = Collected::default();
+        let application = Prepared {
+            application: Arc::clone(&self.client.application),
+            environ: mem::take(&mut self.environ),
+            errors: errors.clone(),
+        };
+        let handler = WsgiHandler::new(application, None);
+        let client_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        let connection = HttpConnection::new(handler, client_address, Arc::default());
+        let mut sent = Vec::new();
+        let handled = Blocking(connection).handle(&mut Whole(&bytes), &mut sent);
+        let mut response = TestResponse::parse(&sent, self.method == "HEAD");
+        response.failure = handled.err();
+        response.errors = errors.take();
+        response
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let has = |wanted: &str| {
+            let mut names = self.headers.iter().map(|(name, _)| name);
+            names.any(|name| name.eq_ignore_ascii_case(wanted))
+        };
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if !has("Host") {
+            bytes.extend(b"Host: localhost\r\n");
+        }
+        if !self.body.is_empty() && !has("Content-Length") && !has("Transfer-Encoding") {
+            bytes.extend(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        bytes.extend(b"\r\n");
+        bytes.extend(&self.body);
+        bytes
+    }
+}
+
+impl<A> fmt::Debug for TestRequest<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TestRequest({} {})", self.method, self.target)
+    }
+}
+
+/// What came back.
+#[derive(Debug, Default)]
+pub struct TestResponse {
+    status: String,
+    headers: Headers,
+    body: Vec<u8>,
+    complete: bool,
+    failure: Option<Failure>,
+    errors: String,
+}
+
+impl TestResponse {
+    /// Code and reason as the application said them, `200 OK`; empty if nothing was answered,
+    /// because the request was not whole.
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
+    /// The status code; 0 if nothing was answered.
+    pub fn code(&self) -> u16 {
+        let code = self.status.split(' ').next();
+        code.and_then(|code| code.parse().ok()).unwrap_or_default()
+    }
+
+    /// The header fields, those of the server too.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The value of the first field of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// The body, as much as was sent of it, without chunks.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as text; what is no UTF-8 is replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// Whether the body came to its end, and did not break off because the application failed.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// What a server would have reported to
+    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error), or been stopped by.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// What the application wrote to `wsgi.errors`.
+    pub fn errors(&self) -> &str {
+        &self.errors
+    }
+
+    /// Reads the answer to a request from what a server sent.
+    fn parse(bytes: &[u8], head_only: bool) -> TestResponse {
+        let text = |bytes| latin1(bytes).into_owned();
+        let mut lines = bytes;
+        let mut status = String::new();
+        let mut list = Vec::new();
+        while let Some((line, rest)) = split(lines, b"\r\n") {
+            lines = rest;
+            match line {
+                b"" => break,
+                _ if status.is_empty() => status = text(line),
+                _ => list.extend(split(line, b": ").map(|(name, value)| (text(name), text(value)))),
+            }
+        }
+        let status = status.split_once(' ').map_or("", |(_, status)| status);
+        let mut response = TestResponse {
+            status: status.to_owned(),
+            // No line end has got into a line.
+            headers: Headers::over(list).unwrap_or_default(),
+            ..TestResponse::default()
+        };
+        response.parse_body(lines, head_only);
+        response
+    }
+
+    fn parse_body(&mut self, bytes: &[u8], head_only: bool) {
+        let length = self.headers.get("Content-Length");
+        let length = length.and_then(|length| length.parse::<usize>().ok());
+        self.body = bytes.to_vec();
+        self.complete = true;
+        if head_only || matches!(self.code(), 204 | 304) {
+            return;
+        }
+        if self.headers.contains("Transfer-Encoding") {
+            let decoded = ChunkedDecoder::default().decode(&mut self.body, &ChunkLimits::default());
+            self.complete = decoded.is_ok_and(|progress| progress.complete);
+            self.body
+                .truncate(decoded.map_or(0, |progress| progress.content));
+        } else if let Some(length) = length {
+            self.complete = length <= bytes.len();
+            self.body.truncate(length);
+        }
+    }
+}
+
+/// What stands before `mark`, and after it.
+fn split<'a>(bytes: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(2).position(|window| window == mark)?;
+    Some((&bytes[..at], &bytes[at + 2..]))
+}
+
+/// The application, called with what the test wants in the environ.
+struct Prepared<A> {
+    application: Arc<A>,
+    environ: Vec<(String, String)>,
+    errors: Collected,
+}
+
+impl<A: Application> Application for Prepared<A> {
+    fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+        environ.set_errors(self.errors.clone());
+        for (key, value) in &self.environ {
+            environ.insert(key, value);
+        }
+        self.application.call(environ, start_response)
+    }
+}
+
+/// `wsgi.errors` of one request.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Vec<u8>>>);
+
+impl Collected {
+    fn take(&self) -> String {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&mem::take(&mut *bytes)).into_owned()
+    }
+}
+
+impl Write for Collected {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        collected.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A request that is whole in memory; nobody waits for the rest of it.
+struct Whole<'a>(&'a [u8]);
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl BufRead for Whole<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.0)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
+    }
+}
+
+impl Rfile for Whole<'_> {
+    fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}
