@@ -15,8 +15,8 @@ use serve_forever::socketserver::{
     Evented, Failure, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
 };
 use serve_forever::wsgi::{
-    AppResult, Application, Body, Environ, Iterable, StartResponse, WsgiHandler, demo_app,
-    make_server,
+    AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
+    demo_app, make_server,
 };
 
 /// Longer than anything here takes, and an end for what hangs.
@@ -29,6 +29,8 @@ struct Running {
     address: SocketAddr,
     /// What handle_error was told.
     failures: Receiver<String>,
+    /// What the validator reported.
+    breaches: Option<Arc<Mutex<Vec<String>>>>,
     shutdown: ShutdownHandle,
     thread: Option<JoinHandle<bool>>,
 }
@@ -46,7 +48,22 @@ impl Hooks<Tcp> for Reports {
     }
 }
 
+/// Serves an application under the validator, which has nothing to say about it.
 fn serve(app: impl Application + 'static) -> Running {
+    let breaches = Arc::new(Mutex::new(Vec::new()));
+    let found = Arc::clone(&breaches);
+    let app = Validator::new(app).report_to(move |breach| {
+        if !breach.is_warning() {
+            found.lock().expect("no panic").push(breach.to_string());
+        }
+    });
+    let mut running = serve_illegal(app);
+    running.breaches = Some(breaches);
+    running
+}
+
+/// Serves an application that does what PEP 3333 forbids, which the validator would find.
+fn serve_illegal(app: impl Application + 'static) -> Running {
     let tcp = http::listen("127.0.0.1:0").expect("a free port");
     let address = tcp.server_address();
     let handler = WsgiHandler::new(app, address);
@@ -57,6 +74,7 @@ fn serve(app: impl Application + 'static) -> Running {
     Running {
         address,
         failures,
+        breaches: None,
         shutdown,
         thread: Some(thread::spawn(move || server.serve_forever(None).is_ok())),
     }
@@ -104,6 +122,10 @@ impl Drop for Running {
         if let Some(thread) = self.thread.take() {
             let joined = thread.join();
             assert!(joined.is_ok() || thread::panicking());
+        }
+        if let Some(breaches) = &self.breaches {
+            let breaches = breaches.lock().expect("no panic");
+            assert!(breaches.is_empty() || thread::panicking(), "{breaches:?}");
         }
     }
 }
@@ -161,7 +183,8 @@ impl Response {
     }
 }
 
-const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
+const TYPE: (&str, &str) = ("Content-Type", "text/plain");
+const PLAIN: &[(&str, &str)] = &[TYPE];
 
 /// The article's application.
 fn hello(_: &mut Environ<'_>, start_response: Starter<'_>) -> AppResult {
@@ -186,7 +209,7 @@ fn answering(
 /// WSGI-1: bound and listening on return; get_app and set_app.
 #[test]
 fn make_server_get_app_and_set_app() {
-    let first: Arc<dyn Application> = Arc::new(hello);
+    let first: Arc<dyn Application> = Arc::new(Validator::new(hello));
     let mut server = make_server("127.0.0.1:0", Arc::clone(&first)).expect("a server");
     assert!(Arc::ptr_eq(server.get_app(), &first));
     let mut client = TcpStream::connect(server.server_address()).expect("it listens");
@@ -231,16 +254,17 @@ fn date_and_server_of_the_application() {
         ("dAte", "now"),
         ("sErver", "mine"),
         ("X-A", "2"),
+        ("Content-Type", "text/plain"),
     ];
     let server = serve(answering("200 Fine", fields, || "x".into()));
     let response = server.get("/");
     assert_eq!(response.status, "HTTP/1.1 200 Fine");
-    let found: Vec<(&str, &str)> = response.fields[..4]
+    let found: Vec<(&str, &str)> = response.fields[..5]
         .iter()
         .map(|(name, value)| (&**name, &**value))
         .collect();
     assert_eq!(found, *fields);
-    assert_eq!(response.fields.len(), 6);
+    assert_eq!(response.fields.len(), 7);
 }
 
 /// WSGI-3: every method reaches the application, on a connection that persists.
@@ -284,7 +308,7 @@ fn the_base_environ() {
         let name = environ.get("SERVER_NAME").unwrap_or_default();
         Ok(format!("{}://{name}", environ.url_scheme()).into())
     };
-    let mut server = make_server("127.0.0.1:0", app).expect("a server");
+    let mut server = make_server("127.0.0.1:0", Validator::new(app)).expect("a server");
     let address = server.server_address();
     let base = server.base_environ_mut();
     assert_eq!(base["SERVER_PORT"], address.port().to_string());
@@ -347,7 +371,7 @@ fn http_1_0_gets_no_chunks() {
 /// WSGI-17: the application's Content-Length is kept to, and a wrong one is reported.
 #[test]
 fn wrong_lengths() {
-    let length_of_two = &[("content-length", "2")];
+    let length_of_two = &[("content-length", "2"), TYPE];
     let server = serve(answering("200 OK", length_of_two, || "abcdef".into()));
     let response = server.get("/");
     assert_eq!(
@@ -362,7 +386,7 @@ fn wrong_lengths() {
     assert_eq!(server.get("/").text(), "ab");
     assert!(server.failure().contains("longer"));
 
-    let length_of_nine = &[("Content-Length", "9")];
+    let length_of_nine = &[("Content-Length", "9"), TYPE];
     let server = serve(answering("200 OK", length_of_nine, || {
         Body::blocks(["ab", "c"])
     }));
@@ -389,11 +413,12 @@ fn answers_without_content() {
                 "/304" => "304 Not Modified",
                 _ => "200 OK",
             };
-            let length: &[_] = match &*path {
-                "/length" => &[("Content-Length", "12345")],
-                _ => &[],
+            let fields: &[_] = match &*path {
+                "/length" => &[("Content-Length", "12345"), TYPE],
+                "/204" | "/304" => &[],
+                _ => PLAIN,
             };
-            start_response.call(status, length)?;
+            start_response.call(status, fields)?;
             Ok(match &*path {
                 "/one" => "abc".into(),
                 "/length" => "".into(),
@@ -553,7 +578,7 @@ fn what_is_forbidden() {
         }),
     ];
     for (report, app) in cases {
-        let server = serve(app);
+        let server = serve_illegal(app);
         server.get("/").assert_is_500();
         let failure = server.failure();
         assert!(failure.contains(report), "{failure:?} is not of {report:?}");
@@ -564,9 +589,9 @@ fn what_is_forbidden() {
 #[test]
 fn exc_info_before_the_head_is_sent() {
     let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
-        start_response.call("200 OK", &[("X-First", "1")])?;
+        start_response.call("200 OK", &[("X-First", "1"), TYPE])?;
         let exc_info = std::io::Error::other("oops").into();
-        start_response.call_with_exc_info("503 Oops", &[("X-Second", "2")], exc_info)?;
+        start_response.call_with_exc_info("503 Oops", &[("X-Second", "2"), TYPE], exc_info)?;
         Ok("page".into())
     });
     let response = server.get("/");
@@ -588,7 +613,7 @@ fn exc_info_after_the_head_is_sent() {
                     return Ok(Some(b"part".to_vec()));
                 }
                 let exc_info = std::io::Error::other("oops").into();
-                start_response.call_with_exc_info("500 Oops", &[], exc_info)?;
+                start_response.call_with_exc_info("500 Oops", PLAIN, exc_info)?;
                 Ok(Some(b"never".to_vec()))
             },
         )))
@@ -640,7 +665,7 @@ fn write_and_then_a_failure() {
         start_response.call("200 OK", PLAIN)?;
         start_response.write(b"lost")?;
         let exc_info = std::io::Error::other("oops").into();
-        start_response.call_with_exc_info("503 Oops", &[], exc_info)?;
+        start_response.call_with_exc_info("503 Oops", PLAIN, exc_info)?;
         Ok("".into())
     });
     server.get("/").assert_is_500();
@@ -767,7 +792,7 @@ fn close_after_the_end() {
     assert_eq!(response.field("Content-Length"), Some("1"));
     assert_eq!((response.text(), seen), ("a", "a, close"));
 
-    let (response, seen, _server) = watch(&[("Content-Length", "2")], ["a", "bc", "d"], None);
+    let (response, seen, _server) = watch(&[("Content-Length", "2"), TYPE], ["a", "bc", "d"], None);
     assert_eq!((response.text(), seen), ("ab", "a, bc, close"));
 }
 
@@ -799,7 +824,7 @@ fn close_after_a_failure() {
 fn close_without_a_head() {
     let (sender, log) = channel();
     let sender = Mutex::new(sender);
-    let server = serve(move |_: &mut Environ<'_>, _: Starter<'_>| {
+    let server = serve_illegal(move |_: &mut Environ<'_>, _: Starter<'_>| {
         let sender = sender.lock().expect("no panic").clone();
         Ok(Body::from_iterable(Watched::new(["a"], sender)))
     });
@@ -811,7 +836,7 @@ fn close_without_a_head() {
 #[test]
 fn a_close_that_fails() {
     for last in ["fails in close", "panics in close"] {
-        let (response, seen, server) = watch(&[("Content-Length", "1")], ["a", last], None);
+        let (response, seen, server) = watch(&[("Content-Length", "1"), TYPE], ["a", last], None);
         assert_eq!(response.status, "HTTP/1.1 200 OK");
         assert_eq!((response.text(), seen), ("a", "a, close"));
         assert_eq!(server.get("/").text(), "a");

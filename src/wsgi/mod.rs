@@ -48,6 +48,7 @@
 //! | `environ["wsgi.input"]` | [`Environ::input`] |
 //! | `[b"one block"]` | [`Body::from`] |
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
+//! | `validator(app)` | [`Validator::new`] |
 //! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |
 
 mod answer;
@@ -60,6 +61,7 @@ mod server;
 mod start_response;
 mod test_server;
 mod util;
+mod validate;
 
 pub use application::{AppResult, Application, Body, Iterable};
 pub use client::{Client, TestRequest, TestResponse};
@@ -73,3 +75,4 @@ pub use util::{
     FileWrapper, application_uri, format_date_time, guess_scheme, is_hop_by_hop, request_uri,
     setup_testing_defaults, shift_path_info,
 };
+pub use validate::{Breach, Validator};
