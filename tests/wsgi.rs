@@ -657,6 +657,23 @@ fn write_and_then_blocks() {
     assert_eq!(response.text(), "1\r\nx\r\n0\r\n\r\n");
 }
 
+/// WSGI-5: a body that has ended is not asked again, also when nothing has come of it.
+#[test]
+fn the_end_of_a_body_is_the_end() {
+    let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        start_response.write(b"")?;
+        let mut ended = false;
+        Ok(Body::from_iterable(Made(move |_: Starter<'_>| {
+            assert!(!std::mem::replace(&mut ended, true), "asked again");
+            Ok(None)
+        })))
+    });
+    let response = server.get("/");
+    assert_eq!(response.status, "HTTP/1.1 200 OK");
+    assert_eq!(response.text(), "0\r\n\r\n");
+}
+
 /// WSGI-8, -10: after write() the head counts as sent. A failure is still answered with 500,
 /// since nothing has reached the client.
 #[test]

@@ -35,6 +35,7 @@ pub(super) fn run<A: Application + ?Sized>(
         start,
         first: None,
         whole: false,
+        ended: false,
     };
     let head = answer.begin()?;
     Ok((head, answer))
@@ -48,6 +49,8 @@ pub(super) struct Answer {
     first: Option<Vec<u8>>,
     /// The first block is all there is (WSGI-13).
     whole: bool,
+    /// Nothing is to be pulled any more.
+    ended: bool,
 }
 
 impl Answer {
@@ -62,19 +65,22 @@ impl Answer {
         };
         // After a write() nobody knows how long the body is (WSGI-13).
         self.whole = !self.start.is_committed() && (single || self.first.is_none());
+        self.ended = self.whole || self.first.is_none();
         Ok(self.start.send()?)
     }
 
     /// All of the body, if it is known to be its first block or nothing: then its length is the
     /// answer's (WSGI-13).
-    pub(super) fn take_whole(&mut self) -> Option<Vec<u8>> {
-        self.whole.then(|| self.first.take().unwrap_or_default())
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.whole
+            .then(|| self.first.as_deref().unwrap_or_default())
     }
 
-    /// The next block that is to be sent.
+    /// The next block that is to be sent; of a whole body only the first.
     pub(super) fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match self.first.take() {
             Some(first) => Ok(Some(first)),
+            None if self.ended => Ok(None),
             None => self.pull(),
         }
     }
@@ -101,7 +107,7 @@ impl Answer {
     pub(super) fn consume(&mut self) -> Result<(), Failure> {
         let mut bytes = 0;
         for _ in 0..CONSUMED_BLOCKS {
-            match self.pull()? {
+            match self.next_block()? {
                 Some(block) if bytes < CONSUMED_BYTES => bytes += block.len(),
                 _ => break,
             }

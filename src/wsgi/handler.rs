@@ -94,7 +94,7 @@ fn error_output(failure: Failure, response: Response<'_>) -> HttpResult {
 /// Sends head and first block, and leaves the rest to be pulled.
 fn send(head: &Head, mut answer: Answer, head_only: bool, response: Response<'_>) -> HttpResult {
     let mut sent = send_headers(head, response);
-    if let Some(whole) = answer.take_whole() {
+    if let Some(whole) = answer.whole() {
         return sent.body(whole);
     }
     if head_only || !head.has_content() {
