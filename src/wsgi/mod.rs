@@ -39,7 +39,9 @@
 //! | --- | --- |
 //! | `make_server`, `WSGIServer`, `demo_app` | [`make_server`], [`WsgiServer`], [`demo_app`] |
 //! | `set_app`, `get_app` | [`WsgiServer::set_app`], [`WsgiServer::get_app`] |
-//! | `SimpleHandler` | [`WsgiHandler`] |
+//! | `ServerHandler` | [`WsgiHandler`] |
+//! | `SimpleHandler`, `BaseCGIHandler` | [`SimpleHandler`] |
+//! | `CGIHandler`, `IISCGIHandler` | [`CgiHandler`] |
 //! | `start_response(status, headers)` | [`StartResponse::call`] |
 //! | `start_response(status, headers, exc_info)` | [`StartResponse::call_with_exc_info`] |
 //! | the `write` that it returns | [`StartResponse::write`] |
@@ -53,22 +55,26 @@
 
 mod answer;
 mod application;
+mod cgi;
 mod client;
 mod environ;
 mod handler;
 mod headers;
 mod server;
+mod simple_handler;
 mod start_response;
 mod test_server;
 mod util;
 mod validate;
 
 pub use application::{AppResult, Application, Body, Iterable};
+pub use cgi::{CgiHandler, read_environ};
 pub use client::{Client, TestRequest, TestResponse};
 pub use environ::Environ;
 pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
+pub use simple_handler::SimpleHandler;
 pub use start_response::{AppError, StartResponse};
 pub use test_server::TestServer;
 pub use util::{

@@ -258,9 +258,19 @@ impl Head {
 
     /// Whether the application set this field, whatever its case (WSGI-15).
     pub(super) fn sets(&self, name: &str) -> bool {
-        self.headers
-            .iter()
-            .any(|(set, _)| set.eq_ignore_ascii_case(name))
+        self.get(name).is_some()
+    }
+
+    /// The length that the application announced.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        let length = std::str::from_utf8(self.get("Content-Length")?).ok()?;
+        length.parse().ok()
+    }
+
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let mut fields = self.headers.iter();
+        let field = fields.find(|(set, _)| set.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| &**value)
     }
 }
 

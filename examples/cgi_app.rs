@@ -1,0 +1,59 @@
+//! One application, two ways to run it: as a CGI program if a web server starts it, else as a
+//! server of its own.
+//!
+//!     cargo run --release --example cgi_app -- 127.0.0.1:8000
+//!     curl -d 'some text' http://127.0.0.1:8000/count
+//!     echo -n 'some text' | GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST SCRIPT_NAME=/app \
+//!         PATH_INFO=/count CONTENT_LENGTH=9 target/release/examples/cgi_app
+//!
+//! With `--iis` it copes with the way in which IIS sets PATH_INFO.
+
+use std::error::Error;
+
+use serve_forever::socketserver::POLL_INTERVAL;
+use serve_forever::wsgi::{AppResult, CgiHandler, Environ, StartResponse, make_server};
+
+/// Counts what it is sent, and says where it was found: on several threads, in several processes,
+/// and once only?
+fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
+    let mut body = Vec::new();
+    environ.input().read_to_end(&mut body)?;
+    let flags = [
+        environ.multithread(),
+        environ.multiprocess(),
+        environ.run_once(),
+    ];
+    let variable = |key| environ.get(key).unwrap_or_default();
+    let (script_name, path_info) = (variable("SCRIPT_NAME"), variable("PATH_INFO"));
+    let page = format!(
+        "{script_name} {path_info}: {} bytes, {flags:?}\n",
+        body.len()
+    );
+    // Text of the environ is bytes, each a character.
+    let page: Vec<u8> = page.chars().map(|character| character as u8).collect();
+    start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    Ok(page.into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut address = "127.0.0.1:8000".to_owned();
+    let mut iis = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--iis" => iis = true,
+            _ => address = argument,
+        }
+    }
+    if std::env::var_os("GATEWAY_INTERFACE").is_some() {
+        let handler = if iis {
+            CgiHandler::for_iis()
+        } else {
+            CgiHandler::new()
+        };
+        return Ok(handler.run(&app)?);
+    }
+    let mut server = make_server(address, app)?;
+    server.shutdown_on_signals()?;
+    println!("Serving on http://{}/", server.server_address());
+    Ok(server.serve_forever(POLL_INTERVAL)?)
+}
