@@ -35,6 +35,27 @@
 //! waits for. A panic or an error is answered with 500 and reported to
 //! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
 //!
+//! # Testing an application
+//!
+//! A [`Client`] asks an application without a socket, a [`TestServer`] serves it on a free port,
+//! and a [`Validator`] around it says what PEP 3333 would not have:
+//!
+//! ```
+//! use serve_forever::wsgi::{Client, Validator, demo_app};
+//!
+//! let client = Client::new(Validator::new(demo_app));
+//! let response = client.get("/some/path?x=y");
+//! assert_eq!(response.status(), "200 OK");
+//! assert!(response.text().contains("PATH_INFO = '/some/path'"));
+//! ```
+//!
+//! # Without a server
+//!
+//! [`SimpleHandler`] runs an application with three streams and an [`Environ`] that somebody else
+//! has made; [`CgiHandler`] with those of the process, which is a CGI program then.
+//!
+//! # Where Python's names are
+//!
 //! | Python | here |
 //! | --- | --- |
 //! | `make_server`, `WSGIServer`, `demo_app` | [`make_server`], [`WsgiServer`], [`demo_app`] |
