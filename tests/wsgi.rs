@@ -298,7 +298,7 @@ fn two_requests_on_one_connection() {
     assert_eq!(Response::parse(&rest).text(), "BREW");
 }
 
-/// WSGI-2, ENV-16, -21: what is set for the server reaches every request; the process's
+/// WSGI-2, ENV-16, -19, -21: what is set for the server reaches every request; the process's
 /// variables do not.
 #[test]
 fn the_base_environ() {
@@ -306,7 +306,8 @@ fn the_base_environ() {
         assert_eq!(environ.get("PATH"), None);
         start_response.call("200 OK", PLAIN)?;
         let name = environ.get("SERVER_NAME").unwrap_or_default();
-        Ok(format!("{}://{name}", environ.url_scheme()).into())
+        let multiprocess = environ.multiprocess();
+        Ok(format!("{}://{name} {multiprocess}", environ.url_scheme()).into())
     };
     let mut server = make_server("127.0.0.1:0", Validator::new(app)).expect("a server");
     let address = server.server_address();
@@ -314,6 +315,7 @@ fn the_base_environ() {
     assert_eq!(base["SERVER_PORT"], address.port().to_string());
     base.insert("SERVER_NAME".into(), "example.org".into());
     base.insert("HTTPS".into(), "on".into());
+    base.insert("wsgi.multiprocess".into(), "True".into());
     let shutdown = server.shutdown_handle();
     let thread = thread::spawn(move || server.serve_forever(None).is_ok());
     let mut client = TcpStream::connect(address).expect("it listens");
@@ -322,7 +324,7 @@ fn the_base_environ() {
     client.write_all(request.as_bytes()).expect("sent");
     let mut bytes = Vec::new();
     client.read_to_end(&mut bytes).expect("an end");
-    assert_eq!(Response::parse(&bytes).text(), "https://example.org");
+    assert_eq!(Response::parse(&bytes).text(), "https://example.org true");
     shutdown.request();
     assert!(thread.join().expect("no panic"));
 }
