@@ -78,7 +78,7 @@ pub use intake::{BodySink, Intake, Uptake};
 pub use owned::OwnedRequest;
 pub use path::{TranslatedPath, translate_path};
 pub use reader::BodyReader;
-pub use request::Request;
+pub use request::{Request, parse_qsl};
 pub use response::{Reply, Response, ResponseError, ResponseHead};
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
 pub use stats::HttpStats;

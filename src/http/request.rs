@@ -1,10 +1,36 @@
 //! A request that is whole: head, content and trailers, borrowed from the bytes that arrived.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::str;
+use std::time::SystemTime;
 
-use super::h1::{Fields, Head, TargetForm, Version};
+use percent_encoding::{percent_decode, percent_decode_str};
 
-/// One request, as the handler sees it. Nothing in it is copied.
+use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
+
+/// One request, as the handler sees it. Nothing in it is copied, and what has to be decoded is so
+/// when it is asked for.
+///
+/// The helpers for single fields, such as [`content_type`](Self::content_type), give what nearly
+/// every handler wants of them. [`header`](Self::header) and [`headers`](Self::headers) have the
+/// bytes of all of them.
+///
+/// ```
+/// use serve_forever::http::{HttpResult, Request, Response};
+///
+/// fn greet(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     let name = request.query_pairs().find(|(key, _)| key == "name");
+///     let name = name.map_or("stranger".into(), |(_, value)| value);
+///     let visited = request.cookies().any(|cookie| cookie == ("visited", "yes"));
+///     let again = if visited { " again" } else { "" };
+///     response
+///         .send_response(200)
+///         .send_header("Content-Type", "text/plain; charset=utf-8")
+///         .send_header("Set-Cookie", "visited=yes")
+///         .body(format!("Hello{again}, {name}!\n"))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     head: &'a Head<'a>,
@@ -63,9 +89,24 @@ impl<'a> Request<'a> {
         path
     }
 
+    /// The bytes that [`path`](Self::path) stands for: percent-decoded once, and not normalised
+    /// (RFC 3986 section 2.1). An escape that is none stays as it is.
+    ///
+    /// Bytes and not text, for nothing says how they are encoded. An escaped slash is a slash here,
+    /// so a router that tells `/a%2Fb` from `/a/b` goes by [`path`](Self::path), and a file server
+    /// by [`translate_path`](super::translate_path).
+    pub fn decoded_path(&self) -> Cow<'a, [u8]> {
+        percent_decode_str(self.path()).into()
+    }
+
     /// What follows the first `?` of the target, as it came; `None` without one.
     pub fn query(&self) -> Option<&'a str> {
         self.path_and_query().1
+    }
+
+    /// The fields of the [`query`](Self::query), as [`parse_qsl`] reads them; none without one.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        parse_qsl(self.query().unwrap_or_default())
     }
 
     fn path_and_query(&self) -> (&'a str, Option<&'a str>) {
@@ -95,6 +136,94 @@ impl<'a> Request<'a> {
         self.head.authority()
     }
 
+    /// The length that the client announced (RFC 9110 section 8.6); `None` if the request has no
+    /// content, or was chunked.
+    pub fn content_length(&self) -> Option<u64> {
+        match self.head.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Empty | Framing::Chunked => None,
+        }
+    }
+
+    /// The media type of the content, with its parameters (RFC 9110 section 8.3).
+    ///
+    /// Type and subtype are the same in any case, and parameters may follow:
+    ///
+    /// ```
+    /// # fn is_form(request: &serve_forever::http::Request<'_>) -> bool {
+    /// let media_type = request.content_type().and_then(|value| value.split(';').next());
+    /// media_type.is_some_and(|value| {
+    ///     value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    /// })
+    /// # }
+    /// ```
+    pub fn content_type(&self) -> Option<&'a str> {
+        self.text("Content-Type")
+    }
+
+    /// What the client calls itself (RFC 9110 section 10.1.5).
+    pub fn user_agent(&self) -> Option<&'a str> {
+        self.text("User-Agent")
+    }
+
+    /// Where the client found the target (RFC 9110 section 10.1.3); the field's misspelt name.
+    pub fn referer(&self) -> Option<&'a str> {
+        self.text("Referer")
+    }
+
+    /// The value of a field that occurs once, if it is UTF-8.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        str::from_utf8(self.header(name)?).ok()
+    }
+
+    /// The cookies, each as name and value (RFC 6265 section 4.2), in order and repeated ones too.
+    ///
+    /// Nothing is decoded: quotes around a value are part of it. What has no `=`, or is not UTF-8,
+    /// is passed over.
+    pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let fields = self.head.fields.get_all("Cookie");
+        let pieces = fields.flat_map(|value| value.split(|&byte| byte == b';'));
+        pieces.filter_map(|piece| {
+            let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
+            Some((name.trim_ascii(), value.trim_ascii()))
+        })
+    }
+
+    /// The time of `If-Modified-Since`, if it counts (RFC 9110 section 13.1.3).
+    ///
+    /// It does not if the method is none of GET and HEAD, if there is an `If-None-Match`, if it
+    /// occurs twice, or if it is in none of the three forms of RFC 9110 section 5.6.7.
+    pub fn if_modified_since(&self) -> Option<SystemTime> {
+        let conditional = matches!(self.method(), "GET" | "HEAD");
+        if !conditional || self.header("If-None-Match").is_some() {
+            return None;
+        }
+        let mut values = self.head.fields.get_all("If-Modified-Since");
+        let value = str::from_utf8(values.next()?).ok()?;
+        let only = values.next().is_none();
+        only.then(|| httpdate::parse_http_date(value).ok())?
+    }
+
+    /// The protocols that the client would rather speak on this connection, the one it likes best
+    /// first: `websocket`, `h2c`, with a version as in `foo/2` (RFC 9110 section 7.8).
+    ///
+    /// `None` if the request asks for no upgrade. That takes HTTP/1.1, an `Upgrade` field, and the
+    /// option `upgrade` in `Connection`: without it a proxy may have passed the field on that does
+    /// not know what it means. The names are the same in any case.
+    ///
+    /// An answer of 101 that names one of them in its own `Upgrade` field, with `Connection:
+    /// upgrade`, is followed by [`ResponseHead::upgrade`](super::ResponseHead::upgrade).
+    pub fn upgrade(&self) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+        let fields = self.head.fields;
+        let members = move |name| fields.get_all(name).flat_map(h1::tokens);
+        let mut options = members("Connection");
+        let meant = options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+        let protocols = members("Upgrade").filter_map(|protocol| str::from_utf8(protocol).ok());
+        let mut protocols = protocols.peekable();
+        let asked = self.version() >= Version::Http11 && meant && protocols.peek().is_some();
+        asked.then_some(protocols)
+    }
+
     /// The content, decoded; empty if the request has none.
     pub fn body(&self) -> &'a [u8] {
         self.body
@@ -111,6 +240,62 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The fields of a query or of a form, as names and values; Python's `parse_qsl`, which keeps blank
+/// values here.
+///
+/// The format is `application/x-www-form-urlencoded` as browsers write it: fields between `&`, the
+/// value after the first `=`, `+` for a space, percent-encoded UTF-8. What is not UTF-8 becomes
+/// U+FFFD, a name without `=` has an empty value, and nothing between two `&` is no field.
+///
+/// ```
+/// use serve_forever::http::parse_qsl;
+///
+/// let fields: Vec<_> = parse_qsl("q=a+b%26c&lang=%C3%A9&debug").collect();
+/// assert_eq!(fields, [
+///     ("q".into(), "a b&c".into()),
+///     ("lang".into(), "\u{e9}".into()),
+///     ("debug".into(), "".into()),
+/// ]);
+/// ```
+///
+/// Of a form that was posted it reads the [`body`](Request::body):
+///
+/// ```
+/// # use serve_forever::http::{Request, parse_qsl};
+/// # fn read(request: &Request<'_>) {
+/// let fields = parse_qsl(request.body());
+/// # let _ = fields.count();
+/// # }
+/// ```
+pub fn parse_qsl<'a, Q>(
+    query: &'a Q,
+) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a, Q>
+where
+    Q: AsRef<[u8]> + ?Sized,
+{
+    let fields = query.as_ref().split(|&byte| byte == b'&');
+    fields.filter(|field| !field.is_empty()).map(|field| {
+        let mut halves = field.splitn(2, |&byte| byte == b'=');
+        let mut half = || unquote_plus(halves.next().unwrap_or_default());
+        (half(), half())
+    })
+}
+
+/// Without a copy if there is nothing to decode.
+fn unquote_plus(text: &[u8]) -> Cow<'_, str> {
+    if !text.contains(&b'+') {
+        return percent_decode(text).decode_utf8_lossy();
+    }
+    let spaced: Vec<u8> = text
+        .split(|&byte| byte == b'+')
+        .collect::<Vec<_>>()
+        .join(&b' ');
+    percent_decode(&spaced)
+        .decode_utf8_lossy()
+        .into_owned()
+        .into()
+}
+
 /// What follows the scheme and authority of an absolute target.
 fn after_authority(target: &str) -> &str {
     let authority = target.find("://").map_or(0, |colon| colon + 3);
@@ -120,30 +305,272 @@ fn after_authority(target: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::h1::{FieldStorage, HeadLimits, parse_fields};
+    use super::super::h1::{FieldStorage, HeadLimits};
     use super::*;
+    use std::time::Duration;
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    /// Asks `question` of the request that this head makes.
+    fn ask<T>(head: &str, question: impl FnOnce(Request<'_>) -> T) -> T {
+        let mut storage = FieldStorage::new();
+        let parsed = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
+        let parsed = parsed.unwrap_or_else(|error| panic!("{head:?}: {error}"));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        question(Request::new(
+            &parsed,
+            b"",
+            b"",
+            Fields::default(),
+            Some(peer),
+        ))
+    }
+
+    /// As [`ask`], of a GET with these field lines.
+    fn ask_get<T>(fields: &str, question: impl FnOnce(Request<'_>) -> T) -> T {
+        ask(
+            &format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"),
+            question,
+        )
+    }
 
     #[test]
     fn path_and_query_of_every_target_form() {
-        let cases = [
-            ("GET /a/b?x=1?y HTTP/1.1", "/a/b", Some("x=1?y")),
-            ("GET //evil.test/a//b HTTP/1.1", "/evil.test/a//b", None),
-            ("GET /? HTTP/1.1", "/", Some("")),
-            ("GET http://h.test HTTP/1.1", "", None),
-            ("GET http://h.test?q HTTP/1.1", "", Some("q")),
-            ("GET http://h.test:80/p?q HTTP/1.1", "/p", Some("q")),
-            ("OPTIONS * HTTP/1.1", "", None),
-            ("CONNECT h.test:443 HTTP/1.1", "", None),
+        let cases: [(&str, &str, &[u8], Option<&str>); 12] = [
+            ("GET /a/b?x=1?y HTTP/1.1", "/a/b", b"/a/b", Some("x=1?y")),
+            (
+                "GET //evil.test/a//b HTTP/1.1",
+                "/evil.test/a//b",
+                b"/evil.test/a//b",
+                None,
+            ),
+            ("GET /? HTTP/1.1", "/", b"/", Some("")),
+            ("GET http://h.test HTTP/1.1", "", b"", None),
+            ("GET http://h.test?q HTTP/1.1", "", b"", Some("q")),
+            ("GET http://h.test:80/p?q HTTP/1.1", "/p", b"/p", Some("q")),
+            ("OPTIONS * HTTP/1.1", "", b"", None),
+            ("CONNECT h.test:443 HTTP/1.1", "", b"", None),
+            (
+                "GET /a%20b+c%2Fd%2525?%20 HTTP/1.1",
+                "/a%20b+c%2Fd%2525",
+                b"/a b+c/d%25",
+                Some("%20"),
+            ),
+            (
+                "GET /%ff%00%C3%A9 HTTP/1.1",
+                "/%ff%00%C3%A9",
+                b"/\xff\0\xc3\xa9",
+                None,
+            ),
+            (
+                "GET /%2e%2e/a/../%zz% HTTP/1.1",
+                "/%2e%2e/a/../%zz%",
+                b"/../a/../%zz%",
+                None,
+            ),
+            // Only what is written counts as an authority (HTTP-15), and what is decoded is no URL.
+            (
+                "GET /%2fevil.test HTTP/1.1",
+                "/%2fevil.test",
+                b"//evil.test",
+                None,
+            ),
         ];
-        for (line, path, query) in cases {
-            let bytes = format!("{line}\r\nHost: h.test\r\n\r\n");
-            let mut storage = FieldStorage::new();
-            let head = Head::parse(bytes.as_bytes(), &mut storage, &HeadLimits::default());
-            let head = head.expect(line);
-            let trailers = parse_fields(b"", 0).expect("no fields");
-            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-            let request = Request::new(&head, b"", b"", trailers, Some(peer));
-            assert_eq!((request.path(), request.query()), (path, query), "{line}");
+        for (line, path, decoded, query) in cases {
+            ask(&format!("{line}\r\nHost: h.test\r\n\r\n"), |request| {
+                assert_eq!((request.path(), request.query()), (path, query), "{line}");
+                assert_eq!(request.decoded_path(), decoded, "{line}");
+            });
+        }
+    }
+
+    #[test]
+    fn queries_and_forms() {
+        let cases: [(&[u8], Pairs<'_>); 16] = [
+            (b"", &[]),
+            (b"&", &[]),
+            (b"a=1&b=2", &[("a", "1"), ("b", "2")]),
+            (b"a=1&a=2", &[("a", "1"), ("a", "2")]),
+            (b"&&a=1&&", &[("a", "1")]),
+            (b"a", &[("a", "")]),
+            (b"a=", &[("a", "")]),
+            (b"=", &[("", "")]),
+            (b"=1", &[("", "1")]),
+            (b"a=b=c", &[("a", "b=c")]),
+            (b"a+b=c+d", &[("a b", "c d")]),
+            (b"a%2Bb=%26%3D%25", &[("a+b", "&=%")]),
+            (b"a=%2&b=%zz&c=%", &[("a", "%2"), ("b", "%zz"), ("c", "%")]),
+            (b"a=%C3%A9+%ff", &[("a", "\u{e9} \u{fffd}")]),
+            (b"a=\xc3\xa9\xff", &[("a", "\u{e9}\u{fffd}")]),
+            // Semicolons separate nothing (bpo-42967).
+            (b"a=1;b=2", &[("a", "1;b=2")]),
+        ];
+        for (query, expected) in cases {
+            let found: Vec<_> = parse_qsl(query).collect();
+            let found: Vec<(&str, &str)> = found.iter().map(|(k, v)| (&**k, &**v)).collect();
+            assert_eq!(found, expected, "{}", query.escape_ascii());
+        }
+        let copied = |query| {
+            let pair = parse_qsl(query).next();
+            !matches!(pair, Some((Cow::Borrowed(_), Cow::Borrowed(_))))
+        };
+        assert!(!copied("plain=text") && copied("a+b=1"));
+        let head = |target: &str| format!("GET {target} HTTP/1.0\r\n\r\n");
+        for (target, expected) in [("/", 0), ("/?", 0), ("/?a&b=c", 2)] {
+            let count = ask(&head(target), |request| request.query_pairs().count());
+            assert_eq!(count, expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn typed_fields() {
+        let fields = "Content-Type: Text/HTML; charset=x\r\nuser-agent: curl/8\r\nReferer: /r\r\n";
+        ask_get(fields, |request| {
+            assert_eq!(request.content_type(), Some("Text/HTML; charset=x"));
+            assert_eq!(request.user_agent(), Some("curl/8"));
+            assert_eq!(request.referer(), Some("/r"));
+            assert_eq!(request.content_length(), None);
+        });
+        ask_get("", |request| {
+            assert_eq!(request.content_type(), None);
+            assert_eq!(request.user_agent(), None);
+            assert_eq!(request.referer(), None);
+        });
+        let bytes = b"GET / HTTP/1.0\r\nUser-Agent: \xff\r\n\r\n";
+        let mut storage = FieldStorage::new();
+        let head = Head::parse(bytes, &mut storage, &HeadLimits::default()).expect("a head");
+        let request = Request::new(&head, b"", b"", Fields::default(), None);
+        assert_eq!(
+            (request.user_agent(), request.header("user-agent")),
+            (None, Some(&b"\xff"[..]))
+        );
+    }
+
+    /// RFC 9110 §8.6: what was announced, which nothing else but the framing has read.
+    #[test]
+    fn the_announced_length() {
+        let cases = [
+            ("Content-Length: 010\r\n", Some(10)),
+            ("Content-Length: 0\r\n", Some(0)),
+            ("Transfer-Encoding: chunked\r\n", None),
+            ("", None),
+        ];
+        for (fields, expected) in cases {
+            let found = ask_get(fields, |request| request.content_length());
+            assert_eq!(found, expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_in_order() {
+        let cases: [(&str, Pairs<'_>); 7] = [
+            ("", &[]),
+            ("Cookie: a=1\r\n", &[("a", "1")]),
+            ("Cookie: a=1; b=2\r\n", &[("a", "1"), ("b", "2")]),
+            ("Cookie: a=1;b=2 ; ;c\r\n", &[("a", "1"), ("b", "2")]),
+            (
+                "Cookie: a=1\r\nX: y\r\ncookie: a=2\r\n",
+                &[("a", "1"), ("a", "2")],
+            ),
+            (
+                "Cookie: a=b=c; d=; =e\r\n",
+                &[("a", "b=c"), ("d", ""), ("", "e")],
+            ),
+            (
+                "Cookie: a=\"x, y\"; b=%20\r\n",
+                &[("a", "\"x, y\""), ("b", "%20")],
+            ),
+        ];
+        for (fields, expected) in cases {
+            ask_get(fields, |request| {
+                let found: Vec<_> = request.cookies().collect();
+                assert_eq!(found, expected, "{fields:?}");
+            });
+        }
+    }
+
+    /// RFC 9110 §13.1.3 says when the field is ignored.
+    #[test]
+    fn if_modified_since_when_it_counts() {
+        const FIELD: &str = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let time = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+        let cases = [
+            ("GET", FIELD.to_owned(), time),
+            ("HEAD", FIELD.to_owned(), time),
+            ("POST", FIELD.to_owned(), None),
+            ("get", FIELD.to_owned(), None),
+            (
+                "GET",
+                "If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n".into(),
+                time,
+            ),
+            (
+                "GET",
+                "If-Modified-Since: Sun Nov  6 08:49:37 1994\r\n".into(),
+                time,
+            ),
+            ("GET", "If-Modified-Since: yesterday\r\n".into(), None),
+            (
+                "GET",
+                "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 EST\r\n".into(),
+                None,
+            ),
+            ("GET", "If-Modified-Since:\r\n".into(), None),
+            ("GET", FIELD.repeat(2), None),
+            ("GET", format!("{FIELD}If-None-Match: \"x\"\r\n"), None),
+            ("GET", String::new(), None),
+        ];
+        for (method, fields, expected) in cases {
+            let head = format!("{method} / HTTP/1.0\r\n{fields}\r\n");
+            let found = ask(&head, |request| request.if_modified_since());
+            assert_eq!(found, expected, "{head:?}");
+        }
+    }
+
+    /// RFC 9110 §7.8: ignored in HTTP/1.0, and without the connection option.
+    #[test]
+    fn upgrades_that_are_meant() {
+        let cases: [(&str, &str, Option<&[&str]>); 12] = [
+            (
+                "1.1",
+                "Connection: upgrade\r\nUpgrade: websocket\r\n",
+                Some(&["websocket"]),
+            ),
+            (
+                "1.1",
+                "Connection: Keep-Alive, UPGRADE\r\nUpgrade: x\r\n",
+                Some(&["x"]),
+            ),
+            (
+                "1.1",
+                "Connection: close\r\nConnection: upgrade\r\nUpgrade: x\r\n",
+                Some(&["x"]),
+            ),
+            (
+                "1.1",
+                "Connection: upgrade\r\nUpgrade: HTTP/2.0, ,SHTTP/1.3\r\nUpgrade: IRC/6.9\r\n",
+                Some(&["HTTP/2.0", "SHTTP/1.3", "IRC/6.9"]),
+            ),
+            ("1.7", "Connection: upgrade\r\nUpgrade: x\r\n", Some(&["x"])),
+            ("1.0", "Connection: upgrade\r\nUpgrade: x\r\n", None),
+            ("1.1", "Upgrade: x\r\n", None),
+            ("1.1", "Connection: keep-alive\r\nUpgrade: x\r\n", None),
+            ("1.1", "Connection: upgrades\r\nUpgrade: x\r\n", None),
+            ("1.1", "Connection: upgrade\r\n", None),
+            ("1.1", "Connection: upgrade\r\nUpgrade: ,\r\n", None),
+            ("1.1", "", None),
+        ];
+        for (version, fields, expected) in cases {
+            let head = format!("GET / HTTP/{version}\r\nHost: h\r\n{fields}\r\n");
+            let found = ask(&head, |request| {
+                let protocols = request.upgrade()?;
+                Some(protocols.map(str::to_owned).collect::<Vec<_>>())
+            });
+            let expected = expected.map(|expected| expected.to_vec());
+            let found = found
+                .as_ref()
+                .map(|found| found.iter().map(|x| &**x).collect::<Vec<_>>());
+            assert_eq!(found, expected, "{head:?}");
         }
     }
 }
