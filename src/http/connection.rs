@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::access::{self, LogEntry, Origin, Record};
 use super::body::Ending;
 use super::deferred::{Home, Message, News, Pulled, Pushing};
+use super::ends::Ends;
 use super::exchange::{Arrived, Exchange, Inbound, Inlet, Outbound, Receiving, Untaken};
 use super::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner, Version};
 use super::incoming::Incoming;
@@ -30,7 +31,7 @@ const HIGH_WATER: usize = 64 * 1024;
 pub struct HttpConnection<H> {
     settings: Arc<HttpSettings>,
     handler: H,
-    client_address: Option<SocketAddr>,
+    ends: Ends,
     mailbox: Option<Mailbox<Message>>,
     phase: Phase,
     /// When the phase began, or last made progress: its deadline follows from this.
@@ -123,7 +124,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         HttpConnection {
             settings,
             handler,
-            client_address: client_address.into(),
+            ends: Ends::new(client_address.into(), None),
             mailbox: None,
             phase: Phase::Head(Scanner::default(), Awaited::First),
             since: None,
@@ -131,6 +132,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             draining: false,
             failure: None,
         }
+    }
+
+    /// Says which address the client has reached; see [`Request::local_address`].
+    pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
+        self.ends = Ends::new(self.ends.client(), address.into());
+        self
     }
 
     // A request comes in.
@@ -228,8 +235,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// As [`plan`](Self::plan), for a request with content.
     fn plan_content(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
-        let (fields, address) = (Fields::default(), self.client_address);
-        let request = Request::new(head, asked.bytes, b"", fields, address);
+        let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.ends);
         let handler = &mut self.handler;
         let intake = match contain(|| Ok(handler.intake(&request))) {
             Ok(intake) => intake,
@@ -333,7 +339,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Content::Whole(body, trailers) => (body, trailers),
             Content::Coming { .. } | Content::Elsewhere => (&b""[..], Fields::default()),
         };
-        let request = Request::new(head, asked.bytes, body, trailers, self.client_address);
+        let request = Request::new(head, asked.bytes, body, trailers, &self.ends);
         let context = Context {
             settings: &self.settings,
             now,
@@ -699,7 +705,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             sent: ending.sent,
             complete: ending.wrong != Some(ResponseError::TooShort),
         };
-        let entry = LogEntry::new(origin, self.client_address, outcome, began, now);
+        let entry = LogEntry::new(origin, self.ends.client(), outcome, began, now);
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_request(&entry);
@@ -723,7 +729,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             sent: 0,
             complete: false,
         };
-        let entry = LogEntry::new(origin, self.client_address, outcome, began, now);
+        let entry = LogEntry::new(origin, self.ends.client(), outcome, began, now);
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_error(&entry, &format!("code {code}, message {reason}"));
@@ -740,7 +746,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             complete: false,
         };
         let origin = Origin::Record(&exchange.record);
-        let entry = LogEntry::new(origin, self.client_address, outcome, exchange.began, now);
+        let entry = LogEntry::new(origin, self.ends.client(), outcome, exchange.began, now);
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_request(&entry);

@@ -53,6 +53,7 @@ mod access;
 mod body;
 mod connection;
 mod deferred;
+mod ends;
 mod exchange;
 pub mod h1;
 mod handler;
@@ -243,9 +244,14 @@ impl<H> Http<H> {
 }
 
 impl<H: HttpRequestHandler + Clone> Http<H> {
-    fn connection(&self, client_address: Option<SocketAddr>) -> HttpConnection<H> {
+    fn connection(
+        &self,
+        client_address: Option<SocketAddr>,
+        local_address: Option<SocketAddr>,
+    ) -> HttpConnection<H> {
         let settings = Arc::clone(&self.settings);
         HttpConnection::new(self.handler.clone(), client_address, settings)
+            .local_address(local_address)
     }
 }
 
@@ -253,7 +259,15 @@ impl<H: HttpRequestHandler + Clone> ProtocolFactory<SocketAddr> for Http<H> {
     type Protocol = HttpConnection<H>;
 
     fn make_protocol(&mut self, client_address: &SocketAddr) -> HttpConnection<H> {
-        self.connection(Some(*client_address))
+        self.connection(Some(*client_address), None)
+    }
+
+    fn make_protocol_at(
+        &mut self,
+        client_address: &SocketAddr,
+        local_address: impl FnOnce() -> io::Result<SocketAddr>,
+    ) -> HttpConnection<H> {
+        self.connection(Some(*client_address), local_address().ok())
     }
 }
 
@@ -263,7 +277,7 @@ impl<H: HttpRequestHandler + Clone> ProtocolFactory<UnixAddress> for Http<H> {
     type Protocol = HttpConnection<H>;
 
     fn make_protocol(&mut self, _client_address: &UnixAddress) -> HttpConnection<H> {
-        self.connection(None)
+        self.connection(None, None)
     }
 }
 
@@ -272,7 +286,15 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
     type Handler = Blocking<HttpConnection<H>>;
 
     fn make_handler(&self, client_address: &SocketAddr) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(Some(*client_address)))
+        Blocking(self.connection(Some(*client_address), None))
+    }
+
+    fn make_handler_at(
+        &self,
+        client_address: &SocketAddr,
+        local_address: impl FnOnce() -> io::Result<SocketAddr>,
+    ) -> Blocking<HttpConnection<H>> {
+        Blocking(self.connection(Some(*client_address), local_address().ok()))
     }
 }
 
@@ -282,6 +304,6 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<UnixAddress> for Http<H> {
     type Handler = Blocking<HttpConnection<H>>;
 
     fn make_handler(&self, _client_address: &UnixAddress) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(None))
+        Blocking(self.connection(None, None))
     }
 }

@@ -1,8 +1,7 @@
 //! A request that owns its bytes, so that it can travel.
 
-use std::net::SocketAddr;
-
 use super::Request;
+use super::ends::Ends;
 use super::h1::{self, FieldStorage, Head, HeadLimits, MAX_FIELDS, parse_fields};
 
 /// A copy of a [`Request`] that can be kept, or sent to another thread.
@@ -25,7 +24,7 @@ pub struct OwnedRequest {
     bytes: Box<[u8]>,
     head: usize,
     content: usize,
-    client_address: Option<SocketAddr>,
+    ends: Ends,
 }
 
 impl OwnedRequest {
@@ -41,7 +40,7 @@ impl OwnedRequest {
             bytes: bytes.into_boxed_slice(),
             head: head.len(),
             content: request.body().len(),
-            client_address: request.client_address(),
+            ends: request.ends().clone(),
         }
     }
 
@@ -58,12 +57,6 @@ impl OwnedRequest {
         // reason: these are bytes that were parsed before
         let parsed = parsed.expect("a head that was parsed can be parsed again");
         let trailers = parse_fields(trailers, usize::MAX).unwrap_or_default();
-        look(&Request::new(
-            &parsed,
-            head,
-            content,
-            trailers,
-            self.client_address,
-        ))
+        look(&Request::new(&parsed, head, content, trailers, &self.ends))
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
+use super::ends::Ends;
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 
 /// One request, as the handler sees it. Nothing in it is copied, and what has to be decoded is so
@@ -37,7 +38,7 @@ pub struct Request<'a> {
     head_bytes: &'a [u8],
     body: &'a [u8],
     trailers: Fields<'a>,
-    client_address: Option<SocketAddr>,
+    ends: &'a Ends,
 }
 
 impl<'a> Request<'a> {
@@ -46,15 +47,20 @@ impl<'a> Request<'a> {
         head_bytes: &'a [u8],
         body: &'a [u8],
         trailers: Fields<'a>,
-        client_address: Option<SocketAddr>,
+        ends: &'a Ends,
     ) -> Request<'a> {
         Request {
             head,
             head_bytes,
             body,
             trailers,
-            client_address,
+            ends,
         }
+    }
+
+    /// Who talks to whom.
+    pub(super) fn ends(&self) -> &'a Ends {
+        self.ends
     }
 
     /// The bytes that the head was parsed from.
@@ -236,7 +242,13 @@ impl<'a> Request<'a> {
 
     /// Who sent it; `None` if clients have no host and port, as on a Unix-domain socket (UNIX-4).
     pub fn client_address(&self) -> Option<SocketAddr> {
-        self.client_address
+        self.ends.client()
+    }
+
+    /// The address that the client has reached: of a server on `0.0.0.0` or `[::]` the one of its
+    /// interfaces, else where it listens. `None` where there is no client address either.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.ends.local()
     }
 }
 
@@ -316,14 +328,8 @@ mod tests {
         let mut storage = FieldStorage::new();
         let parsed = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
         let parsed = parsed.unwrap_or_else(|error| panic!("{head:?}: {error}"));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        question(Request::new(
-            &parsed,
-            b"",
-            b"",
-            Fields::default(),
-            Some(peer),
-        ))
+        let ends = Ends::new(None, None);
+        question(Request::new(&parsed, b"", b"", Fields::default(), &ends))
     }
 
     /// As [`ask`], of a GET with these field lines.
@@ -439,7 +445,8 @@ mod tests {
         let bytes = b"GET / HTTP/1.0\r\nUser-Agent: \xff\r\n\r\n";
         let mut storage = FieldStorage::new();
         let head = Head::parse(bytes, &mut storage, &HeadLimits::default()).expect("a head");
-        let request = Request::new(&head, b"", b"", Fields::default(), None);
+        let ends = Ends::new(None, None);
+        let request = Request::new(&head, b"", b"", Fields::default(), &ends);
         assert_eq!(
             (request.user_agent(), request.header("user-agent")),
             (None, Some(&b"\xff"[..]))

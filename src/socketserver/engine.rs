@@ -141,7 +141,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             open: 0,
             stats: Stats::default(),
         };
-        engine.dispatch.attach(&engine.reactor);
+        let server_address = engine.transport.server_address();
+        engine.dispatch.attach(&engine.reactor, server_address);
         engine
             .listener
             .watch(&mut engine.transport, engine.reactor.registry())?;

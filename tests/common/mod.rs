@@ -52,12 +52,20 @@ pub struct Serving {
 
 /// Serves with what `make_dispatch` makes.
 pub fn serve<D: Dispatch<Tcp>>(make_dispatch: impl FnOnce() -> D + Send + 'static) -> Serving {
+    serve_on(listen(), make_dispatch)
+}
+
+/// As [`serve`], on a listener of the test's own.
+pub fn serve_on<D: Dispatch<Tcp>>(
+    tcp: Tcp,
+    make_dispatch: impl FnOnce() -> D + Send + 'static,
+) -> Serving {
     let (report, reports) = Report::new();
     let (started, starting) = mpsc::channel();
     let (ended, done) = mpsc::channel();
     thread::spawn(move || {
         let mut server =
-            Server::with_hooks(listen(), make_dispatch(), report).expect("a poll can be had");
+            Server::with_hooks(tcp, make_dispatch(), report).expect("a poll can be had");
         let running = (server.server_address(), server.shutdown_handle());
         started.send(running).expect("the test waits");
         let result = server.serve_forever(None);

@@ -22,6 +22,19 @@ pub trait ProtocolFactory<A> {
 
     /// The protocol for one client.
     fn make_protocol(&mut self, client_address: &A) -> Self::Protocol;
+
+    /// As [`make_protocol`](Self::make_protocol), which it calls by default, for a protocol that
+    /// is told at which address its client has reached the server, too.
+    ///
+    /// `local_address` finds it out: see [`Transport::local_address`].
+    fn make_protocol_at(
+        &mut self,
+        client_address: &A,
+        local_address: impl FnOnce() -> io::Result<A>,
+    ) -> Self::Protocol {
+        let _ = local_address;
+        self.make_protocol(client_address)
+    }
 }
 
 impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
@@ -70,6 +83,8 @@ where
 {
     factory: F,
     settings: EventedSettings,
+    /// Where the server listens, once it is put together.
+    server_address: Option<T::Address>,
     connections: Vec<Option<Entry<T, F>>>,
     open: usize,
     stalled: u64,
@@ -108,6 +123,7 @@ where
         Evented {
             factory,
             settings,
+            server_address: None,
             connections: Vec::new(),
             open: 0,
             stalled: 0,
@@ -247,7 +263,8 @@ where
     T::Request: Stream,
     F: ProtocolFactory<T::Address>,
 {
-    fn attach(&mut self, reactor: &Reactor) {
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
+        self.server_address = Some(server_address);
         self.post = Post::new(reactor.capacity(), Some(reactor.waker()));
     }
 
@@ -262,7 +279,12 @@ where
         reactor: &mut Reactor,
         now: &Now,
     ) -> Result<(), Refused<T::Request>> {
-        let made = contain(|| Ok(self.factory.make_protocol(&client_address)));
+        let local_address = || match &self.server_address {
+            Some(server_address) => T::local_address(&request, server_address),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        let factory = &mut self.factory;
+        let made = contain(|| Ok(factory.make_protocol_at(&client_address, local_address)));
         let protocol = match made {
             Ok(protocol) => protocol,
             Err(failure) => return Err(Refused { request, failure }),

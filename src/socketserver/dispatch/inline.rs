@@ -33,7 +33,8 @@ where
         _reactor: &mut Reactor,
         _now: &Now,
     ) -> Result<(), Refused<T::Request>> {
-        match contain(|| finish_request(&mut self.0, &mut request, &client_address)) {
+        let make_handler = |_: &T::Request, address: &T::Address| (self.0)(address);
+        match contain(|| finish_request(make_handler, &mut request, &client_address)) {
             Ok(()) => {
                 request.shutdown_request();
                 Ok(())
@@ -45,10 +46,10 @@ where
 
 /// Makes a handler and runs it (HND-1).
 pub(super) fn finish_request<R: Request, A, H: RequestHandler>(
-    make_handler: &mut impl FnMut(&A) -> H,
+    make_handler: impl FnOnce(&R, &A) -> H,
     request: &mut R,
     client_address: &A,
 ) -> HandlerResult {
-    let mut handler = make_handler(client_address);
+    let mut handler = make_handler(request, client_address);
     request.serve(|rfile, wfile| handler::run(&mut handler, rfile, wfile))
 }

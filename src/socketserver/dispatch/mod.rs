@@ -14,9 +14,9 @@ use crate::reactor::{Now, Reactor, Slot};
 
 /// What happens to a request once it is accepted and verified.
 pub trait Dispatch<T: Transport> {
-    /// Called once, when the server is put together.
-    fn attach(&mut self, reactor: &Reactor) {
-        let _ = reactor;
+    /// Called once, when the server is put together; it listens at `server_address`.
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
+        let _ = (reactor, server_address);
     }
 
     /// Whether another request may be accepted now; if not, the kernel keeps it.

@@ -77,6 +77,19 @@ pub trait HandlerFactory<A> {
 
     /// The handler for one client.
     fn make_handler(&self, client_address: &A) -> Self::Handler;
+
+    /// As [`make_handler`](Self::make_handler), which it calls by default, for a handler that is
+    /// told at which address its client has reached the server, too.
+    ///
+    /// `local_address` finds it out: see [`Transport::local_address`].
+    fn make_handler_at(
+        &self,
+        client_address: &A,
+        local_address: impl FnOnce() -> io::Result<A>,
+    ) -> Self::Handler {
+        let _ = local_address;
+        self.make_handler(client_address)
+    }
 }
 
 impl<A, H: RequestHandler, F: Fn(&A) -> H> HandlerFactory<A> for F {
@@ -242,9 +255,9 @@ where
     T::Address: Send + 'static,
     F: HandlerFactory<T::Address> + Send + Sync + 'static,
 {
-    fn attach(&mut self, reactor: &Reactor) {
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
         let room = usize::from(self.threads) + usize::from(self.queue_length);
-        self.pool = Some(Pool::new(room, reactor.waker()));
+        self.pool = Some(Pool::new(room, reactor.waker(), server_address));
     }
 
     fn has_room(&self, _reactor: &Reactor) -> bool {
@@ -268,7 +281,7 @@ where
             return refuse(request, QueueFull.into());
         }
         if pool.needs_worker(usize::from(self.threads)) {
-            let worker = pool.start_worker(Arc::clone(&self.factory), self.stack_size);
+            let worker = pool.start_worker::<T, F>(Arc::clone(&self.factory), self.stack_size);
             if let Err(error) = pool.started(worker) {
                 return refuse(request, error.into());
             }
@@ -336,6 +349,8 @@ struct Pool<R, A> {
     /// The workers' end, for those to come.
     failed: Sender<(Failure, A)>,
     places: Arc<Places>,
+    /// Where the server listens.
+    server_address: A,
     /// What handlers look at while they block.
     draining: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -346,7 +361,7 @@ struct Pool<R, A> {
 }
 
 impl<R, A> Pool<R, A> {
-    fn new(room: usize, waker: Arc<Waker>) -> Pool<R, A> {
+    fn new(room: usize, waker: Arc<Waker>, server_address: A) -> Pool<R, A> {
         let (jobs, queue) = bounded(room);
         // No more lie in it than requests can end between two turns.
         let (failed, failures) = unbounded();
@@ -360,6 +375,7 @@ impl<R, A> Pool<R, A> {
                 taken: AtomicUsize::new(0),
                 waker,
             }),
+            server_address,
             draining: Arc::default(),
             workers: Vec::new(),
             short_of_threads: false,
@@ -409,14 +425,15 @@ impl<R, A> Pool<R, A> {
     }
 }
 
-impl<R: Request, A: Send + 'static> Pool<R, A> {
+impl<R: Request, A: Clone + Send + 'static> Pool<R, A> {
     /// A thread that serves what is queued until nobody can queue any more.
-    fn start_worker<F>(
+    fn start_worker<T, F>(
         &self,
         factory: Arc<F>,
         stack_size: Option<usize>,
     ) -> io::Result<JoinHandle<()>>
     where
+        T: Transport<Request = R, Address = A>,
         F: HandlerFactory<A> + Send + Sync + 'static,
     {
         let name = format!("worker-{}", self.workers.len() + 1);
@@ -426,9 +443,10 @@ impl<R: Request, A: Send + 'static> Pool<R, A> {
         }
         let (jobs, failed) = (self.queue.clone(), self.failed.clone());
         let draining = Arc::clone(&self.draining);
+        let server_address = self.server_address.clone();
         thread.spawn(move || {
             for job in jobs {
-                job.run(&*factory, &failed, &draining);
+                job.run::<T, F>(&*factory, &server_address, &failed, &draining);
             }
         })
     }
@@ -443,22 +461,29 @@ struct Job<R, A> {
 
 impl<R: Request, A> Job<R, A> {
     /// Serves the request and closes it in any case; a failure goes home (THREAD-3).
-    fn run<F: HandlerFactory<A>>(
+    fn run<T, F>(
         self,
         factory: &F,
+        server_address: &A,
         failed: &Sender<(Failure, A)>,
         draining: &AtomicBool,
-    ) {
+    ) where
+        T: Transport<Request = R, Address = A>,
+        F: HandlerFactory<A>,
+    {
         let Job {
             mut request,
             client_address,
             place,
         } = self;
-        let mut make_handler = |client_address: &A| Drainable {
-            handler: factory.make_handler(client_address),
-            draining,
+        let make_handler = |request: &R, client_address: &A| {
+            let local_address = || T::local_address(request, server_address);
+            Drainable {
+                handler: factory.make_handler_at(client_address, local_address),
+                draining,
+            }
         };
-        let served = contain(|| finish_request(&mut make_handler, &mut request, &client_address));
+        let served = contain(|| finish_request(make_handler, &mut request, &client_address));
         let closed = contain(move || {
             request.shutdown_request();
             Ok(())
@@ -517,7 +542,7 @@ mod tests {
     #[test]
     fn a_shortage_of_threads_leaves_the_others_at_work() {
         let event_loop = EventLoop::new().expect("a poll");
-        let mut pool = Pool::<(), ()>::new(2, event_loop.waker());
+        let mut pool = Pool::<(), ()>::new(2, event_loop.waker(), ());
         let shortage = || Err(io::ErrorKind::WouldBlock.into());
         assert!(pool.started(shortage()).is_err());
         let jobs = pool.queue.clone();

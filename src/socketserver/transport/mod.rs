@@ -64,6 +64,23 @@ pub trait Transport {
     ///
     /// `WouldBlock` if there is none; else what the system answers.
     fn get_request(&mut self) -> io::Result<(Self::Request, Self::Address)>;
+
+    /// The address that the client of `request` has reached, of a server at `server_address`.
+    ///
+    /// By default the server's own. A transport that may listen on several, as on `0.0.0.0`, asks
+    /// the socket then. It is asked where the request is, which may be another thread than the
+    /// transport's.
+    ///
+    /// # Errors
+    ///
+    /// What the system answers.
+    fn local_address(
+        request: &Self::Request,
+        server_address: &Self::Address,
+    ) -> io::Result<Self::Address> {
+        let _ = request;
+        Ok(server_address.clone())
+    }
 }
 
 /// One accepted request. Dropping it closes it (`close_request`).

@@ -179,6 +179,14 @@ impl Transport for Tcp {
         }
         Ok((stream, address))
     }
+
+    /// A system call only if the server listens on all interfaces.
+    fn local_address(stream: &TcpStream, server_address: &SocketAddr) -> io::Result<SocketAddr> {
+        match server_address.ip().is_unspecified() {
+            true => stream.local_addr(),
+            false => Ok(*server_address),
+        }
+    }
 }
 
 #[cfg(unix)]

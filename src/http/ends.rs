@@ -1,0 +1,130 @@
+//! Who talks to whom: the addresses of a connection's two ends.
+
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// Two socket addresses in the room of half a one, for an idle connection is small (design law 6).
+#[derive(Debug, Clone)]
+pub(super) struct Ends(Repr);
+
+#[derive(Debug, Clone)]
+enum Repr {
+    /// The client has no host and port, as on a Unix-domain socket (UNIX-4).
+    Unnamed,
+    V4 {
+        client: SocketAddrV4,
+        local: Option<SocketAddrV4>,
+    },
+    V6 {
+        client_port: u16,
+        local_port: u16,
+        hosts: Box<Hosts>,
+    },
+    /// What is not met with.
+    Other(Box<(Option<SocketAddr>, Option<SocketAddr>)>),
+}
+
+/// What two addresses of IPv6 have but their ports: without flow information, and with one scope,
+/// since they are reached over the same link.
+#[derive(Debug, Clone)]
+struct Hosts {
+    client: Ipv6Addr,
+    local: Ipv6Addr,
+    scope_id: u32,
+}
+
+impl Ends {
+    pub(super) fn new(client: Option<SocketAddr>, local: Option<SocketAddr>) -> Ends {
+        let repr = match (client, local) {
+            (None, None) => Some(Repr::Unnamed),
+            (Some(SocketAddr::V4(client)), None) => Some(Repr::V4 {
+                client,
+                local: None,
+            }),
+            (Some(SocketAddr::V4(client)), Some(SocketAddr::V4(local))) => Some(Repr::V4 {
+                client,
+                local: Some(local),
+            }),
+            (Some(SocketAddr::V6(client)), Some(SocketAddr::V6(local))) => v6(client, local),
+            _ => None,
+        };
+        Ends(repr.unwrap_or_else(|| Repr::Other(Box::new((client, local)))))
+    }
+
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Repr::Unnamed => None,
+            Repr::V4 { client, .. } => Some(SocketAddr::V4(*client)),
+            Repr::V6 {
+                client_port, hosts, ..
+            } => Some(hosts.address(hosts.client, *client_port)),
+            Repr::Other(pair) => pair.0,
+        }
+    }
+
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Repr::Unnamed => None,
+            Repr::V4 { local, .. } => local.map(SocketAddr::V4),
+            Repr::V6 {
+                local_port, hosts, ..
+            } => Some(hosts.address(hosts.local, *local_port)),
+            Repr::Other(pair) => pair.1,
+        }
+    }
+}
+
+impl Hosts {
+    fn address(&self, host: Ipv6Addr, port: u16) -> SocketAddr {
+        SocketAddrV6::new(host, port, 0, self.scope_id).into()
+    }
+}
+
+fn v6(client: SocketAddrV6, local: SocketAddrV6) -> Option<Repr> {
+    let usual = client.scope_id() == local.scope_id() && client.flowinfo() | local.flowinfo() == 0;
+    usual.then(|| Repr::V6 {
+        client_port: client.port(),
+        local_port: local.port(),
+        hosts: Box::new(Hosts {
+            client: *client.ip(),
+            local: *local.ip(),
+            scope_id: client.scope_id(),
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_comes_back() {
+        let v6 = |port, flow, scope| SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, flow, scope);
+        let ends = [
+            None,
+            Some(SocketAddr::from(([192, 0, 2, 1], 80))),
+            Some(SocketAddr::from(([192, 0, 2, 2], 8000))),
+            Some(v6(443, 0, 0).into()),
+            Some(v6(8443, 0, 0).into()),
+            Some(v6(1, 0, 3).into()),
+            Some(v6(2, 0, 3).into()),
+            Some(v6(3, 7, 0).into()),
+        ];
+        for client in ends {
+            for local in ends {
+                let pair = Ends::new(client, local);
+                assert_eq!((pair.client(), pair.local()), (client, local));
+            }
+        }
+    }
+
+    /// Design law 6: 300 bytes for an idle connection, and these are part of them.
+    #[test]
+    fn the_usual_pairs_are_small() {
+        assert!(size_of::<Ends>() <= 16, "{} bytes", size_of::<Ends>());
+        assert!(size_of::<Hosts>() <= 36, "{} bytes", size_of::<Hosts>());
+        let v4 = |last| Some(SocketAddr::from(([127, 0, 0, last], 80)));
+        let v6 = |port| Some(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        assert!(matches!(Ends::new(v4(1), v4(2)).0, Repr::V4 { .. }));
+        assert!(matches!(Ends::new(v6(1), v6(2)).0, Repr::V6 { .. }));
+    }
+}
