@@ -148,6 +148,23 @@ END
     exec 4>&- 5>&-
     stop "$signal"
 
+    start websocket_echo
+    exec 4<>"/dev/tcp/$host/$port"
+    # The first frame, whose mask is zero, comes in the segment of the handshake.
+    printf '%b' 'GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' \
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' \
+        '\0201\0205\0\0\0\0hello' >"$scratch/handshake"
+    cat "$scratch/handshake" >&4 # in one write; printf makes one for each line
+    accepted=
+    while read -r -t "$patience" line <&4 && [ "$line" != $'\r' ]; do
+        [ "$line" != $'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r' ] || accepted=yes
+    done
+    [ "$accepted" ] || fail 'does not accept the handshake'
+    answer=$(timeout "$patience" head -c 7 <&4) || fail 'sends no frame back'
+    [ "$answer" = $'\201\005hello' ] || fail "echoes '$answer' for 'hello'"
+    exec 4>&-
+    stop "$signal"
+
     start graceful_shutdown
     request /slow &
     slow=$!
