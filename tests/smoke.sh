@@ -199,3 +199,9 @@ END
     stop "$signal"
     [ ! -e "$scratch/socket" ] || fail 'leaves its path'
 done
+
+title=parse_capture
+printf -- '-- %s\n' "$title"
+printf 'GET /a HTTP/1.0\r\n\r\nGET /b' | "$examples/parse_capture" - >"$scratch/log" || fail 'fails'
+grep -q '^  line: GET /a HTTP/1.0$' "$scratch/log" || fail 'finds no request'
+grep -q '^1 requests; ends at byte 25, in the middle of a head$' "$scratch/log" || fail 'finds no end'

@@ -1,0 +1,258 @@
+//! The codec on its own: takes apart what a client has sent, as it arrives, without a server.
+//!
+//!     cargo run --example parse_capture                       # a sample of its own
+//!     cargo run --example parse_capture -- captured.bytes
+//!     … | cargo run --example parse_capture -- -
+//!
+//! `serve_forever::http::h1` does no I/O and allocates nothing. What has to be kept between two
+//! pieces is this program's to keep, and it is little: a head or a trailer section that has not
+//! arrived whole. Content is counted and let go.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use serve_forever::http::h1::{
+    self, ChunkLimits, ChunkedDecoder, FieldStorage, Fields, Framing, Head, HeadLimits, Scanner,
+};
+
+/// Three requests in one go, and a fourth that two servers could read in two ways.
+pub const SAMPLE: &[u8] = b"GET /search?q=rust HTTP/1.1\r\n\
+    Host: example.org\r\n\
+    Accept: text/html\r\n\
+    accept: */*;q=0.1\r\n\
+    \r\n\
+    POST /form HTTP/1.1\r\n\
+    Host: example.org\r\n\
+    Content-Type: application/x-www-form-urlencoded\r\n\
+    Content-Length: 10\r\n\
+    \r\n\
+    name=value\
+    PUT /upload HTTP/1.1\r\n\
+    Host: example.org\r\n\
+    Transfer-Encoding: chunked\r\n\
+    \r\n\
+    5\r\nhello\r\n\
+    7;note=\"an extension\"\r\n, world\r\n\
+    0\r\n\
+    Content-Digest: sha-256=:none:\r\n\
+    \r\n\
+    POST /smuggle HTTP/1.1\r\n\
+    Host: example.org\r\n\
+    Content-Length: 5\r\n\
+    Transfer-Encoding: chunked\r\n\
+    \r\n\
+    0\r\n\r\n";
+
+/// Takes a stream of requests apart and reports each to `report`.
+#[derive(Debug)]
+pub struct Parser<W> {
+    report: W,
+    /// What has arrived and is not used up.
+    input: Vec<u8>,
+    /// How many bytes were used up before it.
+    offset: u64,
+    /// Where the current request began.
+    began: u64,
+    requests: u64,
+    awaited: Awaited,
+    head_limits: HeadLimits,
+    chunk_limits: ChunkLimits,
+}
+
+/// What comes next in the stream.
+#[derive(Debug)]
+enum Awaited {
+    Head(Scanner),
+    /// So many bytes of content.
+    Content(u64),
+    Chunks {
+        decoder: ChunkedDecoder,
+        content: u64,
+        trailers: Vec<u8>,
+    },
+}
+
+impl<W: Write> Parser<W> {
+    /// At the beginning of a stream.
+    pub fn new(report: W) -> Parser<W> {
+        Parser {
+            report,
+            input: Vec::new(),
+            offset: 0,
+            began: 0,
+            requests: 0,
+            awaited: Awaited::Head(Scanner::default()),
+            head_limits: HeadLimits::default(),
+            chunk_limits: ChunkLimits {
+                content: u64::MAX, // none of it is kept
+                ..ChunkLimits::default()
+            },
+        }
+    }
+
+    /// Takes in the next piece, of any size; `false`: the stream is bad, and no byte after that
+    /// means anything.
+    pub fn feed(&mut self, piece: &[u8]) -> io::Result<bool> {
+        self.input.extend_from_slice(piece);
+        loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return Ok(true),
+                Err(Stop::Report(error)) => return Err(error),
+                Err(Stop::Defect(defect)) => {
+                    let (began, status) = (self.began, defect.status());
+                    writeln!(self.report, "request that begins at byte {began}")?;
+                    writeln!(self.report, "  refused with {status}: {defect}")?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// The stream has ended: in good order, or in the middle.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let place = match &self.awaited {
+            Awaited::Head(_) if self.input.is_empty() => "between two requests",
+            Awaited::Head(_) => "in the middle of a head",
+            Awaited::Content(_) | Awaited::Chunks { .. } => "in the middle of a body",
+        };
+        let end = self.offset + self.input.len() as u64;
+        let requests = self.requests;
+        writeln!(
+            self.report,
+            "{requests} requests; ends at byte {end}, {place}"
+        )
+    }
+
+    /// Goes on by one element; `false` if it has not arrived whole.
+    fn step(&mut self) -> Result<bool, Stop> {
+        match &mut self.awaited {
+            Awaited::Head(scanner) => {
+                let mut storage = FieldStorage::new();
+                let found = scanner.head(&self.input, &mut storage, &self.head_limits)?;
+                let Some((range, head)) = found else {
+                    return Ok(false);
+                };
+                self.requests += 1;
+                report_head(&mut self.report, self.began, &head)?;
+                let (end, framing) = (range.end, head.framing);
+                self.consume(end);
+                self.awaited = match framing {
+                    Framing::Empty => Awaited::Content(0),
+                    Framing::Length(length) => Awaited::Content(length),
+                    Framing::Chunked => Awaited::Chunks {
+                        decoder: ChunkedDecoder::default(),
+                        content: 0,
+                        trailers: Vec::new(),
+                    },
+                };
+                Ok(true)
+            }
+            Awaited::Content(left) => {
+                let arrived = self
+                    .input
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= arrived as u64;
+                let complete = *left == 0;
+                self.consume(arrived);
+                if complete {
+                    self.next_request();
+                }
+                Ok(complete)
+            }
+            Awaited::Chunks {
+                decoder,
+                content,
+                trailers,
+            } => {
+                // What was decoded stands at the front: first the content, then trailer lines.
+                let progress = decoder.decode(&mut self.input, &self.chunk_limits)?;
+                *content += progress.content as u64;
+                trailers.extend(&self.input[progress.content..][..progress.trailers]);
+                if progress.complete {
+                    writeln!(self.report, "  decoded: {content} bytes")?;
+                    let fields = h1::parse_fields(trailers, self.chunk_limits.trailer_fields)?;
+                    report_fields(&mut self.report, "trailer", fields)?;
+                }
+                self.consume(progress.consumed);
+                if progress.complete {
+                    self.next_request();
+                }
+                Ok(progress.complete)
+            }
+        }
+    }
+
+    fn next_request(&mut self) {
+        self.awaited = Awaited::Head(Scanner::default());
+        self.began = self.offset;
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.input.drain(..count);
+        self.offset += count as u64;
+    }
+}
+
+/// Why the parser goes no further.
+enum Stop {
+    Defect(h1::Error),
+    Report(io::Error),
+}
+
+impl From<h1::Error> for Stop {
+    fn from(defect: h1::Error) -> Stop {
+        Stop::Defect(defect)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Report(error)
+    }
+}
+
+fn report_head(report: &mut impl Write, began: u64, head: &Head<'_>) -> io::Result<()> {
+    let (method, target, version) = (head.method, head.target, head.version);
+    writeln!(report, "request that begins at byte {began}")?;
+    writeln!(report, "  line: {method} {target} {version}")?;
+    report_fields(report, "field", head.fields)?;
+    match head.framing {
+        Framing::Empty => writeln!(report, "  framing: no content")?,
+        Framing::Length(length) => writeln!(report, "  framing: {length} bytes")?,
+        Framing::Chunked => writeln!(report, "  framing: chunked")?,
+    }
+    match head.keep_alive {
+        true => Ok(()),
+        false => writeln!(report, "  the client would close after it"),
+    }
+}
+
+fn report_fields(report: &mut impl Write, kind: &str, fields: Fields<'_>) -> io::Result<()> {
+    for (name, value) in fields {
+        // Escaped: a value may hold any byte from 0x80 on.
+        writeln!(report, "  {kind}: {name} = {}", value.escape_ascii())?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let argument = std::env::args().nth(1);
+    let mut source: Box<dyn Read> = match argument.as_deref() {
+        None => Box::new(SAMPLE),
+        Some("-") => Box::new(io::stdin()),
+        Some(path) => Box::new(File::open(path)?),
+    };
+    let mut parser = Parser::new(io::stdout().lock());
+    // Far too small for work, but it shows that the size does not matter.
+    let mut piece = [0; 7];
+    loop {
+        match source.read(&mut piece)? {
+            0 => return Ok(parser.finish()?),
+            count if parser.feed(&piece[..count])? => {}
+            _ => return Ok(()),
+        }
+    }
+}
