@@ -79,7 +79,7 @@ fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
 }
 
 /// Whether a name stands for itself on Windows: `c:x` has a drive, `a:b` is a stream of `a`, and
-/// `a.` or `a ` is `a`.
+/// `a.` or `a ` is `a`, which made `..%20` climb above CPython's root (gh-157504).
 fn is_portable(name: &[u8]) -> bool {
     !name.iter().any(|byte| b"\\:".contains(byte)) && !name.ends_with(b".") && !name.ends_with(b" ")
 }
