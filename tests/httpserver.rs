@@ -956,6 +956,42 @@ fn a_deferred_request_is_never_left_open() {
     assert_eq!((status(&sent), sent.matches("HTTP/1.1 ").count()), (500, 1));
 }
 
+/// RT-8: what is there already is in time, though the thread may have come to it late.
+#[test]
+fn bytes_that_are_there_are_read_whatever_the_clock_says() {
+    struct Pieces(Vec<&'static [u8]>);
+    impl Read for Pieces {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            unreachable!("it is a BufRead")
+        }
+    }
+    impl BufRead for Pieces {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            Ok(self.0.first().copied().unwrap_or_default())
+        }
+
+        fn consume(&mut self, _: usize) {
+            if !self.0.is_empty() {
+                self.0.remove(0);
+            }
+        }
+    }
+    impl Rfile for Pieces {
+        fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut settings = HttpSettings::default();
+    settings.deadlines.keep_alive = Duration::from_nanos(1);
+    let connection = HttpConnection::new(hello, peer(), Arc::new(settings));
+    let mut output = Vec::new();
+    let mut pieces = Pieces(vec![GET.as_bytes(); 3]);
+    let result = Blocking(connection).handle(&mut pieces, &mut output);
+    assert!(result.is_ok());
+    let output = String::from_utf8(output).expect("the tests send UTF-8");
+    assert_eq!(output.matches("200 OK").count(), 3);
+}
+
 #[test]
 fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
     let (sender, deferreds) = std::sync::mpsc::channel();

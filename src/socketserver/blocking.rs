@@ -193,10 +193,11 @@ impl<M: Send + 'static> Line<'_, M> {
             if let Some(message) = self.post.wait(Some(self.now.instant())) {
                 return Read::Message(message);
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let glance = self.glance(left);
+            let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let glance = self.glance(rest);
             let read = match left {
                 Some(Duration::ZERO) => Err(ErrorKind::TimedOut.into()),
+                // What is there already is in time, however long it took to come to this.
                 _ => receive(self.rfile, &mut self.input, glance),
             };
             self.now.advance(Instant::now());
