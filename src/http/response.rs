@@ -234,25 +234,39 @@ impl<'a> Response<'a> {
     /// As [`send_response`](Self::send_response), with a reason phrase of one's own.
     #[inline]
     pub fn send_response_with_reason(self, code: u16, reason: &str) -> ResponseHead<'a> {
-        let head = self.send_response_only(code, reason);
-        head.output.put(&head.context.settings.server_and_date);
-        head.output.put(head.context.now.date());
-        head.output.put(b"\r\n");
+        let head = match (code, reason) {
+            (200, "OK") => {
+                let head = self.begin(code);
+                head.output.put(head.context.settings.ok_server_and_date());
+                head
+            }
+            _ => {
+                let head = self.send_response_only(code, reason);
+                head.output.put(head.context.settings.server_and_date());
+                head
+            }
+        };
+        head.output.put(head.context.now.date_line());
         head
     }
 
     /// Begins the answer with the status line alone, without `Server` and `Date`.
     #[inline]
     pub fn send_response_only(self, code: u16, reason: &str) -> ResponseHead<'a> {
+        let head = self.begin(code);
+        if let Err(error) = h1::status_line(head.output, code, reason) {
+            head.state.error = Some(ResponseError::Head(error));
+        }
+        head
+    }
+
+    fn begin(self, code: u16) -> ResponseHead<'a> {
         let Response {
             output,
             context,
             state,
         } = self;
         state.code = code;
-        if let Err(error) = h1::status_line(output, code, reason) {
-            state.error = Some(ResponseError::Head(error));
-        }
         ResponseHead {
             output,
             context,
@@ -509,8 +523,7 @@ impl ResponseHead<'_> {
     /// Adds the `Date` field; see [`send_server`](Self::send_server).
     pub fn send_date(self) -> Self {
         self.output.put(b"Date: ");
-        self.output.put(self.context.now.date());
-        self.output.put(b"\r\n");
+        self.output.put(self.context.now.date_line());
         self
     }
 

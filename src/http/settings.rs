@@ -14,11 +14,15 @@ pub struct HttpSettings {
     pub limits: Limits,
     /// Times.
     pub deadlines: Deadlines,
-    /// The `Server` field, if there is one, and the name of the next, which is always `Date`.
-    pub(super) server_and_date: Vec<u8>,
+    /// The usual status line; the `Server` field, if there is one; the name of the next, which is
+    /// always `Date`.
+    ok_server_date: Vec<u8>,
     /// Shared by clones: they count together.
     pub(super) counters: Arc<Counters>,
 }
+
+/// The status line of nearly every answer.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
 /// The name of the field that follows `Server`.
 const DATE: &[u8] = b"Date: ";
@@ -30,7 +34,7 @@ impl Default for HttpSettings {
         HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
-            server_and_date: [SERVER, DATE].concat(),
+            ok_server_date: [OK, SERVER, DATE].concat(),
             counters: Arc::default(),
         }
     }
@@ -44,12 +48,12 @@ impl HttpSettings {
     ///
     /// If the value holds a control character.
     pub fn server(&mut self, value: Option<&str>) -> Result<(), super::h1::EncodeError> {
-        let mut field = Vec::new();
+        let mut field = OK.to_vec();
         if let Some(value) = value {
             super::h1::field(&mut field, "Server", value.as_bytes())?;
         }
         field.extend_from_slice(DATE);
-        self.server_and_date = field;
+        self.ok_server_date = field;
         Ok(())
     }
 }
@@ -63,8 +67,18 @@ impl HttpSettings {
 
     /// The `Server` field with its line end; empty for none.
     pub(super) fn server_field(&self) -> &[u8] {
-        let field = self.server_and_date.strip_suffix(DATE);
+        let field = self.server_and_date().strip_suffix(DATE);
         field.unwrap_or_default()
+    }
+
+    /// The `Server` field, and the name of the next.
+    pub(super) fn server_and_date(&self) -> &[u8] {
+        self.ok_server_date.get(OK.len()..).unwrap_or_default()
+    }
+
+    /// The same after the usual status line.
+    pub(super) fn ok_server_and_date(&self) -> &[u8] {
+        &self.ok_server_date
     }
 }
 

@@ -10,6 +10,9 @@ use httpdate::HttpDate;
 /// The length of an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 const DATE_LENGTH: usize = 29;
 
+/// The date as it stands at the end of a field line.
+type DateLine = [u8; DATE_LENGTH + 2];
+
 /// The time, read once a turn and handed to everything that happens in it.
 ///
 /// Protocols never ask a clock: they are given this one, so a test can say what time it is. It
@@ -21,7 +24,7 @@ pub struct Now {
     instant: Instant,
     wall: SystemTime,
     second: u64,
-    date: [u8; DATE_LENGTH],
+    date: DateLine,
 }
 
 impl Now {
@@ -36,7 +39,7 @@ impl Now {
             instant,
             wall,
             second: u64::MAX,
-            date: [b' '; DATE_LENGTH],
+            date: [b' '; DATE_LENGTH + 2],
         };
         now.set(instant, wall);
         now
@@ -69,6 +72,11 @@ impl Now {
 
     /// The wall clock as the value of a `Date` field (HTTP-33, RFC 9110 §6.6.1).
     pub fn date(&self) -> &[u8] {
+        &self.date[..DATE_LENGTH]
+    }
+
+    /// As [`date`](Self::date), with the end of the line.
+    pub(crate) fn date_line(&self) -> &DateLine {
         &self.date
     }
 }
@@ -96,13 +104,13 @@ impl fmt::Debug for Now {
     }
 }
 
-fn format_date(second: u64) -> [u8; DATE_LENGTH] {
+fn format_date(second: u64) -> DateLine {
     /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(second.min(LAST));
-    let mut date = [b' '; DATE_LENGTH];
+    let mut date = [b' '; DATE_LENGTH + 2];
     // It fits, so writing cannot fail; a String would be an allocation each second (design law 6).
-    let _ = write!(&mut date[..], "{}", HttpDate::from(time));
+    let _ = write!(&mut date[..], "{}\r\n", HttpDate::from(time));
     date
 }
 
@@ -116,7 +124,7 @@ mod tests {
         let wall = UNIX_EPOCH + Duration::from_millis(784_111_777_999);
         let now = Now::at(Instant::now(), wall);
         assert_eq!(now.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(format_date(0), *b"Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(format_date(u64::MAX), *b"Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(format_date(0), *b"Thu, 01 Jan 1970 00:00:00 GMT\r\n");
+        assert_eq!(format_date(u64::MAX), *b"Fri, 31 Dec 9999 23:59:59 GMT\r\n");
     }
 }
