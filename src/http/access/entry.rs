@@ -5,23 +5,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr;
 
-use super::h1::Head;
+use crate::http::h1::Head;
 use crate::reactor::Now;
 
 /// One request and what became of it; see
-/// [`HttpRequestHandler::log_request`](super::HttpRequestHandler::log_request).
+/// [`HttpRequestHandler::log_request`](crate::http::HttpRequestHandler::log_request).
 ///
 /// Everything in it that comes from the client is as it came: who writes it somewhere has to
 /// escape it (LOG-3).
 #[derive(Debug, Clone, Copy)]
 pub struct LogEntry<'a> {
-    pub(super) origin: Origin<'a>,
-    pub(super) client_address: Option<SocketAddr>,
-    pub(super) code: Option<u16>,
-    pub(super) sent: u64,
-    pub(super) complete: bool,
-    pub(super) began: Instant,
-    pub(super) now: &'a Now,
+    origin: Origin<'a>,
+    client_address: Option<SocketAddr>,
+    code: Option<u16>,
+    sent: u64,
+    complete: bool,
+    began: Instant,
+    now: &'a Now,
 }
 
 impl<'a> LogEntry<'a> {
@@ -85,7 +85,7 @@ impl<'a> LogEntry<'a> {
 
 /// Where the words of the client are found.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Origin<'a> {
+pub(in crate::http) enum Origin<'a> {
     /// In the input still.
     Head(&'a [u8], &'a Head<'a>),
     /// In the input, which is no request.
@@ -96,14 +96,14 @@ pub(super) enum Origin<'a> {
 
 /// What is kept of a request for its entry in the log.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::http) struct Record {
     request_line: Box<[u8]>,
     referer: Option<Box<[u8]>>,
     user_agent: Option<Box<[u8]>>,
 }
 
 impl Record {
-    pub(super) fn new(bytes: &[u8], head: &Head<'_>) -> Record {
+    pub(in crate::http) fn new(bytes: &[u8], head: &Head<'_>) -> Record {
         let kept = |name| head.fields.get(name).map(Box::from);
         Record {
             request_line: first_line(bytes).into(),
@@ -115,14 +115,14 @@ impl Record {
 
 /// What of an entry is known when the answer is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
-    pub(super) code: Option<u16>,
-    pub(super) sent: u64,
-    pub(super) complete: bool,
+pub(in crate::http) struct Outcome {
+    pub(in crate::http) code: Option<u16>,
+    pub(in crate::http) sent: u64,
+    pub(in crate::http) complete: bool,
 }
 
 impl<'a> LogEntry<'a> {
-    pub(super) fn new(
+    pub(in crate::http) fn new(
         origin: Origin<'a>,
         client_address: Option<SocketAddr>,
         outcome: Outcome,
