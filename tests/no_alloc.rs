@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serve_forever::http::{HttpServer, HttpSettings};
+use serve_forever::http::{AccessLog, HttpRequestHandler, HttpServer, HttpSettings, LogFormat};
 
 #[path = "../examples/plaintext.rs"]
 #[allow(dead_code)]
@@ -75,14 +75,21 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 fn bind() -> HttpServer<Plaintext> {
+    bind_with(Plaintext)
+}
+
+fn bind_with<H: HttpRequestHandler + Clone>(handler: H) -> HttpServer<H> {
     let mut settings = HttpSettings::default();
     // The tests may be slow; what they keep idle must not be closed.
     settings.deadlines.keep_alive = 2 * PATIENCE;
-    HttpServer::with_settings("127.0.0.1:0", Plaintext, settings).expect("a free port")
+    HttpServer::with_settings("127.0.0.1:0", handler, settings).expect("a free port")
 }
 
 /// Gives the server its turns on this thread until so many clients have come to a point.
-fn drive(server: &mut HttpServer<Plaintext>, arrived: &AtomicUsize, clients: usize) {
+fn drive<H>(server: &mut HttpServer<H>, arrived: &AtomicUsize, clients: usize)
+where
+    H: HttpRequestHandler + Clone,
+{
     let began = Instant::now();
     while arrived.load(Ordering::SeqCst) < clients {
         server.turn().expect("the server goes on");
@@ -155,8 +162,17 @@ fn client(
 
 /// The allocations of the loop's thread while four clients send `rounds` batches each.
 fn allocations(batch: &[u8], answers: usize, rounds: usize) -> u64 {
+    allocations_of(bind(), batch, answers, rounds)
+}
+
+/// As [`allocations`], by a server of the test's own.
+fn allocations_of<H: HttpRequestHandler + Clone>(
+    mut server: HttpServer<H>,
+    batch: &[u8],
+    answers: usize,
+    rounds: usize,
+) -> u64 {
     const CLIENTS: usize = 4;
-    let mut server = bind();
     let course = Course::new();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -214,6 +230,29 @@ fn an_upload_in_one_piece_allocates_nothing() {
         b"POST /plaintext HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10240\r\n\r\n".to_vec();
     post.extend([b'p'; 10 * 1024]);
     assert_eq!(allocations(&post, 1, 1000), 0);
+}
+
+/// Nor does its line in a log, whose room all connections of a thread share.
+#[test]
+fn a_line_in_a_log_allocates_nothing() {
+    let formats = [
+        LogFormat::Python,
+        LogFormat::Common,
+        LogFormat::Combined,
+        LogFormat::Json,
+    ];
+    for format in formats {
+        let lines = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&lines);
+        let sink = move |line: &str| {
+            assert!(line.contains("GET /plaintext"));
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        let server = bind_with(AccessLog::new(Plaintext, format, sink));
+        assert_eq!(allocations_of(server, GET, 1, 500), 0, "{format:?}");
+        // Four clients, each with the warm-up and one request before it.
+        assert_eq!(lines.load(Ordering::SeqCst), 4 * (1 + WARM_UP + 500));
+    }
 }
 
 /// The second a `Date` is for changes while requests are served: that allocates nothing either.

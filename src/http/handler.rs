@@ -57,6 +57,7 @@ pub trait HttpRequestHandler {
     }
 
     /// Logs a request that has been answered, or whose answer was broken off; by default nothing.
+    /// An [`AccessLog`](super::AccessLog) around the handler writes a line.
     ///
     /// Called once for each request that gets an answer, when its last byte is written, which is
     /// mostly before the first is sent, and proves no delivery (LOG-5); also for what was no

@@ -70,7 +70,7 @@ mod stats;
 mod status;
 mod workers;
 
-pub use access::LogEntry;
+pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
 pub use body::{BodySource, FromRead};
 pub use connection::HttpConnection;
 pub use deferred::{Answer, AnswerStream, Deferred, Late, Message};

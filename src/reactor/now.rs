@@ -11,7 +11,7 @@ use httpdate::HttpDate;
 const DATE_LENGTH: usize = 29;
 
 /// The date as it stands at the end of a field line.
-type DateLine = [u8; DATE_LENGTH + 2];
+pub(crate) type DateLine = [u8; DATE_LENGTH + 2];
 
 /// The time, read once a turn and handed to everything that happens in it.
 ///
@@ -104,7 +104,8 @@ impl fmt::Debug for Now {
     }
 }
 
-fn format_date(second: u64) -> DateLine {
+/// The IMF-fixdate of so many seconds after the epoch, with the end of the line.
+pub(crate) fn format_date(second: u64) -> DateLine {
     /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(second.min(LAST));

@@ -73,11 +73,20 @@ impl<'a> LogEntry<'a> {
 
     /// When the request began to arrive.
     pub fn began(&self) -> SystemTime {
-        let ended = self.now.wall();
+        let ended = self.ended();
         ended.checked_sub(self.duration()).unwrap_or(ended)
     }
 
-    /// How long it took from there to the end of the answer.
+    /// When the answer ended, which is now.
+    pub fn ended(&self) -> SystemTime {
+        self.now.wall()
+    }
+
+    /// How long it took from the beginning to the end.
+    ///
+    /// By the time of the loop, which looks at the clock once a turn: a request that is answered
+    /// in the turn in which it arrived took none, whatever its handler did meanwhile. On
+    /// [`Workers`](crate::http::Workers) a handler's time counts.
     pub fn duration(&self) -> Duration {
         self.now.instant().saturating_duration_since(self.began)
     }

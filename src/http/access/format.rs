@@ -1,0 +1,317 @@
+//! What a line looks like, and how what clients sent is escaped in it.
+
+use std::fmt::{Display, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::LogEntry;
+use crate::reactor::{DateLine, format_date};
+
+/// How the lines of an [`AccessLog`](super::AccessLog) look.
+///
+/// | format | an example |
+/// | --- | --- |
+/// | `Python` | `192.0.2.1 - - [06/Nov/1994 08:49:37] "GET / HTTP/1.1" 200 5` |
+/// | `Common` | `192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 5` |
+/// | `Combined` | as `Common`, then ` "http://h/from" "curl/8.0"` |
+/// | `Json` | `{"time":"1994-11-06T08:49:37.000000Z","client":"192.0.2.1","request":"GET / HTTP/1.1","status":200,"size":5,"complete":true,"duration_us":12,"referer":null,"user_agent":"curl/8.0"}` |
+///
+/// The host is the client's address, never a name that was looked up (LOG-6), and `-` (in JSON
+/// `null`) for a client that has none, on a Unix-domain socket. The size counts the content, without
+/// head and framing. A client that left before there was an answer has the status `-` or `null`.
+///
+/// Only JSON tells of an answer that was broken off, by `"complete":false`; the others have the
+/// size of what was written until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// That of Python's `http.server` and `wsgiref` (LOG-1, LOG-2).
+    ///
+    /// The time is when the line was written. It has no zone in it and is not that of the place,
+    /// but UTC, unless [`utc_offset`](super::AccessLog::utc_offset) is set. The size is always
+    /// known, where `http.server` writes `-`; it is `-` without an answer.
+    ///
+    /// Bytes are taken for Latin-1 as in Python, and a line is UTF-8 text. Control characters,
+    /// those above 0x7f too, are written as `\x1b`, and a backslash as two (LOG-3). A quotation
+    /// mark is left as it is, as in Python: who takes such lines apart looks for the last one.
+    Python,
+    /// NCSA's common log format, as Apache has it.
+    ///
+    /// The time is when the request began to arrive. The size is `-` if no content was sent. What
+    /// is not printable ASCII is written as `\xe9`, byte for byte, and a quotation mark or a
+    /// backslash has a backslash before it.
+    Common,
+    /// The same with the `Referer` and the `User-Agent` of the request, `"-"` if it had none.
+    Combined,
+    /// One object a line, with the members of the example.
+    ///
+    /// `time` is when the request began to arrive, `duration_us` how many microseconds it took
+    /// from there to the end of the answer, as [`LogEntry::duration`] counts them. The line of an error page has the members `time`,
+    /// which is when it was written, `client`, `request` and `error`.
+    ///
+    /// A line is ASCII. What a client sent need not be text of any encoding, so each byte is the
+    /// character of its number (Latin-1), and nothing is lost: `text.encode("latin-1")` in
+    /// Python, or its like elsewhere, gives the bytes back.
+    Json,
+}
+
+/// What the lines of one log have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    format: LogFormat,
+    /// Minutes.
+    utc_offset: i16,
+    pub(super) errors: bool,
+}
+
+impl Style {
+    pub(super) fn new(format: LogFormat) -> Style {
+        Style {
+            format,
+            utc_offset: 0,
+            errors: matches!(format, LogFormat::Python | LogFormat::Json),
+        }
+    }
+
+    pub(super) fn set_utc_offset(&mut self, minutes: i16) {
+        const DAY: i16 = 24 * 60;
+        self.utc_offset = minutes.clamp(1 - DAY, DAY - 1);
+    }
+
+    /// Appends what there is to be said of a request, without a line end.
+    pub(super) fn request(&self, line: &mut String, entry: &LogEntry<'_>) {
+        match self.format {
+            LogFormat::Python => {
+                self.prefix(line, entry, entry.ended());
+                line.push('"');
+                push_escaped(line, latin_1(entry.request_line()));
+                line.push_str("\" ");
+                push_or_dash(line, entry.code());
+                line.push(' ');
+                push_or_dash(line, entry.code().map(|_| entry.sent()));
+            }
+            LogFormat::Common => self.common(line, entry),
+            LogFormat::Combined => {
+                self.common(line, entry);
+                for value in [entry.referer(), entry.user_agent()] {
+                    line.push(' ');
+                    push_quoted(line, value.unwrap_or(b"-"));
+                }
+            }
+            LogFormat::Json => {
+                self.members(line, entry, entry.began());
+                line.push_str(",\"status\":");
+                push_or(line, entry.code(), "null");
+                push(line, format_args!(",\"size\":{}", entry.sent()));
+                push(line, format_args!(",\"complete\":{}", entry.is_complete()));
+                let duration = entry.duration().as_micros();
+                push(line, format_args!(",\"duration_us\":{duration}"));
+                let fields = [
+                    ("referer", entry.referer()),
+                    ("user_agent", entry.user_agent()),
+                ];
+                for (name, value) in fields {
+                    push(line, format_args!(",\"{name}\":"));
+                    match value {
+                        Some(value) => push_json(line, latin_1(value)),
+                        None => line.push_str("null"),
+                    }
+                }
+                line.push('}');
+            }
+        }
+    }
+
+    /// Appends what there is to be said of an error page, without a line end.
+    pub(super) fn error(&self, line: &mut String, entry: &LogEntry<'_>, message: &str) {
+        match self.format {
+            LogFormat::Python => {
+                self.prefix(line, entry, entry.ended());
+                push_escaped(line, message.chars());
+            }
+            LogFormat::Common | LogFormat::Combined => {
+                self.prefix(line, entry, entry.ended());
+                push_ascii(line, message.as_bytes());
+            }
+            LogFormat::Json => {
+                self.members(line, entry, entry.ended());
+                line.push_str(",\"error\":");
+                push_json(line, message.chars());
+                line.push('}');
+            }
+        }
+    }
+
+    fn common(&self, line: &mut String, entry: &LogEntry<'_>) {
+        self.prefix(line, entry, entry.began());
+        push_quoted(line, entry.request_line());
+        line.push(' ');
+        push_or_dash(line, entry.code());
+        line.push(' ');
+        push_or_dash(line, Some(entry.sent()).filter(|&sent| sent > 0));
+    }
+
+    /// Who and when, as all formats have it that are not JSON. Of the two dashes one is the user
+    /// as identd knows them, the other as HTTP does: neither is asked for (LOG-1).
+    fn prefix(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
+        push_or_dash(line, entry.client_address().map(|address| address.ip()));
+        let time = Stamp::new(time, self.utc_offset);
+        let (day, month, year, clock) = (time.day(), time.month(), time.year(), time.clock());
+        match self.format {
+            LogFormat::Python => {
+                push(line, format_args!(" - - [{day}/{month}/{year} {clock}] "));
+            }
+            _ => {
+                let (sign, hours, minutes) = self.zone();
+                push(
+                    line,
+                    format_args!(
+                        " - - [{day}/{month}/{year}:{clock} {sign}{hours:02}{minutes:02}] "
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The same in JSON, with the request.
+    fn members(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
+        let time = Stamp::new(time, self.utc_offset);
+        let (year, month, day) = (time.year(), time.month_number(), time.day());
+        let (clock, fraction) = (time.clock(), time.microseconds);
+        push(
+            line,
+            format_args!("{{\"time\":\"{year}-{month:02}-{day}T{clock}.{fraction:06}"),
+        );
+        match self.zone() {
+            (_, 0, 0) => line.push('Z'),
+            (sign, hours, minutes) => push(line, format_args!("{sign}{hours:02}:{minutes:02}")),
+        }
+        line.push_str("\",\"client\":");
+        match entry.client_address() {
+            Some(address) => push(line, format_args!("\"{}\"", address.ip())),
+            None => line.push_str("null"),
+        }
+        line.push_str(",\"request\":");
+        push_json(line, latin_1(entry.request_line()));
+    }
+
+    /// Sign, hours and minutes.
+    fn zone(&self) -> (char, u16, u16) {
+        let sign = if self.utc_offset < 0 { '-' } else { '+' };
+        let minutes = self.utc_offset.unsigned_abs();
+        (sign, minutes / 60, minutes % 60)
+    }
+}
+
+/// A time in parts, of which the words are those of a `Date` field.
+struct Stamp {
+    date: DateLine,
+    microseconds: u32,
+}
+
+impl Stamp {
+    fn new(time: SystemTime, utc_offset: i16) -> Stamp {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = since
+            .as_secs()
+            .saturating_add_signed(i64::from(utc_offset) * 60);
+        Stamp {
+            date: format_date(second),
+            microseconds: since.subsec_micros(),
+        }
+    }
+
+    /// Some bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.
+    fn part(&self, range: std::ops::Range<usize>) -> &str {
+        let bytes = self.date.get(range).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    fn day(&self) -> &str {
+        self.part(5..7)
+    }
+
+    fn month(&self) -> &str {
+        self.part(8..11)
+    }
+
+    fn month_number(&self) -> usize {
+        const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        MONTHS.find(self.month()).unwrap_or_default() / 3 + 1
+    }
+
+    fn year(&self) -> &str {
+        self.part(12..16)
+    }
+
+    fn clock(&self) -> &str {
+        self.part(17..25)
+    }
+}
+
+/// Writing to a String cannot fail.
+fn push(line: &mut String, text: impl Display) {
+    let _ = write!(line, "{text}");
+}
+
+fn push_or_dash(line: &mut String, value: Option<impl Display>) {
+    push_or(line, value, "-");
+}
+
+fn push_or(line: &mut String, value: Option<impl Display>, otherwise: &str) {
+    match value {
+        Some(value) => push(line, value),
+        None => line.push_str(otherwise),
+    }
+}
+
+/// Each byte is the character of its number.
+fn latin_1(bytes: &[u8]) -> impl Iterator<Item = char> {
+    bytes.iter().map(|&byte| char::from(byte))
+}
+
+/// As Python's `log_message` does (LOG-3).
+fn push_escaped(line: &mut String, text: impl Iterator<Item = char>) {
+    for character in text {
+        match character {
+            '\\' => line.push_str("\\\\"),
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {
+                push(line, format_args!("\\x{:02x}", u32::from(character)));
+            }
+            _ => line.push(character),
+        }
+    }
+}
+
+fn push_quoted(line: &mut String, bytes: &[u8]) {
+    line.push('"');
+    push_ascii(line, bytes);
+    line.push('"');
+}
+
+/// As Apache does, only that a line feed is `\x0a` here, too.
+fn push_ascii(line: &mut String, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => push(line, format_args!("\\x{byte:02x}")),
+        }
+    }
+}
+
+/// A string of JSON, in ASCII (RFC 8259 section 7).
+fn push_json(line: &mut String, text: impl Iterator<Item = char>) {
+    line.push('"');
+    for character in text {
+        match character {
+            '"' | '\\' => line.extend(['\\', character]),
+            ' '..='~' => line.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    push(line, format_args!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    line.push('"');
+}
