@@ -105,6 +105,18 @@ for signal in INT TERM; do
     expect body '"body": *"ping"'
     stop "$signal"
 
+    start access_log
+    request '/blocks?a=b' --referer 'http://h/"from"' --user-agent smoke
+    stop "$signal"
+    grep -qE '^127\.0\.0\.1 - - \[[^]]+ \+0000\] "GET /blocks\?a=b HTTP/1\.1" 200 81 "http://h/\\"from\\"" "smoke"$' \
+        "$scratch/log" || fail "does not log: $(cat "$scratch/log")"
+
+    start access_log --format=json
+    request / --user-agent smoke
+    stop "$signal"
+    grep -qE '^\{"time":"[^"]+Z","client":"127\.0\.0\.1","request":"GET / HTTP/1\.1",.*"smoke"\}$' \
+        "$scratch/log" || fail "does not log: $(cat "$scratch/log")"
+
     start plaintext
     for options in '' '--data ping'; do
         # Unquoted: no word, or two.

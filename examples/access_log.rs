@@ -1,0 +1,42 @@
+//! Writes a line for each request to standard error.
+//!
+//!     cargo run --release --example access_log -- 127.0.0.1:8000 [--format=FORMAT]
+//!     curl http://127.0.0.1:8000/ http://127.0.0.1:8000/missing
+//!
+//! `FORMAT` is `python`, `common`, `combined` (the default) or `json`. The handler knows nothing
+//! of the log: it is put around it.
+
+use std::error::Error;
+use std::io;
+
+use serve_forever::http::{AccessLog, HttpResult, HttpServer, LogFormat, Request, Response};
+use serve_forever::socketserver::POLL_INTERVAL;
+
+fn handler(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    match request.path() {
+        "/" => response.send_response(200).body("Look at my log.\n"),
+        // Its line has the size of all blocks: it is written when the last one is on its way.
+        "/blocks" => response
+            .send_response(200)
+            .stream((1..=10).map(|number| format!("block {number}\n"))),
+        _ => response.send_error(404),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (options, addresses): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    let address = addresses.first().map_or("127.0.0.1:8000", String::as_str);
+    let format = match options.first().map(String::as_str) {
+        None | Some("--format=combined") => LogFormat::Combined,
+        Some("--format=common") => LogFormat::Common,
+        Some("--format=json") => LogFormat::Json,
+        Some("--format=python") => LogFormat::Python,
+        Some(option) => return Err(format!("unknown option {option}").into()),
+    };
+    let mut server = HttpServer::bind(address, AccessLog::new(handler, format, io::stderr()))?;
+    server.shutdown_on_signals()?;
+    println!("Serving on http://{}/", server.server_address());
+    Ok(server.serve_forever(POLL_INTERVAL)?)
+}
