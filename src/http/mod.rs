@@ -25,6 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Who knows `http.server` finds what is different here, and why, in [`differences`].
+//!
 //! # Content, in and out
 //!
 //! A request with content is handled when it has arrived whole, unless the handler's
@@ -53,6 +55,7 @@ mod access;
 mod body;
 mod connection;
 mod deferred;
+pub mod differences;
 mod ends;
 mod exchange;
 pub mod h1;
