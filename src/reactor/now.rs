@@ -99,7 +99,7 @@ impl fmt::Debug for Now {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Now")
             .field("instant", &self.instant)
-            .field("date", &String::from_utf8_lossy(&self.date))
+            .field("date", &String::from_utf8_lossy(self.date()))
             .finish()
     }
 }

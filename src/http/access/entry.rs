@@ -71,7 +71,8 @@ impl<'a> LogEntry<'a> {
         self.complete
     }
 
-    /// When the request began to arrive.
+    /// When the request began to arrive; the first on a connection that arrives in pieces, when the
+    /// connection was made.
     pub fn began(&self) -> SystemTime {
         let ended = self.ended();
         ended.checked_sub(self.duration()).unwrap_or(ended)
