@@ -1,0 +1,248 @@
+//! One connection: any bytes, cut anywhere, any events between them, and handlers that do anything.
+//!
+//! The input is what the client sends. Bytes from 0xf7 on are events ([`Event`]); each also ends a
+//! piece. What the handler does, it takes from the path of each request ([`handler`]), so an input is
+//! readable HTTP but for the events.
+//!
+//! The connection is driven as its owner on the loop would, by the rules of `Protocol`, and watched at
+//! each step. In the end three readings have to agree: which requests the literal parser finds in
+//! what was sent, which ones the handler was given, and which responses a strict client reads.
+
+mod handler;
+mod transcript;
+mod wire;
+
+use std::io::{self, BufRead, Read};
+use std::panic;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{
+    Blocking, Buffer, Mailbox, Next, Protocol, RequestHandler, Rfile,
+};
+
+use wire::Wire;
+
+/// The input is what a client sends, with events between.
+pub fn connection(data: &[u8]) {
+    silence_handlers();
+    let answers = play(data);
+    // Where nothing else happens, the client gets the same however what it sends was cut; but for
+    // content that is taken as it arrives, of which an answer may leave some unread.
+    let other = |&byte: &u8| Event::of(byte).is_some() && byte != CUT;
+    if data.len() > 120 || answers.streamed || data.iter().any(other) {
+        return;
+    }
+    let whole: Vec<u8> = data.iter().copied().filter(|&byte| byte != CUT).collect();
+    let cut: Vec<u8> = whole.iter().flat_map(|&byte| [byte, CUT]).collect();
+    let answers = answers.without_interim();
+    for (pieces, way) in [(&whole, "whole"), (&cut, "byte by byte")] {
+        let others = play(pieces).without_interim();
+        let (ours, theirs) = (answers.escape_ascii(), others.escape_ascii());
+        assert!(others == answers, "{way}: {theirs}\nas it is: {ours}");
+    }
+}
+
+/// What a client got.
+#[derive(Debug, Default)]
+struct Answers {
+    bytes: Vec<u8>,
+    /// Whether the handler took content as it arrived.
+    streamed: bool,
+}
+
+impl Answers {
+    /// Whether a client is told to go on depends on what it has sent already.
+    fn without_interim(&self) -> Vec<u8> {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut rest = &self.bytes[..];
+        let mut others = Vec::new();
+        while let Some((first, after)) = rest.split_first() {
+            match rest.strip_prefix(CONTINUE) {
+                Some(after) => rest = after,
+                None => {
+                    others.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        others
+    }
+}
+
+/// Plays the input, and judges it.
+fn play(data: &[u8]) -> Answers {
+    // A `Blocking` has what a connection by hand lacks: a mailbox that somebody empties.
+    let mut script = Blocking(Script {
+        rest: data,
+        wire: None,
+        answers: Answers::default(),
+    });
+    let handled = script.handle(&mut Nothing, &mut io::sink());
+    assert!(handled.is_ok(), "the script failed: {handled:?}");
+    script.0.answers
+}
+
+/// Handlers panic by design here, and that is no news; what the oracle says is.
+fn silence_handlers() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if info.payload().downcast_ref() != Some(&handler::PANIC) {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// What happens besides bytes that arrive.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Message,
+    Cut,
+    StopReading,
+    GoOnReading,
+    Second,
+    Deadline,
+    HalfClose,
+    Drain,
+    Answer,
+}
+
+/// [`Event::Cut`].
+const CUT: u8 = 0xf8;
+
+impl Event {
+    fn of(byte: u8) -> Option<Event> {
+        Some(match byte {
+            0xf7 => Event::Message,
+            CUT => Event::Cut,
+            0xf9 => Event::StopReading,
+            0xfa => Event::GoOnReading,
+            0xfb => Event::Second,
+            0xfc => Event::Deadline,
+            0xfd => Event::HalfClose,
+            0xfe => Event::Drain,
+            0xff => Event::Answer,
+            _ => return None,
+        })
+    }
+}
+
+/// Plays the input; a protocol only in order to be sent messages.
+struct Script<'a> {
+    rest: &'a [u8],
+    wire: Option<Wire>,
+    answers: Answers,
+}
+
+impl Script<'_> {
+    /// Goes on until a message may be on its way, or to the end.
+    fn play(&mut self) -> Next<serve_forever::http::Message> {
+        let Some(wire) = &mut self.wire else {
+            return Next::Close;
+        };
+        loop {
+            if wire.expects_messages() {
+                return Next::Read;
+            }
+            let event = self.rest.iter().position(|&byte| Event::of(byte).is_some());
+            let (piece, rest) = self.rest.split_at(event.unwrap_or(self.rest.len()));
+            if !piece.is_empty() {
+                wire.arrive(piece);
+                self.rest = rest;
+                continue;
+            }
+            let Some((&event, rest)) = rest.split_first() else {
+                break;
+            };
+            self.rest = rest;
+            match Event::of(event) {
+                Some(Event::Message) => wire.message(),
+                Some(Event::Cut) | None => {}
+                Some(Event::StopReading) => wire.open(false),
+                Some(Event::GoOnReading) => wire.open(true),
+                Some(Event::Second) => wire.pass(Duration::from_secs(1)),
+                Some(Event::Deadline) => wire.time_out(),
+                Some(Event::HalfClose) => wire.half_close(),
+                Some(Event::Drain) => wire.drain(),
+                Some(Event::Answer) => wire.answer(),
+            }
+        }
+        if wire.settle() {
+            return Next::Read;
+        }
+        if let Some(wire) = self.wire.take() {
+            self.answers = wire.end();
+        }
+        Next::Close
+    }
+}
+
+impl Protocol for Script<'_> {
+    type Message = serve_forever::http::Message;
+
+    fn connection_made(
+        &mut self,
+        mailbox: Mailbox<Self::Message>,
+        _output: &mut Buffer,
+        now: &Now,
+    ) -> Next<Self::Message> {
+        self.wire = Some(Wire::new(mailbox, now.instant()));
+        self.play()
+    }
+
+    fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<Self::Message> {
+        Next::Close
+    }
+
+    fn deliver(
+        &mut self,
+        message: Self::Message,
+        _output: &mut Buffer,
+        _now: &Now,
+    ) -> Next<Self::Message> {
+        if let Some(wire) = &mut self.wire {
+            wire.post(message);
+        }
+        self.play()
+    }
+
+    /// It was looked for messages, and there are none.
+    fn timed_out(&mut self, _output: &mut Buffer, _now: &Now) -> Next<Self::Message> {
+        if let Some(wire) = &mut self.wire {
+            wire.no_more_messages();
+        }
+        self.play()
+    }
+
+    /// Long ago: nothing is ever waited for.
+    fn deadline(&self) -> Option<Instant> {
+        self.wire.as_ref().map(|wire| wire.began)
+    }
+}
+
+/// The file that nothing is read from.
+struct Nothing;
+
+impl Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl BufRead for Nothing {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(&[])
+    }
+
+    fn consume(&mut self, _: usize) {}
+}
+
+impl Rfile for Nothing {
+    fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}

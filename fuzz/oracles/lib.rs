@@ -1,0 +1,23 @@
+//! What has to hold for any bytes: one function for each fuzz target.
+//!
+//! Each takes the bytes of one input and panics if the library breaks a promise. The same functions
+//! run under libFuzzer (`targets/`) and, for the inputs in `corpus/` and `findings/`, under a plain
+//! `cargo test` (`tests/fuzz_corpus.rs` of the library).
+//!
+//! The judge is [`literal`]: RFC 9112 read literally and slowly. It shares no code with the library.
+
+mod chunked;
+mod connection;
+mod encode;
+mod framing;
+mod head;
+mod literal;
+mod pieces;
+mod target_to_path;
+
+pub use chunked::chunked;
+pub use connection::connection;
+pub use encode::encode_then_parse;
+pub use framing::framing;
+pub use head::head;
+pub use target_to_path::target_to_path;
