@@ -914,9 +914,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let failure = ResponseError::Unfinished.into();
                 self.fail_exchange(exchange, failure, output, now)
             }
-            (News::GoOn, _) => {
+            (News::GoOn, outbound) => {
+                let begun = !matches!(outbound, Outbound::Awaited);
                 if let Inbound::Receiving(receiving) = &mut exchange.inbound {
-                    receiving.go_on(output, now);
+                    receiving.go_on((!begun).then_some(output), now);
                 }
                 self.go_on(exchange, now)
             }

@@ -203,12 +203,15 @@ impl Receiving {
         self.paused.is_some()
     }
 
-    /// The reader wants more.
-    pub(super) fn go_on(&mut self, output: &mut Buffer, now: &Now) {
+    /// The reader wants more. `output`: where the client can be asked for it, which it cannot in
+    /// the middle of an answer.
+    pub(super) fn go_on(&mut self, output: Option<&mut Buffer>, now: &Now) {
         if matches!(&self.inlet, Inlet::Reader(inflow) if inflow.is_full()) {
             return; // it has fallen behind again since
         }
-        self.ask(output);
+        if let Some(output) = output {
+            self.ask(output);
+        }
         if let Some(since) = self.paused.take() {
             let pause = now.instant().saturating_duration_since(since);
             self.incoming.forgive(pause);

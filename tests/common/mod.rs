@@ -46,7 +46,7 @@ impl<T: Transport<Address = SocketAddr>> Hooks<T> for Report {
 pub struct Serving {
     pub address: SocketAddr,
     pub reports: Reports,
-    handle: ShutdownHandle,
+    pub handle: ShutdownHandle,
     done: Receiver<Result<(), String>>,
 }
 

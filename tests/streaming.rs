@@ -1,0 +1,1321 @@
+//! Content that is streamed, in either direction, over sockets and between threads; on the loop
+//! and on the threads of a `ThreadingHttpServer`.
+//!
+//! What `exchange.rs` shows by hand, step by step, is here in the presence of real buffers, real
+//! clients that are slow or leave, and real workers.
+
+mod common;
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
+use serve_forever::http::{
+    Answer, AnswerStream, BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler,
+    HttpResult, HttpSettings, HttpStats, Intake, LogEntry, Pooled, Request, Response, Uptake,
+    Workers, h1,
+};
+use serve_forever::socketserver::{Evented, EventedSettings, Failure, SendError, Threading};
+
+/// More than any buffer holds on the way, those of the system included.
+const LARGE: usize = 24 * 1024 * 1024;
+
+/// How much content may be under way to a reader that does not read: the mark, and the block that
+/// reached it.
+const UNDER_WAY: usize = 2 * 64 * 1024;
+
+/// Where the connections are.
+#[derive(Debug, Clone, Copy)]
+enum Home {
+    Loop,
+    Threads,
+}
+
+const HOMES: [Home; 2] = [Home::Loop, Home::Threads];
+
+/// A handler made of closures, which writes a log.
+#[derive(Clone)]
+struct Site {
+    intake: Arc<dyn Fn(&Request<'_>) -> Intake + Send + Sync>,
+    handle: Arc<dyn Fn(&Request<'_>, Response<'_>) -> HttpResult + Send + Sync>,
+    lines: Sender<String>,
+}
+
+impl Site {
+    /// Answers with `handle`, which takes all content as it arrives; and its log.
+    fn new(
+        handle: impl Fn(&Request<'_>, Response<'_>) -> HttpResult + Send + Sync + 'static,
+    ) -> (Site, Receiver<String>) {
+        let (lines, log) = channel();
+        let site = Site {
+            intake: Arc::new(|_| Intake::streamed()),
+            handle: Arc::new(handle),
+            lines,
+        };
+        (site, log)
+    }
+
+    fn intake(mut self, intake: impl Fn(&Request<'_>) -> Intake + Send + Sync + 'static) -> Site {
+        self.intake = Arc::new(intake);
+        self
+    }
+}
+
+impl HttpRequestHandler for Site {
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        (self.handle)(request, response)
+    }
+
+    fn intake(&mut self, request: &Request<'_>) -> Intake {
+        (self.intake)(request)
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        let line = format!(
+            "{} {} {}{}",
+            entry.request_line().escape_ascii(),
+            entry.code().unwrap_or(0),
+            entry.sent(),
+            if entry.is_complete() { "" } else { " broken" },
+        );
+        // Err: the test has read what it wanted.
+        let _ = self.lines.send(line);
+    }
+}
+
+fn start(home: Home, site: impl HttpRequestHandler + Clone + Send + Sync + 'static) -> Serving {
+    start_with(home, HttpSettings::default(), site)
+}
+
+fn start_with(
+    home: Home,
+    settings: HttpSettings,
+    site: impl HttpRequestHandler + Clone + Send + Sync + 'static,
+) -> Serving {
+    let http = Http::new(site, settings);
+    match home {
+        Home::Loop => serve(move || Evented::new(http)),
+        Home::Threads => serve(move || Threading::new(http).threads(16).daemon_threads(true)),
+    }
+}
+
+/// The next thing that comes through a channel.
+fn next<T>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(PATIENCE).expect("it comes in time")
+}
+
+/// Bytes of which no part looks like another.
+fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+fn head(method: &str, path: &str, fields: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n")
+}
+
+fn sized(path: &str, length: usize) -> String {
+    head("PUT", path, &format!("Content-Length: {length}\r\n"))
+}
+
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+
+/// Sends content in chunks of all sizes, and its end with a trailer.
+fn send_chunked(sink: &mut impl Write, content: &[u8]) -> io::Result<()> {
+    let mut rest = content;
+    let mut size = 1;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(size.min(rest.len()));
+        write!(sink, "{:x}\r\n", chunk.len())?;
+        sink.write_all(chunk)?;
+        sink.write_all(b"\r\n")?;
+        rest = after;
+        size = size * 3 % 100_003;
+    }
+    sink.write_all(b"0\r\nSum: 7\r\n\r\n")
+}
+
+/// An answer as a client understands it.
+#[derive(Debug, PartialEq, Eq)]
+struct Answered {
+    code: u16,
+    head: String,
+    content: Vec<u8>,
+}
+
+impl Answered {
+    fn text(&self) -> String {
+        text(&self.content)
+    }
+
+    fn closes(&self) -> bool {
+        self.head.contains("\r\nConnection: close\r\n")
+    }
+
+    fn short(&self) -> (u16, String) {
+        (self.code, self.text())
+    }
+}
+
+/// Reads answers as a client does.
+struct Answers(BufReader<std::net::TcpStream>);
+
+impl Answers {
+    fn of(client: &Client) -> Answers {
+        Answers(BufReader::new(client.0.try_clone().expect("a descriptor")))
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        match line.ends_with('\n') {
+            true => Ok(line),
+            false => Err(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn head(&mut self) -> io::Result<String> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push_str(&self.line()?);
+        }
+        Ok(head)
+    }
+
+    fn content(&mut self, head: &str) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        if head.contains(CHUNKED) {
+            loop {
+                let size = self.line()?;
+                let size = usize::from_str_radix(size.trim(), 16);
+                let size = size.map_err(|_| io::Error::other("no chunk size"))?;
+                let before = content.len();
+                content.resize(before + size, 0);
+                self.0.read_exact(&mut content[before..])?;
+                let end = self.line()?;
+                if size == 0 {
+                    if end != "\r\n" {
+                        content.extend_from_slice(format!("|{}", end.trim()).as_bytes());
+                        self.line()?;
+                    }
+                    return Ok(content);
+                }
+                assert_eq!(end, "\r\n", "a chunk ends in a line end");
+            }
+        }
+        match head.split("Content-Length: ").nth(1) {
+            Some(length) => {
+                let length = length.lines().next().and_then(|length| length.parse().ok());
+                content.resize(length.expect("a number"), 0);
+                self.0.read_exact(&mut content)?;
+            }
+            None => drop(self.0.read_to_end(&mut content)?),
+        }
+        Ok(content)
+    }
+
+    /// The next answer, unless it is broken off.
+    fn try_next(&mut self) -> io::Result<Answered> {
+        let head = self.head()?;
+        let code = head.get(9..12).and_then(|code| code.parse().ok());
+        let content = self.content(&head)?;
+        Ok(Answered {
+            code: code.expect("a status line"),
+            head,
+            content,
+        })
+    }
+
+    fn next(&mut self) -> Answered {
+        self.try_next().expect("a whole answer")
+    }
+
+    fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).expect("the server closes");
+        assert_eq!(text(&rest), "");
+    }
+}
+
+/// Compares what would be too long to print.
+#[track_caller]
+fn assert_same(found: &[u8], expected: &[u8], what: &str) {
+    assert!(
+        found == expected,
+        "{what}: {} is not {}",
+        text(found),
+        text(expected)
+    );
+}
+
+/// Collects content and answers with its length and trailers; tells when it is dropped.
+struct Collect {
+    content: Arc<Mutex<Vec<u8>>>,
+    dropped: Sender<&'static str>,
+    finished: bool,
+}
+
+impl Collect {
+    fn new(dropped: &Sender<&'static str>) -> (Collect, Arc<Mutex<Vec<u8>>>) {
+        let content = Arc::default();
+        let collect = Collect {
+            content: Arc::clone(&content),
+            dropped: dropped.clone(),
+            finished: false,
+        };
+        (collect, content)
+    }
+}
+
+impl BodySink for Collect {
+    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+        self.content
+            .lock()
+            .expect("no panic")
+            .extend_from_slice(block);
+        Ok(Uptake::More)
+    }
+
+    fn finish(mut self: Box<Self>, trailers: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
+        self.finished = true;
+        let sum = trailers
+            .get("sum")
+            .unwrap_or(b"none")
+            .escape_ascii()
+            .to_string();
+        let length = self.content.lock().expect("no panic").len();
+        response.send_response(200).body(format!("{length} {sum}"))
+    }
+}
+
+impl Drop for Collect {
+    fn drop(&mut self) {
+        let how = if self.finished {
+            "finished"
+        } else {
+            "unfinished"
+        };
+        // Err: the test does not ask.
+        let _ = self.dropped.send(how);
+    }
+}
+
+// Content on its way in.
+
+/// Issue 4, 2: an upload larger than any buffer, sized and chunked, into a sink.
+#[test]
+fn a_sink_takes_an_upload_of_any_size() {
+    let content = pattern(LARGE);
+    for home in HOMES {
+        let (dropped, drops) = channel();
+        let (sender, contents) = channel();
+        let (site, lines) = Site::new(move |_, response| {
+            let (sink, content) = Collect::new(&dropped);
+            sender.send(content)?;
+            response.receive(sink)
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for (fields, sum) in [
+            (format!("Content-Length: {LARGE}\r\n"), "none"),
+            (CHUNKED.into(), "7"),
+        ] {
+            client.send(head("PUT", "/a", &fields));
+            match sum {
+                "none" => client.send(&content),
+                _ => send_chunked(&mut client.0, &content).expect("the server reads"),
+            }
+            let answer = answers.next();
+            assert_eq!(answer.short(), (200, format!("{LARGE} {sum}")), "{home:?}");
+            assert!(!answer.closes(), "{home:?}: the connection goes on");
+            let taken = next(&contents);
+            assert_same(&taken.lock().expect("no panic"), &content, "the content");
+            assert_eq!(next(&drops), "finished");
+            assert_eq!(
+                next(&lines),
+                format!("PUT /a HTTP/1.1 200 {}", answer.content.len())
+            );
+        }
+    }
+}
+
+/// The same into a file, which is given back.
+#[test]
+fn a_writer_takes_an_upload_of_any_size() {
+    let content = pattern(LARGE);
+    for home in HOMES {
+        let (sender, written) = channel();
+        let (site, _lines) = Site::new(move |_, response| {
+            let sender = sender.clone();
+            response.receive_into(Vec::new(), move |bytes, response| {
+                let length = bytes.len();
+                sender.send(bytes)?;
+                response.send_response(201).body(length.to_string())
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(sized("/a", LARGE));
+        client.send(&content);
+        assert_eq!(
+            Answers::of(&client).next().short(),
+            (201, LARGE.to_string())
+        );
+        assert_same(&next(&written), &content, "the file");
+    }
+}
+
+/// Hands out the reader and the way to answer of each request.
+fn hand_out() -> (Site, Receiver<(BodyReader, serve_forever::http::Deferred)>) {
+    let (sender, requests) = channel();
+    let (site, _) = Site::new(move |_, mut response| {
+        let reader = response.body_reader();
+        let (deferred, reply) = response.defer();
+        sender.send((reader, deferred))?;
+        Ok(reply)
+    });
+    (site, requests)
+}
+
+fn evented(site: Site, settings: HttpSettings) -> Driven<Http<Site>> {
+    Driven::new(EventedSettings::default(), Http::new(site, settings))
+}
+
+/// Writes what the client is still to send until nobody takes any more; how much was written.
+fn push_until_stuck(driven: &mut Driven<Http<Site>>, client: &mut Client, bytes: &[u8]) -> usize {
+    client.0.set_nonblocking(true).expect("an option");
+    let mut sent = 0;
+    loop {
+        let before = sent;
+        while let Ok(count @ 1..) = client.0.write(&bytes[sent..]) {
+            sent += count;
+        }
+        driven.settle();
+        if sent == before {
+            client.0.set_nonblocking(false).expect("an option");
+            return sent;
+        }
+    }
+}
+
+/// Issue 4, 2: reading stops while the handler is behind, so memory does not grow with the upload;
+/// when the handler goes on, so does the client, to the end.
+#[test]
+fn a_reader_that_is_behind_holds_the_client_back() {
+    let content = pattern(2 * LARGE);
+    let (site, requests) = hand_out();
+    let mut driven = evented(site, HttpSettings::default());
+    let mut client = driven.connect();
+    client.send(sized("/a", content.len()));
+    let sent = push_until_stuck(&mut driven, &mut client, &content);
+    assert!(sent < content.len(), "the system has buffers for all of it");
+    let (mut reader, deferred) = next(&requests);
+    let job = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let mut rest = client.0.try_clone().expect("a descriptor");
+    let left = content[sent..].to_vec();
+    let sender = thread::spawn(move || rest.write_all(&left));
+    driven.until(|_| job.is_finished());
+    sender.join().expect("no panic").expect("the server reads");
+    let bytes = job.join().expect("no panic").expect("it is whole");
+    assert_same(&bytes, &content, "what was read");
+    deferred.send(Answer::new(204)).expect("the client waits");
+    driven.expect(&mut client, "HTTP/1.1 204 No Content\r\n");
+}
+
+/// How much is under way to a reader that does not read: what it still gets after the client was
+/// cut off is all that the server had taken.
+#[test]
+fn what_a_reader_is_behind_is_bounded() {
+    let content = pattern(LARGE);
+    for chunked in [false, true] {
+        let (site, requests) = hand_out();
+        let mut driven = evented(site, HttpSettings::default());
+        let mut client = driven.connect();
+        let bytes = match chunked {
+            false => [sized("/a", content.len()).as_bytes(), &content].concat(),
+            true => {
+                let mut bytes = head("PUT", "/a", CHUNKED).into_bytes();
+                send_chunked(&mut bytes, &content).expect("memory");
+                bytes
+            }
+        };
+        let sent = push_until_stuck(&mut driven, &mut client, &bytes);
+        client.reset();
+        driven.until(|driven| driven.open_connections() == 0);
+        let (mut reader, _deferred) = next(&requests);
+        let mut held = Vec::new();
+        let error = reader.read_to_end(&mut held).expect_err("it has no end");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        let bounds = UNDER_WAY / 2..=UNDER_WAY;
+        assert!(
+            bounds.contains(&held.len()),
+            "{} of {sent} were held",
+            held.len()
+        );
+        assert_same(&held, &content[..held.len()], "what was held");
+    }
+}
+
+/// Content that nobody reads to its end closes the connection, after the answer was read.
+#[test]
+fn a_reader_may_stop_early() {
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (site, lines) = Site::new(move |_, response| {
+            response.offload(&workers, |mut response| {
+                let mut first = [0; 10];
+                response.body_reader().read_exact(&mut first)?;
+                response.send_response(200).body(first)
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let content = pattern(1024 * 1024);
+        client.send(sized("/a", LARGE));
+        client.send(&content);
+        let mut answers = Answers::of(&client);
+        let answer = answers.next();
+        assert_same(&answer.content, &content[..10], "the answer");
+        assert!(answer.closes(), "{home:?}");
+        client.shutdown_write();
+        answers.expect_end();
+        assert_eq!(next(&lines), "PUT /a HTTP/1.1 200 10");
+    }
+}
+
+/// A client that leaves in the middle: the reader learns it, the sink is dropped, the log says so.
+#[test]
+fn a_client_leaves_in_the_middle_of_its_upload() {
+    for home in HOMES {
+        for reset in [false, true] {
+            let what = format!("{home:?}, reset: {reset}");
+            let (dropped, drops) = channel();
+            let (sender, arrived) = channel();
+            let (site, lines) = Site::new(move |request, mut response| {
+                if request.path() == "/sink" {
+                    sender.send("")?;
+                    return response.receive(Collect::new(&dropped).0);
+                }
+                let mut reader = response.body_reader();
+                let (deferred, reply) = response.defer();
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let mut first = [0; 3];
+                    reader.read_exact(&mut first).expect("three bytes");
+                    sender.send("").expect("the test waits");
+                    let error = reader.read_to_end(&mut Vec::new()).expect_err("no end");
+                    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+                    sender.send("eof").expect("the test waits");
+                    // Err: the client is gone, and so is the connection, or soon.
+                    let _ = deferred.send(Answer::new(200));
+                });
+                Ok(reply)
+            });
+            let serving = start(home, site);
+            for path in ["/sink", "/reader"] {
+                let mut client = serving.connect();
+                client.send(sized(path, 100));
+                client.send("abc");
+                assert_eq!(next(&arrived), "", "{what}");
+                match reset {
+                    true => client.reset(),
+                    false => drop(client),
+                }
+                if path == "/sink" {
+                    assert_eq!(next(&drops), "unfinished", "{what}");
+                } else {
+                    assert_eq!(next(&arrived), "eof", "{what}");
+                }
+                assert_eq!(
+                    next(&lines),
+                    format!("PUT {path} HTTP/1.1 0 0 broken"),
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+/// RFC 9110 §10.1.1: the client is asked for content when somebody first wants it, and only then.
+#[test]
+fn content_is_asked_for_when_it_is_wanted() {
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    for home in HOMES {
+        let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
+        let (dropped, _drops) = channel();
+        let workers = Workers::new(1).expect("a thread");
+        let gate = Arc::new(gate);
+        let (site, _lines) = Site::new(move |request, response| match request.path() {
+            "/sink" => response.receive(Collect::new(&dropped).0),
+            "/reader" => {
+                let gate = Arc::clone(&gate);
+                response.offload(&workers, move |mut response| {
+                    next(&gate.lock().expect("no panic"));
+                    let mut bytes = Vec::new();
+                    response.body_reader().read_to_end(&mut bytes)?;
+                    response.send_response(200).body(bytes)
+                })
+            }
+            "/deferred" => {
+                let (deferred, reply) = response.defer();
+                deferred.send(Answer::new(403))?;
+                Ok(reply)
+            }
+            _ => response.send_response(200).body("unread"),
+        });
+        let site = site.intake(|request| match request.path() {
+            "/413" => Intake::refused(413),
+            "/417" => Intake::refused(417),
+            "/limit" => Intake::streamed().limit(4),
+            "/whole" => Intake::whole(),
+            _ => Intake::streamed(),
+        });
+        let serving = start(home, site);
+        let expects = |path: &str, value: &str| {
+            let fields = format!("Content-Length: 5\r\nExpect: {value}\r\n");
+            head("PUT", path, &fields)
+        };
+        for (path, content) in [
+            ("/sink", "5 none"),
+            ("/reader", "hello"),
+            ("/whole", "unread"),
+        ] {
+            let mut client = serving.connect();
+            client.send(expects(path, "100-continue"));
+            if path == "/reader" {
+                // Whatever came before this would be read below in its place.
+                go.send(()).expect("the worker waits");
+            }
+            client.expect(CONTINUE);
+            client.send("hello");
+            let answer = Answers::of(&client).next();
+            assert_eq!(answer.short(), (200, content.into()), "{home:?} {path}");
+        }
+        let refused = [
+            ("/413", "100-continue", 413),
+            ("/417", "100-continue", 417),
+            ("/limit", "100-continue", 413),
+            ("/sink", "a-miracle", 417),
+            ("/unread", "100-continue", 200),
+            ("/deferred", "100-continue", 403),
+        ];
+        for (path, value, code) in refused {
+            let mut client = serving.connect();
+            client.send(expects(path, value));
+            let mut answers = Answers::of(&client);
+            let answer = answers.next();
+            assert_eq!(
+                (answer.code, answer.closes()),
+                (code, true),
+                "{home:?} {path}"
+            );
+            client.shutdown_write();
+            answers.expect_end();
+        }
+    }
+}
+
+/// An answer that has begun cannot be interrupted: `100 Continue` would be taken for content.
+#[test]
+fn content_is_not_asked_for_in_the_middle_of_the_answer() {
+    for home in HOMES {
+        let (sender, requests) = channel();
+        let (site, _lines) = Site::new(move |_, mut response| {
+            let reader = response.body_reader();
+            let (deferred, reply) = response.defer();
+            let stream = deferred.stream(Answer::new(200).body("one,"))?;
+            sender.send((reader, stream))?;
+            Ok(reply)
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let fields = "Content-Length: 5\r\nExpect: 100-continue\r\n";
+        client.send(head("PUT", "/", fields));
+        let (mut reader, mut stream) = next(&requests);
+        let mut answers = Answers::of(&client);
+        let begun = answers.head().expect("it has begun");
+        client.send("hello"); // it knows that nobody will ask any more
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).expect("the content");
+        stream.write_all(&bytes).expect("the client reads");
+        stream.finish().expect("the client reads");
+        let content = answers.content(&begun).expect("chunks and nothing else");
+        assert_eq!(text(&content), "one,hello", "{home:?}");
+    }
+}
+
+// Answers on their way out.
+
+/// Hands out the stream of each answer.
+fn pushing(answer: Answer) -> (Site, Receiver<AnswerStream>, Receiver<String>) {
+    let (sender, streams) = channel();
+    let (site, lines) = Site::new(move |_, response| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred.stream(answer.clone())?)?;
+        Ok(reply)
+    });
+    (site, streams, lines)
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const GET_1_0: &str = "GET / HTTP/1.0\r\n\r\n";
+
+/// `Write` waits until there is room: all arrives, in order, however slowly the client reads.
+#[test]
+fn pushed_blocks_arrive_in_order() {
+    let content = pattern(LARGE);
+    for home in HOMES {
+        let (site, streams, lines) = pushing(Answer::new(200));
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for _ in 0..2 {
+            client.send(GET);
+            let mut stream = next(&streams);
+            let pushed = content.clone();
+            let producer = thread::spawn(move || {
+                let mut rest = &pushed[..];
+                let mut size = 1;
+                while !rest.is_empty() {
+                    let (block, after) = rest.split_at(size.min(rest.len()));
+                    stream.write_all(block)?;
+                    rest = after;
+                    size = size * 3 % 100_003;
+                }
+                let trailers = vec![("Sum".to_owned(), b"7".to_vec())];
+                stream
+                    .finish_with_trailers(trailers)
+                    .map_err(io::Error::other)
+            });
+            let answer = answers.next();
+            producer.join().expect("no panic").expect("all is sent");
+            assert_same(
+                &answer.content,
+                &[&content[..], b"|Sum: 7"].concat(),
+                "the answer",
+            );
+            assert!(!answer.closes(), "{home:?}");
+            assert_eq!(next(&lines), format!("GET / HTTP/1.1 200 {LARGE}"));
+        }
+    }
+}
+
+/// A block that waits for room fails when the client leaves, and when it is given up.
+#[test]
+fn a_write_ends_when_the_client_does() {
+    for home in HOMES {
+        let (site, streams, _lines) = pushing(Answer::new(200));
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(GET);
+        let mut stream = next(&streams);
+        let (sender, progress) = channel();
+        let producer = thread::spawn(move || {
+            let block = [b'x'; 64 * 1024];
+            loop {
+                if let Err(error) = stream.write_all(&block) {
+                    return error.kind();
+                }
+                // Err: the test has seen enough.
+                let _ = sender.send(());
+            }
+        });
+        next(&progress);
+        client.reset();
+        // It must not wait for ever; `next` limits that.
+        let (ended, end) = channel();
+        thread::spawn(move || ended.send(producer.join().expect("no panic")));
+        assert_eq!(next(&end), ErrorKind::BrokenPipe, "{home:?}");
+    }
+}
+
+/// How an answer ends whose producer gives up, or has too little: the client can tell.
+#[test]
+fn a_pushed_answer_that_is_not_whole() {
+    let short = || Answer::new(200).header("Content-Length", "10");
+    for home in HOMES {
+        for (request, answer, how) in [
+            (GET, Answer::new(200), "chunked"),
+            (GET_1_0, Answer::new(200), "reset"),
+            (GET, short(), "short"),
+            (GET_1_0, short(), "short"),
+        ] {
+            for finish in [false, true] {
+                let what = format!("{home:?} {how} {request:?}, finished: {finish}");
+                let (site, streams, lines) = pushing(answer.clone());
+                let serving = start(home, site);
+                let mut client = serving.connect();
+                client.send(request);
+                let stream = next(&streams);
+                let mut answers = Answers::of(&client);
+                let head = answers.head().expect("the head");
+                stream.send("one").expect("the client reads");
+                match finish {
+                    true => stream.finish().expect("the client reads"),
+                    false => drop(stream),
+                }
+                let ended = answers.content(&head).map_err(|error| error.kind());
+                let expected = match (how, finish) {
+                    ("chunked" | "reset", true) => Ok(b"one".to_vec()),
+                    ("reset", false) => Err(ErrorKind::ConnectionReset),
+                    _ => Err(ErrorKind::UnexpectedEof),
+                };
+                assert_eq!(ended, expected, "{what}");
+                if expected.is_err() {
+                    let line = next(&lines);
+                    assert!(line.ends_with(" 200 3 broken"), "{what}: {line}");
+                    serving.report();
+                }
+            }
+        }
+    }
+}
+
+/// HEAD has the head, and the producer learns that nobody wants the content.
+#[test]
+fn head_is_not_pushed_to() {
+    for home in HOMES {
+        let (site, streams, _lines) = pushing(Answer::new(200));
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(head("HEAD", "/", ""));
+        let mut answers = Answers::of(&client);
+        assert!(answers.head().expect("a head").contains(CHUNKED));
+        let mut stream = next(&streams);
+        let began = std::time::Instant::now();
+        while stream.write_all(b"x").is_ok() {
+            assert!(began.elapsed() < PATIENCE, "{home:?}: it never ends");
+        }
+        assert!(stream.is_gone());
+        client.send(GET);
+        next(&streams).finish().expect("the connection goes on");
+        assert_eq!(answers.next().short(), (200, String::new()));
+    }
+}
+
+/// Any number of threads may push to one client.
+#[test]
+fn many_threads_push_to_one_client() {
+    const THREADS: usize = 8;
+    const BLOCKS: usize = 500;
+    for home in HOMES {
+        let (site, streams, _lines) = pushing(Answer::new(200));
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(GET);
+        let stream = Arc::new(next(&streams));
+        let pushers: Vec<_> = (0..THREADS)
+            .map(|number| {
+                let stream = Arc::clone(&stream);
+                thread::spawn(move || {
+                    for count in 0..BLOCKS {
+                        let mut block = format!("{number} {count}\n").into_bytes();
+                        loop {
+                            match stream.send(block) {
+                                Ok(()) => break,
+                                Err(SendError::Full(full)) => block = full,
+                                Err(SendError::Gone(_)) => panic!("the client is there"),
+                            }
+                            thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let finisher = thread::spawn(move || {
+            for pusher in pushers {
+                pusher.join().expect("no panic");
+            }
+            let stream = Arc::into_inner(stream).expect("the only one left");
+            stream.finish().expect("the client reads");
+        });
+        let answer = Answers::of(&client).next();
+        finisher.join().expect("no panic");
+        let mut counts = [0; THREADS];
+        for line in String::from_utf8(answer.content).expect("text").lines() {
+            let (number, count) = line.split_once(' ').expect("two numbers");
+            let number: usize = number.parse().expect("a number");
+            assert_eq!(
+                count,
+                counts[number].to_string(),
+                "{home:?}: {number} in order"
+            );
+            counts[number] += 1;
+        }
+        assert_eq!(counts, [BLOCKS; THREADS], "{home:?}");
+    }
+}
+
+/// A worker that pushes the answer while it reads the content.
+#[test]
+fn content_is_echoed_while_it_arrives() {
+    const LENGTH: usize = 10 * 1024 * 1024;
+    let content = pattern(LENGTH);
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (site, lines) = Site::new(move |request, response| {
+            let pushed = request.path() == "/pushed";
+            response.offload(&workers, move |mut response| {
+                let mut reader = response.body_reader();
+                if !pushed {
+                    return response.send_response(200).stream(FromRead::new(reader));
+                }
+                let (deferred, reply) = response.defer();
+                let mut stream = deferred.stream(Answer::new(200))?;
+                io::copy(&mut reader, &mut stream)?;
+                stream.finish()?;
+                Ok(reply)
+            })
+        });
+        let serving = start(home, site);
+        for path in ["/pushed", "/pulled"] {
+            let mut client = serving.connect();
+            let mut sender = Client(client.0.try_clone().expect("a descriptor"));
+            let sent = content.clone();
+            client.send(head("PUT", path, CHUNKED));
+            let upload = thread::spawn(move || send_chunked(&mut sender.0, &sent));
+            let answer = Answers::of(&client).next();
+            upload.join().expect("no panic").expect("the server reads");
+            assert_same(&answer.content, &content, &format!("{home:?} {path}"));
+            assert_eq!(next(&lines), format!("PUT {path} HTTP/1.1 200 {LENGTH}"));
+            client.shutdown_write();
+        }
+    }
+}
+
+// Workers.
+
+/// A source that hands out the blocks of a channel, and waits for them.
+struct Blocks(Receiver<&'static str>);
+
+impl BodySource for Blocks {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.0.recv().ok().map(Into::into))
+    }
+}
+
+/// Handlers that block, on `threads`, of which `waiting` may wait. Each tells its path, and
+/// answers when the test lets it.
+fn blocking(
+    threads: usize,
+    waiting: usize,
+) -> (Pooled<Site>, Receiver<String>, Sender<()>, Receiver<String>) {
+    let workers = Workers::new(threads)
+        .expect("threads")
+        .queue_length(waiting);
+    let (sender, begun) = channel();
+    let (go, gate) = channel();
+    let gate = Mutex::new(gate);
+    let (site, lines) = Site::new(move |request, response| {
+        match request.path() {
+            "/quick" => {}
+            "/panic" => panic!("scripted"),
+            path => {
+                sender.send(path.to_owned())?;
+                next(&gate.lock().expect("no panic"));
+            }
+        }
+        response.send_response(200).body(request.path())
+    });
+    (Pooled::new(site, workers), begun, go, lines)
+}
+
+fn get(path: &str) -> String {
+    head("GET", path, "")
+}
+
+/// Two that block leave the third thread to the others.
+#[test]
+fn handlers_that_block_delay_nobody() {
+    for home in HOMES {
+        let (site, begun, go, _lines) = blocking(3, 8);
+        let serving = start(home, site);
+        let mut slow: Vec<Client> = (0..2).map(|_| serving.connect()).collect();
+        for client in &mut slow {
+            client.send(get("/slow"));
+            assert_eq!(next(&begun), "/slow");
+        }
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for _ in 0..100 {
+            client.send(get("/quick"));
+            assert_eq!(answers.next().short(), (200, "/quick".into()), "{home:?}");
+        }
+        for _ in &slow {
+            go.send(()).expect("they wait");
+        }
+        for client in &slow {
+            assert_eq!(
+                Answers::of(client).next().short(),
+                (200, "/slow".into()),
+                "{home:?}"
+            );
+        }
+    }
+}
+
+/// Law 7: what cannot wait is told so at once, and the connection goes on.
+#[test]
+fn a_full_queue_answers_503() {
+    for home in HOMES {
+        let (site, begun, go, _lines) = blocking(1, 1);
+        let serving = start(home, site);
+        let mut first = serving.connect();
+        first.send(get("/first"));
+        assert_eq!(next(&begun), "/first");
+        // Either of two may be the one that waits.
+        let (sender, answers) = channel();
+        for _ in 0..2 {
+            let mut client = serving.connect();
+            client.send(get("/second"));
+            let sender = sender.clone();
+            thread::spawn(move || {
+                let answer = Answers::of(&client).next();
+                sender.send((client, answer))
+            });
+        }
+        let refused = next(&answers);
+        assert_eq!(refused.1.code, 503, "{home:?}");
+        assert!(
+            refused.1.head.contains("\r\nRetry-After: 1\r\n"),
+            "{}",
+            refused.1.head
+        );
+        go.send(()).expect("it waits");
+        assert_eq!(Answers::of(&first).next().short(), (200, "/first".into()));
+        assert_eq!(next(&begun), "/second");
+        go.send(()).expect("it waits");
+        let served = next(&answers);
+        assert_eq!(served.1.short(), (200, "/second".into()), "{home:?}");
+        for (mut client, answer) in [refused, served] {
+            assert!(!answer.closes());
+            client.send(get("/quick"));
+            assert_eq!(Answers::of(&client).next().short(), (200, "/quick".into()));
+        }
+    }
+}
+
+/// Law 10: a panic is one client's 500, and no thread's end.
+#[test]
+fn a_worker_survives_a_panic() {
+    for home in HOMES {
+        let (site, _begun, _go, lines) = blocking(1, 8);
+        let serving = start(home, site);
+        for _ in 0..3 {
+            let mut client = serving.connect();
+            client.send(get("/panic"));
+            assert_eq!(Answers::of(&client).next().code, 500, "{home:?}");
+            assert!(serving.report().0.contains("scripted"));
+            assert!(next(&lines).starts_with("GET /panic HTTP/1.1 500 "));
+        }
+        let mut client = serving.connect();
+        client.send(get("/quick"));
+        assert_eq!(Answers::of(&client).next().short(), (200, "/quick".into()));
+    }
+}
+
+/// Two threads, eight clients that do not read what is pulled for them: everybody else is served.
+#[test]
+fn slow_downloads_hold_no_worker() {
+    const BLOCK: usize = 64 * 1024;
+    let (site, _lines) = Site::new(move |request, response| match request.path() {
+        "/large" => {
+            let blocks = (0..LARGE / BLOCK).map(|number| vec![number as u8; BLOCK]);
+            response.send_response(200).stream(blocks)
+        }
+        _ => response.send_response(200).body("quick"),
+    });
+    let serving = start(
+        Home::Loop,
+        Pooled::new(site, Workers::new(2).expect("threads")),
+    );
+    let mut slow: Vec<Client> = (0..8).map(|_| serving.connect()).collect();
+    for client in &mut slow {
+        client.send(get("/large"));
+        client.expect("HTTP/1.1 200 OK\r\n");
+    }
+    let mut client = serving.connect();
+    let mut answers = Answers::of(&client);
+    for _ in 0..100 {
+        client.send(get("/quick"));
+        assert_eq!(answers.next().short(), (200, "quick".into()));
+    }
+    for client in slow {
+        let mut answers = Answers::of(&client);
+        let head = answers.head().expect("the rest of the head");
+        let content = answers.content(&head).expect("all of it");
+        let blocks = content.chunks(BLOCK).enumerate();
+        let ordered = blocks.filter(|(number, block)| block.iter().all(|&b| b == *number as u8));
+        assert_eq!((content.len(), ordered.count()), (LARGE, LARGE / BLOCK));
+    }
+}
+
+/// An answer that takes too long is 503; when it comes after all, nobody gets it.
+#[test]
+fn an_overdue_answer_is_dropped() {
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (go, gate) = channel();
+        let gate = Arc::new(Mutex::new(gate));
+        let (done, ended) = channel();
+        let (site, lines) = Site::new(move |request, response| {
+            let quick = request.path() == "/quick";
+            let patience = Duration::from_millis(if quick { 60_000 } else { 10 });
+            let (gate, done) = (Arc::clone(&gate), done.clone());
+            response
+                .answer_within(patience)
+                .offload(&workers, move |response| {
+                    if quick {
+                        return response.send_response(200).body("quick");
+                    }
+                    next(&gate.lock().expect("no panic"));
+                    let reply = response.send_response(200).body("too late");
+                    done.send(())?;
+                    reply
+                })
+        });
+        let settings = HttpSettings::default();
+        let counted = settings.clone();
+        let serving = start_with(home, settings, site);
+        let mut client = serving.connect();
+        client.send(GET);
+        let mut answers = Answers::of(&client);
+        let answer = answers.next();
+        assert_eq!((answer.code, answer.closes()), (503, true), "{home:?}");
+        client.shutdown_write();
+        answers.expect_end();
+        serving.report();
+        assert!(next(&lines).starts_with("GET / HTTP/1.1 503 "));
+        assert_eq!(counted.stats().answer_timeouts, 1);
+        go.send(()).expect("the worker waits");
+        next(&ended);
+        let mut client = serving.connect();
+        client.send(get("/quick"));
+        assert_eq!(Answers::of(&client).next().short(), (200, "quick".into()));
+        assert_eq!(next(&lines), "GET /quick HTTP/1.1 200 5");
+    }
+}
+
+// All of it on one connection.
+
+/// Answers in every way there is, by path, and tells which. What is done on other threads waits
+/// until something comes out of the gate, or its other end is gone.
+fn every_way(begun: Sender<String>, gate: Receiver<()>) -> (Site, Receiver<String>) {
+    let workers = Workers::new(2).expect("threads");
+    let gate = Arc::new(Mutex::new(gate));
+    Site::new(move |request, mut response| {
+        let path = request.path().to_owned();
+        begun.send(path.clone())?;
+        let gate = Arc::clone(&gate);
+        // Err: the gate is open.
+        let wait = move || gate.lock().expect("no panic").recv().unwrap_or_default();
+        match request.path() {
+            "/pulled" => {
+                let blocks = vec!["pul", "", "led"].into_iter();
+                response.send_response(200).stream(blocks)
+            }
+            "/sink" => response.receive(Collect::new(&channel().0).0),
+            "/writer" => response.receive_into(Vec::new(), |bytes, response| {
+                response.send_response(200).body(bytes)
+            }),
+            "/deferred" => {
+                let (deferred, reply) = response.defer();
+                thread::spawn(move || {
+                    wait();
+                    deferred.send(Answer::new(200).body("deferred"))
+                });
+                Ok(reply)
+            }
+            "/read" => {
+                let mut reader = response.body_reader();
+                let (deferred, reply) = response.defer();
+                thread::spawn(move || {
+                    let mut bytes = Vec::new();
+                    reader.read_to_end(&mut bytes).expect("a client");
+                    deferred.send(Answer::new(200).body(bytes))
+                });
+                Ok(reply)
+            }
+            "/pushed" => {
+                let (deferred, reply) = response.defer();
+                thread::spawn(move || {
+                    let mut stream = deferred.stream(Answer::new(200)).expect("a client");
+                    stream.write_all(b"pus").expect("a client");
+                    wait();
+                    stream.write_all(b"hed").expect("a client");
+                    stream.finish().expect("a client");
+                });
+                Ok(reply)
+            }
+            "/worker" => response.offload(&workers, move |mut response| {
+                let mut bytes = Vec::new();
+                response.body_reader().read_to_end(&mut bytes)?;
+                wait();
+                bytes.extend_from_slice(path.as_bytes());
+                response.send_response(200).body(bytes)
+            }),
+            "/worker/pulled" => response.offload(&workers, |response| {
+                let blocks = (0..100).map(move |number| {
+                    if number == 50 {
+                        wait();
+                    }
+                    format!("{number},")
+                });
+                response.send_response(200).stream(blocks)
+            }),
+            "/worker/sink" => response.offload(&workers, |response| {
+                response.receive(Collect::new(&channel().0).0)
+            }),
+            path => response.send_response(200).body(path),
+        }
+    })
+}
+
+/// Paths of requests with content, and how they are answered.
+fn ways() -> Vec<(&'static str, &'static str, String)> {
+    let numbers: String = (0..100).map(|number| format!("{number},")).collect();
+    vec![
+        ("GET", "/plain", "/plain".into()),
+        ("GET", "/pulled", "pulled".into()),
+        ("PUT", "/sink", "5 7".into()),
+        ("PUT", "/writer", "hello".into()),
+        ("GET", "/deferred", "deferred".into()),
+        ("PUT", "/read", "hello".into()),
+        ("GET", "/pushed", "pushed".into()),
+        ("PUT", "/worker", "hello/worker".into()),
+        ("GET", "/worker/pulled", numbers),
+        ("PUT", "/worker/sink", "5 7".into()),
+    ]
+}
+
+fn asks(method: &str, path: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match method {
+        "GET" => bytes.extend_from_slice(get(path).as_bytes()),
+        _ => {
+            bytes.extend_from_slice(head(method, path, CHUNKED).as_bytes());
+            send_chunked(&mut bytes, b"hello").expect("memory");
+        }
+    }
+    bytes
+}
+
+/// A drain lets each of them end, and then the server stops.
+#[test]
+fn a_drain_waits_for_every_kind_of_answer() {
+    for home in HOMES {
+        for (method, path, content) in ways() {
+            if let "/plain" | "/pulled" = path {
+                continue; // these take no time
+            }
+            let (begun, paths) = channel();
+            let (go, gate) = channel();
+            let (site, _lines) = every_way(begun, gate);
+            let serving = start(home, site);
+            let mut client = serving.connect();
+            let mut answers = Answers::of(&client);
+            let request = asks(method, path);
+            let missing = if method == "GET" { 0 } else { 3 };
+            let (first, rest) = request.split_at(request.len() - missing);
+            client.send(first);
+            assert_eq!(next(&paths), path, "{home:?}");
+            let mut idle = serving.connect();
+            let mut farewell = Answers::of(&idle);
+            idle.send(get("/plain"));
+            farewell.next();
+            let handle = serving.handle.clone();
+            let drain = thread::spawn(move || handle.drain(PATIENCE));
+            farewell.expect_end(); // so the drain has begun
+            client.send(rest);
+            drop(go);
+            let answer = answers.next();
+            assert_eq!(answer.short(), (200, content), "{home:?} {path}");
+            client.shutdown_write();
+            answers.expect_end();
+            let drained = drain.join().expect("no panic").expect("it drains");
+            assert_eq!(drained.aborted, 0, "{home:?} {path}");
+        }
+    }
+}
+
+/// A drain does not keep what other threads push from a client that waits for it to go on.
+#[test]
+fn a_drain_does_not_hold_pushes_back() {
+    for home in HOMES {
+        let (sender, requests) = channel();
+        let (site, _lines) = Site::new(move |_, mut response| {
+            let reader = response.body_reader();
+            let (deferred, reply) = response.defer();
+            sender.send((reader, deferred.stream(Answer::new(200).body("begun,"))?))?;
+            Ok(reply)
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(head("PUT", "/", CHUNKED));
+        let (reader, mut stream) = next(&requests);
+        let mut answers = Answers::of(&client);
+        answers.head().expect("it has begun");
+        let mut idle = serving.connect();
+        let handle = serving.handle.clone();
+        let drain = thread::spawn(move || handle.drain(PATIENCE));
+        let mut reader = BufReader::new(reader);
+        let line = |answers: &mut Answers, text: &str| {
+            for part in [format!("{:x}\r\n", text.len()), format!("{text}\r\n")] {
+                assert_eq!(answers.line().expect("it is pushed"), part, "{home:?}");
+            }
+        };
+        line(&mut answers, "begun,");
+        idle.expect_gone(); // so the drain has begun
+        for round in 0..3 {
+            client.send("2\r\n?\n\r\n");
+            let mut asked = String::new();
+            reader.read_line(&mut asked).expect("the client asks");
+            let answer = format!("{round}!");
+            stream
+                .write_all(answer.as_bytes())
+                .expect("the client reads");
+            line(&mut answers, &answer);
+        }
+        client.send("0\r\n\r\n");
+        stream.finish().expect("the client reads");
+        client.shutdown_write();
+        assert!(drain.join().expect("no panic").is_ok(), "{home:?}");
+    }
+}
+
+// Limits and deadlines.
+
+/// Sends to a server that takes what `intake` says, lets time pass, and reads the answer.
+fn late(intake: Intake, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, HttpStats) {
+    let (site, _requests) = hand_out();
+    let site = site.intake(move |_| intake.clone());
+    let counted = settings.clone();
+    let mut driven = evented(site, settings);
+    let mut client = driven.connect();
+    for (bytes, seconds) in steps {
+        client.send(bytes);
+        driven.settle();
+        for _ in 0..*seconds {
+            driven.pass(Duration::from_secs(1));
+        }
+    }
+    let mut bytes = Vec::new();
+    take(&mut client, usize::MAX, &mut bytes);
+    let status = bytes
+        .get(9..12)
+        .map(|code| String::from_utf8_lossy(code).into_owned());
+    let code = status.and_then(|code| code.parse().ok()).unwrap_or(0);
+    (code, counted.stats())
+}
