@@ -712,6 +712,46 @@ fn pushed_blocks_arrive_in_order() {
     }
 }
 
+/// A client that does not read fills what there is between it and the producer; that is bounded.
+#[test]
+fn a_push_without_room_is_refused() {
+    let (site, streams, lines) = pushing(Answer::new(200));
+    let mut driven = evented(site, HttpSettings::default());
+    let mut client = driven.connect();
+    client.send(GET);
+    driven.settle();
+    let stream = next(&streams);
+    let (mut sent, mut stuck) = (0, 0);
+    while stuck < 2 {
+        match stream.send(vec![b'x'; 16 * 1024]) {
+            Ok(()) => (sent, stuck) = (sent + 16 * 1024, 0),
+            Err(SendError::Full(block)) => {
+                assert_eq!(block.len(), 16 * 1024);
+                stuck += 1;
+                driven.settle();
+            }
+            Err(SendError::Gone(_)) => panic!("the client is there"),
+        }
+        assert!(sent < 8 * LARGE, "nothing holds it back");
+    }
+    // The client reads, and there is room again.
+    let mut bytes = Vec::new();
+    driven.until(|_| {
+        take(&mut client, usize::MAX, &mut bytes);
+        stream.send("y").is_ok()
+    });
+    assert!(!stream.is_gone());
+    // The client leaves, and all is over, whatever was under way.
+    client.reset();
+    driven.until(|driven| driven.open_connections() == 0);
+    assert!(stream.is_gone());
+    while matches!(stream.send("z"), Err(SendError::Full(_))) {
+        panic!("there will never be room");
+    }
+    assert!(stream.finish().is_err());
+    assert!(next(&lines).ends_with(" broken"));
+}
+
 /// A block that waits for room fails when the client leaves, and when it is given up.
 #[test]
 fn a_write_ends_when_the_client_does() {
@@ -739,6 +779,44 @@ fn a_write_ends_when_the_client_does() {
         thread::spawn(move || ended.send(producer.join().expect("no panic")));
         assert_eq!(next(&end), ErrorKind::BrokenPipe, "{home:?}");
     }
+}
+
+/// After the end of what was announced there is nobody to push to, although the connection goes
+/// on; a producer that has heard of room and not asked for it learns that, too.
+#[test]
+fn a_pushed_answer_is_gone_after_its_end() {
+    const LENGTH: usize = 256 * 1024;
+    let answer = Answer::new(200).header("Content-Length", LENGTH.to_string());
+    let (site, streams, _lines) = pushing(answer);
+    let mut driven = evented(site, HttpSettings::default());
+    let mut client = driven.connect();
+    client.send(GET);
+    driven.settle();
+    let stream = next(&streams);
+    let mut bytes = Vec::new();
+    let mut left = LENGTH;
+    while left > 0 {
+        let block = vec![b'x'; left.min(48 * 1024)];
+        match stream.send(block) {
+            Ok(()) => left -= left.min(48 * 1024),
+            Err(SendError::Full(_)) => {
+                driven.settle();
+                take(&mut client, usize::MAX, &mut bytes);
+            }
+            Err(SendError::Gone(_)) => panic!("{left} are left"),
+        }
+    }
+    driven.until(|_| {
+        take(&mut client, usize::MAX, &mut bytes);
+        bytes.ends_with(&[b'x'; 48 * 1024]) && bytes.len() > LENGTH
+    });
+    driven.settle();
+    assert!(stream.is_gone(), "the answer has ended");
+    assert!(matches!(stream.send("more"), Err(SendError::Gone(_))));
+    assert!(stream.finish().is_err());
+    client.send(GET);
+    driven.settle();
+    next(&streams).finish().expect("the connection goes on");
 }
 
 /// How an answer ends whose producer gives up, or has too little: the client can tell.

@@ -20,7 +20,7 @@ use super::h1::{Fields, parse_fields};
 use crate::socketserver::Buffer;
 
 /// Above this much under way to another thread, or from it, the sender is held back.
-const HIGH_WATER: usize = 64 * 1024;
+pub(super) const HIGH_WATER: usize = 64 * 1024;
 
 /// Below this much it may go on.
 const LOW_WATER: usize = HIGH_WATER / 2;
