@@ -984,6 +984,45 @@ impl BodySource for Blocks {
     }
 }
 
+/// A block that a worker has pulled is sent, whatever the next one waits for.
+#[test]
+fn a_block_is_not_held_back_for_the_next() {
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (sender, blocks) = channel();
+        let blocks = Mutex::new(Some(blocks));
+        let (site, lines) = Site::new(move |_, response| {
+            let blocks = blocks
+                .lock()
+                .expect("no panic")
+                .take()
+                .expect("one request");
+            response.offload(&workers, |response| {
+                response.send_response(200).stream(Blocks(blocks))
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(GET);
+        let mut answers = Answers::of(&client);
+        for (number, block) in ["one", "two", "three"].into_iter().enumerate() {
+            sender.send(block).expect("the source waits");
+            if number == 0 {
+                answers
+                    .head()
+                    .expect("the head leaves with the first block");
+            }
+            let chunk = format!("{:x}\r\n{block}\r\n", block.len());
+            let mut bytes = vec![0; chunk.len()];
+            answers.0.read_exact(&mut bytes).expect("it is sent");
+            assert_eq!(text(&bytes), text(chunk.as_bytes()), "{home:?}");
+        }
+        drop(sender);
+        assert_eq!(answers.line().expect("the end"), "0\r\n");
+        assert_eq!(next(&lines), "GET / HTTP/1.1 200 11");
+    }
+}
+
 /// Handlers that block, on `threads`, of which `waiting` may wait. Each tells its path, and
 /// answers when the test lets it.
 fn blocking(

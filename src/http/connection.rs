@@ -936,9 +936,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             (News::Worked(_, Err(failure)), Outbound::Awaited) => {
                 self.fail_exchange(exchange, failure, output, now)
             }
-            (News::Pulled(bytes, pulled), Outbound::Away { .. }) => {
+            (News::Pulled(bytes, pulled), Outbound::Away { sent, .. }) => {
                 output.extend_from_slice(&bytes);
                 match pulled {
+                    Ok(Pulled::Part(pulled)) => {
+                        *sent = pulled;
+                        self.go_on(exchange, now)
+                    }
                     Ok(Pulled::More(streaming)) => {
                         exchange.outbound = Outbound::Pulled(streaming);
                         self.go_on(exchange, now)

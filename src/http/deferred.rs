@@ -61,13 +61,16 @@ pub(super) enum News {
     GoOn,
     /// A worker has run the handler, and this is what it wrote.
     Worked(Buffer, Result<Box<Answered>, Failure>),
-    /// A worker has pulled blocks, and this is what they look like.
+    /// A worker has pulled a block, and this is what it looks like.
     Pulled(Buffer, Result<Pulled, Failure>),
 }
 
 /// What came of pulling on a worker.
 #[derive(Debug)]
 pub(super) enum Pulled {
+    /// The worker goes on; so much content it has pulled by now.
+    Part(u64),
+    /// It is for the client to go on.
     More(Box<Streaming>),
     End(Ending),
 }

@@ -26,7 +26,7 @@ pub(super) const HIGH_WATER: usize = 64 * 1024;
 const LOW_WATER: usize = HIGH_WATER / 2;
 
 /// What a block counts for at least: many small ones cost memory, too.
-const LEAST: usize = 1024;
+pub(super) const LEAST: usize = 1024;
 
 /// How much is under way between two threads.
 #[derive(Debug, Default)]

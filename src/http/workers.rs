@@ -2,8 +2,8 @@
 //!
 //! A worker is given a request and writes its answer into memory; the bytes come home as a
 //! message. Content that is pulled goes back and forth: a worker pulls up to the high-water mark,
-//! the loop sends, and only when the client has taken that a worker pulls again. So a slow client
-//! never holds a worker, in neither direction.
+//! block by block, the loop sends, and only when the client has taken that a worker pulls again. So
+//! a slow client never holds a worker, in neither direction.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use super::body::Streaming;
 use super::deferred::{Home, News, Pulled};
 use super::intake::Intake;
 use super::owned::OwnedRequest;
-use super::reader::BodyReader;
+use super::reader::{BodyReader, LEAST};
 use super::response::{self, Content, Context, Extras, Terms};
 use super::{HttpRequestHandler, HttpResult, HttpSettings, LogEntry, Request, Response};
 use crate::reactor::Now;
@@ -125,23 +125,31 @@ impl Workers {
     }
 
     /// Has a worker pull the next blocks.
+    ///
+    /// Each goes home by itself, for the next may be long in coming (PEP 3333: no block is held
+    /// back while the next is made).
     pub(super) fn pull(&self, home: Home, mut streaming: Box<Streaming>) {
         self.push(Box::new(move || {
-            let mut output = Buffer::new();
-            let pulled = contain(|| {
-                while output.len() < HIGH_WATER {
-                    if let Some(ending) = streaming.pull(&mut output)? {
-                        return Ok(Some(ending));
+            let mut room = HIGH_WATER;
+            loop {
+                let mut output = Buffer::new();
+                let pulled = contain(|| streaming.pull(&mut output));
+                room = room.saturating_sub(output.len().max(LEAST));
+                let pulled = match pulled {
+                    Ok(None) if room > 0 => Ok(Pulled::Part(streaming.framer.sent())),
+                    // Err: the client has left, and the source is dropped here, on its own thread.
+                    last => {
+                        let last = last.map(|ending| match ending {
+                            Some(ending) => Pulled::End(ending),
+                            None => Pulled::More(streaming),
+                        });
+                        return drop(home.tell(News::Pulled(output, last)));
                     }
+                };
+                if home.tell(News::Pulled(output, pulled)).is_err() {
+                    return; // likewise
                 }
-                Ok(None)
-            });
-            let pulled = pulled.map(|ending| match ending {
-                Some(ending) => Pulled::End(ending),
-                None => Pulled::More(streaming),
-            });
-            // Err: the client has left, and the source is dropped here, on its own thread.
-            let _ = home.tell(News::Pulled(output, pulled));
+            }
         }));
     }
 }
