@@ -1124,6 +1124,21 @@ fn a_full_queue_answers_503() {
     }
 }
 
+/// A client that has got its answer finds the place free that its request had.
+#[test]
+fn an_answer_leaves_room_for_the_next_request() {
+    for home in HOMES {
+        let (site, _begun, _go, _lines) = blocking(1, 0);
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for round in 0..2000 {
+            client.send(get("/quick"));
+            assert_eq!(answers.next().code, 200, "{home:?}, round {round}");
+        }
+    }
+}
+
 /// Law 10: a panic is one client's 500, and no thread's end.
 #[test]
 fn a_worker_survives_a_panic() {

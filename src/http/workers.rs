@@ -105,17 +105,15 @@ impl Workers {
         open.saturating_sub(self.pool.threads)
     }
 
-    /// Queues a request, unless too many wait.
-    fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), QueueFull> {
+    /// Queues a request, unless too many wait. The job gives up its place when it has the answer,
+    /// which may bring the client's next request.
+    fn submit(&self, job: impl FnOnce(Place) + Send + 'static) -> Result<(), QueueFull> {
         let room = self.pool.threads.saturating_add(self.queue_length);
         let place = Place(Arc::clone(&self.pool.open));
         if self.pool.open.fetch_add(1, Ordering::SeqCst) >= room {
             return Err(QueueFull);
         }
-        self.push(Box::new(move || {
-            job();
-            drop(place);
-        }));
+        self.push(Box::new(move || job(place)));
         Ok(())
     }
 
@@ -189,7 +187,7 @@ impl Errand {
         job: impl FnOnce(Response<'_>) -> HttpResult + Send + 'static,
     ) -> Result<(), QueueFull> {
         let pullers = workers.clone();
-        workers.submit(move || {
+        workers.submit(move |place| {
             let (mut output, now) = (Buffer::new(), Now::new());
             let context = Context {
                 settings: &self.settings,
@@ -204,6 +202,7 @@ impl Errand {
                 ..Extras::default()
             });
             let worked = response::answer_with(&mut output, &context, Some(extras), job);
+            drop(place);
             // Err: the client has left.
             let _ = self.home.tell(News::Worked(output, worked.map(Box::new)));
         })
