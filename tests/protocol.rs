@@ -1217,3 +1217,44 @@ fn a_high_water_mark_of_zero_stops_nothing_for_good() {
         driven.expect(&mut client, "x\n");
     }
 }
+
+/// Law 10: a message that nobody gets any more may do what it likes as it goes.
+#[test]
+fn a_message_that_comes_too_late_stops_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("scripted");
+        }
+    }
+    #[derive(Default)]
+    struct Late(Option<Mailbox<Bomb>>);
+    impl Protocol for Late {
+        type Message = Bomb;
+
+        fn connection_made(
+            &mut self,
+            mailbox: Mailbox<Bomb>,
+            _output: &mut Buffer,
+            _now: &Now,
+        ) -> Next<Bomb> {
+            self.0 = Some(mailbox);
+            Next::Read
+        }
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next<Bomb> {
+            output.extend_from_slice(&mem::take(input));
+            if let Some(mailbox) = &self.0 {
+                // It arrives when the connection has ended.
+                mailbox.send(Bomb).expect("it is connected");
+            }
+            Next::Close
+        }
+    }
+    let server = serve(|| Evented::new(|_: &SocketAddr| Late::default()));
+    for _ in 0..3 {
+        let mut client = server.connect();
+        client.send("bytes");
+        assert_eq!(client.rest(), b"bytes");
+    }
+}

@@ -1451,3 +1451,31 @@ fn late(intake: Intake, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, 
     let code = status.and_then(|code| code.parse().ok()).unwrap_or(0);
     (code, counted.stats())
 }
+
+/// Messages for a server that is closed are dropped with it: nobody waits for an answer to them.
+#[test]
+fn a_server_that_is_closed_lets_go_of_who_pushes() {
+    let (site, _) = Site::new(|_, response| response.send_response(200).body(""));
+    let (sender, requests) = channel();
+    let site = Site {
+        handle: Arc::new(move |_, response| {
+            let (deferred, reply) = response.defer();
+            sender.send(deferred)?;
+            Ok(reply)
+        }),
+        ..site
+    };
+    let mut driven = evented(site, HttpSettings::default());
+    let mut client = driven.connect();
+    client.send(GET);
+    driven.settle();
+    let mut stream = next(&requests)
+        .stream(Answer::new(200))
+        .expect("it is connected");
+    // All of this is on its way when the server closes.
+    while stream.send(vec![b'x'; 16 * 1024]).is_ok() {}
+    driven.engine.server_close();
+    let (ended, end) = channel();
+    thread::spawn(move || ended.send(stream.write(b"more").map_err(|error| error.kind())));
+    assert_eq!(next(&end), Err(ErrorKind::BrokenPipe));
+}

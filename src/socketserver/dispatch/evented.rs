@@ -11,7 +11,7 @@ use crate::reactor::{Now, Reactor, Slot};
 use crate::socketserver::connection::{Connection, Fate, Occasion, Scratch, Turn};
 use crate::socketserver::failure::{Panic, contain};
 use crate::socketserver::mailbox::Post;
-use crate::socketserver::{Failure, Protocol, Stream, Transport};
+use crate::socketserver::{Failure, Protocol, Stream, Transport, complain};
 
 /// Makes the protocol for each client; asyncio's `protocol_factory`.
 ///
@@ -257,6 +257,18 @@ where
     (entry.slot == slot).then_some(entry)
 }
 
+/// Drops a message for a conversation that has ended. What is in it may panic as it goes (design
+/// law 10).
+fn discard<M>(message: M) {
+    let dropped = contain(|| {
+        drop(message);
+        Ok(())
+    });
+    if let Err(failure) = dropped {
+        complain("a message that came too late", &failure);
+    }
+}
+
 impl<T, F> Dispatch<T> for Evented<T, F>
 where
     T: Transport,
@@ -313,9 +325,12 @@ where
             let Some((slot, message)) = self.post.receive() else {
                 return;
             };
-            if let Some(entry) = find(&mut self.connections, slot) {
-                entry.connection.post(message);
-                reactor.enqueue(slot);
+            match find(&mut self.connections, slot) {
+                Some(entry) => {
+                    entry.connection.post(message);
+                    reactor.enqueue(slot);
+                }
+                None => discard(message),
             }
         }
     }
@@ -356,6 +371,10 @@ where
         let now = Now::new();
         for slot in self.slots() {
             self.close(slot, reactor, Some(&now));
+        }
+        // With what is still on its way goes what its senders wait for.
+        while let Some((_, message)) = self.post.receive() {
+            discard(message);
         }
     }
 }
