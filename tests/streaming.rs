@@ -1452,6 +1452,47 @@ fn late(intake: Intake, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, 
     (code, counted.stats())
 }
 
+/// RFC 9110 §9.3.2: no content in an answer to HEAD, not even that of an error page.
+#[test]
+fn a_head_that_is_refused_gets_no_error_page() {
+    for home in HOMES {
+        let (site, _lines) = Site::new(|_, response| {
+            let (deferred, reply) = response.answer_within(Duration::ZERO).defer();
+            std::mem::forget(deferred); // nobody will answer
+            Ok(reply)
+        });
+        let site = site.intake(|request| match request.path() {
+            "/intake" => Intake::refused(413),
+            "/panic" => panic!("scripted"),
+            _ => Intake::whole().limit(9),
+        });
+        let serving = start(home, site);
+        let cases = [
+            ("/intake", "Content-Length: 5\r\n", 413),
+            ("/limit", "Content-Length: 10\r\n", 413),
+            ("/tea", "Content-Length: 5\r\nExpect: tea\r\n", 417),
+            ("/panic", "Content-Length: 5\r\n", 500),
+            ("/chunked", CHUNKED, 400),
+            ("/late", "", 503),
+        ];
+        for (path, fields, code) in cases {
+            let mut client = serving.connect();
+            client.send(head("HEAD", path, fields));
+            if code == 400 {
+                client.send("no chunk\r\n");
+            }
+            let mut answers = Answers::of(&client);
+            let head = answers.head().expect("a head");
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {code} ")),
+                "{home:?} {path}: {head}"
+            );
+            client.shutdown_write();
+            answers.expect_end();
+        }
+    }
+}
+
 /// Messages for a server that is closed are dropped with it: nobody waits for an answer to them.
 #[test]
 fn a_server_that_is_closed_lets_go_of_who_pushes() {

@@ -104,14 +104,16 @@ struct Asked<'a> {
 /// The verdict on one step: `Continue` with the next request, or `Break` off with this.
 type Step = ControlFlow<Next<Message>>;
 
-/// What no client waits for any more.
-const REFUSED: Terms = Terms {
-    head_only: false,
-    connect: false,
-    version: Version::Http11,
-    client_goes_on: true,
-    keep_alive: false,
-};
+/// The terms of an answer to what is not served: the connection ends with it.
+fn refused(origin: Origin<'_>) -> Terms {
+    Terms {
+        head_only: origin.is_head(),
+        connect: false,
+        version: Version::Http11,
+        client_goes_on: true,
+        keep_alive: false,
+    }
+}
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
     /// A connection whose requests `handler` answers. `client_address` is a `SocketAddr`, or
@@ -217,7 +219,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Plan::Fail(failure) => {
                 let origin = Origin::Head(bytes, &head);
-                self.fail(failure, REFUSED, origin, began, output, now)
+                self.fail(failure, refused(origin), origin, began, output, now)
             }
         }
     }
@@ -609,8 +611,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         output: &mut Buffer,
         now: &Now,
     ) -> Step {
-        self.send_error(code, why, REFUSED, origin, began, output, now);
-        self.close(REFUSED)
+        self.send_error(code, why, refused(origin), origin, began, output, now);
+        self.close(refused(origin))
     }
 
     /// The last answer of the connection.

@@ -104,6 +104,17 @@ pub(in crate::http) enum Origin<'a> {
     Record(&'a Record),
 }
 
+impl Origin<'_> {
+    /// Whether the answer has no content whatever its status (RFC 9110 §9.3.2).
+    pub(super) fn is_head(&self) -> bool {
+        match self {
+            Origin::Head(_, head) => head.method == "HEAD",
+            Origin::Bytes(_) => false,
+            Origin::Record(record) => record.request_line.starts_with(b"HEAD "),
+        }
+    }
+}
+
 /// What is kept of a request for its entry in the log.
 #[derive(Debug)]
 pub(in crate::http) struct Record {
