@@ -1452,6 +1452,169 @@ fn late(intake: Intake, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, 
     (code, counted.stats())
 }
 
+/// Laws 7 and 8: each limit and deadline answers as it should, and counts.
+#[test]
+fn every_limit_and_deadline_is_counted() {
+    let default = HttpSettings::default;
+    let put = sized("/a", 100_000);
+    let chunked = head("PUT", "/a", CHUNKED);
+    let streamed = Intake::streamed;
+    let mut quick = Intake::streamed();
+    let mut deadlines = HttpSettings::default().deadlines.body;
+    deadlines.idle = Duration::from_secs(2);
+    quick = quick.deadlines(deadlines);
+    let mut fast = HttpSettings::default().deadlines.body;
+    fast.rate = 100;
+    fast.grace = Duration::from_secs(5);
+    let fast = Intake::streamed().deadlines(fast);
+    let second = [("x", 1)];
+    let trickle: Vec<(&str, u64)> = [(put.as_str(), 0)]
+        .into_iter()
+        .chain(second.into_iter().cycle().take(6))
+        .collect();
+    let patient = &trickle[..4];
+    let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(9000));
+    let big = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n",
+        "x".repeat(40_000)
+    );
+    let expect = head("PUT", "/a", "Content-Length: 5\r\nExpect: tea\r\n");
+    let overhead = format!("{chunked}1;{}\r\n", "x".repeat(9000));
+    let trailers = format!("{chunked}0\r\nA: {}\r\n\r\n", "x".repeat(40_000));
+    type Field = fn(&mut HttpStats) -> &mut u64;
+    let cases: Vec<(&str, Intake, Vec<(&str, u64)>, u16, Option<Field>)> = vec![
+        (
+            "limit",
+            streamed().limit(99_999),
+            vec![(&put, 0)],
+            413,
+            Some(|s| &mut s.body_too_large),
+        ),
+        (
+            "limit, chunked",
+            streamed().limit(2),
+            vec![(&chunked, 0), ("3\r\nabc\r\n", 0)],
+            413,
+            Some(|s| &mut s.body_too_large),
+        ),
+        (
+            "refused",
+            Intake::refused(413),
+            vec![(&put, 0)],
+            413,
+            Some(|s| &mut s.body_too_large),
+        ),
+        (
+            "refused otherwise",
+            Intake::refused(417),
+            vec![(&put, 0)],
+            417,
+            Some(|s| &mut s.expectation_failed),
+        ),
+        (
+            "expectation",
+            streamed(),
+            vec![(&expect, 0)],
+            417,
+            Some(|s| &mut s.expectation_failed),
+        ),
+        (
+            "idle",
+            streamed(),
+            vec![(&put, 11)],
+            408,
+            Some(|s| &mut s.body_timeouts),
+        ),
+        ("not yet idle", streamed(), vec![(&put, 9)], 0, None),
+        (
+            "idle, of its own",
+            quick.clone(),
+            vec![(&put, 3)],
+            408,
+            Some(|s| &mut s.body_timeouts),
+        ),
+        (
+            "rate",
+            fast.clone(),
+            trickle.clone(),
+            408,
+            Some(|s| &mut s.body_timeouts),
+        ),
+        ("rate, in its grace", fast, patient.to_vec(), 0, None),
+        ("rate, of others", streamed(), trickle.clone(), 0, None),
+        (
+            "request line",
+            streamed(),
+            vec![(&long, 0)],
+            414,
+            Some(|s| &mut s.request_line_too_long),
+        ),
+        (
+            "head",
+            streamed(),
+            vec![(&big, 0)],
+            431,
+            Some(|s| &mut s.head_too_large),
+        ),
+        (
+            "head timeout",
+            streamed(),
+            vec![("GET /", 11)],
+            408,
+            Some(|s| &mut s.head_timeouts),
+        ),
+        (
+            "bad",
+            streamed(),
+            vec![("GET /\r\n\r\n", 0)],
+            400,
+            Some(|s| &mut s.bad_requests),
+        ),
+        (
+            "bad chunk",
+            streamed(),
+            vec![(&chunked, 0), ("x\r\n", 0)],
+            400,
+            Some(|s| &mut s.bad_requests),
+        ),
+        (
+            "chunk line",
+            streamed(),
+            vec![(&overhead, 0)],
+            400,
+            Some(|s| &mut s.chunk_overhead),
+        ),
+        (
+            "trailers",
+            streamed(),
+            vec![(&trailers, 0)],
+            431,
+            Some(|s| &mut s.trailers_too_large),
+        ),
+        (
+            "idle connection",
+            streamed(),
+            vec![("", 16)],
+            0,
+            Some(|s| &mut s.keep_alive_timeouts),
+        ),
+        (
+            "answer",
+            streamed(),
+            vec![(GET, 61)],
+            503,
+            Some(|s| &mut s.answer_timeouts),
+        ),
+    ];
+    for (what, intake, steps, code, field) in cases {
+        let mut expected = HttpStats::default();
+        if let Some(field) = field {
+            *field(&mut expected) = 1;
+        }
+        assert_eq!(late(intake, default(), &steps), (code, expected), "{what}");
+    }
+}
+
 /// RFC 9110 §9.3.2: no content in an answer to HEAD, not even that of an error page.
 #[test]
 fn a_head_that_is_refused_gets_no_error_page() {

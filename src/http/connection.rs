@@ -248,7 +248,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Way::Whole => intake.limit.unwrap_or(limits.body as u64),
             Way::Streamed => intake.limit.unwrap_or(limits.upload),
             Way::Refused(code) => {
-                return Plan::Refuse(code, (code == 413).then_some(Hit::BodyTooLarge));
+                let hit = match code {
+                    413 => Some(Hit::BodyTooLarge),
+                    417 => Some(Hit::ExpectationFailed),
+                    _ => None,
+                };
+                return Plan::Refuse(code, hit);
             }
         };
         let deadlines = intake.deadlines.unwrap_or(self.settings.deadlines.body);
