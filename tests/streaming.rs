@@ -467,6 +467,54 @@ fn what_a_reader_is_behind_is_bounded() {
     }
 }
 
+/// A reader on a worker, behind a client that sends faster than it reads; then it answers with
+/// what it got, and the connection goes on.
+#[test]
+fn a_worker_reads_an_upload_of_any_size() {
+    let content = pattern(LARGE);
+    for home in HOMES {
+        let workers = Workers::new(2).expect("threads");
+        let (site, lines) = Site::new(move |_, response| {
+            response.offload(&workers, |mut response| {
+                let mut reader = response.body_reader();
+                let mut bytes = Vec::new();
+                let mut block = [0; 1000];
+                loop {
+                    match reader.read(&mut block)? {
+                        0 => break,
+                        count => bytes.extend_from_slice(&block[..count]),
+                    }
+                }
+                let sum = reader.trailers().get("sum").unwrap_or(b"none").to_vec();
+                let head = response.send_response(200).send_header("Sum", sum);
+                head.body(bytes)
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for (fields, sum) in [
+            (format!("Content-Length: {LARGE}\r\n"), "none"),
+            (CHUNKED.into(), "7"),
+        ] {
+            client.send(head("PUT", "/a", &fields));
+            match sum {
+                "none" => client.send(&content),
+                _ => send_chunked(&mut client.0, &content).expect("the server reads"),
+            }
+            let answer = answers.next();
+            assert!(
+                answer.head.contains(&format!("\r\nSum: {sum}\r\n")),
+                "{}",
+                answer.head
+            );
+            assert_same(&answer.content, &content, "what came back");
+            assert!(!answer.closes(), "{home:?}: all of the content was read");
+            assert_eq!(next(&lines), format!("PUT /a HTTP/1.1 200 {LARGE}"));
+        }
+    }
+}
+
 /// Content that nobody reads to its end closes the connection, after the answer was read.
 #[test]
 fn a_reader_may_stop_early() {
@@ -1342,6 +1390,38 @@ fn asks(method: &str, path: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Answers come in the order of their requests, and the connection goes on behind each.
+#[test]
+fn requests_follow_every_kind_of_answer() {
+    for home in HOMES {
+        let (begun, _paths) = channel();
+        let (site, lines) = every_way(begun, channel().1);
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        let check = |answer: Answered, path: &str, content: &str| {
+            assert_eq!(answer.short(), (200, content.into()), "{home:?} {path}");
+            assert!(!answer.closes(), "{home:?} {path}");
+        };
+        for (method, path, content) in ways() {
+            client.send(asks(method, path));
+            check(answers.next(), path, &content);
+            assert!(next(&lines).starts_with(&format!("{method} {path} HTTP/1.1 200 ")));
+        }
+        // And all at once, forwards and backwards.
+        let mut all = ways();
+        all.extend(ways().into_iter().rev());
+        let requests: Vec<Vec<u8>> = all
+            .iter()
+            .map(|(method, path, _)| asks(method, path))
+            .collect();
+        client.send(requests.concat());
+        for (_, path, content) in &all {
+            check(answers.next(), path, content);
+        }
+    }
 }
 
 /// A drain lets each of them end, and then the server stops.

@@ -334,7 +334,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         now: &Now,
     ) -> Step {
         let head = asked.head;
-        let mut terms = Terms {
+        let terms = Terms {
             head_only: head.method == "HEAD",
             connect: head.method == "CONNECT",
             version: head.version,
@@ -344,17 +344,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.serial = self.serial.wrapping_add(1);
         let (body, trailers) = match asked.content {
             Content::Whole(body, trailers) => (body, trailers),
-            Content::Coming { .. } | Content::Elsewhere => (&b""[..], Fields::default()),
+            _ => (&b""[..], Fields::default()),
         };
         let request = Request::new(head, asked.bytes, body, trailers, &self.ends);
         let context = Context {
             settings: &self.settings,
             now,
-            // Content that nobody has read ends the connection (design law 12).
-            terms: Terms {
-                keep_alive: terms.keep_alive && incoming.is_none(),
-                ..terms
-            },
+            terms,
             home: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
             content: asked.content,
             workers: None,
@@ -366,7 +362,6 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let origin = Origin::Head(asked.bytes, head);
         match answered {
             Ok(answered) if matches!(answered.outcome, Outcome::Done) => {
-                terms.keep_alive &= incoming.is_none();
                 let ending = answered.ending();
                 if let Some(extras) = answered.extras {
                     self.note(*extras, origin, asked.began, answered.code, now);

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -30,14 +30,18 @@ pub(super) const LEAST: usize = 1024;
 
 /// How much is under way between two threads.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(AtomicUsize);
+pub(super) struct Gauge {
+    level: AtomicUsize,
+    /// Nothing more will set out.
+    ended: AtomicBool,
+}
 
 impl Gauge {
     /// A block of that length sets out; whether no other should, until [`fall`](Self::fall) says
     /// so.
     pub(super) fn rise(&self, length: usize) -> bool {
         let block = length.max(LEAST);
-        self.0
+        self.level
             .fetch_add(block, Ordering::SeqCst)
             .saturating_add(block)
             >= HIGH_WATER
@@ -46,12 +50,16 @@ impl Gauge {
     /// A block of that length has arrived; whether the sender may go on just now.
     pub(super) fn fall(&self, length: usize) -> bool {
         let block = length.max(LEAST);
-        let before = self.0.fetch_sub(block, Ordering::SeqCst);
+        let before = self.level.fetch_sub(block, Ordering::SeqCst);
         before >= LOW_WATER && before.saturating_sub(block) < LOW_WATER
     }
 
     pub(super) fn is_high(&self) -> bool {
-        self.0.load(Ordering::SeqCst) >= HIGH_WATER
+        self.level.load(Ordering::SeqCst) >= HIGH_WATER
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -95,6 +103,7 @@ impl Inflow {
 
     /// The content has ended.
     pub(super) fn end(self, trailers: Vec<u8>) {
+        self.gauge.ended.store(true, Ordering::SeqCst);
         // Err: nobody reads it.
         let _ = self.pieces.send(Piece::End(trailers));
     }
@@ -173,6 +182,10 @@ impl BodyReader {
     pub fn trailers(&self) -> Fields<'_> {
         // The decoder has checked them.
         parse_fields(&self.trailers, usize::MAX).unwrap_or_default()
+    }
+
+    pub(super) fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
     }
 
     /// Waits for the next block, having used up the one before.

@@ -11,7 +11,7 @@ use super::body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
 use super::deferred::{Deferred, Home, Message};
 use super::h1::{self, EncodeError, Fields, Sink, Version};
 use super::intake::{BodySink, Uptake, WriterSink};
-use super::reader::{BodyReader, Inflow};
+use super::reader::{BodyReader, Gauge, Inflow};
 use super::status::{explanation, phrase};
 use super::workers::{Errand, Workers};
 use super::{HttpResult, HttpSettings};
@@ -35,7 +35,7 @@ pub(super) struct Terms {
     pub(super) version: Version,
     /// Whether the client may be sending another request already.
     pub(super) client_goes_on: bool,
-    /// Whether the connection can go on after the answer.
+    /// Whether the connection can go on after the answer, if the content has been read by then.
     pub(super) keep_alive: bool,
 }
 
@@ -59,8 +59,21 @@ pub(super) enum Content<'a> {
     Whole(&'a [u8], Fields<'a>),
     /// It is on its way, as soon as the client is asked for it if it waits for that.
     Coming { ask: bool },
+    /// Another thread reads it as it arrives, and knows whether that was all.
+    Arriving(&'a Gauge),
     /// Somebody else has it, or had it.
     Elsewhere,
+}
+
+impl Content<'_> {
+    /// Whether there may be some that nobody has read, which ends the connection (design law 12).
+    fn is_unread(&self) -> bool {
+        match self {
+            Content::Coming { .. } => true,
+            Content::Arriving(gauge) => !gauge.has_ended(),
+            Content::Whole(..) | Content::Elsewhere => false,
+        }
+    }
 }
 
 /// What has become of an answer so far. It stays in one place: building an answer step by step
@@ -340,11 +353,17 @@ impl<'a> Response<'a> {
         let Some(home) = self.home() else {
             return job(self); // nobody can reach this connection, a test's say
         };
+        let reader = self.body_reader();
+        let arriving = match self.context.content {
+            Content::Coming { .. } | Content::Arriving(_) => Some(Arc::clone(reader.gauge())),
+            Content::Whole(..) | Content::Elsewhere => None,
+        };
         let errand = Errand {
             settings: Arc::clone(self.context.settings),
             terms: self.context.terms,
             home,
-            reader: self.body_reader(),
+            reader,
+            arriving,
         };
         match errand.submit(workers, job) {
             Ok(()) => {
@@ -370,7 +389,7 @@ impl<'a> Response<'a> {
     ///
     /// None; the result is what the handler has to return.
     pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
-        if let Content::Elsewhere = self.context.content {
+        if let Content::Arriving(_) | Content::Elsewhere = self.context.content {
             // On a worker, which may wait for the content itself.
             let mut reader = self.body_reader();
             loop {
@@ -451,7 +470,7 @@ impl<'a> Response<'a> {
                 }
                 None => BodyReader::gone(),
             },
-            Content::Coming { .. } | Content::Elsewhere => BodyReader::gone(),
+            _ => BodyReader::gone(),
         }
     }
 
@@ -649,6 +668,7 @@ impl ResponseHead<'_> {
         if self.state.code < 200 || (self.context.terms.connect && success) {
             self.check_upgrade()?;
         }
+        self.state.close |= self.context.content.is_unread();
         let output = &mut *self.output;
         match framing {
             BodyFraming::Silent => {}

@@ -18,7 +18,7 @@ use super::body::Streaming;
 use super::deferred::{Home, News, Pulled};
 use super::intake::Intake;
 use super::owned::OwnedRequest;
-use super::reader::{BodyReader, LEAST};
+use super::reader::{BodyReader, Gauge, LEAST};
 use super::response::{self, Content, Context, Extras, Terms};
 use super::{HttpRequestHandler, HttpResult, HttpSettings, LogEntry, Request, Response};
 use crate::reactor::Now;
@@ -177,6 +177,8 @@ pub(super) struct Errand {
     pub(super) terms: Terms,
     pub(super) home: Home,
     pub(super) reader: BodyReader,
+    /// What knows whether all of the content has arrived, if it was not there at once.
+    pub(super) arriving: Option<Arc<Gauge>>,
 }
 
 impl Errand {
@@ -194,7 +196,10 @@ impl Errand {
                 now: &now,
                 terms: self.terms,
                 home: Some(self.home.parts()),
-                content: Content::Elsewhere,
+                content: match &self.arriving {
+                    Some(gauge) => Content::Arriving(gauge),
+                    None => Content::Elsewhere,
+                },
                 workers: Some(&pullers),
             };
             let extras = Box::new(Extras {
