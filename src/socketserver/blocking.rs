@@ -172,12 +172,12 @@ impl<M: Send + 'static> Line<'_, M> {
         !self.told && self.rfile.draining().is_some_and(set)
     }
 
-    /// How long to block for something that is to come in `left`: no longer than a glance, if the
-    /// server may begin to drain meanwhile.
+    /// How long to block for something that is to come in `left`: no longer than a glance,
+    /// where this is not the loop's own thread.
     fn glance(&self, left: Option<Duration>) -> Option<Duration> {
         match self.rfile.draining() {
-            Some(_) if !self.told => Some(left.map_or(GLANCE, |left| left.min(GLANCE))),
-            _ => left,
+            Some(_) => Some(left.map_or(GLANCE, |left| left.min(GLANCE))),
+            None => left,
         }
     }
 
@@ -290,8 +290,8 @@ enum Waited<M> {
     Draining,
 }
 
-/// How long a blocked thread takes to notice that the server drains: short for who waits for the
-/// drain, long for a processor.
+/// How long a blocked thread takes to notice a message, or that the server drains: short for who
+/// waits for it, long for a processor.
 const GLANCE: Duration = Duration::from_millis(100);
 
 fn receive(
