@@ -16,11 +16,13 @@ use std::time::Duration;
 use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
     Answer, AnswerStream, BodyReader, BodySink, BodySource, FromRead, Http, HttpConnection,
-    HttpRequestHandler, HttpResult, HttpSettings, HttpStats, Intake, LogEntry, Pooled, Request,
-    Response, Uptake, Workers, h1,
+    HttpRequestHandler, HttpResult, HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled,
+    Request, Response, Uptake, Workers, h1,
 };
+use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Evented, EventedSettings, Failure, RequestHandler, Rfile, SendError, Threading,
+    Blocking, Buffer, Evented, EventedSettings, Failure, Next, Protocol, RequestHandler, Rfile,
+    SendError, Threading,
 };
 
 /// More than any buffer holds on the way, those of the system included.
@@ -1020,6 +1022,68 @@ fn content_is_echoed_while_it_arrives() {
             assert_same(&answer.content, &content, &format!("{home:?} {path}"));
             assert_eq!(next(&lines), format!("PUT {path} HTTP/1.1 200 {LENGTH}"));
             client.shutdown_write();
+        }
+    }
+}
+
+/// RFC 9110 §7.8: the content comes before the other protocol, which must not get it for its own.
+#[test]
+fn no_upgrade_in_the_middle_of_the_content() {
+    struct Other;
+    impl Protocol for Other {
+        type Message = Message;
+
+        fn receive(
+            &mut self,
+            input: &mut Buffer,
+            output: &mut Buffer,
+            _now: &Now,
+        ) -> Next<Message> {
+            output.extend_from_slice(input);
+            input.clear();
+            Next::Read
+        }
+    }
+    fn upgrade(response: Response<'_>) -> HttpResult {
+        response
+            .send_response(101)
+            .send_header("Upgrade", "other")
+            .upgrade(Other)
+    }
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (site, _lines) = Site::new(move |request, response| match request.path() {
+            "/taken" => response.receive_into(Vec::new(), |_, response| upgrade(response)),
+            "/read" => response.offload(&workers, |mut response| {
+                response.body_reader().read_to_end(&mut Vec::new())?;
+                upgrade(response)
+            }),
+            "/unread" => response.offload(&workers, upgrade),
+            _ => upgrade(response),
+        });
+        let serving = start(home, site);
+        let fields = "Connection: upgrade\r\nUpgrade: other\r\n";
+        for (path, code) in [
+            ("/now", 500),
+            ("/unread", 500),
+            ("/taken", 101),
+            ("/read", 101),
+        ] {
+            let mut client = serving.connect();
+            client.send(head("PUT", path, &format!("{fields}{CHUNKED}")));
+            if code == 101 {
+                client.send("3\r\nabc\r\n0\r\n\r\n");
+            }
+            let head = Answers::of(&client).head().expect("an answer");
+            assert_eq!(
+                head.get(9..12),
+                Some(code.to_string().as_str()),
+                "{home:?} {path}"
+            );
+            if code == 101 {
+                client.send("hello");
+                client.expect("hello");
+            }
         }
     }
 }

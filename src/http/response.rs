@@ -634,7 +634,8 @@ impl ResponseHead<'_> {
     ///
     /// # Errors
     ///
-    /// What was wrong with the head, or that the client speaks HTTP/1.0, which knows no upgrade;
+    /// What was wrong with the head, that the client speaks HTTP/1.0, which knows no upgrade, or
+    /// that there is content still to come, which the other protocol would take for its own;
     /// nothing is sent.
     pub fn upgrade(
         mut self,
@@ -642,6 +643,9 @@ impl ResponseHead<'_> {
     ) -> HttpResult {
         if self.context.terms.version < Version::Http11 {
             return Err(ResponseError::Upgrade.into());
+        }
+        if self.context.content.is_unread() {
+            return Err(ResponseError::Unread.into());
         }
         self.state.close = false;
         self.state.outcome = Outcome::Upgrade(Upgrade(Box::new(protocol)));
@@ -796,6 +800,8 @@ pub enum ResponseError {
     Unfinished,
     /// An upgrade of HTTP/1.0 (RFC 9110 §7.8).
     Upgrade,
+    /// An upgrade in the middle of the content (RFC 9110 §7.8).
+    Unread,
     /// A status below 200, or of success to CONNECT: without an upgrade the client would take the
     /// next answer for this one, or for no answer at all (RFC 9110 §9.3.6, §15.2).
     NotFinal,
@@ -816,6 +822,7 @@ impl fmt::Display for ResponseError {
             ResponseError::Overdue => f.write_str("the answer took too long"),
             ResponseError::Unfinished => f.write_str("an answer that was pushed has no end"),
             ResponseError::Upgrade => f.write_str("HTTP/1.0 knows no upgrade"),
+            ResponseError::Unread => f.write_str("an upgrade must follow the content"),
             ResponseError::NotFinal => f.write_str("the status does not end the request"),
         }
     }
