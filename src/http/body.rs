@@ -95,6 +95,9 @@ pub(super) enum BodyFraming {
     Close,
 }
 
+/// What is written around a block at most, and a last chunk without trailers behind it.
+const CHUNK_FRAMING: usize = 32;
+
 /// Puts the blocks of an answer into its framing.
 #[derive(Debug)]
 pub(super) struct Framer {
@@ -135,7 +138,10 @@ impl Framer {
     /// Writes a block; the end, if that was all that had been announced.
     pub(super) fn block(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
         match &mut self.framing {
-            BodyFraming::Chunked => h1::chunk(output, block),
+            BodyFraming::Chunked => {
+                output.reserve(block.len() + CHUNK_FRAMING);
+                h1::chunk(output, block);
+            }
             BodyFraming::Close => output.put(block),
             BodyFraming::Silent => return None,
             BodyFraming::Length(left) => {

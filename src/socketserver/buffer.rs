@@ -18,6 +18,9 @@ pub struct Buffer {
 /// The least that storage grows to: smaller steps would only mean more of them.
 const LEAST: usize = 256;
 
+/// Up to here storage is doubled.
+const FAST: usize = 4 * 1024;
+
 impl Buffer {
     /// An empty buffer without memory.
     pub const fn new() -> Buffer {
@@ -45,13 +48,18 @@ impl Buffer {
     /// Appends `bytes`.
     #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        let end = self.end + bytes.len();
-        if end > self.storage.len() {
-            self.grow(bytes.len());
-        }
+        self.reserve(bytes.len());
         let end = self.end + bytes.len();
         self.storage[self.end..end].copy_from_slice(bytes);
         self.end = end;
+    }
+
+    /// Makes room for `more` bytes that are appended in several pieces.
+    #[inline]
+    pub fn reserve(&mut self, more: usize) {
+        if self.end + more > self.storage.len() {
+            self.grow(more);
+        }
     }
 
     /// Drops `count` bytes, or all there are, from the front.
@@ -117,8 +125,15 @@ impl Buffer {
         self.start = 0;
         let needed = self.end + more;
         if needed > self.storage.len() {
-            let doubled = self.storage.len().saturating_mul(2);
-            self.storage.resize(needed.max(doubled).max(LEAST), 0);
+            // Twice as much while it is little. Later a quarter more: what is filled slowly up to
+            // a limit shall not take twice the limit (design law 7).
+            let step = match self.end < FAST {
+                true => self.end,
+                false => self.end / 4,
+            };
+            let grown = needed.max(self.end + step).max(LEAST);
+            self.storage.reserve_exact(grown - self.storage.len());
+            self.storage.resize(grown, 0);
         }
     }
 }
@@ -182,6 +197,24 @@ mod tests {
         assert_eq!(buffer.capacity(), 300);
         assert_eq!(buffer.len(), 250);
         assert_eq!((buffer[49], buffer[50]), (b'a', b'b'));
+    }
+
+    /// Law 7: whatever the steps in which it is filled, a buffer takes little more than it holds.
+    #[test]
+    fn memory_follows_what_arrives() {
+        for step in [1, 100, 255, 1023, 5000, 40_000] {
+            let mut buffer = Buffer::new();
+            while buffer.len() < 300_000 {
+                buffer.extend_from_slice(&vec![b'a'; step]);
+                let most = buffer.len() + buffer.len() / 4 + FAST + LEAST;
+                let held = buffer.storage.capacity();
+                assert!(
+                    held <= most,
+                    "{held} for {} in steps of {step}",
+                    buffer.len()
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,290 @@
+//! How much memory a server takes for clients that make it keep things: heads that trickle in,
+//! uploads and downloads that do not get on. Linux only.
+//!
+//!     ulimit -n 8192 && cargo bench --bench memory
+//!     cargo bench --bench memory -- pulled pushed
+//!
+//! The server runs in a process of its own, so that only its memory counts; the system's socket
+//! buffers count for neither. The bound is what the limits of the server promise, times the number
+//! of connections, and a constant.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use serve_forever::http::{
+    Answer, AnswerStream, FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings,
+    Intake, Request, Response, Workers,
+};
+use socket2::{Domain, Socket, Type};
+
+const CLIENTS: usize = 1000;
+
+const KIB: usize = 1024;
+
+/// What there is besides: the program, its stacks, the loop's tables and buffers, and what the
+/// allocator has in between.
+const CONSTANT: usize = 16 * 1024 * KIB;
+
+/// How long a streamed answer is.
+const DOWNLOAD: u64 = 10 * 1024 * 1024;
+
+/// What the clients do, and how much of a connection's memory its limits allow for that.
+const CASES: [(&str, usize); 7] = [
+    ("idle", 0),
+    // `HeadLimits::head`.
+    ("head", 32 * KIB),
+    // `Limits::body`, as set below, behind a head.
+    ("body", 32 * KIB + BODY),
+    // What is under way to a reader: the high-water mark, and the read that reached it.
+    ("unread", 128 * KIB),
+    // `EventedSettings::high_water`, and the block that reached it.
+    ("pulled", 128 * KIB),
+    // The same, and what a worker pulls ahead.
+    ("workers", 192 * KIB),
+    // The same: what is under way from the producer.
+    ("pushed", 192 * KIB),
+];
+
+/// Smaller than by default, for one machine has to hold it a thousand times.
+const BODY: usize = 64 * KIB;
+
+#[derive(Clone)]
+struct Site {
+    workers: Workers,
+    streams: std::sync::mpsc::Sender<AnswerStream>,
+}
+
+fn download() -> FromRead<io::Take<io::Repeat>> {
+    FromRead::new(io::repeat(b'x').take(DOWNLOAD))
+}
+
+impl HttpRequestHandler for Site {
+    fn intake(&mut self, request: &Request<'_>) -> Intake {
+        match request.path() {
+            "/unread" => Intake::streamed(),
+            _ => Intake::whole(),
+        }
+    }
+
+    fn handle(&mut self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+        match request.path() {
+            "/pulled" => response.send_response(200).stream(download()),
+            "/workers" => response.offload(&self.workers, |response| {
+                response.send_response(200).stream(download())
+            }),
+            "/pushed" => {
+                let (deferred, reply) = response.defer();
+                self.streams.send(deferred.stream(Answer::new(200))?)?;
+                Ok(reply)
+            }
+            "/unread" => {
+                let reader = response.body_reader();
+                let (deferred, reply) = response.defer();
+                // Nobody reads, and nobody answers.
+                std::mem::forget((reader, deferred));
+                Ok(reply)
+            }
+            _ => response.send_response(200).body("hello"),
+        }
+    }
+}
+
+/// The server: prints its address, and serves until it is killed.
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let (streams, pushing) = channel::<AnswerStream>();
+    // One producer for all: who has no room is asked again later.
+    thread::spawn(move || {
+        let mut open: Vec<AnswerStream> = Vec::new();
+        loop {
+            open.extend(pushing.try_iter());
+            open.retain(|stream| {
+                while let Ok(()) = stream.send(vec![b'x'; 4 * KIB]) {}
+                !stream.is_gone()
+            });
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let mut settings = HttpSettings::default();
+    settings.limits.body = BODY;
+    // Nobody shall be given up before it is measured.
+    settings.deadlines.head = Duration::from_secs(600);
+    settings.deadlines.keep_alive = Duration::from_secs(600);
+    settings.deadlines.body.idle = Duration::from_secs(600);
+    settings.deadlines.body.grace = Duration::from_secs(600);
+    settings.deadlines.answer = Duration::from_secs(600);
+    let site = Site {
+        workers: Workers::new(4)?.queue_length(usize::MAX),
+        streams,
+    };
+    let mut server = HttpServer::with_settings("127.0.0.1:0", site, settings)?;
+    println!("{}", server.server_address());
+    Ok(server.serve_forever(None)?)
+}
+
+/// A server in a process of its own; killed when dropped.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start() -> Server {
+        let program = env::current_exe().expect("this program");
+        let mut command = Command::new(program);
+        let command = command.arg("serve").stdout(Stdio::piped());
+        let mut process = command.spawn().expect("a process");
+        let output = process.stdout.take().expect("a pipe");
+        let mut line = String::new();
+        let read = BufReader::new(output).read_line(&mut line);
+        read.expect("the server starts");
+        let address = line.trim().parse().expect("an address");
+        Server { process, address }
+    }
+
+    /// The memory that it has, in bytes.
+    fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: usize = kib.and_then(|kib| kib.parse().ok()).expect("a number");
+        kib * KIB
+    }
+
+    /// The same, when it does not change any more.
+    fn settled(&self) -> usize {
+        let (mut last, mut calm) = (0, 0);
+        while calm < 8 {
+            // Not to synchronise: this only waits until nothing happens.
+            thread::sleep(Duration::from_millis(100));
+            let resident = self.resident();
+            calm = if resident == last { calm + 1 } else { 0 };
+            last = resident;
+        }
+        last
+    }
+
+    /// A client of whose data the system keeps little, on either side.
+    fn connect(&self) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4 * KIB).expect("an option");
+        // The buffers of the other side follow from the size of a segment.
+        socket.set_tcp_mss(1100).expect("an option");
+        socket
+            .connect(&self.address.into())
+            .expect("the server listens");
+        socket.set_tcp_nodelay(true).expect("an option");
+        socket
+            .set_write_timeout(Some(Duration::from_secs(60)))
+            .expect("an option");
+        socket.into()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+}
+
+/// Sends the same to all, a piece to each in turn.
+fn trickle(clients: &mut [TcpStream], bytes: &[u8]) {
+    // A size whose doubles come to just less than 32 KiB.
+    for piece in bytes.chunks(1023) {
+        for client in &mut *clients {
+            client.write_all(piece).expect("the server reads");
+        }
+    }
+}
+
+fn head() -> Vec<u8> {
+    let mut head = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
+    while head.len() < 24 * KIB {
+        head.extend_from_slice(format!("X-Long: {}\r\n", "x".repeat(8000)).as_bytes());
+    }
+    let room = 32 * KIB - 8 - head.len();
+    head.extend_from_slice(format!("X: {}", "x".repeat(room)).as_bytes());
+    head
+}
+
+fn ask(case: &str, clients: &mut [TcpStream]) {
+    match case {
+        "idle" => {
+            for client in clients {
+                client
+                    .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                    .expect("sent");
+                let mut answer = [0; 12];
+                client.read_exact(&mut answer).expect("an answer");
+            }
+        }
+        "head" => trickle(clients, &head()),
+        "body" => {
+            let length = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {BODY}\r\n\r\n");
+            trickle(clients, length.as_bytes());
+            trickle(clients, &vec![b'x'; BODY - 1]);
+        }
+        "unread" => {
+            trickle(
+                clients,
+                b"PUT /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n",
+            );
+            let block = vec![b'x'; 256 * KIB];
+            for client in clients {
+                client.set_nonblocking(true).expect("an option");
+                // As much as is taken.
+                while let Ok(1..) = client.write(&block) {}
+            }
+        }
+        path => {
+            let request = format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n");
+            trickle(clients, request.as_bytes());
+            // They read a while, slowly, and then no more.
+            let mut answer = [0; 5 * KIB];
+            for _ in 0..40 {
+                for client in &mut *clients {
+                    client.read_exact(&mut answer).expect("it goes on");
+                }
+            }
+        }
+    }
+}
+
+fn main() {
+    if env::args().any(|argument| argument == "serve") {
+        serve().expect("the server serves");
+        return;
+    }
+    println!("{CLIENTS} connections, KiB of memory:");
+    println!(
+        "{:>8} {:>9} {:>9} {:>14} {:>9}",
+        "", "without", "with", "per connection", "bound"
+    );
+    let mut kept = true;
+    let chosen: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    let is_chosen = |case: &str| chosen.is_empty() || chosen.iter().any(|it| it == case);
+    for (case, limit) in CASES.into_iter().filter(|(case, _)| is_chosen(case)) {
+        let server = Server::start();
+        let before = server.settled();
+        let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| server.connect()).collect();
+        ask(case, &mut clients);
+        let with = server.settled();
+        let bound = limit * CLIENTS + CONSTANT;
+        println!(
+            "{case:>8} {:>9} {:>9} {:>14.1} {:>9}",
+            before / KIB,
+            with / KIB,
+            (with - before) as f64 / (CLIENTS * KIB) as f64,
+            bound / KIB
+        );
+        kept &= with <= bound;
+    }
+    assert!(kept, "more than the limits promise");
+}
