@@ -57,7 +57,6 @@ mod connection;
 mod deferred;
 pub mod differences;
 mod ends;
-mod exchange;
 pub mod h1;
 mod handler;
 mod incoming;

@@ -106,7 +106,7 @@ pub(in crate::http) enum Origin<'a> {
 
 impl Origin<'_> {
     /// Whether the answer has no content whatever its status (RFC 9110 §9.3.2).
-    pub(super) fn is_head(&self) -> bool {
+    pub(in crate::http) fn is_head(&self) -> bool {
         match self {
             Origin::Head(_, head) => head.method == "HEAD",
             Origin::Bytes(_) => false,
@@ -134,6 +134,14 @@ impl Record {
     }
 }
 
+/// The request that something is said of.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Subject<'a> {
+    pub(in crate::http) origin: Origin<'a>,
+    /// When it began to arrive.
+    pub(in crate::http) began: Instant,
+}
+
 /// What of an entry is known when the answer is.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Outcome {
@@ -144,19 +152,18 @@ pub(in crate::http) struct Outcome {
 
 impl<'a> LogEntry<'a> {
     pub(in crate::http) fn new(
-        origin: Origin<'a>,
+        subject: Subject<'a>,
         client_address: Option<SocketAddr>,
         outcome: Outcome,
-        began: Instant,
         now: &'a Now,
     ) -> LogEntry<'a> {
         LogEntry {
-            origin,
+            origin: subject.origin,
             client_address,
             code: outcome.code,
             sent: outcome.sent,
             complete: outcome.complete,
-            began,
+            began: subject.began,
             now,
         }
     }

@@ -7,14 +7,14 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::access::Record;
-use super::body::Streaming;
-use super::deferred::{Message, Pushing};
-use super::h1;
-use super::incoming::Incoming;
-use super::intake::{BodySink, Uptake};
-use super::reader::{Inflow, Inflowing};
-use super::response::Terms;
+use crate::http::access::{Origin, Record, Subject};
+use crate::http::body::Streaming;
+use crate::http::deferred::{Message, Pushing};
+use crate::http::h1;
+use crate::http::incoming::Incoming;
+use crate::http::intake::{BodySink, Uptake};
+use crate::http::reader::{Inflow, Inflowing};
+use crate::http::response::Terms;
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Next, contain};
 
@@ -57,6 +57,13 @@ pub(super) enum Outbound {
 }
 
 impl Exchange {
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            origin: Origin::Record(&self.record),
+            began: self.began,
+        }
+    }
+
     /// What the connection waits for.
     pub(super) fn verdict(&self) -> Next<Message> {
         match (&self.outbound, &self.inbound) {
