@@ -314,14 +314,14 @@ fn an_answer_to_head_has_no_content() {
 /// HTTP-35, WSGI-14.
 #[test]
 fn statuses_without_content() {
-    for code in [204, 304] {
+    for (code, length) in [(204, ""), (304, ""), (205, "Content-Length: 0\r\n")] {
         let handler = move |_: &Request<'_>, response: Response<'_>| {
             response.send_response(code).body("never sent")
         };
         let (sent, verdict) = exchange(handler, GET.repeat(2));
         let one = &sent[..sent.len() / 2];
         assert_eq!(status(one), code);
-        assert!(one.ends_with(&format!("{DATE}\r\n")), "{one}");
+        assert!(one.ends_with(&format!("{DATE}{length}\r\n")), "{one}");
         assert_eq!((sent.clone(), verdict), (one.repeat(2), "Read"));
         let stream = move |_: &Request<'_>, response: Response<'_>| {
             response.send_response(code).stream(["never"].into_iter())
@@ -462,6 +462,33 @@ fn header_injection_is_refused() {
         wire.receive(GET);
         assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
         assert!(wire.failure().is_some());
+    }
+}
+
+/// HTTP-35, *Better*: not even where the head is refused, and however it was split.
+#[test]
+fn a_refused_head_request_gets_no_content() {
+    let refused = [
+        ("HEAD / HTTP/1.1\r\nHost\r\n\r\n", 400),
+        ("HEAD / HTTP/1.1\r\n\r\n", 400),
+        ("\r\nHEAD / HTTP/3.0\r\n\r\n", 505),
+        ("HEAD / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n", 417),
+        (
+            "HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999\r\n\r\n",
+            413,
+        ),
+    ];
+    for (request, code) in refused {
+        for split in 1..request.len() {
+            let mut wire = Wire::new(hello);
+            wire.receive(&request[..split]);
+            if wire.reads() {
+                wire.receive(&request[split..]);
+            }
+            let sent = wire.sent();
+            assert_eq!(status(&sent), code, "{request:?} at {split}");
+            assert!(sent.ends_with("\r\n\r\n"), "{request:?} at {split}: {sent}");
+        }
     }
 }
 

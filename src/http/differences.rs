@@ -69,7 +69,7 @@
 //! | HTTP-32 | differs | head and content, or its first block, are one write | a second write waits for the client's acknowledgement |
 //! | HTTP-33 | differs | `Server` names no language version, and can be another or none; `Date` is the same, formatted once a second | nobody's business |
 //! | HTTP-34 | differs | the same lines and page; `Connection: close` comes after `Content-Type` and `Content-Length`, all in one write | |
-//! | HTTP-35 | differs | no content for 204 and 304, and none for HEAD that a handler answered. 205 is written as a handler answers it, 1xx is no answer (500); a request that is refused before its handler has a page even for HEAD, as in CPython | RFC 9110 §15.2: an interim status ends no request |
+//! | HTTP-35 | differs | no content for 204, 205, 304 and HEAD, also where a HEAD request is refused before its handler; 205 says so by a `Content-Length` of 0; 1xx is no answer (500) | RFC 9110 §15.2: an interim status ends no request; §15.3.6: nothing else says that 205 has none |
 //! | HTTP-36 | differs | the same page, to the byte; reason and explanation can be others ([`send_error_with`](super::Response::send_error_with)). There is no template to replace: a handler writes a page of its own with [`send_response`](super::Response::send_response) | |
 //! | HTTP-37 | same | `???` | |
 //! | HTTP-38 | same | the phrases and explanations of 3.13 | |

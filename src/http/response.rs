@@ -307,7 +307,7 @@ impl<'a> Response<'a> {
         let head = self.send_response_with_reason(code, reason);
         head.state.close = true;
         head.state.extras().reason = Some(reason.into());
-        if !has_content(code) {
+        if head.state.without_content().is_some() {
             return head.body("");
         }
         head.send_header("Content-Type", "text/html;charset=utf-8")
@@ -563,10 +563,8 @@ impl ResponseHead<'_> {
     pub fn body(mut self, content: impl AsRef<[u8]>) -> HttpResult {
         let content = content.as_ref();
         let length = self.state.declared.unwrap_or(content.len() as u64);
-        let framing = match has_content(self.state.code) {
-            true => BodyFraming::Length(length),
-            false => BodyFraming::Silent,
-        };
+        let framing = self.state.without_content();
+        let framing = framing.unwrap_or(BodyFraming::Length(length));
         self.end_headers(framing)?;
         if self.is_silent() {
             return self.answered(Outcome::Done);
@@ -619,11 +617,11 @@ impl ResponseHead<'_> {
     /// Ends the head of an answer whose content comes in blocks; `None` if it has none.
     fn begin(&mut self) -> Result<Option<Framer>, ResponseError> {
         let framing = match (self.state.declared, self.context.terms.version) {
-            _ if !has_content(self.state.code) => BodyFraming::Silent,
             (Some(length), _) => BodyFraming::Length(length),
             (None, Version::Http11) => BodyFraming::Chunked,
             (None, Version::Http10) => BodyFraming::Close,
         };
+        let framing = self.state.without_content().unwrap_or(framing);
         self.end_headers(framing)?;
         let framer = Framer::new(framing, self.state.close);
         Ok((!self.is_silent()).then_some(framer))
@@ -690,7 +688,7 @@ impl ResponseHead<'_> {
     }
 
     fn is_silent(&self) -> bool {
-        self.context.terms.head_only || !has_content(self.state.code)
+        self.context.terms.head_only || self.state.without_content().is_some()
     }
 
     fn answered(self, outcome: Outcome) -> HttpResult {
@@ -700,6 +698,18 @@ impl ResponseHead<'_> {
 }
 
 impl State {
+    /// How an answer of this status ends that may have no content (RFC 9110 §6.4.1, HTTP-35).
+    #[inline]
+    fn without_content(&self) -> Option<BodyFraming> {
+        match self.code {
+            100..=199 | 204 | 304 => Some(BodyFraming::Silent),
+            // Nothing else says that it has none, but the end of the connection (RFC 9110 §15.3.6).
+            205 if !self.close => Some(BodyFraming::Length(0)),
+            205 => Some(BodyFraming::Silent),
+            _ => None,
+        }
+    }
+
     fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -769,11 +779,6 @@ pub(super) fn interim(
     h1::end_of_fields(&mut bytes);
     output.put(&bytes);
     Ok(())
-}
-
-/// Whether an answer of this status may have content (RFC 9110 §6.4.1, WSGI-14).
-fn has_content(code: u16) -> bool {
-    !matches!(code, 100..=199 | 204 | 304)
 }
 
 /// Why an answer was not sent.

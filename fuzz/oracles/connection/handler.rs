@@ -79,6 +79,8 @@ pub(crate) struct Log {
     pub(crate) posted: bool,
     /// How often a request was logged.
     pub(crate) logged: usize,
+    /// Whether the last of these was a HEAD request, if its line came whole.
+    pub(crate) last_is_head: Option<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -142,8 +144,11 @@ impl HttpRequestHandler for Handler {
         }
     }
 
-    fn log_request(&mut self, _entry: &LogEntry<'_>) {
-        self.0.borrow_mut().logged += 1;
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        let mut log = self.0.borrow_mut();
+        log.logged += 1;
+        let line = entry.request_line();
+        log.last_is_head = (!line.is_empty()).then(|| line.starts_with(b"HEAD "));
     }
 }
 
@@ -181,7 +186,7 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
         b'h' | b'r' | b'k' => Promise::OrFailure(Box::new(Promise::Exactly(200, small.clone()))),
         // An interim status is no answer: the client would wait for one.
         b'c' if !(200..1000).contains(&code) => Promise::Failure,
-        b'c' if matches!(code, 204 | 304) => Promise::Exactly(code, Vec::new()),
+        b'c' if matches!(code, 204 | 205 | 304) => Promise::Exactly(code, Vec::new()),
         b'c' => Promise::Exactly(code, small.clone()),
         b'E' => Promise::Page(400 + u16::from(argument(0))),
         b'v' | b'w' | b'j' | b'I' => Promise::Exactly(200, small.clone()),

@@ -15,6 +15,8 @@ pub(crate) struct End<'a> {
     pub(crate) exchanges: &'a [Exchange],
     /// How often a request was logged.
     pub(crate) logged: usize,
+    /// Whether the last of these was a HEAD request, if its line came whole.
+    pub(crate) last_is_head: Option<bool>,
     pub(crate) received: &'a [u8],
     pub(crate) sent: &'a [u8],
     pub(crate) stage: Stage,
@@ -260,11 +262,19 @@ fn refusal(end: &End<'_>, rest: &[u8], closed: bool) {
         );
         return;
     }
-    let asked = Asked {
-        head_only: false,
-        minor: 1,
+    let read = |head_only| {
+        let asked = Asked {
+            head_only,
+            minor: 1,
+        };
+        literal::response(rest, asked)
     };
-    match literal::response(rest, asked) {
+    let found = match (end.last_is_head, read(true)) {
+        (Some(head_only), _) => read(head_only),
+        (None, Ok(Some(response))) if response.end == Some(rest.len()) => Ok(Some(response)),
+        (None, _) => read(false),
+    };
+    match found {
         Ok(Some(response)) => {
             let reasons = [400, 403, 408, 413, 414, 417, 431, 501, 505];
             assert!(reasons.contains(&response.status), "{}", show(rest));

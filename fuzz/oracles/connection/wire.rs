@@ -314,6 +314,7 @@ impl Wire {
         transcript::judge(&End {
             exchanges: &log.exchanges,
             logged: log.logged,
+            last_is_head: log.last_is_head,
             received: &self.received,
             sent: &self.sent,
             stage: self.stage,

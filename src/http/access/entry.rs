@@ -109,7 +109,8 @@ impl Origin<'_> {
     pub(in crate::http) fn is_head(&self) -> bool {
         match self {
             Origin::Head(_, head) => head.method == "HEAD",
-            Origin::Bytes(_) => false,
+            // However much of it has come: what is refused must not depend on that.
+            Origin::Bytes(bytes) => bytes.starts_with(b"HEAD "),
             Origin::Record(record) => record.request_line.starts_with(b"HEAD "),
         }
     }

@@ -327,12 +327,14 @@ impl Body {
 }
 
 /// What of a head that is refused can be logged as its request line (HTTP-6).
-fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
-    match error {
-        h1::Error::RequestLineTooLong | h1::Error::MethodTooLong => b"",
-        _ => {
-            let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
-            input.get(start.unwrap_or(0)..).unwrap_or_default()
-        }
+fn readable(error: h1::Error, mut input: &[u8]) -> &[u8] {
+    use h1::Error::{EmptyLines, MethodTooLong, RequestLineTooLong};
+    if let EmptyLines | RequestLineTooLong | MethodTooLong = error {
+        return b"";
     }
+    // Only what was skipped, so that it does not depend on what else has come.
+    while let Some(rest) = input.strip_prefix(b"\r\n") {
+        input = rest;
+    }
+    input
 }
