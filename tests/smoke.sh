@@ -116,6 +116,50 @@ for signal in INT TERM; do
     stop "$signal"
     grep -qE '^\{"time":"[^"]+Z","client":"127\.0\.0\.1","request":"GET / HTTP/1\.1",.*"smoke"\}$' \
         "$scratch/log" || fail "does not log: $(cat "$scratch/log")"
+    mkdir -p "$scratch/store"
+    head -c 3000000 /dev/urandom >"$scratch/large"
+    start upload "$scratch/store" 4000000
+    request /file --upload-file "$scratch/large"
+    expect fields '^HTTP/1.1 201 '
+    request /file --upload-file "$scratch/large"
+    expect fields '^HTTP/1.1 204 '
+    request /file
+    cmp "$scratch/body" "$scratch/large" || fail 'gives back another file'
+    head -c 3000000 /dev/urandom >>"$scratch/large"
+    while read -r expected path options; do
+        # Unquoted: they are words.
+        status=$(curl --silent --noproxy '*' --max-time "$patience" --path-as-is --output /dev/null \
+            --write-out '%{http_code}' $options "http://$host:$port$path") || true
+        [ "$status" = "$expected" ] || fail "answers $status for $options $path"
+    done <<END
+413 /too-large --upload-file $scratch/large
+409 /no/such/directory --upload-file $scratch/large
+409 /../../file/x --upload-file $scratch/large
+405 /file --request POST
+404 /../large
+END
+    stop "$signal"
+    [ "$(ls -A "$scratch/store")" = file ] || fail 'leaves more than the file'
+    rm "$scratch/store/file"
+
+    start sse
+    request /
+    expect body EventSource
+    curl --silent --no-buffer --noproxy '*' --max-time "$patience" \
+        "http://$host:$port/events" >"$scratch/events" &
+    listener=$!
+    exec 4<>"/dev/tcp/$host/$port"
+    printf 'GET /events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 0\r\n\r\n' >&4
+    read -r -t "$patience" line <&4 || fail 'does not answer /events'
+    request /say --data 'good morning'
+    expect fields '^HTTP/1.1 204 '
+    while [ "$line" != 'data: good morning' ]; do
+        read -r -t "$patience" line <&4 || fail 'does not tell what was said'
+    done
+    exec 4>&-
+    stop "$signal"
+    wait "$listener" || true # its answer has no end
+    grep -q '^: welcome' "$scratch/events" || fail 'does not welcome who listens'
 
     start plaintext
     for options in '' '--data ping'; do

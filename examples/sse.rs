@@ -1,0 +1,145 @@
+//! Server-sent events: what one says, every browser hears.
+//!
+//! A client of `/events` gets an answer without end, which one thread pushes to all of them. A
+//! client that does not keep up has no room for the next event and is dropped: its browser
+//! connects again, says by `Last-Event-ID` what it has got, and gets what it missed.
+//!
+//!     cargo run --release --example sse -- 127.0.0.1:8000
+//!     curl -N http://127.0.0.1:8000/events              # or open http://127.0.0.1:8000/
+//!     curl -d 'good morning' http://127.0.0.1:8000/say  # from elsewhere
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use serve_forever::http::{
+    Answer, AnswerStream, Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+};
+use serve_forever::socketserver::POLL_INTERVAL;
+
+/// How long a connection is silent at most: less than what proxies put up with, and the only way
+/// to learn that a client has gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How many events are kept for those who come back.
+const KEPT: usize = 100;
+
+const PAGE: &str = r#"<!DOCTYPE html>
+<meta charset="utf-8">
+<title>Events</title>
+<form><input autofocus placeholder="Say something"></form>
+<ul></ul>
+<script>
+const input = document.querySelector("input");
+new EventSource("/events").onmessage = event => {
+    const line = document.createElement("li");
+    line.textContent = event.data;
+    document.querySelector("ul").prepend(line);
+};
+document.querySelector("form").onsubmit = submit => {
+    submit.preventDefault();
+    fetch("/say", { method: "POST", body: input.value });
+    input.value = "";
+};
+</script>
+"#;
+
+/// What the producer is told.
+enum News {
+    /// A client, and the last event it has got.
+    Client(Deferred, Option<u64>),
+    Said(String),
+}
+
+#[derive(Clone)]
+struct Handler {
+    producer: Sender<News>,
+}
+
+impl HttpRequestHandler for Handler {
+    fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        match request.path() {
+            "/" => response
+                .send_response(200)
+                .send_header("Content-Type", "text/html;charset=utf-8")
+                .body(PAGE),
+            "/events" => {
+                let last = request.header("Last-Event-ID");
+                let last = last.and_then(|last| std::str::from_utf8(last).ok()?.parse().ok());
+                let (deferred, reply) = response.defer();
+                self.producer.send(News::Client(deferred, last))?;
+                Ok(reply)
+            }
+            _ => response.send_error(404),
+        }
+    }
+
+    fn do_post(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        if request.path() != "/say" {
+            return response.send_error(404);
+        }
+        let text = String::from_utf8_lossy(request.body()).into_owned();
+        self.producer.send(News::Said(text))?;
+        response.send_response(204).body("")
+    }
+}
+
+/// An event as it travels. Every line of its text is one of its own, whichever way lines end.
+fn event(id: u64, text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let lines: String = text
+        .split('\n')
+        .map(|line| format!("data: {line}\n"))
+        .collect();
+    format!("id: {id}\n{lines}\n")
+}
+
+/// Pushes to all clients what is said, and now and then that nothing is.
+fn produce(news: &Receiver<News>) {
+    let mut clients: Vec<AnswerStream> = Vec::new();
+    let mut kept: VecDeque<(u64, String)> = VecDeque::new();
+    let mut count = 0;
+    loop {
+        let block = match news.recv_timeout(HEARTBEAT) {
+            Ok(News::Client(deferred, last)) => {
+                let missed = kept
+                    .iter()
+                    .filter(|(id, _)| last.is_some_and(|last| *id > last));
+                let missed: String = missed.map(|(_, event)| event.as_str()).collect();
+                let answer = Answer::new(200)
+                    .header("Content-Type", "text/event-stream")
+                    .header("Cache-Control", "no-cache")
+                    .body(format!(": welcome\n\n{missed}"));
+                // Err: it has gone again.
+                clients.extend(deferred.stream(answer));
+                continue;
+            }
+            Ok(News::Said(text)) => {
+                count += 1;
+                let event = event(count, &text);
+                kept.push_back((count, event.clone()));
+                if kept.len() > KEPT {
+                    kept.pop_front();
+                }
+                event
+            }
+            Err(RecvTimeoutError::Timeout) => ": still here\n\n".to_owned(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        // Who has left, or does not read, is dropped, which ends the answer.
+        clients.retain(|client| client.send(block.as_str()).is_ok());
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let (producer, news) = channel();
+    thread::spawn(move || produce(&news));
+
+    let mut server = HttpServer::bind(address, Handler { producer })?;
+    server.shutdown_on_signals()?;
+    println!("Serving on http://{}/", server.server_address());
+    Ok(server.serve_forever(POLL_INTERVAL)?)
+}
