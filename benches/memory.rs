@@ -43,12 +43,12 @@ const CASES: [(&str, usize); 7] = [
     ("body", 32 * KIB + BODY),
     // What is under way to a reader: the high-water mark, and the read that reached it.
     ("unread", 128 * KIB),
-    // `EventedSettings::high_water`, and the block that reached it.
-    ("pulled", 128 * KIB),
+    // `EventedSettings::high_water`, and the block of `FromRead` that reached it.
+    ("pulled", 80 * KIB),
     // The same, and what a worker pulls ahead.
-    ("workers", 192 * KIB),
-    // The same: what is under way from the producer.
-    ("pushed", 192 * KIB),
+    ("workers", 144 * KIB),
+    // The same with blocks of 4 KiB, and as much under way from the producer.
+    ("pushed", 136 * KIB),
 ];
 
 /// Smaller than by default, for one machine has to hold it a thousand times.
