@@ -116,6 +116,7 @@ for signal in INT TERM; do
     stop "$signal"
     grep -qE '^\{"time":"[^"]+Z","client":"127\.0\.0\.1","request":"GET / HTTP/1\.1",.*"smoke"\}$' \
         "$scratch/log" || fail "does not log: $(cat "$scratch/log")"
+
     mkdir -p "$scratch/store"
     head -c 3000000 /dev/urandom >"$scratch/large"
     start upload "$scratch/store" 4000000
