@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use serve_forever::http::{
     Answer, AnswerStream, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler,
-    HttpResult, HttpSettings, Intake, LogEntry, Request, Response, ResponseError, Uptake, h1,
+    HttpResult, HttpSettings, Intake, LogEntry, Message, Request, Response, ResponseError, Uptake,
+    h1,
 };
-use serve_forever::socketserver::{Failure, SendError};
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{Buffer, Failure, Next, Protocol, SendError};
 use wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -1083,4 +1085,83 @@ fn every_answer_is_logged_once() {
     wire.connection_lost();
     assert_eq!(taken(&log), ["GET / HTTP/1.1 Some(200) 4 5 broken"]);
     drop(stream);
+}
+
+// What the program does by itself is no progress of the client's.
+
+#[test]
+fn a_deadline_follows_from_what_the_client_does() {
+    let (handler, requests) = elsewhere();
+    let (mut wire, _) = wire(streamed, handler);
+    wire.receive(post(10, ""));
+    let (_reader, deferred) = requests.try_recv().expect("it was handled");
+    wire.at(4 * SECOND);
+    deferred.send_interim(102, &[]).expect("it is one");
+    wire.deliver();
+    let stream = deferred
+        .stream(Answer::new(200).body("one"))
+        .expect("there");
+    for second in [6, 8] {
+        wire.at(second * SECOND);
+        stream.send("more").expect("there is room");
+        wire.deliver();
+        assert_eq!(
+            wire.deadline(),
+            Some(10 * SECOND),
+            "the client's, as before"
+        );
+    }
+    wire.receive("x");
+    assert_eq!(wire.deadline(), Some(18 * SECOND));
+
+    let (sender, duties) = channel();
+    let mut patient = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    patient.receive(GET);
+    let deferred: Deferred = duties.try_recv().expect("it was handled");
+    patient.at(50 * SECOND);
+    deferred.send_interim(102, &[]).expect("it is one");
+    patient.deliver();
+    assert_eq!(patient.deadline(), Some(60 * SECOND), "owed all the same");
+}
+
+/// RFC 9110 §7.8: what is left of the content would be taken for the other protocol's.
+#[test]
+fn no_upgrade_before_the_content_was_read() {
+    struct Other;
+    impl Protocol for Other {
+        type Message = Message;
+
+        fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<Message> {
+            panic!("it gets nothing")
+        }
+    }
+    struct Impatient;
+    impl BodySink for Impatient {
+        fn block(&mut self, _: &[u8]) -> Result<Uptake, Failure> {
+            Ok(Uptake::Enough)
+        }
+
+        fn finish(self: Box<Self>, _: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
+            response.send_response(101).upgrade(Other)
+        }
+    }
+    type Handle = fn(&Request<'_>, Response<'_>) -> HttpResult;
+    let handlers: [Handle; 2] = [
+        |_, response| response.send_response(101).upgrade(Other),
+        |_, response| response.receive(Impatient),
+    ];
+    for handler in handlers {
+        let (mut wire, _) = wire(streamed, handler);
+        wire.receive(post(10, ""));
+        if wire.reads() {
+            wire.receive("x");
+        }
+        assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
+        let failure = wire.failure();
+        assert_eq!(failure, Some(ResponseError::Unread.to_string()));
+    }
 }

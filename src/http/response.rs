@@ -63,13 +63,15 @@ pub(super) enum Content<'a> {
     Arriving(&'a Gauge),
     /// Somebody else has it, or had it.
     Elsewhere,
+    /// There is some that nobody will read.
+    Unwanted,
 }
 
 impl Content<'_> {
     /// Whether there may be some that nobody has read, which ends the connection (design law 12).
     fn is_unread(&self) -> bool {
         match self {
-            Content::Coming { .. } => true,
+            Content::Coming { .. } | Content::Unwanted => true,
             Content::Arriving(gauge) => !gauge.has_ended(),
             Content::Whole(..) | Content::Elsewhere => false,
         }
@@ -356,7 +358,7 @@ impl<'a> Response<'a> {
         let reader = self.body_reader();
         let arriving = match self.context.content {
             Content::Coming { .. } | Content::Arriving(_) => Some(Arc::clone(reader.gauge())),
-            Content::Whole(..) | Content::Elsewhere => None,
+            Content::Whole(..) | Content::Elsewhere | Content::Unwanted => None,
         };
         let errand = Errand {
             settings: Arc::clone(self.context.settings),
@@ -389,7 +391,8 @@ impl<'a> Response<'a> {
     ///
     /// None; the result is what the handler has to return.
     pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
-        if let Content::Arriving(_) | Content::Elsewhere = self.context.content {
+        if let Content::Arriving(_) | Content::Elsewhere | Content::Unwanted = self.context.content
+        {
             // On a worker, which may wait for the content itself.
             let mut reader = self.body_reader();
             loop {

@@ -94,7 +94,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Says which address the client has reached; see [`Request::local_address`].
+    /// Says which address the client has reached; see
+    /// [`Request::local_address`](super::Request::local_address).
     pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
         self.ends = Ends::new(self.ends.client(), address.into());
         self

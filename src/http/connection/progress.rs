@@ -67,7 +67,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         output: &mut Buffer,
         now: &Now,
     ) -> Step {
-        let context = self.context(self.terms(&exchange), now);
+        let mut context = self.context(self.terms(&exchange), now);
+        if matches!(exchange.inbound, Inbound::Unwanted) {
+            context.content = Content::Unwanted;
+        }
         let answered =
             response::answer(output, &context, |response| sink.finish(trailers, response));
         match answered {
@@ -111,6 +114,11 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Waits for what the exchange waits for.
     pub(super) fn go_on(&mut self, exchange: Box<Exchange>, now: &Now) -> Step {
         self.since = Some(now.instant());
+        self.wait(exchange)
+    }
+
+    /// As [`go_on`](Self::go_on), where nothing has happened that a deadline would follow from.
+    fn wait(&mut self, exchange: Box<Exchange>) -> Step {
         let next = exchange.verdict();
         self.phase = Phase::Exchange(exchange);
         match next {
@@ -250,7 +258,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 if exchange.terms.version >= Version::Http11 {
                     output.extend_from_slice(&bytes);
                 }
-                self.go_on(exchange, now)
+                self.wait(exchange)
             }
             (News::Begin(answer, gauge, room), Outbound::Awaited) => {
                 let context = self.context(self.terms(&exchange), now);
@@ -273,7 +281,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                             gauge,
                             room,
                         });
-                        self.go_on(exchange, now)
+                        self.wait(exchange)
                     }
                     Ok(answered) => self.settle(exchange, answered, now),
                     Err(failure) => self.fail_exchange(exchange, failure, output, now),
@@ -282,7 +290,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             (News::Block(block), Outbound::Pushed(pushing)) => {
                 match pushing.block(&block, output) {
                     Some(ending) => self.end(&exchange, ending, now),
-                    None => self.go_on(exchange, now),
+                    None => self.wait(exchange),
                 }
             }
             (News::End(trailers), Outbound::Pushed(pushing)) => {
@@ -333,7 +341,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 }
             }
             // It comes too late, and changes nothing.
-            _ => self.go_on(exchange, now),
+            _ => self.wait(exchange),
         }
     }
 
