@@ -1,187 +1,22 @@
 //! WSGI over real sockets: what applications say, and what clients get. Clause ids are those of
 //! the behaviour specification.
 
+mod gateway;
+
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::net::TcpStream;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use serve_forever::http::{self, Http, HttpSettings};
-use serve_forever::socketserver::{
-    Evented, Failure, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
-};
+use gateway::{PATIENCE, Response, Running, Starter, request, serve, serve_illegal};
+use serve_forever::socketserver::{Failure, HandlerResult, Transport};
 use serve_forever::wsgi::{
-    AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
-    demo_app, make_server,
+    AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, demo_app,
+    make_server,
 };
-
-/// Longer than anything here takes, and an end for what hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-type Starter<'a> = &'a mut dyn StartResponse;
-
-/// A server in a thread of its own; dropping it stops the thread.
-struct Running {
-    address: SocketAddr,
-    /// What handle_error was told.
-    failures: Receiver<String>,
-    /// What the validator reported.
-    breaches: Option<Arc<Mutex<Vec<String>>>>,
-    shutdown: ShutdownHandle,
-    thread: Option<JoinHandle<bool>>,
-}
-
-struct Reports(Sender<String>);
-
-impl Hooks<Tcp> for Reports {
-    fn handle_error(
-        &mut self,
-        error: &(dyn Error + Send + Sync),
-        _client_address: &SocketAddr,
-    ) -> HandlerResult {
-        let _ = self.0.send(error.to_string());
-        Ok(())
-    }
-}
-
-/// Serves an application under the validator, which has nothing to say about it.
-fn serve(app: impl Application + 'static) -> Running {
-    let breaches = Arc::new(Mutex::new(Vec::new()));
-    let found = Arc::clone(&breaches);
-    let app = Validator::new(app).report_to(move |breach| {
-        if !breach.is_warning() {
-            found.lock().expect("no panic").push(breach.to_string());
-        }
-    });
-    let mut running = serve_illegal(app);
-    running.breaches = Some(breaches);
-    running
-}
-
-/// Serves an application that does what PEP 3333 forbids, which the validator would find.
-fn serve_illegal(app: impl Application + 'static) -> Running {
-    let tcp = http::listen("127.0.0.1:0").expect("a free port");
-    let address = tcp.server_address();
-    let handler = WsgiHandler::new(app, address);
-    let dispatch = Evented::new(Http::new(handler, HttpSettings::default()));
-    let (sender, failures) = channel();
-    let mut server = Server::with_hooks(tcp, dispatch, Reports(sender)).expect("a server");
-    let shutdown = server.shutdown_handle();
-    Running {
-        address,
-        failures,
-        breaches: None,
-        shutdown,
-        thread: Some(thread::spawn(move || server.serve_forever(None).is_ok())),
-    }
-}
-
-impl Running {
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
-    }
-
-    /// Sends `request` and reads until the server closes.
-    fn exchange(&self, request: &str) -> Response {
-        let mut stream = self.connect();
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("an end");
-        Response::parse(&bytes)
-    }
-
-    fn get(&self, path: &str) -> Response {
-        self.exchange(&request("GET", path, "", ""))
-    }
-
-    fn failure(&self) -> String {
-        self.failures.recv_timeout(PATIENCE).expect("a report")
-    }
-
-    /// Stops the server; whether `serve_forever` returned Ok.
-    fn stop(mut self) -> bool {
-        self.shutdown.request();
-        self.join()
-    }
-
-    fn join(&mut self) -> bool {
-        let thread = self.thread.take().expect("joined once");
-        thread.join().expect("no panic on the loop thread")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shutdown.request();
-        if let Some(thread) = self.thread.take() {
-            let joined = thread.join();
-            assert!(joined.is_ok() || thread::panicking());
-        }
-        if let Some(breaches) = &self.breaches {
-            let breaches = breaches.lock().expect("no panic");
-            assert!(breaches.is_empty() || thread::panicking(), "{breaches:?}");
-        }
-    }
-}
-
-/// A request after which the server closes.
-fn request(method: &str, path: &str, fields: &str, body: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n{fields}\r\n{body}")
-}
-
-#[derive(Debug)]
-struct Response {
-    status: String,
-    fields: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Response {
-    fn parse(bytes: &[u8]) -> Response {
-        let (head, body) = bytes
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .map(|end| (&bytes[..end], &bytes[end + 4..]))
-            .unwrap_or_else(|| panic!("no head in {}", bytes.escape_ascii()));
-        let head: String = head.iter().copied().map(char::from).collect();
-        let mut lines = head.split("\r\n");
-        let status = lines.next().unwrap_or_default().to_owned();
-        let fields = lines.map(|line| {
-            let (name, value) = line.split_once(": ").expect("a field");
-            (name.to_owned(), value.to_owned())
-        });
-        Response {
-            status,
-            fields: fields.collect(),
-            body: body.to_vec(),
-        }
-    }
-
-    fn field(&self, name: &str) -> Option<&str> {
-        let mut fields = self.fields.iter();
-        let field = fields.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
-        field.map(|(_, value)| value.as_str())
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("text")
-    }
-
-    #[track_caller]
-    fn assert_is_500(&self) {
-        assert_eq!(self.status, "HTTP/1.1 500 Internal Server Error");
-        assert_eq!(self.field("Content-Type"), Some("text/plain"));
-        assert_eq!(self.field("Content-Length"), Some("59"));
-        let text = "A server error occurred.  Please contact the administrator.";
-        assert_eq!(self.text(), text);
-    }
-}
 
 const TYPE: (&str, &str) = ("Content-Type", "text/plain");
 const PLAIN: &[(&str, &str)] = &[TYPE];
