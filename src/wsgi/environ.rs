@@ -235,8 +235,10 @@ impl<'a> Environ<'a> {
         (1, 0)
     }
 
-    /// `wsgi.multithread`, whether the application may run on several threads at once: no, it
-    /// runs on the loop's (ENV-18), unless `True` was inserted for it.
+    /// `wsgi.multithread`, whether the application may run on several threads at once: yes with
+    /// [`threads`](super::WsgiServer::threads) and where a handler is told so
+    /// ([`WsgiHandler::multithread`](super::WsgiHandler::multithread)), else no (ENV-18), unless
+    /// `True` was inserted for it.
     pub fn multithread(&self) -> bool {
         self.flag("wsgi.multithread")
     }

@@ -11,20 +11,41 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::answer::{self, Answer, ERROR_BODY, error_head};
-use super::environ::{BaseEnviron, setup_environ};
+use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
 use super::start_response::Head;
 use super::{Application, Environ};
-use crate::http::{BodySource, HttpRequestHandler, HttpResult, Request, Response, ResponseHead};
+use crate::http::{
+    BodySource, HttpRequestHandler, HttpResult, OwnedRequest, Request, Response, ResponseHead,
+    Workers,
+};
 use crate::socketserver::Failure;
 
 /// Answers HTTP requests by calling an [`Application`].
 ///
 /// [`make_server`](super::make_server) puts one into a server; by itself it is a handler for
-/// every server that wants an [`HttpRequestHandler`].
+/// every server that wants an [`HttpRequestHandler`]. Each connection has a clone.
+///
+/// # On which thread
+///
+/// | where the handler is used | the application runs | and it has to be told |
+/// | --- | --- | --- |
+/// | in an [`HttpServer`](crate::http::HttpServer) | on the loop's thread | |
+/// | there, too | on a pool, while the loop keeps every socket | [`workers`](Self::workers) |
+/// | in a [`ThreadingHttpServer`](crate::http::ThreadingHttpServer) | on its connection's thread | [`multithread`](Self::multithread) |
 pub struct WsgiHandler<A> {
-    application: Arc<A>,
-    base_environ: Arc<BaseEnviron>,
+    gateway: Arc<Gateway<A>>,
 }
+
+/// What all connections share.
+struct Gateway<A> {
+    application: Arc<A>,
+    base_environ: BaseEnviron,
+    offload: Option<(Workers, Offload<A>)>,
+}
+
+/// Has a worker answer. A pointer, made where `A` is known to be `'static`: an application that
+/// runs on the loop need not be.
+type Offload<A> = fn(&Arc<Gateway<A>>, &Workers, &Request<'_>, Response<'_>) -> HttpResult;
 
 impl<A> WsgiHandler<A> {
     /// A handler for a server that listens on `server_address`: a `SocketAddr`, or `None` if it
@@ -32,41 +53,115 @@ impl<A> WsgiHandler<A> {
     /// `localhost` and `80`.
     pub fn new(application: A, server_address: impl Into<Option<SocketAddr>>) -> WsgiHandler<A> {
         WsgiHandler {
-            application: Arc::new(application),
-            base_environ: Arc::new(setup_environ(server_address.into())),
+            gateway: Arc::new(Gateway {
+                application: Arc::new(application),
+                base_environ: setup_environ(server_address.into()),
+                offload: None,
+            }),
         }
+    }
+
+    /// Says whether several threads may call the application at once, which is
+    /// `wsgi.multithread` (ENV-18): for a handler in a
+    /// [`ThreadingHttpServer`](crate::http::ThreadingHttpServer), or in several servers.
+    ///
+    /// ```
+    /// use serve_forever::http::{Http, HttpSettings, listen};
+    /// use serve_forever::socketserver::{Server, Threading, Transport};
+    /// use serve_forever::wsgi::{WsgiHandler, demo_app};
+    ///
+    /// let tcp = listen("127.0.0.1:0")?;
+    /// let handler = WsgiHandler::new(demo_app, tcp.server_address()).multithread(true);
+    /// let threads = Threading::new(Http::new(handler, HttpSettings::default()));
+    /// let server = Server::new(tcp, threads.daemon_threads(true))?;
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn multithread(mut self, multithread: bool) -> WsgiHandler<A> {
+        let value = if multithread { TRUE } else { FALSE };
+        let base_environ = self.base_environ_mut();
+        base_environ.insert("wsgi.multithread".to_owned(), value.to_owned());
+        self
     }
 
     /// The application.
     pub fn application(&self) -> &A {
-        &self.application
+        &self.gateway.application
     }
 
     pub(super) fn set_application(&mut self, application: A) {
-        self.application = Arc::new(application);
+        self.gateway_mut().application = Arc::new(application);
     }
 
     /// The variables that are the same for every request, to be changed for connections to come:
     /// another `SERVER_NAME`, `HTTPS` behind a proxy that encrypts, or, if it must be, those of
     /// the process (ENV-21).
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
-        Arc::make_mut(&mut self.base_environ)
+        &mut self.gateway_mut().base_environ
     }
+
+    /// The gateway, no more shared with connections that there are already.
+    fn gateway_mut(&mut self) -> &mut Gateway<A> {
+        Arc::make_mut(&mut self.gateway)
+    }
+}
+
+impl<A: Application + 'static> WsgiHandler<A> {
+    /// Runs the application on `workers`, while the loop keeps every socket; `wsgi.multithread`
+    /// is true then (ENV-18).
+    ///
+    /// A slow client holds no worker, in neither direction: the application is called when the
+    /// request has arrived whole, and blocks are pulled up to a high-water mark, and again when
+    /// the client has taken them. If too many requests wait for a worker, further ones are
+    /// answered with 503; see [`Workers::queue_length`].
+    ///
+    /// Only [`close`](super::Iterable::close) runs on the loop's thread if the client leaves, or
+    /// the server ends, while no worker is at the body.
+    #[must_use]
+    pub fn workers(mut self, workers: Workers) -> WsgiHandler<A> {
+        self.gateway_mut().offload = Some((workers, offload));
+        self.multithread(true)
+    }
+}
+
+/// Has a worker answer.
+fn offload<A: Application + 'static>(
+    gateway: &Arc<Gateway<A>>,
+    workers: &Workers,
+    request: &Request<'_>,
+    response: Response<'_>,
+) -> HttpResult {
+    let (gateway, request) = (Arc::clone(gateway), OwnedRequest::new(request));
+    response.offload(workers, move |response| {
+        request.with(|request| gateway.answer(request, response))
+    })
 }
 
 impl<A> Clone for WsgiHandler<A> {
     fn clone(&self) -> WsgiHandler<A> {
         WsgiHandler {
+            gateway: Arc::clone(&self.gateway),
+        }
+    }
+}
+
+impl<A> Clone for Gateway<A> {
+    fn clone(&self) -> Gateway<A> {
+        Gateway {
             application: Arc::clone(&self.application),
-            base_environ: Arc::clone(&self.base_environ),
+            base_environ: self.base_environ.clone(),
+            offload: self.offload.clone(),
         }
     }
 }
 
 impl<A> fmt::Debug for WsgiHandler<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.gateway.offload.as_ref().map(|(workers, _)| workers);
         f.debug_struct("WsgiHandler")
-            .field("base_environ", &self.base_environ)
+            .field("base_environ", &self.gateway.base_environ)
+            .field("workers", &workers)
             .finish_non_exhaustive()
     }
 }
@@ -74,6 +169,16 @@ impl<A> fmt::Debug for WsgiHandler<A> {
 impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     /// Calls the application, whatever the method (WSGI-3).
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        match &self.gateway.offload {
+            Some((workers, offload)) => offload(&self.gateway, workers, request, response),
+            None => self.gateway.answer(request, response),
+        }
+    }
+}
+
+impl<A: Application> Gateway<A> {
+    /// Calls the application, here and now.
+    fn answer(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
         match answer::run(&*self.application, &mut environ) {
             Ok((head, answer)) => send(&head, answer, request.method() == "HEAD", response),

@@ -24,7 +24,8 @@
 //!
 //! The way of a request through this module:
 //!
-//! 1. [`WsgiHandler`] gets it from the connection, whole and with its content decoded.
+//! 1. [`WsgiHandler`] gets it from the connection, whole and with its content decoded, and may
+//!    hand it to a thread.
 //! 2. [`Environ`] is made of it: a view, whose lookups find their value when they are asked for.
 //! 3. The [`Application`] is called, calls [`StartResponse::call`], and returns a [`Body`].
 //! 4. Blocks are pulled from the body, the first together with the head, the others as the client
@@ -32,8 +33,9 @@
 //! 5. [`Iterable::close`] is called once, whatever happened.
 //!
 //! Applications run on the loop thread, one call at a time: what they wait for, every client
-//! waits for. A panic or an error is answered with 500 and reported to
-//! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
+//! waits for. With [`threads`](WsgiServer::threads) they run on a pool and may block, while the loop
+//! keeps every socket, so that no slow client holds a thread. A panic or an error is answered with
+//! 500 and reported to [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
 //!
 //! # Testing an application
 //!
@@ -60,6 +62,7 @@
 //! | --- | --- |
 //! | `make_server`, `WSGIServer`, `demo_app` | [`make_server`], [`WsgiServer`], [`demo_app`] |
 //! | `set_app`, `get_app` | [`WsgiServer::set_app`], [`WsgiServer::get_app`] |
+//! | `class Server(ThreadingMixIn, WSGIServer)` | [`WsgiServer::threads`] |
 //! | `ServerHandler` | [`WsgiHandler`] |
 //! | `SimpleHandler`, `BaseCGIHandler` | [`SimpleHandler`] |
 //! | `CGIHandler`, `IISCGIHandler` | [`CgiHandler`] |

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::{AppResult, Application, Environ, StartResponse, WsgiHandler};
-use crate::http::{self, Http, HttpServer, HttpSettings};
+use crate::http::{self, Http, HttpServer, HttpSettings, Workers};
 use crate::socketserver::{Evented, Server, ServerAddress, Transport};
 
 /// A server that answers every request with an application; Python's `WSGIServer`.
@@ -48,7 +48,58 @@ pub fn make_server_with_settings<A: Application>(
     Server::new(tcp, Evented::new(Http::new(handler, settings)))
 }
 
+impl<A: Application + 'static> WsgiServer<A> {
+    /// Runs the application on `threads` threads, at least one, while the loop keeps every
+    /// socket; see [`WsgiHandler::workers`]. `wsgi.multithread` says so.
+    ///
+    /// ```
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let mut server = make_server("127.0.0.1:0", demo_app)?.threads(4)?;
+    /// # server.shutdown_handle().request();
+    /// server.serve_forever(None)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// By value, to be said where the server is made: connections that are open keep to what
+    /// they began with. Nobody waits for the threads, which end after the server, with their
+    /// last request. An application that takes longer than
+    /// [`Deadlines::answer`](crate::http::Deadlines::answer) is not waited for, either: the client
+    /// gets a 503.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no more threads.
+    pub fn threads(self, threads: usize) -> io::Result<WsgiServer<A>> {
+        let workers = Workers::new(threads)?;
+        Ok(self.configure(|handler| handler.workers(workers)))
+    }
+}
+
 impl<A: Application> WsgiServer<A> {
+    /// Sets what a [`WsgiHandler`] can be set to, for connections made afterwards.
+    ///
+    /// ```
+    /// use serve_forever::http::Workers;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let workers = Workers::new(4)?.queue_length(1000);
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.workers(workers));
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn configure(
+        mut self,
+        change: impl FnOnce(WsgiHandler<A>) -> WsgiHandler<A>,
+    ) -> WsgiServer<A> {
+        let factory = self.engine_mut().dispatch_mut().factory_mut();
+        let handler = factory.handler_mut();
+        *handler = change(handler.clone());
+        self
+    }
+
     /// The application (WSGI-1).
     pub fn get_app(&self) -> &A {
         self.engine().dispatch().factory().handler().application()

@@ -1,4 +1,7 @@
 //! A WSGI server in a thread of its own, and a client that reads what it answers.
+//!
+//! In `wsgi_threads.rs` the applications run on workers; so the tests of `wsgi.rs`, which are a
+//! module there, show that a client cannot tell.
 
 #![allow(dead_code)] // each test program uses its own part of this
 
@@ -10,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serve_forever::http::{self, Http, HttpSettings};
+use serve_forever::http::{self, Http, HttpSettings, Workers};
 use serve_forever::socketserver::{
     Evented, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
 };
@@ -28,7 +31,7 @@ pub struct Running {
     pub failures: Receiver<String>,
     /// What the validator reported.
     breaches: Option<Arc<Mutex<Vec<String>>>>,
-    shutdown: ShutdownHandle,
+    pub shutdown: ShutdownHandle,
     thread: Option<JoinHandle<bool>>,
 }
 
@@ -61,9 +64,25 @@ pub fn serve(app: impl Application + 'static) -> Running {
 
 /// Serves an application that does what PEP 3333 forbids, which the validator would find.
 pub fn serve_illegal(app: impl Application + 'static) -> Running {
+    serve_with(app, |handler| match on_workers() {
+        true => handler.workers(Workers::new(2).expect("threads")),
+        false => handler,
+    })
+}
+
+/// Whether this is the second run of the tests.
+pub fn on_workers() -> bool {
+    module_path!().starts_with("wsgi_threads")
+}
+
+/// Serves an application with a handler that is set up by `change`.
+pub fn serve_with<A: Application + 'static>(
+    app: A,
+    change: impl FnOnce(WsgiHandler<A>) -> WsgiHandler<A>,
+) -> Running {
     let tcp = http::listen("127.0.0.1:0").expect("a free port");
     let address = tcp.server_address();
-    let handler = WsgiHandler::new(app, address);
+    let handler = change(WsgiHandler::new(app, address));
     let dispatch = Evented::new(Http::new(handler, HttpSettings::default()));
     let (sender, failures) = channel();
     let mut server = Server::with_hooks(tcp, dispatch, Reports(sender)).expect("a server");

@@ -1,0 +1,331 @@
+//! Applications on workers, while the loop keeps the sockets. What they are asked for and what the
+//! client gets is the same as on the loop: all tests of `wsgi.rs` run here a second time.
+
+#[path = "wsgi.rs"]
+mod on_workers;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_with};
+use serve_forever::http::{Http, HttpSettings, Workers, listen};
+use serve_forever::socketserver::{Failure, HandlerResult, Server, Threading, Transport};
+use serve_forever::wsgi::{
+    AppResult, Body, Environ, Iterable, Validator, WsgiHandler, make_server,
+};
+
+const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
+
+/// Sends requests and reads until the server closes.
+fn exchange(server: &gateway::Running, requests: &str) -> String {
+    let mut stream = server.connect();
+    stream.write_all(requests.as_bytes()).expect("sent");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("an end");
+    answers
+}
+
+/// ENV-18: whether `wsgi.multithread` is true, wherever the handler is used.
+#[test]
+fn multithread_tells_the_truth() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let text = environ.get("wsgi.multithread").unwrap_or_default();
+        assert_eq!(environ.multithread(), text == "True");
+        let text = text.into_owned();
+        start_response.call("200 OK", PLAIN)?;
+        Ok(Body::from(text))
+    };
+    let ask = |address| {
+        let mut stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = request("GET", "/", "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an end");
+        answer.rsplit("\r\n").next().unwrap_or_default().to_owned()
+    };
+
+    for (threads, expected) in [(None, "False"), (Some(1), "True"), (Some(4), "True")] {
+        let mut server = make_server("127.0.0.1:0", app).expect("a server");
+        if let Some(threads) = threads {
+            server = server.threads(threads).expect("threads");
+        }
+        let (address, shutdown) = (server.server_address(), server.shutdown_handle());
+        let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+        assert_eq!(ask(address), expected, "{threads:?} threads");
+        shutdown.request();
+        assert!(thread.join().expect("no panic"));
+    }
+
+    for multithread in [false, true] {
+        let tcp = listen("127.0.0.1:0").expect("a free port");
+        let address = tcp.server_address();
+        let handler = WsgiHandler::new(app, address).multithread(multithread);
+        let threads = Threading::new(Http::new(handler, HttpSettings::default()));
+        let mut server = Server::new(tcp, threads.daemon_threads(true)).expect("a server");
+        let shutdown = server.shutdown_handle();
+        let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+        let expected = if multithread { "True" } else { "False" };
+        assert_eq!(ask(address), expected, "a ThreadingHttpServer");
+        shutdown.request();
+        assert!(thread.join().expect("no panic"));
+    }
+}
+
+/// Two calls that wait for each other can only end on two threads; and while all threads are
+/// busy, the loop goes on: it takes connections and answers what is no request.
+#[test]
+fn two_applications_at_once() {
+    let (entered, entries) = channel();
+    let entered = Mutex::new(entered);
+    let meeting = Arc::new(Barrier::new(3));
+    let met = Arc::clone(&meeting);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        let thread = thread::current().id();
+        entered.lock().expect("no panic").send(thread)?;
+        met.wait();
+        start_response.call("200 OK", PLAIN)?;
+        Ok("met".into())
+    });
+    let mut streams = [server.connect(), server.connect()];
+    for stream in &mut streams {
+        let request = request("GET", "/", "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+    }
+    let ids: Vec<ThreadId> = (0..2)
+        .map(|_| entries.recv_timeout(PATIENCE).expect("two calls at once"))
+        .collect();
+    assert_ne!(ids[0], ids[1]);
+    let refused = exchange(&server, "nonsense\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    meeting.wait();
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with("\r\n\r\nmet"), "{answer}");
+    }
+}
+
+/// A client that does not read its answer, and one that does not send its request, hold no
+/// worker: with a single one, others are answered.
+#[test]
+fn slow_clients_hold_no_worker() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(match environ.get("PATH_INFO").as_deref() {
+            Some("/endless") => Body::blocks(std::iter::repeat_with(|| vec![b'x'; 16 * 1024])),
+            _ => "quick".into(),
+        })
+    };
+    let one = Workers::new(1).expect("a thread");
+    let server = serve_with(Validator::new(app), |handler| handler.workers(one));
+    let mut downloads = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect();
+        let request = request("GET", "/endless", "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream.read_exact(&mut [0; 1024]).expect("a beginning");
+        downloads.push(stream);
+        let mut stream = server.connect();
+        let upload = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nx";
+        stream.write_all(upload.as_bytes()).expect("sent");
+        downloads.push(stream);
+        assert_eq!(server.get("/").text(), "quick");
+    }
+}
+
+/// If too many requests wait for a worker, further ones get a 503; none that was taken on is
+/// refused later.
+#[test]
+fn a_full_queue_is_503() {
+    let (entered, entries) = channel();
+    let entered = Mutex::new(entered);
+    let (go_on, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let app = move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        entered.lock().expect("no panic").send(())?;
+        wait.lock().expect("no panic").recv_timeout(PATIENCE)?;
+        start_response.call("200 OK", PLAIN)?;
+        Ok("served".into())
+    };
+    let workers = Workers::new(1).expect("a thread").queue_length(0);
+    let server = serve_with(Validator::new(app), |handler| handler.workers(workers));
+    let mut first = server.connect();
+    let request = request("GET", "/", "", "");
+    first.write_all(request.as_bytes()).expect("sent");
+    entries.recv_timeout(PATIENCE).expect("a call");
+    let refused = server.get("/");
+    assert_eq!(refused.status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(refused.field("Retry-After"), Some("1"));
+    go_on.send(()).expect("the application waits");
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.ends_with("served"), "{answer}");
+}
+
+/// Pipelined requests are answered in their order, each on any worker, and the connection goes on.
+#[test]
+fn pipelined_requests_keep_their_order() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let path = environ.get("PATH_INFO").unwrap_or_default().into_owned();
+        let mut input = String::new();
+        environ.input().read_to_string(&mut input)?;
+        start_response.call("200 OK", PLAIN)?;
+        Ok(match &*path {
+            "/2" => Body::blocks(["", "<2", &input, ">"].map(str::to_owned)),
+            _ => format!("<{path}{input}>").into(),
+        })
+    });
+    let keep = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    let post = "POST /2 HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc";
+    let last = request("GET", "/4", "", "");
+    let all = [&keep("/1"), post, &keep("/3"), &last].concat();
+    let answers = exchange(&server, &all);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 4);
+    let mut from = 0;
+    for body in [
+        "</1>",
+        "2\r\n<2\r\n3\r\nabc\r\n1\r\n>\r\n0\r\n\r\n",
+        "</3>",
+        "</4>",
+    ] {
+        let at = answers[from..].find(body);
+        from += at.unwrap_or_else(|| panic!("no {body:?} in {:?}", &answers[from..])) + body.len();
+    }
+    assert_eq!(from, answers.len());
+}
+
+/// A body whose second block is made when the test says so.
+struct Held {
+    asked: Sender<&'static str>,
+    go_on: Arc<Mutex<Receiver<()>>>,
+    blocks: u8,
+}
+
+impl Iterable for Held {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        self.blocks += 1;
+        if self.blocks == 2 {
+            self.asked.send("asked")?;
+            self.go_on
+                .lock()
+                .expect("no panic")
+                .recv_timeout(PATIENCE)?;
+        }
+        Ok((self.blocks < 4).then(|| vec![b'x'; 128 * 1024]))
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        Ok(self.asked.send("close")?)
+    }
+}
+
+/// Serves [`Held`] bodies; what they say, and how to let one go on.
+fn held() -> (gateway::Running, Receiver<&'static str>, Sender<()>) {
+    let (asked, said) = channel();
+    let (go_on, wait) = channel();
+    let wait = Arc::new(Mutex::new(wait));
+    let asked = Mutex::new(asked);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(Body::from_iterable(Held {
+            asked: asked.lock().expect("no panic").clone(),
+            go_on: Arc::clone(&wait),
+            blocks: 0,
+        }))
+    });
+    (server, said, go_on)
+}
+
+/// WSGI-18, -20: close() exactly once if the client leaves while a worker is at the body.
+#[test]
+fn close_when_the_client_leaves_meanwhile() {
+    let (server, said, go_on) = held();
+    let mut stream = server.connect();
+    let request = request("GET", "/", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("asked"));
+    stream.shutdown(Shutdown::Both).expect("gone");
+    drop(stream);
+    go_on.send(()).expect("the body waits");
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("close"));
+    let failure = server.failures.recv_timeout(Duration::ZERO);
+    assert_eq!(failure, Err(RecvTimeoutError::Timeout), "nobody's failure");
+    assert!(server.stop());
+    // Every sender is gone with the application: there was no second close.
+    let end = said.recv_timeout(PATIENCE);
+    assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+}
+
+/// WSGI-18: so it is if the server ends meanwhile, which waits for no worker.
+#[test]
+fn close_when_the_server_ends_meanwhile() {
+    let (server, said, go_on) = held();
+    let mut stream = server.connect();
+    let request = request("GET", "/", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("asked"));
+    assert!(server.stop());
+    go_on.send(()).expect("the body waits");
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("close"));
+    let end = said.recv_timeout(PATIENCE);
+    assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+}
+
+/// WSGI-5: a drain waits for the answer that a worker is at, to its last block.
+#[test]
+fn a_drain_finishes_what_a_worker_has_begun() {
+    let (mut server, said, go_on) = held();
+    let mut idle = server.connect();
+    let mut stream = server.connect();
+    let request = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("sent");
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("asked"));
+    server.shutdown.request_drain(PATIENCE);
+    assert_eq!(
+        idle.read(&mut [0]).expect("an end"),
+        0,
+        "the drain has begun"
+    );
+    go_on.send(()).expect("the body waits");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an end");
+    assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "not whole");
+    assert!(answer.len() > 3 * 128 * 1024);
+    assert_eq!(said.recv_timeout(PATIENCE), Ok("close"));
+    assert!(server.join());
+}
+
+/// Of an application that is replaced, connections that are open keep the old one, also on
+/// workers (WSGI-1); and what is set in the base environ is seen there.
+#[test]
+fn set_app_and_base_environ() {
+    fn app(text: &'static str) -> impl Fn(&mut Environ<'_>, Starter<'_>) -> AppResult {
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            start_response.call("200 OK", PLAIN)?;
+            let name = environ.get("SERVER_NAME").unwrap_or_default();
+            Ok(format!("{text} of {name}").into())
+        }
+    }
+    let server = make_server("127.0.0.1:0", app("first")).expect("a server");
+    let mut server = server.threads(2).expect("threads");
+    server.set_app(app("second"));
+    let base = server.base_environ_mut();
+    base.insert("SERVER_NAME".into(), "example.org".into());
+    let (address, shutdown) = (server.server_address(), server.shutdown_handle());
+    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let request = request("GET", "/", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end");
+    assert!(answer.ends_with("second of example.org"), "{answer}");
+    shutdown.request();
+    assert!(thread.join().expect("no panic"));
+}
