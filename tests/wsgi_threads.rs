@@ -6,16 +6,17 @@ mod on_workers;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_with};
 use serve_forever::http::{Http, HttpSettings, Workers, listen};
 use serve_forever::socketserver::{Failure, HandlerResult, Server, Threading, Transport};
 use serve_forever::wsgi::{
-    AppResult, Body, Environ, Iterable, Validator, WsgiHandler, make_server,
+    AppResult, Body, Environ, Iterable, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
+    make_server,
 };
 
 const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
@@ -328,4 +329,77 @@ fn set_app_and_base_environ() {
     assert!(answer.ends_with("second of example.org"), "{answer}");
     shutdown.request();
     assert!(thread.join().expect("no panic"));
+}
+
+/// What takes as long as the threshold, here nothing at all, is reported before the client has
+/// its answer: the request, the step, the thread it ran on, and the time.
+#[test]
+fn slow_applications_are_reported() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let began = Instant::now();
+        start_response.call("200 OK", PLAIN)?;
+        if environ.get("PATH_INFO").as_deref() == Some("/fails") {
+            return Err(std::io::Error::other("scripted").into());
+        }
+        thread::sleep(Duration::from_millis(2));
+        let took = began.elapsed().as_nanos().to_string();
+        Ok(Body::blocks([took, " ".to_owned(), " ".to_owned()]))
+    };
+    use SlowStep::{Block, Call};
+    let cases: [(&str, &str, &[SlowStep]); 3] = [
+        ("GET", "/a?b=%20c", &[Call, Block, Block, Block, Block]),
+        ("HEAD", "/", &[Call, Block]),
+        ("GET", "/fails", &[Call]),
+    ];
+    for on_workers in [false, true] {
+        let (sender, reports) = channel();
+        let sender = Mutex::new(sender);
+        let report = move |slow: &SlowCall<'_>| {
+            let report = (slow.request_line().to_owned(), slow.step(), slow.duration());
+            let _ = sender
+                .lock()
+                .expect("no panic")
+                .send((report, slow.is_on_loop()));
+            panic!("a report that fails is nobody's failure");
+        };
+        let server = serve_with(Validator::new(app), |handler| {
+            let handler = handler.report_slow(Duration::ZERO, report);
+            match on_workers {
+                true => handler.workers(Workers::new(1).expect("a thread")),
+                false => handler,
+            }
+        });
+        for (method, path, expected) in cases {
+            let response = server.exchange(&request(method, path, "", ""));
+            let reports: Vec<_> = reports.try_iter().collect();
+            let steps: Vec<SlowStep> = reports.iter().map(|((_, step, _), _)| *step).collect();
+            assert_eq!(steps, expected, "{method} {path}");
+            for ((line, ..), on_loop) in &reports {
+                assert_eq!(line, &format!("{method} {path} HTTP/1.1"));
+                assert_eq!(*on_loop, !on_workers);
+            }
+            // The first chunk says how long the application has taken at least.
+            if let Some(Ok(took)) = response.text().lines().nth(1).map(str::parse) {
+                assert!(reports[0].0.2 >= Duration::from_nanos(took));
+            }
+        }
+        assert_eq!(server.failure(), "scripted");
+        let failure = server.failures.recv_timeout(Duration::ZERO);
+        assert_eq!(failure, Err(RecvTimeoutError::Timeout));
+    }
+}
+
+/// What is quick is not reported: an hour is longer than any test.
+#[test]
+fn quick_applications_are_not_reported() {
+    let (sender, reports) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve_with(Validator::new(demo_app), |handler| {
+        handler.report_slow(Duration::from_secs(3600), move |_| {
+            let _ = sender.lock().expect("no panic").send(());
+        })
+    });
+    assert_eq!(server.get("/").status, "HTTP/1.1 200 OK");
+    assert!(server.stop());
+    assert_eq!(reports.try_recv(), Err(TryRecvError::Disconnected));
 }

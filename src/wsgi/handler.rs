@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::{self, Answer, ERROR_BODY, error_head};
 use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
+use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
 use super::{Application, Environ};
 use crate::http::{
@@ -41,6 +43,7 @@ struct Gateway<A> {
     application: Arc<A>,
     base_environ: BaseEnviron,
     offload: Option<(Workers, Offload<A>)>,
+    slow: Option<Slow>,
 }
 
 /// Has a worker answer. A pointer, made where `A` is known to be `'static`: an application that
@@ -57,6 +60,7 @@ impl<A> WsgiHandler<A> {
                 application: Arc::new(application),
                 base_environ: setup_environ(server_address.into()),
                 offload: None,
+                slow: None,
             }),
         }
     }
@@ -82,6 +86,36 @@ impl<A> WsgiHandler<A> {
         let value = if multithread { TRUE } else { FALSE };
         let base_environ = self.base_environ_mut();
         base_environ.insert("wsgi.multithread".to_owned(), value.to_owned());
+        self
+    }
+
+    /// Has `report` told what an application takes `threshold` or longer for: its call with the
+    /// first block, or a further block, on whatever thread it ran.
+    ///
+    /// On the loop's thread nobody is served meanwhile; an application that is reported there
+    /// should run [elsewhere](Self::workers). `report` is called on the same thread, once the
+    /// application is done.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let server = make_server("127.0.0.1:0", demo_app)?.configure(|handler| {
+    ///     handler.report_slow(Duration::from_millis(100), |slow| {
+    ///         let who_waits = if slow.is_on_loop() { "everybody waited" } else { "a thread" };
+    ///         eprintln!("{}: {:?}, {who_waits}", slow.request_line(), slow.duration());
+    ///     })
+    /// });
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn report_slow(
+        mut self,
+        threshold: Duration,
+        report: impl Fn(&SlowCall<'_>) + Send + Sync + 'static,
+    ) -> WsgiHandler<A> {
+        self.gateway_mut().slow = Some(Slow::new(threshold, report));
         self
     }
 
@@ -152,6 +186,7 @@ impl<A> Clone for Gateway<A> {
             application: Arc::clone(&self.application),
             base_environ: self.base_environ.clone(),
             offload: self.offload.clone(),
+            slow: self.slow.clone(),
         }
     }
 }
@@ -162,6 +197,7 @@ impl<A> fmt::Debug for WsgiHandler<A> {
         f.debug_struct("WsgiHandler")
             .field("base_environ", &self.gateway.base_environ)
             .field("workers", &workers)
+            .field("slow", &self.gateway.slow)
             .finish_non_exhaustive()
     }
 }
@@ -179,11 +215,22 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 impl<A: Application> Gateway<A> {
     /// Calls the application, here and now.
     fn answer(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        let slow = self.slow.as_ref();
+        let watch = slow.map(|slow| Watch::new(slow, request, !self.is_multithread()));
         let mut environ = Environ::of_request(request, &self.base_environ);
-        match answer::run(&*self.application, &mut environ) {
-            Ok((head, answer)) => send(&head, answer, request.method() == "HEAD", response),
+        let run = || answer::run(&*self.application, &mut environ);
+        match timed(watch.as_ref(), SlowStep::Call, run) {
+            Ok((head, answer)) => {
+                let head_only = request.method() == "HEAD";
+                send(&head, Watched { answer, watch }, head_only, response)
+            }
             Err(failure) => error_output(failure, response),
         }
+    }
+
+    fn is_multithread(&self) -> bool {
+        let multithread = self.base_environ.get("wsgi.multithread");
+        multithread.is_some_and(|multithread| multithread == TRUE)
     }
 }
 
@@ -197,23 +244,37 @@ fn error_output(failure: Failure, response: Response<'_>) -> HttpResult {
 }
 
 /// Sends head and first block, and leaves the rest to be pulled.
-fn send(head: &Head, mut answer: Answer, head_only: bool, response: Response<'_>) -> HttpResult {
+fn send(head: &Head, mut body: Watched, head_only: bool, response: Response<'_>) -> HttpResult {
     let mut sent = send_headers(head, response);
-    if let Some(whole) = answer.whole() {
+    if let Some(whole) = body.answer.whole() {
         return sent.body(whole);
     }
     if head_only || !head.has_content() {
-        if let Err(failure) = answer.consume() {
+        if let Err(failure) = body.consume() {
             sent = sent.with_failure(failure);
         }
         return sent.stream(std::iter::empty::<Vec<u8>>());
     }
-    sent.stream(answer)
+    sent.stream(body)
 }
 
-impl BodySource for Answer {
+/// An answer whose blocks are timed, if anybody wants to know.
+struct Watched {
+    answer: Answer,
+    watch: Option<Watch>,
+}
+
+impl Watched {
+    fn consume(&mut self) -> Result<(), Failure> {
+        let consume = || self.answer.consume();
+        timed(self.watch.as_ref(), SlowStep::Block, consume)
+    }
+}
+
+impl BodySource for Watched {
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        Answer::next_block(self)
+        let next_block = || self.answer.next_block();
+        timed(self.watch.as_ref(), SlowStep::Block, next_block)
     }
 }
 

@@ -86,6 +86,7 @@ mod handler;
 mod headers;
 mod server;
 mod simple_handler;
+mod slow;
 mod start_response;
 mod test_server;
 mod util;
@@ -99,6 +100,7 @@ pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use simple_handler::SimpleHandler;
+pub use slow::{SlowCall, SlowStep};
 pub use start_response::{AppError, StartResponse};
 pub use test_server::TestServer;
 pub use util::{
