@@ -4,18 +4,26 @@
 pub(crate) mod gateway;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use std::{env, process};
 
-use gateway::{PATIENCE, Response, Running, Starter, on_workers, request, serve, serve_illegal};
-use serve_forever::socketserver::{Failure, HandlerResult};
+use gateway::{
+    PATIENCE, Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
+};
+use serve_forever::http::{
+    self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, Workers,
+};
+use serve_forever::socketserver::{Evented, Failure, HandlerResult, Server, Transport};
 use serve_forever::wsgi::{
-    AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, demo_app,
-    make_server,
+    AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
+    demo_app, make_server,
 };
 
 const TYPE: (&str, &str) = ("Content-Type", "text/plain");
@@ -61,7 +69,8 @@ fn make_server_get_app_and_set_app() {
     assert!(thread.join().expect("no panic"));
 }
 
-/// WSGI-5, -13, -15: status line, Date, Server, the application's fields in order; the length.
+/// WSGI-5, WSGI-13, WSGI-15: status line, Date, Server, the application's fields in order; the
+/// length.
 #[test]
 fn the_articles_application() {
     let server = serve(hello);
@@ -133,7 +142,7 @@ fn two_requests_on_one_connection() {
     assert_eq!(Response::parse(&rest).text(), "BREW");
 }
 
-/// WSGI-2, ENV-16, -19, -21: what is set for the server reaches every request; the process's
+/// WSGI-2, ENV-16, ENV-19, ENV-21: what is set for the server reaches every request; the process's
 /// variables do not.
 #[test]
 fn the_base_environ() {
@@ -166,7 +175,7 @@ fn the_base_environ() {
 
 // ---- the body
 
-/// WSGI-10, -13, -17: Content-Length for one block or none, else chunked.
+/// WSGI-10, WSGI-13, WSGI-17: Content-Length for one block or none, else chunked.
 #[test]
 fn how_the_body_ends() {
     type Case = (fn() -> Body, Option<&'static str>, &'static str);
@@ -236,7 +245,7 @@ fn wrong_lengths() {
     assert!(server.failure().contains("shorter"));
 }
 
-/// WSGI-13, -14: no content for HEAD, 204 and 304; the fields of HEAD are those of GET, and the
+/// WSGI-13, WSGI-14: no content for HEAD, 204 and 304; the fields of HEAD are those of GET, and the
 /// body is consumed all the same.
 #[test]
 fn answers_without_content() {
@@ -298,7 +307,7 @@ fn head_of_an_endless_body() {
     assert_eq!(response.body, b"");
 }
 
-/// WSGI-5, -15: a block is sent, together with the head if it is the first, before the next one
+/// WSGI-5, WSGI-15: a block is sent, together with the head if it is the first, before the next one
 /// is asked for.
 #[test]
 fn a_block_leaves_before_the_next_is_made() {
@@ -328,6 +337,88 @@ fn a_block_leaves_before_the_next_is_made() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("an end");
     assert_eq!(rest, b"7\r\nblock 3\r\n0\r\n\r\n");
+}
+
+/// A file of that content, which has no name any more, read from its beginning.
+fn file(content: &[u8]) -> File {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!(
+        "wsgi-{}-{}",
+        process::id(),
+        COUNT.fetch_add(1, Ordering::SeqCst)
+    );
+    let path = env::temp_dir().join(name);
+    fs::write(&path, content).expect("a file");
+    let file = File::open(&path).expect("the file");
+    fs::remove_file(&path).expect("the file");
+    file
+}
+
+/// WSGI-24, ENV-20: a file is a body, in blocks; only the application can know its length, and a
+/// file that is longer is cut.
+#[test]
+fn files_as_bodies() {
+    let content: Vec<u8> = (0..20_000_u32).map(|number| (number % 251) as u8).collect();
+    let chunked = [
+        b"2000\r\n",
+        &content[..8192],
+        b"\r\n2000\r\n",
+        &content[8192..16384],
+        b"\r\ne20\r\n",
+        &content[16384..],
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    let wrapped = content.clone();
+    let server = serve(
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            assert!(environ.contains_key("wsgi.file_wrapper"));
+            let path = environ.get("PATH_INFO").unwrap_or_default().into_owned();
+            let (start, length) = path[1..].split_once('/').expect("two parts");
+            let fields = [TYPE, ("Content-Length", length)];
+            let fields = if length.is_empty() {
+                &fields[..1]
+            } else {
+                &fields
+            };
+            start_response.call("200 OK", fields)?;
+            let mut file = file(&wrapped);
+            file.seek(SeekFrom::Start(start.parse()?))?;
+            Ok(file.into())
+        },
+    );
+    let whole = server.get("/0/");
+    assert_eq!(whole.field("Transfer-Encoding"), Some("chunked"));
+    assert!(whole.body == chunked, "blocks of 8 KiB");
+    for (start, length) in [(0, 20_000), (19_999, 1), (7, 10_000)] {
+        let response = server.get(&format!("/{start}/{length}"));
+        let expected = length.to_string();
+        assert_eq!(response.field("Content-Length"), Some(&*expected));
+        assert!(
+            response.body == content[start..start + length],
+            "{start} {length}"
+        );
+    }
+    assert!(server.failure().contains("longer"));
+    let head = server.exchange(&request("HEAD", "/0/20000", "", ""));
+    assert_eq!(
+        (head.field("Content-Length"), &*head.body),
+        (Some("20000"), &b""[..])
+    );
+
+    // Without a way of its own for files the server says so.
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        assert!(!environ.contains_key("wsgi.file_wrapper"));
+        start_response.call("200 OK", PLAIN)?;
+        Ok(Body::from(
+            Box::new(Body::from(file(b"boxed"))) as Box<dyn Iterable>
+        ))
+    };
+    let server = serve_with(Validator::new(app), |mut handler| {
+        handler.base_environ_mut().remove("wsgi.file_wrapper");
+        handler
+    });
+    assert_eq!(server.get("/").text(), "5\r\nboxed\r\n0\r\n\r\n");
 }
 
 // ---- start_response
@@ -364,12 +455,13 @@ fn a_late_start_response() {
     assert_eq!(response.text(), "4\r\nlate\r\n1\r\nr\r\n0\r\n\r\n");
 }
 
-/// WSGI-7, -9, -10, -11, -19: what an application must not do is answered with 500, reported, and
+/// WSGI-7, WSGI-9, WSGI-10, WSGI-11, WSGI-19, WSGI-22: what an application must not do is answered
+/// with 500, reported, and
 /// no detail of it reaches the client.
 #[test]
 fn what_is_forbidden() {
     type App = fn(&mut Environ<'_>, Starter<'_>) -> AppResult;
-    let cases: [(&str, App); 12] = [
+    let cases: [(&str, App); 13] = [
         ("headers already set", |_, start_response| {
             start_response.call("200 OK", PLAIN)?;
             start_response.call("200 OK", PLAIN)?;
@@ -394,6 +486,10 @@ fn what_is_forbidden() {
         }),
         ("X-Split", |_, start_response| {
             start_response.call("200 OK", &[("X-Split", "a\r\nX-B: c")])?;
+            Ok("".into())
+        }),
+        ("X-Euro", |_, start_response| {
+            start_response.call("200 OK", &[("X-First", "1"), ("X-Euro", "\u{20ac}")])?;
             Ok("".into())
         }),
         ("Content-Length", |_, start_response| {
@@ -422,7 +518,7 @@ fn what_is_forbidden() {
     }
 }
 
-/// WSGI-6, -8: exc_info replaces what start_response was told before, as nothing was sent yet.
+/// WSGI-6, WSGI-8: exc_info replaces what start_response was told before, as nothing was sent yet.
 #[test]
 fn exc_info_before_the_head_is_sent() {
     let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
@@ -438,7 +534,7 @@ fn exc_info_before_the_head_is_sent() {
     assert_eq!(response.text(), "page");
 }
 
-/// WSGI-8, -19: once the head is sent the failure comes back, and the answer breaks off.
+/// WSGI-8, WSGI-19: once the head is sent the failure comes back, and the answer breaks off.
 #[test]
 fn exc_info_after_the_head_is_sent() {
     let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
@@ -461,7 +557,7 @@ fn exc_info_after_the_head_is_sent() {
     assert_eq!(server.failure(), "oops");
 }
 
-/// WSGI-10, -13: what is written goes out before the blocks, and no length is added.
+/// WSGI-10, WSGI-13: what is written goes out before the blocks, and no length is added.
 #[test]
 fn write_and_then_blocks() {
     let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {
@@ -511,7 +607,7 @@ fn the_end_of_a_body_is_the_end() {
     assert_eq!(response.text(), "0\r\n\r\n");
 }
 
-/// WSGI-8, -10: after write() the head counts as sent. A failure is still answered with 500,
+/// WSGI-8, WSGI-10: after write() the head counts as sent. A failure is still answered with 500,
 /// since nothing has reached the client.
 #[test]
 fn write_and_then_a_failure() {
@@ -556,6 +652,130 @@ fn an_application_that_stops_the_server() {
     let mut server = serve(|_: &mut Environ<'_>, _: Starter<'_>| Err(Failure::Stop));
     server.get("/").assert_is_500();
     assert!(!server.join());
+}
+
+/// WSGI-20, WSGI-25: an application of the program's own answers for one that failed; if it
+/// fails, too, the server does.
+#[test]
+fn an_error_output_of_ones_own() {
+    fn app(environ: &mut Environ<'_>, _: Starter<'_>) -> AppResult {
+        environ.insert("my.key", "inserted");
+        Err(std::io::Error::other("first").into())
+    }
+    let sorry = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let path = environ.get("PATH_INFO").unwrap_or_default().into_owned();
+        assert_ne!(path, "/panics");
+        start_response.call("503 Sorry", &[("X-Mine", "1"), TYPE])?;
+        let key = environ.get("my.key").unwrap_or_default().into_owned();
+        match &*path {
+            "/fails" => Err(std::io::Error::other("second").into()),
+            "/blocks" => Ok(Body::blocks(["a", "b"])),
+            _ => Ok(format!("sorry, {key}").into()),
+        }
+    };
+    let server = serve_with(app, |handler| {
+        let handler = handler.error_output(sorry);
+        match on_workers() {
+            true => handler.workers(Workers::new(1).expect("a thread")),
+            false => handler,
+        }
+    });
+    let keep_alive = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    let response = server.exchange(&keep_alive("/"));
+    assert_eq!(response.status, "HTTP/1.1 503 Sorry");
+    assert_eq!(response.field("X-Mine"), Some("1"));
+    assert_eq!(response.field("Connection"), Some("close"));
+    assert_eq!(response.text(), "sorry, inserted");
+    assert_eq!(server.failure(), "first");
+
+    let response = server.exchange(&keep_alive("/blocks"));
+    assert_eq!(response.text(), "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+    assert_eq!(server.failure(), "first");
+
+    for (path, failure) in [("/fails", "second"), ("/panics", "panicked: ")] {
+        let response = server.exchange(&keep_alive(path));
+        assert_eq!(
+            response.status, "HTTP/1.1 500 Internal Server Error",
+            "{path}"
+        );
+        assert_eq!(response.field("X-Mine"), None, "{path}");
+        assert!(server.failure().starts_with(failure), "{path}");
+    }
+}
+
+/// A handler that logs what it served.
+#[derive(Clone)]
+struct Logged<H>(H, Sender<String>);
+
+impl<H: HttpRequestHandler> HttpRequestHandler for Logged<H> {
+    fn handle(&mut self, request: &http::Request<'_>, response: http::Response<'_>) -> HttpResult {
+        self.0.handle(request, response)
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        let line = String::from_utf8_lossy(entry.request_line());
+        let code = entry.code().map_or("-".to_owned(), |code| code.to_string());
+        let whole = if entry.is_complete() { "" } else { " broken" };
+        // Err: the test has failed.
+        let _ = self
+            .1
+            .send(format!("{line:?} {code} {}{whole}", entry.sent()));
+    }
+}
+
+/// WSGI-21 *Better*: always one line, with the bytes of the body.
+#[test]
+fn one_line_in_the_log() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(match environ.get("PATH_INFO").as_deref() {
+            Some("/fails") => return Err(std::io::Error::other("scripted").into()),
+            Some("/breaks") => {
+                let (sender, _) = channel();
+                Body::from_iterable(Watched::new(["abc", "error"], sender))
+            }
+            Some("/endless") => Body::blocks(std::iter::repeat_with(|| vec![b'x'; 16 * 1024])),
+            _ => "abcde".into(),
+        })
+    };
+    let tcp = http::listen("127.0.0.1:0").expect("a free port");
+    let address = tcp.server_address();
+    let mut handler = WsgiHandler::new(Validator::new(app), address);
+    if on_workers() {
+        handler = handler.workers(Workers::new(1).expect("a thread"));
+    }
+    let (sender, log) = channel();
+    let factory = Http::new(Logged(handler, sender), HttpSettings::default());
+    let mut server = Server::new(tcp, Evented::new(factory)).expect("a server");
+    let shutdown = server.shutdown_handle();
+    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let connect = |path: &str| {
+        let mut stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = request("GET", path, "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream
+    };
+    for (path, line) in [
+        ("/", r#""GET / HTTP/1.1" 200 5"#),
+        ("/fails", r#""GET /fails HTTP/1.1" 500 59"#),
+        ("/breaks", r#""GET /breaks HTTP/1.1" 200 3 broken"#),
+    ] {
+        connect(path).read_to_end(&mut Vec::new()).expect("an end");
+        assert_eq!(log.recv_timeout(PATIENCE).as_deref(), Ok(line));
+    }
+    let mut stream = connect("/endless");
+    stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    drop(stream);
+    let line = log.recv_timeout(PATIENCE).expect("a line");
+    assert!(
+        line.starts_with(r#""GET /endless HTTP/1.1" 200 "#),
+        "{line}"
+    );
+    assert!(line.ends_with(" broken"), "{line}");
+    shutdown.request();
+    assert!(thread.join().expect("no panic"));
+    assert!(log.try_recv().is_err(), "one line each");
 }
 
 // ---- close()
@@ -712,7 +932,7 @@ impl Iterable for Endless {
     }
 }
 
-/// WSGI-18, -20: when the client is gone, and when the server ends.
+/// WSGI-18, WSGI-20: when the client is gone, and when the server ends.
 #[test]
 fn close_of_an_answer_that_nobody_takes() {
     let (sender, log) = channel();
@@ -795,7 +1015,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// WSGI-2, ENV-1 to -12, -15 to -19, -21: all variables of a request, and no other.
+/// WSGI-2, ENV-1 to ENV-12, ENV-15 to ENV-19, ENV-21: all variables of a request, and no other.
 #[test]
 fn the_environ_table() {
     let fields = "Content-Type: text/x-a; b=c\r\nContent-Length: 3\r\nX-Some-Thing:  a b \r\n";
@@ -817,6 +1037,7 @@ fn the_environ_table() {
         ("SERVER_PROTOCOL", "HTTP/1.1"),
         ("SERVER_SOFTWARE", software),
         ("wsgi.errors", "<stderr>"),
+        ("wsgi.file_wrapper", "<FileWrapper>"),
         ("wsgi.input", "<input>"),
         ("wsgi.multiprocess", "False"),
         (
@@ -859,7 +1080,7 @@ fn paths() {
     }
 }
 
-/// ENV-12, -13, -14: fields are joined; some never become variables.
+/// ENV-12, ENV-13, ENV-14: fields are joined; some never become variables.
 #[test]
 fn header_fields_as_variables() {
     let fields = "Accept: a\r\nX-Latin: caf\u{e9}\r\naccept:  b \r\nACCEPT: c,d\r\n\
@@ -886,7 +1107,7 @@ fn header_fields_as_variables() {
     assert_eq!(environ["PATH_INFO"], "/");
 }
 
-/// ENV-16, -23: what an application inserts is its own, and gone with the request.
+/// ENV-16, ENV-23: what an application inserts is its own, and gone with the request.
 #[test]
 fn insertions_are_isolated() {
     let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
@@ -954,6 +1175,33 @@ fn the_input() {
         let response = server.exchange(&request("PUT", path, fields, body));
         assert_eq!(response.text(), read, "{path} {fields:?}");
     }
+}
+
+/// WSGI-4: a client that waits to be asked for its content is asked, and the application has it
+/// whole.
+#[test]
+fn a_client_that_expects_100() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let mut text = String::new();
+        environ.input().read_to_string(&mut text)?;
+        start_response.call("200 OK", PLAIN)?;
+        Ok(text.into())
+    });
+    let mut stream = server.connect();
+    let fields = "Expect: 100-continue\r\nContent-Length: 4\r\n";
+    let head = request("PUT", "/", fields, "");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).expect("an interim response");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"abcd").expect("sent");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an end");
+    let response = Response::parse(&bytes);
+    assert_eq!(
+        (&*response.status, response.text()),
+        ("HTTP/1.1 200 OK", "abcd")
+    );
 }
 
 /// WSGI-28: a greeting, an empty line, the environ sorted by key.

@@ -29,6 +29,8 @@ type Pairs = &'static [(&'static str, &'static str)];
 
 const TYPE: (&str, &str) = ("Content-Type", "text/plain");
 
+const PLAIN: &[(&str, &str)] = &[TYPE];
+
 /// With a date of its own, since ours is always another.
 const DATED: &[(&str, &str)] = &[("Date", "now"), TYPE];
 
@@ -851,5 +853,52 @@ fn the_environ_of_the_process() {
     assert!(
         output.status.success() && said.contains("1 passed"),
         "{said}"
+    );
+}
+
+/// WSGI-20, WSGI-25: an application of the program's own answers for one that failed; if it fails,
+/// too, the caller hears of it, but not instead of a stop.
+#[test]
+fn an_error_output_of_ones_own() {
+    let sorry = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        assert!(environ.contains_key("wsgi.file_wrapper"));
+        start_response.call("503 Sorry", PLAIN)?;
+        match environ.get("PATH_INFO").as_deref() {
+            Some("/fails") => Err(io::Error::other("second").into()),
+            _ => Ok("sorry".into()),
+        }
+    };
+    let run = |path, app: App| {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let environ = variables(&[("PATH_INFO", path), ("SCRIPT_NAME", "")]);
+        let result = SimpleHandler::new(io::empty(), &mut stdout, &mut stderr, environ)
+            .origin_server(false)
+            .error_output(Validator::new(sorry))
+            .run(&app);
+        (
+            result.map_err(|failure| failure.to_string()),
+            text(&stdout),
+            text(&stderr),
+        )
+    };
+    let (fails, stops): (App, App) = (
+        |_, _| Err(io::Error::other("first").into()),
+        |_, _| Err(Failure::Stop),
+    );
+    let answer = "Status: 503 Sorry\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nsorry";
+    let logged = "application failed: first\n";
+    let stop = Failure::Stop.to_string();
+    assert_eq!(run("/", fails), (Ok(()), answer.into(), logged.into()));
+    assert_eq!(
+        run("/fails", fails),
+        (Err("second".into()), String::new(), logged.into())
+    );
+    assert_eq!(
+        run("/", stops),
+        (Err(stop.clone()), answer.into(), String::new())
+    );
+    assert_eq!(
+        run("/fails", stops),
+        (Err(stop), String::new(), String::new())
     );
 }

@@ -3,7 +3,7 @@
 
 use super::application::Body;
 use super::start_response::{Head, Start};
-use super::{Application, Environ, Iterable};
+use super::{AppResult, Application, Environ, Iterable, StartResponse};
 use crate::socketserver::{Failure, complain, contain};
 
 /// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in
@@ -11,16 +11,17 @@ use crate::socketserver::{Failure, complain, contain};
 const CONSUMED_BYTES: usize = 64 * 1024;
 const CONSUMED_BLOCKS: usize = 1024;
 
-/// What a client is told of a failure: nothing (WSGI-19; the text is Python's).
-pub(super) const ERROR_BODY: &str = "A server error occurred.  Please contact the administrator.";
-
-/// The head in the place of an application that failed before its own was sent (WSGI-19).
-pub(super) fn error_head() -> Head {
-    Head {
-        code: 500,
-        reason: "Internal Server Error".to_owned(),
-        headers: vec![("Content-Type".to_owned(), b"text/plain".to_vec())],
-    }
+/// Answers in the place of an application that failed before its head was sent, and tells the
+/// client nothing (WSGI-19; the text is Python's).
+pub(super) fn error_output(
+    _: &mut Environ<'_>,
+    start_response: &mut dyn StartResponse,
+) -> AppResult {
+    start_response.call(
+        "500 Internal Server Error",
+        &[("Content-Type", "text/plain")],
+    )?;
+    Ok("A server error occurred.  Please contact the administrator.".into())
 }
 
 /// Calls the application and pulls until the head is certain (WSGI-5).

@@ -1,10 +1,11 @@
 //! What a program brings: the application, and the body it answers with.
 
 use std::fmt;
+use std::fs::File;
 use std::mem;
 use std::sync::Arc;
 
-use super::{Environ, StartResponse};
+use super::{Environ, FileWrapper, StartResponse};
 use crate::socketserver::{Failure, HandlerResult};
 
 /// What an application returns: the body of the answer, or why there is none.
@@ -68,17 +69,21 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// The body of an answer: Python's iterable of byte strings.
 ///
 /// Text and bytes convert into it, as a list of one block does in Python; such an answer gets a
-/// `Content-Length` by itself (WSGI-13).
+/// `Content-Length` by itself (WSGI-13). So does a file, which is read as the client takes it, and
+/// anything else that can be read in a [`FileWrapper`].
 ///
 /// ```
+/// use std::fs::File;
 /// use serve_forever::wsgi::Body;
 ///
-/// let bodies: [Body; 3] = [
+/// let bodies: [Body; 4] = [
 ///     "Hello, world!\n".into(),
 ///     vec![0x89, b'P', b'N', b'G'].into(),
 ///     Body::blocks((1..=3).map(|number| format!("{number}\n"))),
+///     File::open("Cargo.toml")?.into(),
 /// ];
 /// # let _ = bodies;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// Middleware that looks into a body pulls from it: it is an [`Iterable`] itself, and whoever has
@@ -220,6 +225,38 @@ where
             (least, Some(most)) if least == most => Some(least),
             _ => None,
         }
+    }
+}
+
+impl Iterable for Box<dyn Iterable> {
+    fn next_block(
+        &mut self,
+        start_response: &mut dyn StartResponse,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        (**self).next_block(start_response)
+    }
+
+    fn block_count(&self) -> Option<usize> {
+        (**self).block_count()
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        (**self).close()
+    }
+}
+
+/// A body whose kind is chosen at run time.
+impl From<Box<dyn Iterable>> for Body {
+    fn from(iterable: Box<dyn Iterable>) -> Body {
+        Body(Blocks::Iterable(iterable))
+    }
+}
+
+/// What is left of the file, in the blocks of a [`FileWrapper`]. The answer has no
+/// `Content-Length` but the application's own (WSGI-24).
+impl From<File> for Body {
+    fn from(file: File) -> Body {
+        FileWrapper::new(file).into()
     }
 }
 

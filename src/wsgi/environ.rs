@@ -37,6 +37,7 @@ pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
         ("SCRIPT_NAME", String::new()),
         ("REMOTE_HOST", String::new()),
         ("SERVER_SOFTWARE", SERVER_SOFTWARE.to_owned()),
+        ("wsgi.file_wrapper", FILE_WRAPPER.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -64,6 +65,9 @@ const WSGI_KEYS: [&str; 7] = [
     "wsgi.version",
 ];
 
+/// `wsgi.file_wrapper`, which is [`FileWrapper`](super::FileWrapper) (ENV-20).
+pub(super) const FILE_WRAPPER: &str = "<FileWrapper>";
+
 /// Flags as Python prints them.
 pub(super) const TRUE: &str = "True";
 pub(super) const FALSE: &str = "False";
@@ -83,6 +87,7 @@ pub(super) const FALSE: &str = "False";
 /// | `REMOTE_ADDR` | the client's address, empty on a Unix-domain socket; `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
+/// | `wsgi.file_wrapper` | there unless it is removed from the [base environ](super::WsgiHandler::base_environ_mut): the server has a [`FileWrapper`](super::FileWrapper) |
 /// | `wsgi.*` | see the methods |
 ///
 /// A gateway that is no HTTP server, or a test, makes one of the variables it has:

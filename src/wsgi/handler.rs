@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{self, Answer, ERROR_BODY, error_head};
+use super::answer::{self, Answer};
 use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
 use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
@@ -20,7 +20,7 @@ use crate::http::{
     BodySource, HttpRequestHandler, HttpResult, OwnedRequest, Request, Response, ResponseHead,
     Workers,
 };
-use crate::socketserver::Failure;
+use crate::socketserver::{Failure, complain};
 
 /// Answers HTTP requests by calling an [`Application`].
 ///
@@ -43,6 +43,7 @@ struct Gateway<A> {
     application: Arc<A>,
     base_environ: BaseEnviron,
     offload: Option<(Workers, Offload<A>)>,
+    error_output: Option<Arc<dyn Application>>,
     slow: Option<Slow>,
 }
 
@@ -60,6 +61,7 @@ impl<A> WsgiHandler<A> {
                 application: Arc::new(application),
                 base_environ: setup_environ(server_address.into()),
                 offload: None,
+                error_output: None,
                 slow: None,
             }),
         }
@@ -86,6 +88,32 @@ impl<A> WsgiHandler<A> {
         let value = if multithread { TRUE } else { FALSE };
         let base_environ = self.base_environ_mut();
         base_environ.insert("wsgi.multithread".to_owned(), value.to_owned());
+        self
+    }
+
+    /// Answers with `application` in the place of one that has failed before its head was sent,
+    /// Python's method of that name; by default a 500 that tells nothing (WSGI-19, WSGI-25).
+    ///
+    /// It is called with the same environ. The failure is reported to the server, and the
+    /// connection ends with the answer. If this application fails, too, that is what is reported,
+    /// and the client gets the server's own error page (WSGI-20).
+    ///
+    /// ```
+    /// use serve_forever::wsgi::{AppResult, Environ, StartResponse, demo_app, make_server};
+    ///
+    /// fn sorry(_: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+    ///     start_response.call("503 Service Unavailable", &[("Content-Type", "text/html")])?;
+    ///     Ok("<p>We are sorry, and have been told.".into())
+    /// }
+    ///
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.error_output(sorry));
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn error_output(mut self, application: impl Application + 'static) -> WsgiHandler<A> {
+        self.gateway_mut().error_output = Some(Arc::new(application));
         self
     }
 
@@ -186,6 +214,7 @@ impl<A> Clone for Gateway<A> {
             application: Arc::clone(&self.application),
             base_environ: self.base_environ.clone(),
             offload: self.offload.clone(),
+            error_output: self.error_output.clone(),
             slow: self.slow.clone(),
         }
     }
@@ -219,12 +248,34 @@ impl<A: Application> Gateway<A> {
         let watch = slow.map(|slow| Watch::new(slow, request, !self.is_multithread()));
         let mut environ = Environ::of_request(request, &self.base_environ);
         let run = || answer::run(&*self.application, &mut environ);
-        match timed(watch.as_ref(), SlowStep::Call, run) {
-            Ok((head, answer)) => {
-                let head_only = request.method() == "HEAD";
-                send(&head, Watched { answer, watch }, head_only, response)
-            }
-            Err(failure) => error_output(failure, response),
+        let (answered, failure) = match timed(watch.as_ref(), SlowStep::Call, run) {
+            Ok(answered) => (answered, None),
+            Err(failure) => match (self.error_output(&mut environ), failure) {
+                (Ok(answered), failure) => (answered, Some(failure)),
+                (Err(_), Failure::Stop) => return Err(Failure::Stop),
+                (Err(second), failure) => {
+                    complain("an application failed", &failure);
+                    return Err(second);
+                }
+            },
+        };
+        let (head, answer) = answered;
+        let mut sent = send_headers(&head, response);
+        if let Some(failure) = failure {
+            // As after every failure.
+            sent = sent
+                .send_header("Connection", "close")
+                .with_failure(failure);
+        }
+        let has_content = request.method() != "HEAD" && head.has_content();
+        send(sent, Watched { answer, watch }, has_content)
+    }
+
+    /// Answers in the place of the application.
+    fn error_output(&self, environ: &mut Environ<'_>) -> Result<(Head, Answer), Failure> {
+        match &self.error_output {
+            Some(application) => answer::run(&**application, environ),
+            None => answer::run(&answer::error_output, environ),
         }
     }
 
@@ -234,22 +285,12 @@ impl<A: Application> Gateway<A> {
     }
 }
 
-/// Answers 500 in the place of an application that failed before its head was sent, and reports
-/// the failure (WSGI-19). The connection ends, as after every failure.
-fn error_output(failure: Failure, response: Response<'_>) -> HttpResult {
-    send_headers(&error_head(), response)
-        .send_header("Connection", "close")
-        .with_failure(failure)
-        .body(ERROR_BODY)
-}
-
 /// Sends head and first block, and leaves the rest to be pulled.
-fn send(head: &Head, mut body: Watched, head_only: bool, response: Response<'_>) -> HttpResult {
-    let mut sent = send_headers(head, response);
+fn send(mut sent: ResponseHead<'_>, mut body: Watched, has_content: bool) -> HttpResult {
     if let Some(whole) = body.answer.whole() {
         return sent.body(whole);
     }
-    if head_only || !head.has_content() {
+    if !has_content {
         if let Err(failure) = body.consume() {
             sent = sent.with_failure(failure);
         }

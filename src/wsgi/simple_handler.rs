@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::sync::Arc;
 
-use super::answer::{self, Answer, ERROR_BODY, error_head};
-use super::environ::{FALSE, TRUE};
+use super::answer::{self, Answer};
+use super::environ::{FALSE, FILE_WRAPPER, TRUE};
 use super::start_response::Head;
 use super::{Application, Environ};
 use crate::http::ResponseError;
@@ -45,6 +46,7 @@ pub struct SimpleHandler<R, W, E> {
     environ: BTreeMap<String, String>,
     origin_server: bool,
     server_software: Option<String>,
+    error_output: Option<Arc<dyn Application>>,
 }
 
 impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
@@ -74,6 +76,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
                 .collect(),
             origin_server: true,
             server_software: None,
+            error_output: None,
         }
     }
 
@@ -116,6 +119,14 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         Ok(self)
     }
 
+    /// Answers with `application` in the place of one that has failed before its head was written;
+    /// by default a 500 that tells nothing (WSGI-19, WSGI-25).
+    #[must_use]
+    pub fn error_output(mut self, application: impl Application + 'static) -> Self {
+        self.error_output = Some(Arc::new(application));
+        self
+    }
+
     /// Calls the application and writes its answer.
     ///
     /// An application that fails is answered for with 500, or, once its head is written, breaks
@@ -124,11 +135,12 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     ///
     /// # Errors
     ///
-    /// If `stdout` fails otherwise; [`Failure::Stop`] if the application did.
+    /// If `stdout` fails otherwise, or the [`error_output`](Self::error_output) does;
+    /// [`Failure::Stop`] if the application did.
     pub fn run(mut self, application: &(impl Application + ?Sized)) -> HandlerResult {
         let written = match self.call(application) {
             Ok((head, answer)) => self.finish_response(&head, answer),
-            Err(failure) => self.error_output(failure),
+            Err(failure) => self.fail(failure),
         };
         match written {
             Err(Failure::Request(error)) if is_gone(&*error) => Ok(()),
@@ -147,7 +159,11 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         application: &(impl Application + ?Sized),
     ) -> Result<(Head, Answer), Failure> {
         let length = self.variable("CONTENT_LENGTH").parse().unwrap_or(0);
-        let mut environ: Environ<'_> = [("wsgi.multithread", TRUE)].into_iter().collect();
+        let defaults = [
+            ("wsgi.multithread", TRUE),
+            ("wsgi.file_wrapper", FILE_WRAPPER),
+        ];
+        let mut environ: Environ<'_> = defaults.into_iter().collect();
         if let (true, Some(software)) = (self.origin_server, &self.server_software) {
             environ.insert("SERVER_SOFTWARE", software);
         }
@@ -198,15 +214,15 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         }
     }
 
-    /// Answers 500 in the place of an application that failed before its head was written.
-    fn error_output(&mut self, failure: Failure) -> HandlerResult {
+    /// Answers in the place of an application that failed before its head was written.
+    fn fail(&mut self, failure: Failure) -> HandlerResult {
         let logged = self.log(failure);
-        let mut output = self.head(&error_head(), Some(ERROR_BODY.len() as u64));
-        if !self.head_only() {
-            output.put(ERROR_BODY.as_bytes());
-        }
-        self.write(&output)?;
-        logged
+        let answered = match self.error_output.clone() {
+            Some(application) => self.call(&application),
+            None => self.call(&answer::error_output),
+        };
+        let written = answered.and_then(|(head, answer)| self.finish_response(&head, answer));
+        logged.and(written)
     }
 
     /// The head in Python's order (WSGI-15); empty for a client that knows none (WSGI-16).
