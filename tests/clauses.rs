@@ -1,10 +1,9 @@
 //! Every clause of the specification has a test that cites it, or a reason why it is not kept.
 //!
 //! `clauses.txt` lists the clauses about the loop, the life cycle and the sockets, about HTTP, and
-//! about the tools of WSGI: headers, utilities, validator, gateways. A clause is covered if a test
-//! names it, in its comment or its code; what a file says of itself as a whole, or in a heading,
-//! does not count. `REQ-5 to REQ-9` names five. A clause that is not kept stands in the README's
-//! "Differences from Python". To see which file covers what:
+//! about WSGI. A clause is covered if a test names it, in its comment or its code; what a file says
+//! of itself as a whole, or in a heading, does not count. `REQ-5 to REQ-9` names five. A clause that
+//! is not kept stands in the README's "Differences from Python". To see which file covers what:
 //!
 //!     cargo test --test clauses -- --nocapture
 
