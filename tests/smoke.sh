@@ -96,6 +96,18 @@ for signal in INT TERM; do
     expect fields '^content-type: *text/plain'
     expect body 'wsgi\.version'
     stop "$signal"
+    start middleware
+    request /hello/world
+    expect body '^Hello, world! This is /hello/world\.$'
+    expect fields '^x-content-type-options: nosniff'
+    request /sum --data '20 22'
+    expect body '^42$'
+    request /private/ --user guido:spam
+    expect body '^Welcome, guido\.$'
+    status=$(curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" \
+        --write-out '%{http_code}' --user guido:eggs "http://$host:$port/private/")
+    [ "$status" = 401 ] || fail "a wrong password: $status"
+    stop "$signal"
 
     start http_echo
     request '/path?a=b' --data ping
