@@ -4,7 +4,7 @@
 #[path = "wsgi.rs"]
 mod on_workers;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -402,4 +402,114 @@ fn quick_applications_are_not_reported() {
     assert_eq!(server.get("/").status, "HTTP/1.1 200 OK");
     assert!(server.stop());
     assert_eq!(reports.try_recv(), Err(TryRecvError::Disconnected));
+}
+
+/// WSGI-4, WSGI-27: content is read as it arrives. A client that waits to be asked is asked when
+/// the application first reads, the loop goes on meanwhile, and the input ends with the body.
+#[test]
+fn input_as_it_arrives() {
+    let (sender, lines) = channel();
+    let sender = Mutex::new(sender);
+    let app = move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let lengths = environ
+            .get("CONTENT_LENGTH")
+            .unwrap_or_default()
+            .into_owned();
+        let sender = sender.lock().expect("no panic").clone();
+        sender.send("called".to_owned())?;
+        let mut count = 0;
+        for line in environ.input().lines() {
+            sender.send(line?)?;
+            count += 1;
+        }
+        start_response.call("200 OK", PLAIN)?;
+        Ok(format!("{count} lines of {lengths:?}").into())
+    };
+    let server = serve_with(Validator::new(app), |handler| {
+        let workers = Workers::new(1).expect("a thread");
+        handler.stream_input(true).workers(workers)
+    });
+    let line = || lines.recv_timeout(PATIENCE).expect("a line");
+
+    let mut stream = server.connect();
+    let fields = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
+    let head = request("PUT", "/", fields, "");
+    stream.write_all(head.as_bytes()).expect("sent");
+    assert_eq!(line(), "called");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).expect("an interim response");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for text in ["first", "second"] {
+        let chunk = format!("{:x}\r\n{text}\n\r\n", text.len() + 1);
+        stream.write_all(chunk.as_bytes()).expect("sent");
+        assert_eq!(line(), text);
+    }
+    let refused = exchange(&server, "nonsense\r\n\r\n");
+    assert!(
+        refused.starts_with("HTTP/1.1 400 "),
+        "the loop goes on: {refused}"
+    );
+    stream.write_all(b"0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end");
+    assert!(answer.ends_with("2 lines of \"\""), "{answer}");
+
+    // What has come with its head is input all the same, and without content there is the end.
+    let whole = server.exchange(&request("PUT", "/", "Content-Length: 3\r\n", "a\nb"));
+    assert_eq!(whole.text(), "2 lines of \"3\"");
+    assert_eq!(server.get("/").text(), "0 lines of \"\"");
+    assert_eq!(
+        [line(), line(), line(), line()],
+        ["called", "a", "b", "called"]
+    );
+
+    // A client that leaves in the middle ends the reads, and the worker is free again.
+    let mut stream = server.connect();
+    let head = request("PUT", "/", "Content-Length: 9\r\n", "c\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    assert_eq!([line(), line()], ["called", "c"]);
+    drop(stream);
+    assert_eq!(server.get("/").text(), "0 lines of \"\"");
+}
+
+/// An upload larger than what the server would keep is held back while nobody reads it, and goes
+/// through when somebody does.
+#[test]
+fn an_upload_larger_than_memory() {
+    const LENGTH: usize = 8 << 20;
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let mut sum = 0;
+        let mut block = [0; 8192];
+        loop {
+            match environ.input().read(&mut block)? {
+                0 => break,
+                count => sum += count,
+            }
+        }
+        start_response.call("200 OK", PLAIN)?;
+        Ok(sum.to_string().into())
+    };
+    for (stream_input, status) in [(true, "200 OK"), (false, "413 Content Too Large")] {
+        let server = serve_with(Validator::new(app), |handler| {
+            let workers = Workers::new(1).expect("a thread");
+            handler.workers(workers).stream_input(stream_input)
+        });
+        let fields = format!("Content-Length: {LENGTH}\r\n");
+        let mut stream = server.connect();
+        let head = request("PUT", "/", &fields, "");
+        stream.write_all(head.as_bytes()).expect("sent");
+        if stream_input {
+            stream.write_all(&vec![b'x'; LENGTH]).expect("sent");
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
+        assert!(
+            !stream_input || answer.ends_with(&LENGTH.to_string()),
+            "{answer}"
+        );
+    }
 }

@@ -197,8 +197,8 @@ impl<'a> Environ<'a> {
         map
     }
 
-    /// The request body (`wsgi.input`): it arrived whole and decoded, and reading ends with it
-    /// (WSGI-27).
+    /// The request body (`wsgi.input`), decoded; reading ends with it (WSGI-27). It has arrived
+    /// whole, unless the server [streams](super::WsgiHandler::stream_input) it.
     pub fn input(&mut self) -> &mut dyn BufRead {
         match &mut self.input {
             Input::Bytes(bytes) => bytes,

@@ -17,8 +17,8 @@ use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
 use super::{Application, Environ};
 use crate::http::{
-    BodySource, HttpRequestHandler, HttpResult, OwnedRequest, Request, Response, ResponseHead,
-    Workers,
+    BodySource, HttpRequestHandler, HttpResult, Intake, OwnedRequest, Request, Response,
+    ResponseHead, Workers,
 };
 use crate::socketserver::{Failure, complain};
 
@@ -43,6 +43,7 @@ struct Gateway<A> {
     application: Arc<A>,
     base_environ: BaseEnviron,
     offload: Option<(Workers, Offload<A>)>,
+    stream_input: bool,
     error_output: Option<Arc<dyn Application>>,
     slow: Option<Slow>,
 }
@@ -61,6 +62,7 @@ impl<A> WsgiHandler<A> {
                 application: Arc::new(application),
                 base_environ: setup_environ(server_address.into()),
                 offload: None,
+                stream_input: false,
                 error_output: None,
                 slow: None,
             }),
@@ -88,6 +90,21 @@ impl<A> WsgiHandler<A> {
         let value = if multithread { TRUE } else { FALSE };
         let base_environ = self.base_environ_mut();
         base_environ.insert("wsgi.multithread".to_owned(), value.to_owned());
+        self
+    }
+
+    /// Calls an application that runs on [`workers`](Self::workers) when the head of the request is
+    /// there: `wsgi.input` is the content as it arrives, for uploads larger than memory, up to
+    /// [`Limits::upload`](crate::http::Limits::upload).
+    ///
+    /// A client is held back while the application is behind, and one that waits for
+    /// `100 Continue` gets it when the input is first read (WSGI-4). But a slow client does hold a
+    /// worker then, which waits in its reads, within
+    /// [`Deadlines::body`](crate::http::Deadlines::body). If the application leaves some of the
+    /// content unread, the connection ends with its answer. Without workers this has no effect.
+    #[must_use]
+    pub fn stream_input(mut self, stream_input: bool) -> WsgiHandler<A> {
+        self.gateway_mut().stream_input = stream_input;
         self
     }
 
@@ -178,6 +195,8 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// the client has taken them. If too many requests wait for a worker, further ones are
     /// answered with 503; see [`Workers::queue_length`].
     ///
+    /// With [`stream_input`](Self::stream_input) it need not have arrived.
+    ///
     /// Only [`close`](super::Iterable::close) runs on the loop's thread if the client leaves, or
     /// the server ends, while no worker is at the body.
     #[must_use]
@@ -214,6 +233,7 @@ impl<A> Clone for Gateway<A> {
             application: Arc::clone(&self.application),
             base_environ: self.base_environ.clone(),
             offload: self.offload.clone(),
+            stream_input: self.stream_input,
             error_output: self.error_output.clone(),
             slow: self.slow.clone(),
         }
@@ -239,14 +259,24 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
             None => self.gateway.answer(request, response),
         }
     }
+
+    fn intake(&mut self, _request: &Request<'_>) -> Intake {
+        match self.gateway.streams_input() {
+            true => Intake::streamed(),
+            false => Intake::whole(),
+        }
+    }
 }
 
 impl<A: Application> Gateway<A> {
     /// Calls the application, here and now.
-    fn answer(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    fn answer(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
         let slow = self.slow.as_ref();
         let watch = slow.map(|slow| Watch::new(slow, request, !self.is_multithread()));
         let mut environ = Environ::of_request(request, &self.base_environ);
+        if self.streams_input() {
+            environ.set_input(response.body_reader());
+        }
         let run = || answer::run(&*self.application, &mut environ);
         let (answered, failure) = match timed(watch.as_ref(), SlowStep::Call, run) {
             Ok(answered) => (answered, None),
@@ -277,6 +307,11 @@ impl<A: Application> Gateway<A> {
             Some(application) => answer::run(&**application, environ),
             None => answer::run(&answer::error_output, environ),
         }
+    }
+
+    /// Whether content is read as it arrives, which must not be on the loop.
+    fn streams_input(&self) -> bool {
+        self.stream_input && self.offload.is_some()
     }
 
     fn is_multithread(&self) -> bool {

@@ -72,6 +72,8 @@
 //! | `Headers` | [`Headers`] |
 //! | `environ["PATH_INFO"]` | [`Environ::get`] |
 //! | `environ["wsgi.input"]` | [`Environ::input`] |
+//! | `environ["wsgi.file_wrapper"](file)` | [`FileWrapper::new`]; a [`File`](std::fs::File) itself is a [`Body`] |
+//! | `error_status`, `error_headers`, `error_body`, `error_output` | [`WsgiHandler::error_output`] |
 //! | `[b"one block"]` | [`Body::from`] |
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
 //! | `validator(app)` | [`Validator::new`] |

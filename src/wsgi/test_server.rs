@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::panic;
 use std::thread::{Builder, JoinHandle};
 
-use super::{Application, make_server_with_settings};
+use super::{Application, WsgiServer, make_server_with_settings};
 use crate::http::HttpSettings;
 use crate::socketserver::{Failure, ShutdownHandle};
 
@@ -55,7 +55,28 @@ impl TestServer {
         application: impl Application + 'static,
         settings: HttpSettings,
     ) -> io::Result<TestServer> {
-        let mut server = make_server_with_settings("127.0.0.1:0", application, settings)?;
+        TestServer::serve(make_server_with_settings(
+            "127.0.0.1:0",
+            application,
+            settings,
+        )?)
+    }
+
+    /// Runs a server that was made and set up before, say to run its application on
+    /// [threads](WsgiServer::threads).
+    ///
+    /// ```
+    /// use serve_forever::wsgi::{TestServer, demo_app, make_server};
+    ///
+    /// let server = TestServer::serve(make_server("127.0.0.1:0", demo_app)?.threads(2)?)?;
+    /// assert!(server.url().starts_with("http://127.0.0.1:"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no thread to be had.
+    pub fn serve<A: Application + 'static>(mut server: WsgiServer<A>) -> io::Result<TestServer> {
         let (address, shutdown) = (server.server_address(), server.shutdown_handle());
         let thread = Builder::new().name("test server".to_owned());
         let thread = thread.spawn(move || server.serve_forever(None))?;
