@@ -660,6 +660,9 @@ fn an_application_that_stops_the_server() {
 fn an_error_output_of_ones_own() {
     fn app(environ: &mut Environ<'_>, _: Starter<'_>) -> AppResult {
         environ.insert("my.key", "inserted");
+        if environ.get("PATH_INFO").as_deref() == Some("/stops") {
+            return Err(Failure::Stop);
+        }
         Err(std::io::Error::other("first").into())
     }
     let sorry = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
@@ -668,12 +671,12 @@ fn an_error_output_of_ones_own() {
         start_response.call("503 Sorry", &[("X-Mine", "1"), TYPE])?;
         let key = environ.get("my.key").unwrap_or_default().into_owned();
         match &*path {
-            "/fails" => Err(std::io::Error::other("second").into()),
+            "/fails" | "/stops" => Err(std::io::Error::other("second").into()),
             "/blocks" => Ok(Body::blocks(["a", "b"])),
             _ => Ok(format!("sorry, {key}").into()),
         }
     };
-    let server = serve_with(app, |handler| {
+    let mut server = serve_with(app, |handler| {
         let handler = handler.error_output(sorry);
         match on_workers() {
             true => handler.workers(Workers::new(1).expect("a thread")),
@@ -701,6 +704,11 @@ fn an_error_output_of_ones_own() {
         assert_eq!(response.field("X-Mine"), None, "{path}");
         assert!(server.failure().starts_with(failure), "{path}");
     }
+
+    // A stop is not forgotten over a second failure.
+    let response = server.exchange(&keep_alive("/stops"));
+    assert_eq!(response.status, "HTTP/1.1 500 Internal Server Error");
+    assert!(!server.join());
 }
 
 /// A handler that logs what it served.

@@ -32,7 +32,9 @@ pub struct Running {
     /// What the validator reported.
     breaches: Option<Arc<Mutex<Vec<String>>>>,
     pub shutdown: ShutdownHandle,
-    thread: Option<JoinHandle<bool>>,
+    /// Whether `serve_forever` returned Ok, once it has.
+    ended: Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 pub struct Reports(Sender<String>);
@@ -87,12 +89,17 @@ pub fn serve_with<A: Application + 'static>(
     let (sender, failures) = channel();
     let mut server = Server::with_hooks(tcp, dispatch, Reports(sender)).expect("a server");
     let shutdown = server.shutdown_handle();
+    let (sender, ended) = channel();
     Running {
         address,
         failures,
         breaches: None,
         shutdown,
-        thread: Some(thread::spawn(move || server.serve_forever(None).is_ok())),
+        ended,
+        thread: Some(thread::spawn(move || {
+            // Err: the test has failed.
+            let _ = sender.send(server.serve_forever(None).is_ok());
+        })),
     }
 }
 
@@ -126,9 +133,9 @@ impl Running {
         self.join()
     }
 
+    /// Waits for the server to end by itself; whether `serve_forever` returned Ok.
     pub fn join(&mut self) -> bool {
-        let thread = self.thread.take().expect("joined once");
-        thread.join().expect("no panic on the loop thread")
+        self.ended.recv_timeout(PATIENCE).expect("the server ends")
     }
 }
 
