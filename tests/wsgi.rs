@@ -245,7 +245,7 @@ fn wrong_lengths() {
     assert!(server.failure().contains("shorter"));
 }
 
-/// WSGI-13, WSGI-14: no content for HEAD, 204 and 304; the fields of HEAD are those of GET, and the
+/// WSGI-13, WSGI-14: no content for HEAD, 204, 205 and 304; the fields of HEAD are those of GET, and the
 /// body is consumed all the same.
 #[test]
 fn answers_without_content() {
@@ -256,6 +256,7 @@ fn answers_without_content() {
             let path = environ.get("PATH_INFO").unwrap_or_default();
             let status = match &*path {
                 "/204" => "204 No Content",
+                "/205" => "205 Reset Content",
                 "/304" => "304 Not Modified",
                 _ => "200 OK",
             };
@@ -280,6 +281,7 @@ fn answers_without_content() {
         ("HEAD", "/length", Some("12345"), None),
         ("HEAD", "/two", None, Some("chunked")),
         ("GET", "/204", None, None),
+        ("GET", "/205", None, None),
         ("GET", "/304", None, None),
     ];
     for (method, path, length, coding) in cases {
@@ -292,7 +294,7 @@ fn answers_without_content() {
         );
         assert_eq!(response.body, b"", "{method} {path}");
     }
-    for _ in 0..3 {
+    for _ in 0..4 {
         assert_eq!(log.recv_timeout(PATIENCE), Ok("ab, c, end, close"));
     }
 }

@@ -87,7 +87,23 @@ fn answers() {
         &'static str,
         &'static str,
     );
-    let cases: [Case; 16] = [
+    let cases: [Case; 18] = [
+        (
+            "GET",
+            "205 Reset",
+            DATED,
+            || "abc".into(),
+            "Content-Length: 0\r\n\r\n",
+            "",
+        ),
+        (
+            "GET",
+            "205 Reset",
+            DATED,
+            || Body::blocks(["a", "b"]),
+            "Content-Length: 0\r\n\r\n",
+            "",
+        ),
         (
             "GET",
             "200 OK",

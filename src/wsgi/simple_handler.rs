@@ -251,8 +251,11 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
                 put_line(&mut output, &format!("{name}: "), value);
             }
         }
-        if let (true, Some(length)) = (head.has_content(), length) {
-            h1::content_length(&mut output, length);
+        match (head.code, length) {
+            // Nothing else says that 205 has no content (RFC 9110 §15.3.6).
+            (205, _) => h1::content_length(&mut output, 0),
+            (204 | 304, _) | (_, None) => {}
+            (_, Some(length)) => h1::content_length(&mut output, length),
         }
         h1::end_of_fields(&mut output);
         output

@@ -251,9 +251,9 @@ impl Head {
         Ok(())
     }
 
-    /// Whether an answer of this status may have content (WSGI-14).
+    /// Whether an answer of this status may have content (WSGI-14; 205: RFC 9110 §15.3.6).
     pub(super) fn has_content(&self) -> bool {
-        !matches!(self.code, 204 | 304)
+        !matches!(self.code, 204 | 205 | 304)
     }
 
     /// Whether the application set this field, whatever its case (WSGI-15).
