@@ -30,10 +30,9 @@ fn the_table_is_whole() {
     });
     let http = (1..=39).map(|number| format!("HTTP-{number}"));
     let log = (1..=6).map(|number| format!("LOG-{number}"));
-    assert_eq!(
-        rows.collect::<Vec<_>>(),
-        http.chain(log).collect::<Vec<_>>()
-    );
+    let files = (1..=14).map(|number| format!("STATIC-{number}"));
+    let clauses = http.chain(log).chain(files);
+    assert_eq!(rows.collect::<Vec<_>>(), clauses.collect::<Vec<_>>());
 }
 
 /// HTTP-5: tells all that there is to be known of a request.

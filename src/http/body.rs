@@ -58,7 +58,7 @@ pub struct FromRead<R>(R);
 
 /// How much is read at a time. A slow client has as much unsent above the high-water mark; and
 /// what fits into a processor's cache is sent faster than what does not.
-const BLOCK: usize = 16 * 1024;
+pub(super) const BLOCK: usize = 16 * 1024;
 
 impl<R: Read> FromRead<R> {
     /// The content of `reader`, to its end.

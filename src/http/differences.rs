@@ -87,3 +87,24 @@
 //! | LOG-4 | same | in the formats of Python and JSON; in the two others only if [asked](super::AccessLog::errors) | who reads those expects a request in each line |
 //! | LOG-5 | differs | written when the answer *ends*: its size, its duration and whether it is whole are known then. For an answer that is there at once that is before any byte is sent, as in Python; it proves no delivery either | a line that is written first cannot know |
 //! | LOG-6 | same | the address, never a name; each line is one call of the sink, and one write | |
+//!
+//! # Files
+//!
+//! [`SimpleHttpRequestHandler`](super::SimpleHttpRequestHandler).
+//!
+//! | clause | | here | because |
+//! | --- | --- | --- | --- |
+//! | STATIC-1 | differs | the same methods; the `Server` field is the server's own, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
+//! | STATIC-2 | differs | the same steps, on bytes; a target with `#` or with a byte that is not ASCII is 400 before that, and an absolute target is one, not a name that begins with `http:` | RFC 9112 §3.2 |
+//! | STATIC-3 | differs | the same, but that a target without a leading slash is 400 | RFC 9112 §3.2 |
+//! | STATIC-4 | differs | a link that leads out of the directory is 404, unless [followed](super::SimpleHttpRequestHandler::follow_symlinks) | who can make a link below the root must not thereby publish what is not |
+//! | STATIC-5 | differs | 404 | Better note |
+//! | STATIC-6 | differs | the same; what no URI may hold is escaped in `Location` | browsers read `/\h/` as `//h/` |
+//! | STATIC-7 | same | a page that is there but cannot be opened is 404, not listed | |
+//! | STATIC-8 | differs | the same; but 503 while descriptors are short | the file is there |
+//! | STATIC-9 | differs | also `ETag` and `Accept-Ranges`; `Content-Length` comes last. Only regular files are opened, and as much as announced is sent, or the connection is cut. `Last-Modified` is never in the future, and is left out for a time before 1970 | Better note; RFC 9110 §8.8.2.1 |
+//! | STATIC-10 | differs | all conditional fields, with entity tags, and ranges; a 304 has the `ETag`. Dates are those of RFC 9110 with UTC said in any way or not at all; one with a wrong weekday or without one is ignored | RFC 9110 §13, §14, §15.4.5 |
+//! | STATIC-11 | differs | a table of our own, to which can be [added](super::SimpleHttpRequestHandler::content_type). `.br` and `.svgz` are `application/octet-stream`, since they are sent as they are, compressed | Better note |
+//! | STATIC-12 | differs | the same page. Names are sorted by themselves where they differ in case alone; a name that is no UTF-8 is shown with U+FFFD | the page says that it is UTF-8 |
+//! | STATIC-13 | differs | links and paths are the bytes of the names | Better note |
+//! | STATIC-14 | same | also if listing is [switched off](super::SimpleHttpRequestHandler::list_directories) | |

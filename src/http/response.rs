@@ -502,6 +502,11 @@ impl<'a> Response<'a> {
         Ok(self)
     }
 
+    /// The time of this turn; on a worker, the time when it began with the answer.
+    pub(super) fn now(&self) -> &Now {
+        self.context.now
+    }
+
     fn home(&self) -> Option<Home> {
         let (mailbox, serial) = self.context.home?;
         Some(Home::new(mailbox.clone(), serial))
@@ -858,7 +863,8 @@ fn error_page(code: u16, reason: &str, explanation: &str) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+/// Text for an HTML page; quotes are left as they are.
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -1,0 +1,128 @@
+//! The bytes of a file on their way out, block by block.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+
+use super::super::BodySource;
+use super::super::body::BLOCK;
+use super::ranges::ByteRange;
+use crate::socketserver::Failure;
+
+/// What is sent of a file: exactly so many bytes, or the file has shrunk (STATIC-9).
+#[derive(Debug)]
+pub(super) struct FileContent {
+    file: File,
+    /// Where the file will be read next, unless it is moved to.
+    position: u64,
+    parts: VecDeque<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Range(ByteRange),
+}
+
+impl FileContent {
+    /// One range of the file.
+    pub(super) fn range(file: File, range: ByteRange) -> FileContent {
+        FileContent::new(file, VecDeque::from([Part::Range(range)]))
+    }
+
+    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6), and their boundary.
+    pub(super) fn multipart(
+        file: File,
+        ranges: &[ByteRange],
+        content_type: &str,
+        length: u64,
+    ) -> (String, FileContent) {
+        let boundary = boundary();
+        let mut parts = VecDeque::new();
+        for (number, range) in ranges.iter().enumerate() {
+            let end_of_line = if number == 0 { "" } else { "\r\n" };
+            parts.push_back(Part::Text(format!(
+                "{end_of_line}--{boundary}\r\n\
+                 Content-Type: {content_type}\r\n\
+                 Content-Range: {}\r\n\r\n",
+                range.content_range(length)
+            )));
+            parts.push_back(Part::Range(*range));
+        }
+        parts.push_back(Part::Text(format!("\r\n--{boundary}--\r\n")));
+        (boundary, FileContent::new(file, parts))
+    }
+
+    fn new(file: File, parts: VecDeque<Part>) -> FileContent {
+        FileContent {
+            file,
+            position: 0,
+            parts,
+        }
+    }
+
+    /// How many bytes this is.
+    pub(super) fn length(&self) -> u64 {
+        let lengths = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.len() as u64,
+            Part::Range(range) => range.length,
+        });
+        lengths.fold(0, u64::saturating_add)
+    }
+
+    /// The next bytes of a range, at least one; `None` if the file ends before it.
+    fn read(&mut self, range: ByteRange) -> Result<Option<Vec<u8>>, Failure> {
+        if self.position != range.first {
+            self.file.seek(SeekFrom::Start(range.first))?;
+            self.position = range.first;
+        }
+        let size = usize::try_from(range.length).map_or(BLOCK, |length| length.min(BLOCK));
+        let mut block = vec![0; size];
+        let count = loop {
+            match self.file.read(&mut block) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.position += count as u64;
+        block.truncate(count);
+        Ok((count > 0).then_some(block))
+    }
+}
+
+impl BodySource for FileContent {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            match self.parts.pop_front() {
+                None => return Ok(None),
+                Some(Part::Text(text)) => return Ok(Some(text.into_bytes())),
+                Some(Part::Range(ByteRange { length: 0, .. })) => {}
+                Some(Part::Range(range)) => {
+                    let block = self.read(range)?;
+                    if let Some(block) = &block {
+                        let rest = range.without_first(block.len() as u64);
+                        self.parts.push_front(Part::Range(rest));
+                    }
+                    return Ok(block);
+                }
+            }
+        }
+    }
+}
+
+/// A line that is in no file: nobody could have known it before, since the hashers' keys come from
+/// the system's random numbers (RFC 2046 §5.1.1).
+fn boundary() -> String {
+    let mut boundary = String::with_capacity(32);
+    for _ in 0..2 {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            boundary,
+            "{:016x}",
+            RandomState::new().build_hasher().finish()
+        );
+    }
+    boundary
+}
