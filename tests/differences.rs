@@ -31,7 +31,8 @@ fn the_table_is_whole() {
     let http = (1..=39).map(|number| format!("HTTP-{number}"));
     let log = (1..=6).map(|number| format!("LOG-{number}"));
     let files = (1..=14).map(|number| format!("STATIC-{number}"));
-    let clauses = http.chain(log).chain(files);
+    let program = (1..=3).map(|number| format!("CLI-{number}"));
+    let clauses = http.chain(log).chain(files).chain(program);
     assert_eq!(rows.collect::<Vec<_>>(), clauses.collect::<Vec<_>>());
 }
 

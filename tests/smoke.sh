@@ -172,6 +172,42 @@ END
     exec 4>&-
     stop "$signal"
 
+    site=$scratch/site
+    mkdir -p "$site/photos & more"
+    printf 0123456789 >"$site/digits.txt"
+    printf 'GIF89a' >"$site/photos & more/a%b.gif"
+    for threads in 0 2; do
+        start http_server --directory "$site" --threads=$threads
+        request /
+        expect body '<li><a href="digits\.txt">digits\.txt</a></li>'
+        expect body '<li><a href="photos%20%26%20more/">photos &amp; more/</a></li>'
+        request /photos%20%26%20more --location
+        expect fields '^location: /photos%20%26%20more/$'
+        expect body '<a href="a%25b\.gif">'
+        request /photos%20%26%20more/a%25b.gif
+        expect fields '^content-type: image/gif$'
+        request /digits.txt --head
+        expect fields '^content-length: 10$'
+        # A part, the rest of it, several parts.
+        request /digits.txt -r 2-4
+        expect body '^234$'
+        expect fields '^content-range: bytes 2-4/10$'
+        printf 01234 >"$scratch/body"
+        request /digits.txt --continue-at -
+        expect body '^0123456789$'
+        request /digits.txt -r 0-1,8-
+        expect fields '^content-type: multipart/byteranges; '
+        # Only if it is newer than that file, or than that day.
+        touch -r "$site/digits.txt" "$scratch/reference"
+        request /digits.txt -z "$scratch/reference"
+        expect fields '^HTTP/1\.1 304 '
+        request /digits.txt -z '3 Feb 2001'
+        expect fields '^HTTP/1\.1 200 '
+        stop "$signal"
+        grep -q '^Interrupted, exiting\.$' "$scratch/log" || fail 'says no farewell'
+        grep -qE '"GET /digits\.txt HTTP/1\.1" 206 3$' "$scratch/log" || fail 'logs nothing'
+    done
+
     start plaintext
     for options in '' '--data ping'; do
         # Unquoted: no word, or two.

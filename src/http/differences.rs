@@ -90,7 +90,7 @@
 //!
 //! # Files
 //!
-//! [`SimpleHttpRequestHandler`](super::SimpleHttpRequestHandler).
+//! [`SimpleHttpRequestHandler`](super::SimpleHttpRequestHandler), and `examples/http_server`.
 //!
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
@@ -108,3 +108,6 @@
 //! | STATIC-12 | differs | the same page. Names are sorted by themselves where they differ in case alone; a name that is no UTF-8 is shown with U+FFFD | the page says that it is UTF-8 |
 //! | STATIC-13 | differs | links and paths are the bytes of the names | Better note |
 //! | STATIC-14 | same | also if listing is [switched off](super::SimpleHttpRequestHandler::list_directories) | |
+//! | CLI-1 | differs | the same arguments without `-p` and `--cgi`; on loopback alone by default; `ADDRESS:PORT` is understood, too. All connections are on the loop, `--threads` reads files elsewhere. HTTP/1.1 | a directory is not published to a network by accident |
+//! | CLI-2 | same | no name is loopback, see CLI-1 | |
+//! | CLI-3 | differs | the same line; Ctrl-C lets downloads end, for ten seconds or until it is pressed again, and SIGTERM does the same | |

@@ -1,0 +1,196 @@
+//! A file server: what `python -m http.server` is, and a little better.
+//!
+//!     cargo install --path . --example http_server
+//!     http_server                       # this directory, on http://127.0.0.1:8000/
+//!     http_server 8080 -d ~/public -b ::
+//!
+//! Files have entity tags and ranges, so that downloads go on and videos seek; links do not lead
+//! out of the directory; a slow client holds up nobody. Ctrl-C lets downloads end, a second one
+//! does not.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serve_forever::http::{
+    AccessLog, Http, HttpRequestHandler, HttpSettings, LogFormat, Pooled, SimpleHttpRequestHandler,
+    Workers,
+};
+use serve_forever::socketserver::{Evented, POLL_INTERVAL, Server, Tcp};
+
+const USAGE: &str = "\
+usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
+
+Serves the files of a directory over HTTP.
+
+  PORT                  the port to listen on; 0 for any that is free (default: 8000)
+  -b, --bind ADDRESS    the address to listen on, a number or a name; `::` for all of them
+                        (default: 127.0.0.1, for this machine alone)
+  -d, --directory DIR   the directory to serve (default: the working directory)
+      --threads N       read files on N threads: for slow disks (default: on the loop)
+      --follow-symlinks follow symbolic links that lead out of the directory
+      --precompressed   send FILE.br or FILE.gz for FILE to clients that take it
+  -h, --help            say this
+";
+
+/// How long downloads may go on after Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The address, a number or a name.
+    pub bind: String,
+    /// The port; 0 for any.
+    pub port: u16,
+    /// What is served.
+    pub directory: PathBuf,
+    /// How many threads read files; 0 for none but the loop.
+    pub threads: usize,
+    /// Whether links may lead out of the directory.
+    pub follow_symlinks: bool,
+    /// Whether compressed neighbours are sent.
+    pub precompressed: bool,
+    /// Whether to say how it is used, and nothing else.
+    pub help: bool,
+}
+
+impl Options {
+    /// Reads the arguments, without the program's name.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, String> {
+        let mut options = Options {
+            bind: "127.0.0.1".into(),
+            port: 8000,
+            directory: ".".into(),
+            threads: 0,
+            follow_symlinks: false,
+            precompressed: false,
+            help: false,
+        };
+        let mut place = None;
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let argument = text(argument)?;
+            let (name, given) = match argument.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value)),
+                _ => (argument.as_str(), None),
+            };
+            let mut value = || {
+                let value = given.map(OsString::from).or_else(|| arguments.next());
+                value.ok_or(format!("{name} needs a value"))
+            };
+            match name {
+                "-b" | "--bind" => options.bind = text(value()?)?,
+                "-d" | "--directory" => options.directory = value()?.into(),
+                "--threads" => options.threads = number(&text(value()?)?)?,
+                _ if given.is_some() => return Err(format!("there is no option {argument}")),
+                "--follow-symlinks" => options.follow_symlinks = true,
+                "--precompressed" => options.precompressed = true,
+                "-h" | "--help" => options.help = true,
+                _ if name.starts_with('-') => return Err(format!("there is no option {name}")),
+                _ if place.is_some() => return Err(format!("one port is enough, not {name}, too")),
+                _ => place = Some(name.to_owned()),
+            }
+        }
+        if let Some(place) = place {
+            let (address, port) = place.rsplit_once(':').unwrap_or(("", &place));
+            options.port = number(port)?;
+            if !address.is_empty() {
+                options.bind = address.into();
+            }
+        }
+        Ok(options)
+    }
+
+    /// A listener for the first address that the name has. An IPv6 one takes IPv4 clients, too,
+    /// where the system can do that: `::` is all interfaces.
+    pub fn listen(&self) -> io::Result<Tcp> {
+        let host = self.bind.trim_start_matches('[').trim_end_matches(']');
+        let listen = |dual_stack| {
+            Tcp::new((host, self.port))?
+                .allow_reuse_address(true)
+                .disable_nagle_algorithm(true)
+                .request_queue_size(1024)
+                .dual_stack(dual_stack)
+                .bind_and_activate()
+        };
+        listen(true).or_else(|_| listen(false))
+    }
+
+    /// The handler for the directory.
+    pub fn files(&self) -> SimpleHttpRequestHandler {
+        SimpleHttpRequestHandler::new(&self.directory)
+            .follow_symlinks(self.follow_symlinks)
+            .precompressed(self.precompressed)
+    }
+}
+
+fn text(value: OsString) -> Result<String, String> {
+    let text = value.into_string();
+    text.map_err(|value| format!("what is {}?", value.to_string_lossy()))
+}
+
+fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or(format!("{text} is not a number that would do"))
+}
+
+/// The line that is printed when clients can connect; a socket address has the brackets of IPv6.
+pub fn start_line(address: SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!("Serving HTTP on {host} port {port} (http://{address}/) ...")
+}
+
+fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), Box<dyn Error>> {
+    let handler = AccessLog::new(handler, LogFormat::Common, io::stderr());
+    let http = Http::new(handler, HttpSettings::default());
+    let mut server = Server::new(listener, Evented::new(http))?;
+    server.drain_on_signals(PATIENCE)?;
+    println!("{}", start_line(server.server_address()));
+    server.serve_forever(POLL_INTERVAL)?;
+    match server.shutdown_handle().drained() {
+        Some(drained) if drained.aborted > 0 => {
+            println!("\nInterrupted, exiting: {} cut off.", drained.aborted);
+        }
+        _ => println!("\nInterrupted, exiting."),
+    }
+    Ok(())
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    if !options.directory.is_dir() {
+        return Err(format!("{} is no directory", options.directory.display()).into());
+    }
+    let listener = options.listen().map_err(|error| {
+        let (bind, port) = (&options.bind, options.port);
+        format!("cannot listen on {bind} port {port}: {error}")
+    })?;
+    match options.threads {
+        0 => serve(listener, options.files()),
+        threads => serve(
+            listener,
+            Pooled::new(options.files(), Workers::new(threads)?),
+        ),
+    }
+}
+
+fn main() -> ExitCode {
+    let (status, message) = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(options) if options.help => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(options) => match run(&options) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (1, error.to_string()),
+        },
+        Err(message) => (2, format!("{message}\n{USAGE}")),
+    };
+    eprintln!("http_server: {message}");
+    ExitCode::from(status)
+}
