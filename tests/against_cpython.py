@@ -71,12 +71,17 @@ class Server:
             try:
                 connection.sendall(transcript)
                 connection.shutdown(socket.SHUT_WR)
-                while block := connection.recv(1 << 16):
-                    received += block
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it refused to read on; what it had to say is here
             except TimeoutError:
                 return None
+            except OSError:
+                pass  # it refused to read on; what it had to say is here
+            try:
+                while block := connection.recv(1 << 16):
+                    received += block
+            except TimeoutError:
+                return None
+            except OSError:
+                pass
             return bytes(received)
 
 
@@ -99,12 +104,33 @@ def answers(received, transcript):
         interim = 100 <= code < 200
         method = b"" if interim else next(methods, b"")
         length = dict(fields).get("content-length")
+        broken = False
         if interim or method == b"HEAD" or code in (204, 304):
-            length = 0
-        length = len(received) if length is None else int(length)
-        body, received = received[:length], received[length:]
+            body = b""
+        elif dict(fields).get("transfer-encoding") == "chunked":
+            body, received, broken = unchunked(received)
+        else:
+            length = int(length) if length and length.isdecimal() else len(received)
+            broken = len(received) < length
+            body, received = received[:length], received[length:]
+        if broken:
+            found.append({"broken": True, "status": code, "fields": fields, "body": body})
+            break
         found.append({"status": code, "reason": status[2].decode("latin-1"), "fields": fields, "body": body})
     return found
+
+
+def unchunked(received):
+    """The content of a chunked body, what follows it, and whether it breaks off before its end."""
+    body = b""
+    while chunk := re.match(rb"([0-9A-Fa-f]+)\r\n", received):
+        length, start = int(chunk[1], 16), chunk.end()
+        if length == 0:
+            _, end, rest = received[start - 2 :].partition(b"\r\n\r\n")
+            return body, rest, not end
+        body += received[start : start + length]
+        received = received[start + length + 2 :]
+    return body, b"", True
 
 
 def differences(ours, theirs):
@@ -112,13 +138,13 @@ def differences(ours, theirs):
     if len(ours) != len(theirs):
         yield f"answers: {len(ours)}, theirs {len(theirs)}"
     for one, other in zip(ours, theirs):
-        for key in ("hangs", "garbage", "status"):
+        for key in ("hangs", "garbage", "broken", "status"):
             if one.get(key) != other.get(key):
                 yield f"{key}: {one.get(key)}, theirs {other.get(key)}"
         if one.get("status") != other.get("status"):
             continue  # what else is different follows from that
         if one.get("reason") != other.get("reason"):
-            yield f"reason: {one['reason']}, theirs {other['reason']}"
+            yield f"reason: {one.get('reason')}, theirs {other.get('reason')}"
         yield from field_differences(one.get("fields", []), other.get("fields", []))
         if one.get("body") != other.get("body"):
             yield "body"
