@@ -522,6 +522,44 @@ fn a_worker_reads_an_upload_of_any_size() {
     }
 }
 
+/// Whoever takes the reader: what was read to its end does not end the connection.
+#[test]
+fn a_reader_may_be_taken_along_to_a_worker() {
+    for home in HOMES {
+        let workers = Workers::new(2).expect("threads");
+        let (begun, has_begun) = channel();
+        let (site, _lines) = Site::new(move |request, mut response| {
+            begun.send(())?;
+            let mut reader = response.body_reader();
+            let mut length = move || io::copy(&mut reader, &mut io::sink());
+            match request.path() {
+                "/along" => response.offload(&workers, move |response| {
+                    response.send_response(200).body(length()?.to_string())
+                }),
+                _ => {
+                    let others = workers.clone();
+                    response.offload(&workers, move |response| {
+                        response.offload(&others, move |response| {
+                            response.send_response(200).body(length()?.to_string())
+                        })
+                    })
+                }
+            }
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        for path in ["/along", "/further"] {
+            client.send(sized(path, 5));
+            next(&has_begun);
+            client.send("hello");
+            let answer = answers.next();
+            assert_eq!(answer.short(), (200, "5".into()), "{home:?} {path}");
+            assert!(!answer.closes(), "{home:?} {path}: {}", answer.head);
+        }
+    }
+}
+
 /// Content that nobody reads to its end closes the connection, after the answer was read.
 #[test]
 fn a_reader_may_stop_early() {

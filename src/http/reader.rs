@@ -111,6 +111,10 @@ impl Inflow {
     pub(super) fn is_full(&self) -> bool {
         self.gauge.is_high()
     }
+
+    pub(super) fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
+    }
 }
 
 /// The content of a request as something to [`Read`], on any thread but the loop's.
@@ -182,10 +186,6 @@ impl BodyReader {
     pub fn trailers(&self) -> Fields<'_> {
         // The decoder has checked them.
         parse_fields(&self.trailers, usize::MAX).unwrap_or_default()
-    }
-
-    pub(super) fn gauge(&self) -> &Arc<Gauge> {
-        &self.gauge
     }
 
     /// Waits for the next block, having used up the one before.

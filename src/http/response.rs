@@ -60,7 +60,7 @@ pub(super) enum Content<'a> {
     /// It is on its way, as soon as the client is asked for it if it waits for that.
     Coming { ask: bool },
     /// Another thread reads it as it arrives, and knows whether that was all.
-    Arriving(&'a Gauge),
+    Arriving(&'a Arc<Gauge>),
     /// Somebody else has it, or had it.
     Elsewhere,
     /// There is some that nobody will read.
@@ -356,10 +356,13 @@ impl<'a> Response<'a> {
             return job(self); // nobody can reach this connection, a test's say
         };
         let reader = self.body_reader();
+        // Whoever has the reader: the handler may have taken it before.
         let arriving = match self.context.content {
-            Content::Coming { .. } | Content::Arriving(_) => Some(Arc::clone(reader.gauge())),
+            Content::Coming { .. } => self.state.extras().inflow.as_ref().map(Inflow::gauge),
+            Content::Arriving(gauge) => Some(gauge),
             Content::Whole(..) | Content::Elsewhere | Content::Unwanted => None,
         };
+        let arriving = arriving.map(Arc::clone);
         let errand = Errand {
             settings: Arc::clone(self.context.settings),
             terms: self.context.terms,
