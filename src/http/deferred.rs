@@ -174,7 +174,8 @@ impl Deferred {
         let Some(home) = self.0.take() else {
             return Err(SendError::Gone(answer));
         };
-        home.tell(News::Answer(Some(answer))).map_err(gave_back)
+        home.tell(News::Answer(Some(answer)))
+            .map_err(|unsent| SendError::Gone(given_back(unsent)))
     }
 
     /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
@@ -209,7 +210,9 @@ impl Deferred {
         let (sender, room) = bounded(1);
         let gauge = Arc::new(Gauge::default());
         let begin = News::Begin(answer, Arc::clone(&gauge), sender);
-        home.tell(begin).map_err(gave_back)?;
+        if let Err(unsent) = home.tell(begin) {
+            return Err(SendError::Gone(given_back(unsent).body(first)));
+        }
         let stream = AnswerStream {
             home: Some(home),
             gauge,
@@ -222,11 +225,11 @@ impl Deferred {
 }
 
 /// The answer that could not be sent.
-fn gave_back(news: News) -> SendError<Answer> {
-    SendError::Gone(match news {
+fn given_back(news: News) -> Answer {
+    match news {
         News::Answer(Some(answer)) | News::Begin(answer, ..) => answer,
         _ => Answer::new(500),
-    })
+    }
 }
 
 impl Drop for Deferred {
@@ -375,5 +378,37 @@ impl Pushing {
             let _ = self.room.try_send(());
         }
         self.framer.block(block, output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who cannot send an answer gets back all of it.
+    #[test]
+    fn what_cannot_be_sent_comes_back_whole() {
+        let answer = || Answer::new(200).header("A", "b").body("content");
+        let gone = || Deferred::new(Some(Home::new(Mailbox::dangling(), 1)));
+        let nowhere = || Deferred::new(None);
+        let unsent = [
+            ("send", gone().send(answer()).err()),
+            ("send nowhere", nowhere().send(answer()).err()),
+            ("stream", gone().stream(answer()).err()),
+            ("stream nowhere", nowhere().stream(answer()).err()),
+        ];
+        for (case, error) in unsent {
+            match error {
+                Some(SendError::Gone(Answer {
+                    code,
+                    headers,
+                    body,
+                })) => {
+                    assert_eq!((code, headers.len()), (200, 1), "{case}");
+                    assert_eq!(body, b"content", "{case}");
+                }
+                other => panic!("{case}: {other:?}"),
+            }
+        }
     }
 }
