@@ -1292,6 +1292,35 @@ fn an_answer_leaves_room_for_the_next_request() {
     }
 }
 
+/// RFC 9110 §15.2: a client learns that there is progress while the worker is at it.
+#[test]
+fn an_interim_response_does_not_wait_for_the_worker() {
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (go, gate) = channel();
+        let gate = Arc::new(Mutex::new(gate));
+        let (site, _lines) = Site::new(move |_, response| {
+            let gate = Arc::clone(&gate);
+            response.offload(&workers, move |response| {
+                let response = response.send_interim(102, &[("Step", "1")])?;
+                next(&gate.lock().expect("no panic"));
+                response.send_response(200).body("done")
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        let mut answers = Answers::of(&client);
+        client.send(get("/"));
+        let interim = answers.head().expect("it comes before the answer");
+        assert_eq!(
+            interim, "HTTP/1.1 102 Processing\r\nStep: 1\r\n\r\n",
+            "{home:?}"
+        );
+        go.send(()).expect("it waits");
+        assert_eq!(answers.next().short(), (200, "done".into()), "{home:?}");
+    }
+}
+
 /// Law 10: a panic is one client's 500, and no thread's end.
 #[test]
 fn a_worker_survives_a_panic() {

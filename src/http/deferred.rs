@@ -105,6 +105,12 @@ impl Home {
         })
     }
 
+    /// Sends an interim response.
+    pub(super) fn suggest(&self, interim: Vec<u8>) {
+        // Err: the connection is gone, and nobody waits for this.
+        let _ = self.tell(News::Interim(interim));
+    }
+
     /// The reader of the content has caught up.
     pub(super) fn go_on(&self) {
         // Err: the connection is gone, as the next read will find out.
@@ -186,10 +192,9 @@ impl Deferred {
     /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent. A client that is
     /// gone is no error.
     pub fn send_interim(&self, code: u16, headers: &[(&str, &str)]) -> Result<(), ResponseError> {
-        let mut bytes = Vec::new();
-        response::interim(&mut bytes, code, headers)?;
+        let bytes = response::interim(code, headers)?;
         if let Some(home) = &self.0 {
-            let _ = home.tell(News::Interim(bytes));
+            home.suggest(bytes);
         }
         Ok(())
     }

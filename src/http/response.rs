@@ -491,6 +491,8 @@ impl<'a> Response<'a> {
     /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
     /// client of HTTP/1.0 does not get it. `100 Continue` is sent without being asked for.
     ///
+    /// It leaves when the handler returns, or at once from a [worker](Self::offload).
+    ///
     /// # Errors
     ///
     /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent.
@@ -499,8 +501,12 @@ impl<'a> Response<'a> {
         code: u16,
         headers: &[(&str, &str)],
     ) -> Result<Response<'a>, ResponseError> {
-        if self.context.terms.version >= Version::Http11 {
-            interim(self.output, code, headers)?;
+        let bytes = interim(code, headers)?;
+        match (self.context.workers, self.home()) {
+            _ if self.context.terms.version < Version::Http11 => {}
+            // What a worker writes goes home with its answer, which may be a long time.
+            (Some(_), Some(home)) => home.suggest(bytes),
+            _ => self.output.put(&bytes),
         }
         Ok(self)
     }
@@ -773,11 +779,7 @@ impl State {
 }
 
 /// Writes an interim response: status line, fields, empty line.
-pub(super) fn interim(
-    output: &mut impl Sink,
-    code: u16,
-    headers: &[(&str, &str)],
-) -> Result<(), ResponseError> {
+pub(super) fn interim(code: u16, headers: &[(&str, &str)]) -> Result<Vec<u8>, ResponseError> {
     let mut bytes = Vec::new();
     let written = match code {
         100 | 102..=199 => h1::status_line(&mut bytes, code, phrase(code)),
@@ -788,8 +790,7 @@ pub(super) fn interim(
         h1::field(&mut bytes, name, value.as_bytes()).map_err(ResponseError::Head)?;
     }
     h1::end_of_fields(&mut bytes);
-    output.put(&bytes);
-    Ok(())
+    Ok(bytes)
 }
 
 /// Why an answer was not sent.
