@@ -14,7 +14,7 @@ use serve_forever::http::{
     h1,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Failure, Next, Protocol, SendError};
+use serve_forever::socketserver::{Buffer, Failure, MAILBOX_CAPACITY, Next, Protocol, SendError};
 use wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -774,6 +774,27 @@ fn interim_responses() {
     deferred.send(Answer::new(200).body("x")).expect("there");
     late.deliver();
     assert_eq!(late.sent(), ok("x"));
+}
+
+/// Design, section 2: what waits for one connection is bounded, and what is said by the way does
+/// not wait.
+#[test]
+fn interim_responses_without_room_are_not_sent() {
+    let (sender, duties) = channel();
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    wire.receive(GET);
+    let deferred: Deferred = duties.try_recv().expect("it was handled");
+    for _ in 0..1000 {
+        deferred.send_interim(102, &[]).expect("it is one");
+    }
+    deferred.send(Answer::new(200).body("x")).expect("there");
+    assert_eq!(wire.deliver(), MAILBOX_CAPACITY as usize + 1);
+    let progress = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAILBOX_CAPACITY as usize);
+    assert_eq!(wire.sent(), [progress, ok("x")].concat());
 }
 
 /// A status that does not end the request would be taken for the answer to the next.

@@ -93,8 +93,7 @@ impl Home {
 
     /// Sends news, of which the sender keeps the number within bounds.
     pub(super) fn tell(&self, news: News) -> Result<(), News> {
-        let serial = self.serial;
-        let message = Message::Late(Box::new(Late { serial, news }));
+        let message = self.message(news);
         self.mailbox.notify(message).map_err(|unsent| match unsent {
             SendError::Gone(Message::Late(late)) | SendError::Full(Message::Late(late)) => {
                 late.news
@@ -105,10 +104,15 @@ impl Home {
         })
     }
 
-    /// Sends an interim response.
+    /// Sends an interim response, if there is room for it.
     pub(super) fn suggest(&self, interim: Vec<u8>) {
-        // Err: the connection is gone, and nobody waits for this.
-        let _ = self.tell(News::Interim(interim));
+        // Err: nobody waits for it.
+        let _ = self.mailbox.send(self.message(News::Interim(interim)));
+    }
+
+    fn message(&self, news: News) -> Message {
+        let serial = self.serial;
+        Message::Late(Box::new(Late { serial, news }))
     }
 
     /// The reader of the content has caught up.
@@ -185,11 +189,12 @@ impl Deferred {
     }
 
     /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
-    /// client of HTTP/1.0 does not get it.
+    /// client of HTTP/1.0 does not get it, nor does one that has not taken the last
+    /// [`MAILBOX_CAPACITY`](crate::socketserver::MAILBOX_CAPACITY) of them.
     ///
     /// # Errors
     ///
-    /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent. A client that is
+    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent. A client that is
     /// gone is no error.
     pub fn send_interim(&self, code: u16, headers: &[(&str, &str)]) -> Result<(), ResponseError> {
         let bytes = response::interim(code, headers)?;

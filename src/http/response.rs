@@ -491,11 +491,12 @@ impl<'a> Response<'a> {
     /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A
     /// client of HTTP/1.0 does not get it. `100 Continue` is sent without being asked for.
     ///
-    /// It leaves when the handler returns, or at once from a [worker](Self::offload).
+    /// It leaves when the handler returns; from a [worker](Self::offload) at once, if there is room
+    /// as for [`Deferred::send_interim`].
     ///
     /// # Errors
     ///
-    /// If `code` is not from 100 to 199, or 101, or if a field cannot be sent.
+    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent.
     pub fn send_interim(
         self,
         code: u16,
