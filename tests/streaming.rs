@@ -560,6 +560,25 @@ fn a_reader_may_be_taken_along_to_a_worker() {
     }
 }
 
+/// Design law 11: on the thread that the content arrives on, a read would wait for itself, and all
+/// clients with it.
+#[test]
+fn a_read_in_a_handler_does_not_wait() {
+    for home in HOMES {
+        let (site, _lines) = Site::new(move |_, mut response| {
+            let mut reader = response.body_reader();
+            let read = reader.read(&mut [0; 9]).map_err(|error| error.kind());
+            response.send_response(200).body(format!("{read:?}"))
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(sized("/", 5));
+        let answer = Answers::of(&client).next();
+        assert_eq!(answer.short(), (200, "Err(WouldBlock)".into()), "{home:?}");
+        assert!(answer.closes(), "{home:?}: nobody has read the content");
+    }
+}
+
 /// Content that nobody reads to its end closes the connection, after the answer was read.
 #[test]
 fn a_reader_may_stop_early() {

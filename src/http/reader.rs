@@ -12,8 +12,9 @@ use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::deferred::Home;
 use super::h1::{Fields, parse_fields};
@@ -120,15 +121,22 @@ impl Inflow {
 /// The content of a request as something to [`Read`], on any thread but the loop's.
 ///
 /// From [`Response::body_reader`](super::Response::body_reader). Reads wait for the client, within
-/// its deadlines; the end is that of the content. If the client leaves before, or sends what is no
-/// content, reads fail with [`UnexpectedEof`](ErrorKind::UnexpectedEof). A client that waits for
-/// `100 Continue` gets it when the reader is first read (RFC 9110 §10.1.1). Dropped before the
-/// end, the rest is not read, and the connection closes after the answer.
+/// its deadlines, which the loop sees to: they wait as long as nobody turns it. The end is that of
+/// the content. If the client leaves before, is too slow, or sends what is no content, or if the
+/// server is closed, reads fail with [`UnexpectedEof`](ErrorKind::UnexpectedEof). A client that
+/// waits for `100 Continue` gets it when the reader is first read (RFC 9110 §10.1.1). Dropped
+/// before the end, the rest is not read, and the connection closes after the answer.
+///
+/// On the thread that it was made on, which is the one that the content arrives on, a read would
+/// wait for itself. So there, in the handler say, it fails with
+/// [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
 #[derive(Debug)]
 pub struct BodyReader {
     pieces: Option<Receiver<Piece>>,
     gauge: Arc<Gauge>,
     home: Option<Home>,
+    /// The thread that the content arrives on.
+    source: Option<ThreadId>,
     /// The client waits to be asked for the content.
     ask: bool,
     block: Buffer,
@@ -150,6 +158,7 @@ impl BodyReader {
             pieces: Some(pieces),
             gauge,
             home: Some(home),
+            source: Some(thread::current().id()),
             ask,
             block: Buffer::new(),
             length: 0,
@@ -166,6 +175,7 @@ impl BodyReader {
             pieces: None,
             gauge: Arc::default(),
             home: None,
+            source: None,
             ask: false,
             block,
             length: 0,
@@ -196,7 +206,11 @@ impl BodyReader {
         let Some(pieces) = &self.pieces else {
             return Ok(()); // it has ended
         };
-        match pieces.recv() {
+        let piece = match self.source == Some(thread::current().id()) {
+            true => pieces.try_recv(),
+            false => pieces.recv().map_err(|_| TryRecvError::Disconnected),
+        };
+        match piece {
             Ok(Piece::Block(block)) => {
                 self.length = block.len();
                 self.block.extend_from_slice(&block);
@@ -205,7 +219,11 @@ impl BodyReader {
                 self.trailers = trailers;
                 self.pieces = None;
             }
-            Err(_) => return Err(ErrorKind::UnexpectedEof.into()),
+            Err(TryRecvError::Empty) => {
+                let why = "the content is read on the thread that it arrives on";
+                return Err(io::Error::new(ErrorKind::WouldBlock, why));
+            }
+            Err(TryRecvError::Disconnected) => return Err(ErrorKind::UnexpectedEof.into()),
         }
         Ok(())
     }

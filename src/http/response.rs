@@ -452,8 +452,27 @@ impl<'a> Response<'a> {
     /// The content of the request, to be read on another thread; then
     /// [`defer`](Self::defer) or [`offload`](Self::offload) the answer.
     ///
-    /// An answer that does not wait for anybody leaves the content unread. A second reader of the
-    /// same content cannot read it.
+    /// ```
+    /// use std::io;
+    /// use serve_forever::http::{Answer, HttpResult, Request, Response};
+    ///
+    /// fn measure(_: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+    ///     let mut reader = response.body_reader();
+    ///     let (deferred, reply) = response.defer();
+    ///     std::thread::spawn(move || {
+    ///         if let Ok(length) = io::copy(&mut reader, &mut io::sink()) {
+    ///             let answer = Answer::new(200).body(format!("{length} bytes"));
+    ///             let _ = deferred.send(answer); // Err: the client has left
+    ///         }
+    ///     });
+    ///     Ok(reply)
+    /// }
+    /// # let _ = measure;
+    /// ```
+    ///
+    /// If the handler answers by itself, the content stays unread, and the connection closes. The
+    /// first reader gets the content: every further one fails with
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof).
     pub fn body_reader(&mut self) -> BodyReader {
         let extras = self.state.extras();
         if let Some(reader) = extras.reader.take() {
