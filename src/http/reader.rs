@@ -90,7 +90,11 @@ pub(super) enum Inflowing {
 }
 
 impl Inflow {
-    pub(super) fn block(&mut self, block: &[u8]) -> Inflowing {
+    /// Hands on a block. That it is the `last` is known before it can be read.
+    pub(super) fn block(&mut self, block: &[u8], last: bool) -> Inflowing {
+        if last {
+            self.gauge.ended.store(true, Ordering::SeqCst);
+        }
         if block.is_empty() {
             return Inflowing::More;
         }
@@ -104,7 +108,6 @@ impl Inflow {
 
     /// The content has ended.
     pub(super) fn end(self, trailers: Vec<u8>) {
-        self.gauge.ended.store(true, Ordering::SeqCst);
         // Err: nobody reads it.
         let _ = self.pieces.send(Piece::End(trailers));
     }
@@ -276,6 +279,22 @@ impl fmt::Debug for Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socketserver::Mailbox;
+
+    /// Who has read as much as was announced may answer before it is told of the end, and must not
+    /// find that there is more.
+    #[test]
+    fn the_last_block_is_known_to_be_the_last() {
+        let home = Home::new(Mailbox::dangling(), 1);
+        let (mut reader, mut inflow) = BodyReader::new(home, false);
+        assert_eq!(inflow.block(b"a", false), Inflowing::More);
+        assert!(!inflow.gauge().has_ended());
+        assert_eq!(inflow.block(b"b", true), Inflowing::More);
+        let mut content = [0; 2];
+        reader.read_exact(&mut content).expect("both are there");
+        assert!(inflow.gauge().has_ended());
+        assert_eq!(&content, b"ab");
+    }
 
     #[test]
     fn a_gauge_has_two_marks() {

@@ -238,7 +238,7 @@ impl Receiving {
                 let uptake = contain(|| sink.block(content)).map_err(Untaken::Failed)?;
                 uptake == Uptake::More
             }
-            Inlet::Reader(inflow) => match inflow.block(content) {
+            Inlet::Reader(inflow) => match inflow.block(content, progress.complete) {
                 Inflowing::More => true,
                 Inflowing::Full => {
                     self.paused = Some(now.instant());
