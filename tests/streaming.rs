@@ -2007,3 +2007,29 @@ fn a_server_that_is_closed_lets_go_of_who_pushes() {
     thread::spawn(move || ended.send(stream.write(b"more").map_err(|error| error.kind())));
     assert_eq!(next(&end), Err(ErrorKind::BrokenPipe));
 }
+
+/// A guest that its host drops ends its conversations as a server that is closed does.
+#[test]
+fn an_engine_that_is_dropped_tells_its_conversations() {
+    for close_first in [false, true] {
+        let (sender, requests) = channel();
+        let (site, lines) = Site::new(move |_, response| {
+            let (deferred, reply) = response.defer();
+            sender.send(deferred)?;
+            Ok(reply)
+        });
+        let mut driven = evented(site, HttpSettings::default());
+        let mut client = driven.connect();
+        client.send(get("/"));
+        driven.settle();
+        let deferred = next(&requests);
+        if close_first {
+            driven.engine.server_close();
+        }
+        drop(driven);
+        let lines: Vec<String> = lines.try_iter().collect();
+        assert_eq!(lines, ["GET / HTTP/1.1 0 0 broken"], "{close_first}");
+        let sent = deferred.send(Answer::new(200));
+        assert!(matches!(sent, Err(SendError::Gone(_))), "{close_first}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -105,6 +106,31 @@ where
     slot: Slot,
     connection: Connection<T::Request, F::Protocol>,
     client_address: T::Address,
+}
+
+impl<T, F> Entry<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    /// Ends the conversation, which is told the time unless it has panicked. What a handler has
+    /// left in there may panic as it goes (design law 10).
+    fn end(self, now: Option<&Now>) -> Option<(Failure, T::Address)> {
+        let Entry {
+            mut connection,
+            client_address,
+            ..
+        } = self;
+        let ended = contain(|| {
+            if let Some(now) = now {
+                connection.lost(now);
+            }
+            drop(connection);
+            Ok(())
+        });
+        ended.err().map(|failure| (failure, client_address))
+    }
 }
 
 impl<T, F> Evented<T, F>
@@ -211,28 +237,20 @@ where
         true
     }
 
-    /// Closes a connection. Its protocol is told the time, unless it has panicked.
+    /// Closes a connection; `now` as for [`Entry::end`].
     fn close(&mut self, slot: Slot, reactor: &mut Reactor, now: Option<&Now>) {
         if let Some(mut entry) = self.connections[slot.index()].take() {
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
-            let Entry {
-                mut connection,
-                client_address,
-                ..
-            } = entry;
-            // What a handler has left in here may panic as it goes (design law 10).
-            let dropped = contain(|| {
-                if let Some(now) = now {
-                    connection.lost(now);
-                }
-                drop(connection);
-                Ok(())
-            });
-            if let Err(failure) = dropped {
-                self.failures.push_back((failure, client_address));
-            }
+            self.failures.extend(entry.end(now));
+        }
+    }
+
+    /// Drops the messages that are still on their way, and with them what their senders wait for.
+    fn discard_all(&mut self) {
+        while let Some((_, message)) = self.post.receive() {
+            discard(message);
         }
     }
 
@@ -372,10 +390,26 @@ where
         for slot in self.slots() {
             self.close(slot, reactor, Some(&now));
         }
-        // With what is still on its way goes what its senders wait for.
-        while let Some((_, message)) = self.post.receive() {
-            discard(message);
+        self.discard_all();
+    }
+}
+
+impl<T, F> Drop for Evented<T, F>
+where
+    T: Transport,
+    T::Request: Stream,
+    F: ProtocolFactory<T::Address>,
+{
+    /// A guest may be dropped without having been closed; its conversations are told all the same.
+    fn drop(&mut self) {
+        let now = Now::new();
+        for entry in mem::take(&mut self.connections).into_iter().flatten() {
+            self.post.close(entry.slot);
+            if let Some((failure, _)) = entry.end(Some(&now)) {
+                complain("a conversation panicked at its end", &failure);
+            }
         }
+        self.discard_all();
     }
 }
 
