@@ -3,6 +3,7 @@
 mod common;
 mod wire;
 
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
@@ -920,6 +921,26 @@ fn a_sink_that_fails_does_not_fail_a_request() {
             .is_some_and(|failure| failure.contains("scripted panic"));
         assert_eq!(panicked, round > 2, "{round}");
     }
+}
+
+/// A file takes lines as it is, and one that takes none fails no request.
+#[test]
+fn a_file_takes_lines() {
+    let path = std::env::temp_dir().join(format!("access-{}.log", std::process::id()));
+    let open = || File::options().create(true).append(true).open(&path);
+    for _ in 0..2 {
+        let file = open().expect("it can be written");
+        let mut wire = Wire::new(AccessLog::new(hello, LogFormat::Python, file));
+        wire.receive(GET);
+    }
+    let read_only = File::open(&path).expect("it is there");
+    let mut wire = Wire::new(AccessLog::new(hello, LogFormat::Python, read_only));
+    wire.receive(GET);
+    assert_eq!((status(&wire.sent()), wire.failure()), (200, None));
+    let log = fs::read_to_string(&path).expect("it is there");
+    fs::remove_file(&path).expect("it is there");
+    let line = r#"192.0.2.1 - - [06/Nov/1994 08:49:37] "GET / HTTP/1.1" 200 5"#;
+    assert_eq!(log, format!("{line}\n{line}\n"));
 }
 
 /// Notes each write, and takes as much of it as it is told to.

@@ -45,7 +45,8 @@ thread_local! {
 /// For every request that got an answer, also one that the handler never saw because it was
 /// malformed or too large, and for every answer that was broken off. The line is written when the
 /// answer ends (LOG-5), on the thread that the connection is on, so lines of one connection are in
-/// the order of its requests. A client that leaves before its request is whole leaves no line.
+/// the order of its requests. A client that leaves before its request came to the handler leaves no
+/// line.
 ///
 /// An error page has a line of its own before that (LOG-4), in the formats that have room for one;
 /// see [`errors`](Self::errors).
@@ -64,8 +65,9 @@ pub struct AccessLog<H> {
 }
 
 impl<H> AccessLog<H> {
-    /// Logs the requests that `handler` answers to `sink`: [`std::io::stderr`], anything that can
-    /// be written to in a [`Mutex`](std::sync::Mutex), or a closure; see [`LogSink`].
+    /// Logs the requests that `handler` answers to `sink`: [`std::io::stderr`], a
+    /// [`File`](std::fs::File), anything that can be written to in a [`Mutex`](std::sync::Mutex),
+    /// or a closure; see [`LogSink`].
     pub fn new(handler: H, format: LogFormat, sink: impl LogSink + 'static) -> AccessLog<H> {
         AccessLog {
             handler,

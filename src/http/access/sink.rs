@@ -1,6 +1,7 @@
 //! Where the lines go.
 
-use std::io::{Stderr, Write};
+use std::fs::File;
+use std::io::{self, Stderr, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::socketserver::complain;
@@ -48,18 +49,33 @@ impl LogSink for Stderr {
     }
 }
 
-/// Each line whole, and one write to a file, a pipe, or whatever it is.
+/// One write for each line. Open it to append, so that other programs can write to it and rotate
+/// it.
 ///
 /// That a line is lost is reported through [`log`], at most a few times a second.
+impl LogSink for File {
+    fn write_line(&self, line: &str) {
+        let mut file = self;
+        report(file.write_all(line.as_bytes()));
+    }
+}
+
+/// Each line whole, and one write to a pipe, a buffer, or whatever it is.
+///
+/// That a line is lost is reported as for a file.
 impl<W: Write + Send> LogSink for Mutex<W> {
     fn write_line(&self, line: &str) {
         // A writer that panicked has lost its line, and may do better with the next.
         let mut writer = self.lock().unwrap_or_else(PoisonError::into_inner);
         let written = writer.write_all(line.as_bytes());
         drop(writer); // a logger may be slow
-        if let Err(error) = written {
-            complain("a line of the access log is lost", &error);
-        }
+        report(written);
+    }
+}
+
+fn report(written: io::Result<()>) {
+    if let Err(error) = written {
+        complain("a line of the access log is lost", &error);
     }
 }
 
