@@ -12,8 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::ResponseError;
 use super::body::{Ending, Framer, Streaming};
-
-use super::reader::{Gauge, HIGH_WATER};
+use super::gauge::{Gauge, HIGH_WATER};
 use super::response::{self, Answered};
 use crate::socketserver::{Buffer, Failure, Mailbox, SendError};
 
@@ -119,6 +118,12 @@ impl Home {
     pub(super) fn go_on(&self) {
         // Err: the connection is gone, as the next read will find out.
         let _ = self.tell(News::GoOn);
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Home")
     }
 }
 

@@ -57,11 +57,11 @@ mod connection;
 mod deferred;
 pub mod differences;
 mod ends;
+mod gauge;
 pub mod h1;
 mod handler;
 mod incoming;
 mod intake;
-
 mod owned;
 mod path;
 mod reader;

@@ -8,61 +8,16 @@
 //! The loop stops reading the socket while more than the high-water mark is under way, so the
 //! client is held back by TCP, and the reader by nothing but the client.
 
-use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::deferred::Home;
+use super::gauge::Gauge;
 use super::h1::{Fields, parse_fields};
 use crate::socketserver::Buffer;
-
-/// Above this much under way to another thread, or from it, the sender is held back.
-pub(super) const HIGH_WATER: usize = 64 * 1024;
-
-/// Below this much it may go on.
-const LOW_WATER: usize = HIGH_WATER / 2;
-
-/// What a block counts for at least: many small ones cost memory, too.
-pub(super) const LEAST: usize = 1024;
-
-/// How much is under way between two threads.
-#[derive(Debug, Default)]
-pub(super) struct Gauge {
-    level: AtomicUsize,
-    /// Nothing more will set out.
-    ended: AtomicBool,
-}
-
-impl Gauge {
-    /// A block of that length sets out; whether no other should, until [`fall`](Self::fall) says
-    /// so.
-    pub(super) fn rise(&self, length: usize) -> bool {
-        let block = length.max(LEAST);
-        self.level
-            .fetch_add(block, Ordering::SeqCst)
-            .saturating_add(block)
-            >= HIGH_WATER
-    }
-
-    /// A block of that length has arrived; whether the sender may go on just now.
-    pub(super) fn fall(&self, length: usize) -> bool {
-        let block = length.max(LEAST);
-        let before = self.level.fetch_sub(block, Ordering::SeqCst);
-        before >= LOW_WATER && before.saturating_sub(block) < LOW_WATER
-    }
-
-    pub(super) fn is_high(&self) -> bool {
-        self.level.load(Ordering::SeqCst) >= HIGH_WATER
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-}
 
 /// What travels to a [`BodyReader`].
 #[derive(Debug)]
@@ -93,7 +48,7 @@ impl Inflow {
     /// Hands on a block. That it is the `last` is known before it can be read.
     pub(super) fn block(&mut self, block: &[u8], last: bool) -> Inflowing {
         if last {
-            self.gauge.ended.store(true, Ordering::SeqCst);
+            self.gauge.end();
         }
         if block.is_empty() {
             return Inflowing::More;
@@ -270,12 +225,6 @@ impl Read for BodyReader {
     }
 }
 
-impl fmt::Debug for Home {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Home")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,20 +243,5 @@ mod tests {
         reader.read_exact(&mut content).expect("both are there");
         assert!(inflow.gauge().has_ended());
         assert_eq!(&content, b"ab");
-    }
-
-    #[test]
-    fn a_gauge_has_two_marks() {
-        let gauge = Gauge::default();
-        assert!(!gauge.rise(HIGH_WATER - LEAST));
-        assert!(gauge.rise(1), "a byte counts for more");
-        assert!(gauge.is_high());
-        assert!(!gauge.fall(1), "not low yet");
-        assert!(!gauge.is_high());
-        assert!(gauge.fall(HIGH_WATER - LEAST));
-        assert!(!gauge.rise(LOW_WATER));
-        assert!(gauge.fall(LOW_WATER));
-        assert!(!gauge.rise(LOW_WATER - LEAST));
-        assert!(!gauge.fall(LOW_WATER - LEAST), "it was low before");
     }
 }

@@ -2,16 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
-
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
 use super::deferred::{Deferred, Home, Message};
+use super::gauge::Gauge;
 use super::h1::{self, EncodeError, Fields, Sink, Version};
 use super::intake::{BodySink, Uptake, WriterSink};
-use super::reader::{BodyReader, Gauge, Inflow};
+use super::reader::{BodyReader, Inflow};
 use super::status::{explanation, phrase};
 use super::workers::{Errand, Workers};
 use super::{HttpResult, HttpSettings};

@@ -16,9 +16,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::body::Streaming;
 use super::deferred::{Home, News, Pulled};
+use super::gauge::{Gauge, HIGH_WATER, LEAST};
 use super::intake::Intake;
 use super::owned::OwnedRequest;
-use super::reader::{BodyReader, Gauge, LEAST};
+use super::reader::BodyReader;
 use super::response::{self, Content, Context, Extras, Terms};
 use super::{HttpRequestHandler, HttpResult, HttpSettings, LogEntry, Request, Response};
 use crate::reactor::Now;
@@ -27,9 +28,6 @@ use crate::socketserver::{Buffer, QueueFull, complain, contain};
 /// How many requests wait for a worker unless told otherwise. More wait longer than a client does:
 /// with a handler of 100 ms and four threads this is a second and a half.
 const QUEUE_LENGTH: usize = 64;
-
-/// How much a worker pulls before the client must have taken some.
-const HIGH_WATER: usize = 64 * 1024;
 
 /// Threads for handlers that block; see [`Response::offload`] and [`Pooled`].
 ///
