@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use super::ResponseError;
 use super::body::{Ending, Framer, Streaming};
 use super::gauge::{Gauge, HIGH_WATER};
-use super::response::{self, Answered};
+use super::response::{self, Answered, Response, ResponseHead};
 use crate::socketserver::{Buffer, Failure, Mailbox, SendError};
 
 /// What other threads send to an HTTP connection.
@@ -129,6 +129,9 @@ impl fmt::Debug for Home {
 
 /// A whole answer that owns its parts, so that it can be made anywhere.
 ///
+/// A status or a field that cannot be sent is found when it comes to be written: the client gets a
+/// 500, and the failure is reported.
+///
 /// ```
 /// use serve_forever::http::Answer;
 ///
@@ -164,6 +167,13 @@ impl Answer {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Answer {
         self.body = body.into();
         self
+    }
+
+    /// Writes the head, but for its end.
+    pub(super) fn begin<'a>(&self, response: Response<'a>) -> ResponseHead<'a> {
+        let head = response.send_response(self.code);
+        let fields = self.headers.iter();
+        fields.fold(head, |head, (name, value)| head.send_header(name, value))
     }
 }
 

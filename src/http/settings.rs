@@ -56,9 +56,7 @@ impl HttpSettings {
         self.ok_server_date = field;
         Ok(())
     }
-}
 
-impl HttpSettings {
     /// How often clients have met each limit and deadline, on all connections with these settings
     /// or clones of them.
     pub fn stats(&self) -> HttpStats {

@@ -243,11 +243,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let context = self.context(self.terms(&exchange), now);
                 let answered = response::answer(output, &context, |response| {
                     let answer = answer.ok_or(ResponseError::Forgotten)?;
-                    let mut head = response.send_response(answer.code);
-                    for (name, value) in &answer.headers {
-                        head = head.send_header(name, value);
-                    }
-                    head.body(answer.body)
+                    answer.begin(response).body(&answer.body)
                 });
                 match answered {
                     Ok(answered) => self.settle(exchange, answered, now),
@@ -262,13 +258,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             (News::Begin(answer, gauge, room), Outbound::Awaited) => {
                 let context = self.context(self.terms(&exchange), now);
-                let answered = response::answer(output, &context, |response| {
-                    let mut head = response.send_response(answer.code);
-                    for (name, value) in &answer.headers {
-                        head = head.send_header(name, value);
-                    }
-                    head.push()
-                });
+                let answered =
+                    response::answer(output, &context, |response| answer.begin(response).push());
                 match answered {
                     Ok(Answered {
                         outcome: Outcome::Push(framer),
