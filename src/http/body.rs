@@ -37,7 +37,8 @@ where
     }
 }
 
-/// The content of a file, or of anything else that can be read without waiting, in blocks.
+/// The content of a file, or of anything else that can be read without waiting, in blocks. On
+/// [`Workers`](super::Workers) reading may wait.
 ///
 /// ```
 /// use std::fs::File;

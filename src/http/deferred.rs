@@ -180,7 +180,37 @@ impl Answer {
 /// The right, and the duty, to answer one request from anywhere.
 ///
 /// Dropped unanswered, it answers 500. An answer that takes longer than
-/// [`Deadlines::answer`](super::Deadlines::answer) comes too late: the client has got a 503.
+/// [`Deadlines::answer`](super::Deadlines::answer), or what
+/// [`Response::answer_within`] says instead, comes too late: the client has got a 503.
+///
+/// A long poll, whose clients wait for what another thread has to say:
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+/// use serve_forever::http::{Answer, Deferred, HttpResult, Request, Response};
+///
+/// #[derive(Clone, Default)]
+/// struct Waiting(Arc<Mutex<Vec<Deferred>>>);
+///
+/// impl Waiting {
+///     /// The handler.
+///     fn poll(&self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
+///         let (deferred, reply) = response.answer_within(Duration::from_secs(300)).defer();
+///         self.0.lock().expect("nobody panics").push(deferred);
+///         Ok(reply)
+///     }
+///
+///     /// Called on any thread.
+///     fn tell(&self, news: &str) {
+///         for deferred in self.0.lock().expect("nobody panics").drain(..) {
+///             // Err: the client has left.
+///             let _ = deferred.send(Answer::new(200).body(news));
+///         }
+///     }
+/// }
+/// # let _ = (Waiting::poll, Waiting::tell);
+/// ```
 #[derive(Debug)]
 pub struct Deferred(Option<Home>);
 
@@ -270,9 +300,32 @@ impl Drop for Deferred {
 /// An answer whose content is pushed, from any thread, as it comes into being: server-sent events,
 /// a log that is followed, the output of a process.
 ///
-/// From [`Deferred::stream`]. Between a slow client and who pushes stands a bounded queue:
-/// [`send`](Self::send) refuses what does not fit, and [`Write`] waits for room. No deadline says
-/// how soon something must be pushed, but a client that does not read is given up
+/// ```
+/// use std::{thread, time::Duration};
+/// use serve_forever::http::{Answer, HttpResult, Request, Response};
+///
+/// fn events(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     let (deferred, reply) = response.defer();
+///     let head = Answer::new(200).header("Content-Type", "text/event-stream");
+///     let stream = deferred.stream(head)?;
+///     thread::spawn(move || {
+///         // Until the client is gone, or is too far behind.
+///         while stream.send("data: tick\n\n").is_ok() {
+///             thread::sleep(Duration::from_secs(1));
+///         }
+///     });
+///     Ok(reply)
+/// }
+/// # let _ = events;
+/// ```
+///
+/// From [`Deferred::stream`]. Between a slow client and who pushes stands a queue of 64 KiB:
+/// [`send`](Self::send) refuses a block when so much is under way, and [`Write`] waits until it is
+/// less. The loop makes the room, so a write waits as long as nobody turns it, and on the loop's
+/// own thread, in a handler say, it would wait for itself: there only `send` will do. Once the
+/// server is closed, both fail.
+///
+/// No deadline says how soon something must be pushed, but a client that does not read is given up
 /// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
 ///
 /// Dropped without [`finish`](Self::finish), the answer is broken off: the client sees that it is
@@ -286,7 +339,7 @@ pub struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// Pushes a block and wakes the loop. Never waits.
+    /// Pushes a block, of any length, and wakes the loop. Never waits.
     ///
     /// # Errors
     ///

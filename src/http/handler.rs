@@ -47,8 +47,8 @@ pub trait HttpRequestHandler {
     /// Decides from the head of a request how its content reaches the handler: by default
     /// [whole](Intake::whole).
     ///
-    /// Asked when there is content to come, before any of it is looked at; the
-    /// [body](Request::body) is empty. A client that waits for `100 Continue` is asked for the
+    /// Asked when there is content to come, which `Content-Length: 0` is not, before any of it is
+    /// looked at; the [body](Request::body) is empty. A client that waits for `100 Continue` is asked for the
     /// content when it is first wanted, and never if it is [refused](Intake::refused): Python's
     /// `handle_expect_100` (HTTP-26).
     fn intake(&mut self, request: &Request<'_>) -> Intake {

@@ -78,13 +78,43 @@ impl Intake {
     }
 }
 
-/// Takes the content of a request on the loop as it arrives, and answers at its end.
+/// Takes the content of a request as it arrives, and answers at its end; see
+/// [`Response::receive`].
 ///
-/// It should not block: whatever it does, every client waits for. One that is slow all the same
-/// is not overrun, for nothing is read meanwhile.
+/// On the loop it should not block: every client waits for it. One that is slow all the same is
+/// not overrun, for nothing is read meanwhile.
 ///
 /// Dropped without [`finish`](Self::finish) if the content never comes to its end: the client
 /// left, was too slow, or sent what is no content.
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::Write;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use serve_forever::http::h1::Fields;
+/// use serve_forever::http::{BodySink, HttpResult, Response, Uptake};
+/// use serve_forever::socketserver::Failure;
+///
+/// /// An upload whose progress others can look at.
+/// struct Upload {
+///     file: File,
+///     received: Arc<AtomicU64>,
+/// }
+///
+/// impl BodySink for Upload {
+///     fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+///         self.file.write_all(block)?;
+///         self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+///         Ok(Uptake::More)
+///     }
+///
+///     fn finish(self: Box<Self>, _: Fields<'_>, response: Response<'_>) -> HttpResult {
+///         self.file.sync_all()?;
+///         response.send_response(201).body("")
+///     }
+/// }
+/// ```
 pub trait BodySink: Send {
     /// Takes the next block of content, as large as it happened to arrive.
     ///

@@ -325,7 +325,8 @@ impl<'a> Response<'a> {
     }
 
     /// Leaves the answer to one of the `workers`, where `job` may block; the connection waits for
-    /// it. If too many wait for a worker, the answer is 503.
+    /// it. If too many wait for a worker, the answer is 503, and a
+    /// [`QueueFull`](crate::socketserver::QueueFull) is reported.
     ///
     /// What the answer needs of the request has to be taken along; content that is still to come
     /// is read with [`body_reader`](Self::body_reader). A body that is
@@ -388,7 +389,7 @@ impl<'a> Response<'a> {
     /// The sink is called on the loop, or on the worker that the handler runs on.
     ///
     /// For a handler whose [`intake`](super::HttpRequestHandler::intake) is
-    /// [streamed](super::Intake::streamed); with content that is whole already it works the same.
+    /// [streamed](super::Intake::streamed); content that is whole already is one block.
     ///
     /// # Errors
     ///
@@ -499,8 +500,8 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Sets how long this answer may take if it comes from elsewhere; by default
-    /// [`Deadlines::answer`](super::Deadlines::answer).
+    /// Sets how long this answer may take if it comes from elsewhere, and the next blocks of its
+    /// content if a worker pulls them; by default [`Deadlines::answer`](super::Deadlines::answer).
     #[must_use]
     pub fn answer_within(self, patience: Duration) -> Response<'a> {
         self.state.extras().patience = Some(patience);

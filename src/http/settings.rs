@@ -113,7 +113,7 @@ impl Default for Limits {
 #[non_exhaustive]
 pub struct Deadlines {
     /// From the connection, or the first byte of a later request, to the end of the head: 10 s,
-    /// else 408. Apache 20 s to 40 s, nginx 60 s.
+    /// else 408, or closed silently if not a byte has come. Apache 20 s to 40 s, nginx 60 s.
     pub head: Duration,
     /// Of the content of a request, else 408; each may have its own
     /// ([`Intake::deadlines`](super::Intake::deadlines)).
@@ -147,7 +147,7 @@ pub struct BodyDeadlines {
     pub idle: Duration,
     /// How long it may take before [`rate`](Self::rate) counts: 30 s.
     pub grace: Duration,
-    /// Bytes a second that it must average after the grace: 500, as in Apache.
+    /// Bytes a second that it must average after the grace, at least one: 500, as in Apache.
     pub rate: u32,
 }
 

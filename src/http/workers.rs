@@ -36,9 +36,13 @@ const QUEUE_LENGTH: usize = 64;
 ///
 /// # The queue
 ///
-/// So many requests wait for a thread as [`queue_length`](Self::queue_length) says; for others
+/// As many requests wait for a thread as [`queue_length`](Self::queue_length) says; for others
 /// [`Response::offload`] answers 503 at once (RFC 9110 §15.6.4), which serves the clients better
-/// than an answer after they have left. What was taken on is never refused later.
+/// than an answer after they have left. The time in the queue counts as the answer's
+/// ([`Deadlines::answer`](super::Deadlines::answer)).
+///
+/// Content that is [streamed](super::ResponseHead::stream) has no place in this queue: its next
+/// blocks are pulled when a thread is free, and never refused.
 #[derive(Clone)]
 pub struct Workers {
     pool: Arc<Pool>,

@@ -45,8 +45,9 @@ pub enum LogFormat {
     /// One object a line, with the members of the example.
     ///
     /// `time` is when the request began to arrive, `duration_us` how many microseconds it took
-    /// from there to the end of the answer, as [`LogEntry::duration`] counts them. The line of an error page has the members `time`,
-    /// which is when it was written, `client`, `request` and `error`.
+    /// from there to the end of the answer, as [`LogEntry::duration`] counts them. The line of an
+    /// error page has the members `time`, which is when it was written, `client`, `request` and
+    /// `error`.
     ///
     /// A line is ASCII. What a client sent need not be text of any encoding, so each byte is the
     /// character of its number (Latin-1), and nothing is lost: `text.encode("latin-1")` in

@@ -53,9 +53,9 @@ pub struct EventedSettings {
     /// How long a client may leave output unread without taking a byte: 30 s (nginx's
     /// `send_timeout` has 60 s, Apache's `Timeout` 60 s).
     pub write_stall: Duration,
-    /// Bytes a second that a client must take on average, once output has waited for it as long
-    /// as [`write_stall`](Self::write_stall): 240, as in Kestrel. Less is not a slow line but an
-    /// attempt to hold the connection.
+    /// Bytes a second that a client must take on average, at least one, once output has waited for
+    /// it as long as [`write_stall`](Self::write_stall): 240, as in Kestrel. Less is not a slow
+    /// line but an attempt to hold the connection.
     pub write_rate: u32,
     /// How long a client may go on sending after the last answer before it is cut off: 2 s
     /// (Apache 2 s; nginx 5 s between two reads).
