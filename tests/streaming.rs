@@ -1195,6 +1195,50 @@ fn a_block_is_not_held_back_for_the_next() {
     }
 }
 
+/// One block, and takes its leave when the test lets it.
+struct Lingering {
+    block: Option<&'static str>,
+    gate: Receiver<()>,
+}
+
+impl BodySource for Lingering {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.block.take().map(Into::into))
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        next(&self.gate);
+    }
+}
+
+/// What a source does at its end, on a worker, is not the client's business.
+#[test]
+fn an_answer_does_not_wait_until_its_source_is_dropped() {
+    for home in HOMES {
+        let workers = Workers::new(1).expect("a thread");
+        let (go, gate) = channel();
+        let gate = Mutex::new(Some(gate));
+        let (site, _lines) = Site::new(move |_, response| {
+            let gate = gate.lock().expect("no panic").take();
+            let source = Lingering {
+                block: Some("block"),
+                gate: gate.expect("there is one request"),
+            };
+            response.offload(&workers, |response| {
+                response.send_response(200).stream(source)
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(get("/"));
+        let answer = Answers::of(&client).next();
+        assert_eq!(answer.short(), (200, "block".into()), "{home:?}");
+        go.send(()).expect("the source waits");
+    }
+}
+
 /// Handlers that block, on `threads`, of which `waiting` may wait. Each tells its path, and
 /// answers when the test lets it.
 fn blocking(

@@ -136,18 +136,19 @@ impl Workers {
                 let pulled = contain(|| streaming.pull(&mut output));
                 room = room.saturating_sub(output.len().max(LEAST));
                 let pulled = match pulled {
-                    Ok(None) if room > 0 => Ok(Pulled::Part(streaming.framer.sent())),
-                    // Err: the client has left, and the source is dropped here, on its own thread.
-                    last => {
-                        let last = last.map(|ending| match ending {
-                            Some(ending) => Pulled::End(ending),
-                            None => Pulled::More(streaming),
-                        });
-                        return drop(home.tell(News::Pulled(output, last)));
+                    Ok(None) if room == 0 => {
+                        let more = Ok(Pulled::More(streaming));
+                        // Err: the client has left, and the source is dropped here, on its thread.
+                        return drop(home.tell(News::Pulled(output, more)));
                     }
+                    Ok(None) => Ok(Pulled::Part(streaming.framer.sent())),
+                    Ok(Some(ending)) => Ok(Pulled::End(ending)),
+                    Err(failure) => Err(failure),
                 };
-                if home.tell(News::Pulled(output, pulled)).is_err() {
-                    return; // likewise
+                let goes_on = matches!(pulled, Ok(Pulled::Part(_)));
+                // First the news, then the source is dropped, which may take its time, or panic.
+                if home.tell(News::Pulled(output, pulled)).is_err() || !goes_on {
+                    return;
                 }
             }
         }));
