@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -41,14 +41,7 @@ impl<M> Mailbox<M> {
     /// [`SendError::Gone`] if the conversation has ended, [`SendError::Full`] if
     /// [`MAILBOX_CAPACITY`] messages wait already; both give the message back.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let Some(shelf) = self.shelf() else {
-            return Err(SendError::Gone(message));
-        };
-        if shelf.waiting.fetch_add(1, Ordering::AcqRel) >= MAILBOX_CAPACITY {
-            shelf.waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(SendError::Full(message));
-        }
-        self.post(message)
+        self.post(message, MAILBOX_CAPACITY)
     }
 
     /// As [`send`](Self::send) for one who has a bound of their own: there is always room.
@@ -57,21 +50,13 @@ impl<M> Mailbox<M> {
     ///
     /// [`SendError::Gone`].
     pub(crate) fn notify(&self, message: M) -> Result<(), SendError<M>> {
-        let Some(shelf) = self.shelf() else {
-            return Err(SendError::Gone(message));
-        };
-        shelf.waiting.fetch_add(1, Ordering::AcqRel);
-        self.post(message)
+        self.post(message, u32::MAX)
     }
 
-    /// Where messages for the conversation are counted, unless it has ended.
-    fn shelf(&self) -> Option<&Shelf> {
-        let shelf = self.office.shelf(self.slot)?;
-        let generation = shelf.generation.load(Ordering::Acquire);
-        (generation == self.slot.generation()).then_some(shelf)
-    }
-
-    fn post(&self, message: M) -> Result<(), SendError<M>> {
+    fn post(&self, message: M, capacity: u32) -> Result<(), SendError<M>> {
+        if let Err(refused) = self.office.admit(self.slot, capacity) {
+            return Err(refused(message));
+        }
         if let Err(unsent) = self.office.sender.send((self.slot, message)) {
             return Err(SendError::Gone(unsent.into_inner().1));
         }
@@ -187,15 +172,46 @@ struct PostOffice<M> {
     shelves: Box<[Shelf]>,
 }
 
-struct Shelf {
-    /// The generation of the slot's present owner.
-    generation: AtomicU32,
-    waiting: AtomicU32,
-}
-
 impl<M> PostOffice<M> {
     fn shelf(&self, slot: Slot) -> Option<&Shelf> {
         self.shelves.get(slot.index())
+    }
+
+    /// Counts a message for the conversation at `slot`, unless that has ended or `capacity` wait.
+    fn admit(&self, slot: Slot, capacity: u32) -> Result<(), fn(M) -> SendError<M>> {
+        let shelf = self.shelf(slot).ok_or(SendError::Gone as fn(M) -> _)?;
+        let one_more = |waiting: u32| (waiting < capacity).then(|| waiting + 1);
+        match shelf.count(slot.generation(), one_more) {
+            Ok(()) => Ok(()),
+            Err(owner) if owner == slot.generation() => Err(SendError::Full),
+            Err(_) => Err(SendError::Gone),
+        }
+    }
+}
+
+/// The generation of a slot's present owner, and how many messages wait for it: in one word, so
+/// that nobody is charged for a message to who lived there before.
+#[derive(Default)]
+struct Shelf(AtomicU64);
+
+impl Shelf {
+    /// Nothing waits for `generation`, whose place this is from now on.
+    fn assign(&self, generation: u32) {
+        let word = u64::from(generation) << u32::BITS;
+        self.0.store(word, Ordering::Release);
+    }
+
+    /// Changes the number that waits for `generation`. If that has lost the place, or `change`
+    /// declines, the owner is the error.
+    fn count(&self, generation: u32, change: impl Fn(u32) -> Option<u32>) -> Result<(), u32> {
+        let update = |word: u64| {
+            let (owner, waiting) = ((word >> u32::BITS) as u32, word as u32);
+            let waiting = change(waiting).filter(|_| owner == generation)?;
+            Some(u64::from(owner) << u32::BITS | u64::from(waiting))
+        };
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        let updated = self.0.fetch_update(set, fetch, update);
+        updated.map(drop).map_err(|word| (word >> u32::BITS) as u32)
     }
 }
 
@@ -209,14 +225,10 @@ impl<M> Post<M> {
     /// A post office with `capacity` addresses.
     pub(crate) fn new(capacity: usize, waker: Option<Arc<Waker>>) -> Post<M> {
         let (sender, receiver) = unbounded();
-        let shelf = || Shelf {
-            generation: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
-        };
         let office = Arc::new(PostOffice {
             sender,
             waker,
-            shelves: (0..capacity).map(|_| shelf()).collect(),
+            shelves: (0..capacity).map(|_| Shelf::default()).collect(),
         });
         Post { office, receiver }
     }
@@ -224,8 +236,7 @@ impl<M> Post<M> {
     /// A conversation begins at `slot`.
     pub(crate) fn open(&self, slot: Slot) {
         if let Some(shelf) = self.office.shelf(slot) {
-            shelf.waiting.store(0, Ordering::Release);
-            shelf.generation.store(slot.generation(), Ordering::Release);
+            shelf.assign(slot.generation());
         }
     }
 
@@ -240,8 +251,7 @@ impl<M> Post<M> {
     /// The conversation at `slot` has ended: its mailboxes answer so from now on.
     pub(crate) fn close(&self, slot: Slot) {
         if let Some(shelf) = self.office.shelf(slot) {
-            let next = slot.generation().wrapping_add(1);
-            shelf.generation.store(next, Ordering::Release);
+            shelf.assign(slot.generation().wrapping_add(1));
         }
     }
 
@@ -269,11 +279,33 @@ impl<M> Post<M> {
     /// A message has been delivered: there is room for one more.
     pub(crate) fn delivered(&self, slot: Slot) {
         if let Some(shelf) = self.office.shelf(slot) {
-            // Zero already if the place has changed hands meanwhile.
-            let one_less = |waiting: u32| waiting.checked_sub(1);
-            let _ = shelf
-                .waiting
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+            // Err: it was for who lived there before.
+            let _ = shelf.count(slot.generation(), |waiting| waiting.checked_sub(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender may be between finding its conversation and being counted when that ends and
+    /// another takes its place.
+    #[test]
+    fn who_lived_here_before_is_not_counted() {
+        let shelf = Shelf::default();
+        let waiting = || shelf.0.load(Ordering::Acquire) as u32;
+        let one_more = |waiting: u32| waiting.checked_add(1);
+        let one_less = |waiting: u32| waiting.checked_sub(1);
+        shelf.assign(1);
+        assert_eq!(shelf.count(1, one_more), Ok(()));
+        shelf.assign(2);
+        assert_eq!(waiting(), 0);
+        assert_eq!(shelf.count(2, one_more), Ok(()));
+        assert_eq!(shelf.count(1, one_more), Err(2));
+        assert_eq!(shelf.count(1, one_less), Err(2));
+        assert_eq!(waiting(), 1);
+        assert_eq!(shelf.count(2, one_less), Ok(()));
+        assert_eq!(shelf.count(2, one_less), Err(2), "there is none");
     }
 }
