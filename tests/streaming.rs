@@ -9,20 +9,20 @@ mod common;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
     Answer, AnswerStream, BodyReader, BodySink, BodySource, FromRead, Http, HttpConnection,
-    HttpRequestHandler, HttpResult, HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled,
-    Request, Response, Uptake, Workers, h1,
+    HttpRequestHandler, HttpResult, HttpServer, HttpSettings, HttpStats, Intake, LogEntry, Message,
+    Pooled, Request, Response, Uptake, Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Blocking, Buffer, Evented, EventedSettings, Failure, Next, Protocol, RequestHandler, Rfile,
-    SendError, Threading,
+    SendError, ShutdownHandle, Threading,
 };
 
 /// More than any buffer holds on the way, those of the system included.
@@ -577,6 +577,82 @@ fn a_read_in_a_handler_does_not_wait() {
         assert_eq!(answer.short(), (200, "Err(WouldBlock)".into()), "{home:?}");
         assert!(answer.closes(), "{home:?}: nobody has read the content");
     }
+}
+
+/// As [`a_read_in_a_handler_does_not_wait`], for a client that would have to read first.
+#[test]
+fn a_write_in_a_handler_does_not_wait() {
+    for home in HOMES {
+        let (sender, ends) = channel();
+        let (site, _lines) = Site::new(move |_, response| {
+            let (deferred, reply) = response.defer();
+            let mut stream = deferred.stream(Answer::new(200))?;
+            sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
+            stream.finish()?;
+            Ok(reply)
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(head("GET", "/", ""));
+        assert_eq!(next(&ends), Err(ErrorKind::WouldBlock), "{home:?}");
+        let answer = Answers::of(&client).next();
+        assert!(answer.content.len() >= 64 * 1024, "{home:?}");
+    }
+}
+
+/// A server that has stopped may go on on another thread, and the one that it was on may wait for
+/// it then.
+#[test]
+fn a_read_waits_for_a_loop_that_has_moved() {
+    let (sender, readers) = channel();
+    let stop = Arc::new(OnceLock::<ShutdownHandle>::new());
+    let stops = Arc::clone(&stop);
+    let (site, _lines) = Site::new(move |request, mut response| {
+        if request.method() == "GET" {
+            return response.send_response(200).body("it turns");
+        }
+        stops.get().expect("it was set").request();
+        let reader = response.body_reader();
+        let (deferred, reply) = response.defer();
+        sender.send((reader, deferred))?;
+        Ok(reply)
+    });
+    let mut server = HttpServer::bind("127.0.0.1:0", site).expect("a free port");
+    let handle = server.shutdown_handle();
+    stop.set(handle.clone()).expect("it is set once");
+    let mut client = Client::connect(server.server_address());
+    client.send(head(
+        "PUT",
+        "/",
+        "Content-Length: 5\r\nExpect: 100-continue\r\n",
+    ));
+    server.serve_forever(None).expect("the handler stops it");
+    let (mut reader, deferred) = next(&readers);
+    let address = server.server_address();
+    let running = thread::spawn(move || server.serve_forever(None));
+    let mut other = Client::connect(address);
+    other.send(head("GET", "/", ""));
+    let turns = Answers::of(&other).next();
+    assert_eq!(turns.short(), (200, "it turns".into()));
+    let uploading = thread::spawn(move || {
+        let mut answers = Answers::of(&client);
+        let interim = answers.head();
+        client.send("hello");
+        (interim, answers.next())
+    });
+    let mut content = String::new();
+    reader.read_to_string(&mut content).expect("it waits");
+    deferred
+        .send(Answer::new(200).body(content))
+        .expect("the client is there");
+    let (interim, answer) = uploading.join().expect("no panic");
+    assert_eq!(
+        interim.expect("it was asked for"),
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    assert_eq!(answer.short(), (200, "hello".into()));
+    handle.shutdown().expect("it runs");
+    running.join().expect("no panic").expect("it stopped");
 }
 
 /// Content that nobody reads to its end closes the connection, after the answer was read.

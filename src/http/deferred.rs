@@ -114,11 +114,22 @@ impl Home {
         Message::Late(Box::new(Late { serial, news }))
     }
 
+    /// Whether who waits here for the loop waits for itself.
+    pub(super) fn is_here(&self) -> bool {
+        self.mailbox.is_emptied_here()
+    }
+
     /// The reader of the content has caught up.
     pub(super) fn go_on(&self) {
         // Err: the connection is gone, as the next read will find out.
         let _ = self.tell(News::GoOn);
     }
+}
+
+/// Why there is no waiting on the loop's own thread.
+pub(super) fn on_the_loop(why: &str) -> io::Error {
+    let why = format!("{why}, and waiting for the loop on its own thread would never end");
+    io::Error::new(ErrorKind::WouldBlock, why)
 }
 
 impl fmt::Debug for Home {
@@ -321,9 +332,9 @@ impl Drop for Deferred {
 ///
 /// From [`Deferred::stream`]. Between a slow client and who pushes stands a queue of 64 KiB:
 /// [`send`](Self::send) refuses a block when so much is under way, and [`Write`] waits until it is
-/// less. The loop makes the room, so a write waits as long as nobody turns it, and on the loop's
-/// own thread, in a handler say, it would wait for itself: there only `send` will do. Once the
-/// server is closed, both fail.
+/// less. The loop makes the room, so a write waits as long as nobody turns it. On the loop's own
+/// thread, in a handler say, it would wait for itself: there it fails with
+/// [`WouldBlock`](ErrorKind::WouldBlock) instead. Once the server is closed, both fail.
 ///
 /// No deadline says how soon something must be pushed, but a client that does not read is given up
 /// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
@@ -416,6 +427,9 @@ impl Write for AnswerStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = bytes.get(..HIGH_WATER).unwrap_or(bytes);
         while self.gauge.is_high() {
+            if self.home.as_ref().is_some_and(Home::is_here) {
+                return Err(on_the_loop("the queue is full"));
+            }
             if self.room.recv().is_err() {
                 return Err(ErrorKind::BrokenPipe.into());
             }

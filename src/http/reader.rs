@@ -10,11 +10,10 @@
 
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::deferred::Home;
+use super::deferred::{Home, on_the_loop};
 use super::gauge::Gauge;
 use super::h1::{Fields, parse_fields};
 use crate::socketserver::Buffer;
@@ -85,16 +84,13 @@ impl Inflow {
 /// waits for `100 Continue` gets it when the reader is first read (RFC 9110 §10.1.1). Dropped
 /// before the end, the rest is not read, and the connection closes after the answer.
 ///
-/// On the thread that it was made on, which is the one that the content arrives on, a read would
-/// wait for itself. So there, in the handler say, it fails with
-/// [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
+/// On the loop's own thread, the last that turned it, a read would wait for itself: there, in the
+/// handler say, it fails with [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
 #[derive(Debug)]
 pub struct BodyReader {
     pieces: Option<Receiver<Piece>>,
     gauge: Arc<Gauge>,
     home: Option<Home>,
-    /// The thread that the content arrives on.
-    source: Option<ThreadId>,
     /// The client waits to be asked for the content.
     ask: bool,
     block: Buffer,
@@ -116,7 +112,6 @@ impl BodyReader {
             pieces: Some(pieces),
             gauge,
             home: Some(home),
-            source: Some(thread::current().id()),
             ask,
             block: Buffer::new(),
             length: 0,
@@ -133,7 +128,6 @@ impl BodyReader {
             pieces: None,
             gauge: Arc::default(),
             home: None,
-            source: None,
             ask: false,
             block,
             length: 0,
@@ -164,7 +158,7 @@ impl BodyReader {
         let Some(pieces) = &self.pieces else {
             return Ok(()); // it has ended
         };
-        let piece = match self.source == Some(thread::current().id()) {
+        let piece = match self.home.as_ref().is_some_and(Home::is_here) {
             true => pieces.try_recv(),
             false => pieces.recv().map_err(|_| TryRecvError::Disconnected),
         };
@@ -178,8 +172,7 @@ impl BodyReader {
                 self.pieces = None;
             }
             Err(TryRecvError::Empty) => {
-                let why = "the content is read on the thread that it arrives on";
-                return Err(io::Error::new(ErrorKind::WouldBlock, why));
+                return Err(on_the_loop("no content has arrived"));
             }
             Err(TryRecvError::Disconnected) => return Err(ErrorKind::UnexpectedEof.into()),
         }

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -53,6 +54,11 @@ impl<M> Mailbox<M> {
         self.post(message, u32::MAX)
     }
 
+    /// Whether it is this thread that empties the mailbox: to wait for that here is to wait forever.
+    pub(crate) fn is_emptied_here(&self) -> bool {
+        *self.office.lock() == Some(thread::current().id())
+    }
+
     fn post(&self, message: M, capacity: u32) -> Result<(), SendError<M>> {
         if let Err(refused) = self.office.admit(self.slot, capacity) {
             return Err(refused(message));
@@ -97,6 +103,7 @@ impl<M> Inbox<M> {
 
     /// Takes the oldest message, without waiting for one.
     pub fn receive(&self) -> Option<M> {
+        self.0.attend();
         let (slot, message) = self.0.receive()?;
         self.0.delivered(slot);
         Some(message)
@@ -170,11 +177,18 @@ struct PostOffice<M> {
     sender: Sender<(Slot, M)>,
     waker: Option<Arc<Waker>>,
     shelves: Box<[Shelf]>,
+    /// Who empties the mailboxes.
+    thread: Mutex<Option<ThreadId>>,
 }
 
 impl<M> PostOffice<M> {
     fn shelf(&self, slot: Slot) -> Option<&Shelf> {
         self.shelves.get(slot.index())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        // It is one word, which no panic can leave half written.
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a message for the conversation at `slot`, unless that has ended or `capacity` wait.
@@ -229,12 +243,19 @@ impl<M> Post<M> {
             sender,
             waker,
             shelves: (0..capacity).map(|_| Shelf::default()).collect(),
+            thread: Mutex::default(),
         });
         Post { office, receiver }
     }
 
-    /// A conversation begins at `slot`.
+    /// From now on it is this thread that empties the mailboxes.
+    pub(crate) fn attend(&self) {
+        *self.office.lock() = Some(thread::current().id());
+    }
+
+    /// A conversation begins at `slot`, on this thread.
     pub(crate) fn open(&self, slot: Slot) {
+        self.attend();
         if let Some(shelf) = self.office.shelf(slot) {
             shelf.assign(slot.generation());
         }

@@ -339,6 +339,7 @@ where
     }
 
     fn collect(&mut self, reactor: &mut Reactor) {
+        self.post.attend(); // an engine may have moved to another thread since its last turn
         for _ in 0..self.post.waiting() {
             let Some((slot, message)) = self.post.receive() else {
                 return;
