@@ -6,12 +6,12 @@ mod wire;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serve_forever::http::{
     Answer, AnswerStream, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler,
     HttpResult, HttpSettings, Intake, LogEntry, Message, Request, Response, ResponseError, Uptake,
-    h1,
+    Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Failure, MAILBOX_CAPACITY, Next, Protocol, SendError};
@@ -19,6 +19,9 @@ use wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How long another thread may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A handler that decides from the head, made of closures, which writes a log.
 #[derive(Clone)]
@@ -1184,5 +1187,45 @@ fn no_upgrade_before_the_content_was_read() {
         assert_eq!((status(&wire.sent()), wire.verdict), (500, "Linger"));
         let failure = wire.failure();
         assert_eq!(failure, Some(ResponseError::Unread.to_string()));
+    }
+}
+
+/// What an answer is pulled from may block as it ends, too: where the worker is that made it, and
+/// not on the loop (WSGI-14), wherever the source is when its client leaves.
+#[test]
+fn a_source_of_the_workers_ends_with_them() {
+    struct Endless(Sender<String>);
+    impl BodySource for Endless {
+        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+            Ok(Some(vec![b'x'; 64 * 1024]))
+        }
+    }
+    impl Drop for Endless {
+        fn drop(&mut self) {
+            let thread = std::thread::current();
+            // Err: the test has failed already.
+            let _ = self.0.send(thread.name().unwrap_or_default().to_owned());
+        }
+    }
+    for arrives in [true, false] {
+        let workers = Workers::new(1).expect("a thread");
+        let (sender, ends) = channel();
+        let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+            let source = Endless(sender.clone());
+            response.offload(&workers, |response| {
+                response.send_response(200).stream(source)
+            })
+        });
+        wire.open = false;
+        wire.receive(GET);
+        let deadline = Instant::now() + PATIENCE;
+        while arrives && wire.deliver() == 0 {
+            assert!(Instant::now() < deadline, "the worker answers");
+            std::thread::yield_now();
+        }
+        assert_eq!(wire.verdict, if arrives { "Produce" } else { "Wait" });
+        drop(wire);
+        let thread = ends.recv_timeout(PATIENCE).expect("it ends");
+        assert_eq!(thread, "http-worker-0", "on the loop: {arrives}");
     }
 }

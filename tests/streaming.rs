@@ -1292,7 +1292,8 @@ impl Drop for Lingering {
 /// What a source does at its end, on a worker, is not the client's business.
 #[test]
 fn an_answer_does_not_wait_until_its_source_is_dropped() {
-    for home in HOMES {
+    let cases = HOMES.map(|home| [(home, None), (home, Some("5"))]);
+    for (home, length) in cases.into_iter().flatten() {
         let workers = Workers::new(1).expect("a thread");
         let (go, gate) = channel();
         let gate = Mutex::new(Some(gate));
@@ -1302,15 +1303,20 @@ fn an_answer_does_not_wait_until_its_source_is_dropped() {
                 block: Some("block"),
                 gate: gate.expect("there is one request"),
             };
-            response.offload(&workers, |response| {
-                response.send_response(200).stream(source)
+            response.offload(&workers, move |response| {
+                let head = response.send_response(200);
+                let length = length.into_iter();
+                let head = length.fold(head, |head, length| {
+                    head.send_header("Content-Length", length)
+                });
+                head.stream(source)
             })
         });
         let serving = start(home, site);
         let mut client = serving.connect();
         client.send(get("/"));
         let answer = Answers::of(&client).next();
-        assert_eq!(answer.short(), (200, "block".into()), "{home:?}");
+        assert_eq!(answer.short(), (200, "block".into()), "{home:?} {length:?}");
         go.send(()).expect("the source waits");
     }
 }

@@ -1,7 +1,7 @@
 //! The content of an answer: how it ends, and how it is pulled while the client reads.
 
-use std::fmt;
 use std::io::{ErrorKind, Read};
+use std::{fmt, iter, mem};
 
 use super::ResponseError;
 use super::h1::{self, Sink};
@@ -195,7 +195,7 @@ impl Framer {
 pub(super) struct Streaming {
     pub(super) source: Box<dyn BodySource>,
     pub(super) framer: Framer,
-    /// Who pulls: the loop, unless the answer was made elsewhere.
+    /// Who pulls, and sees to the source's end: if nobody is named, whoever has this.
     pub(super) workers: Option<Workers>,
 }
 
@@ -208,6 +208,16 @@ impl Streaming {
                 let trailers = self.source.trailers();
                 self.framer.end(&trailers, output).map(Some)
             }
+        }
+    }
+}
+
+impl Drop for Streaming {
+    /// A source may block as it ends, too, wherever its client leaves (WSGI-14).
+    fn drop(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            let nothing = Box::new(iter::empty::<Vec<u8>>());
+            workers.end(mem::replace(&mut self.source, nothing));
         }
     }
 }

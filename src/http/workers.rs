@@ -14,7 +14,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::body::Streaming;
+use super::body::{BodySource, Streaming};
 use super::deferred::{Home, News, Pulled};
 use super::gauge::{Gauge, HIGH_WATER, LEAST};
 use super::intake::Intake;
@@ -128,8 +128,9 @@ impl Workers {
     ///
     /// Each goes home by itself, for the next may be long in coming (PEP 3333: no block is held
     /// back while the next is made).
-    pub(super) fn pull(&self, home: Home, mut streaming: Box<Streaming>) {
-        self.push(Box::new(move || {
+    pub(super) fn pull(self, home: Home, mut streaming: Box<Streaming>) {
+        let pool = self.clone();
+        pool.push(Box::new(move || {
             let mut room = HIGH_WATER;
             loop {
                 let mut output = Buffer::new();
@@ -137,8 +138,9 @@ impl Workers {
                 room = room.saturating_sub(output.len().max(LEAST));
                 let pulled = match pulled {
                     Ok(None) if room == 0 => {
+                        streaming.workers = Some(self);
                         let more = Ok(Pulled::More(streaming));
-                        // Err: the client has left, and the source is dropped here, on its thread.
+                        // Err: the client has left.
                         return drop(home.tell(News::Pulled(output, more)));
                     }
                     Ok(None) => Ok(Pulled::Part(streaming.framer.sent())),
@@ -152,6 +154,11 @@ impl Workers {
                 }
             }
         }));
+    }
+
+    /// Has a worker drop a source.
+    pub(super) fn end(&self, source: Box<dyn BodySource>) {
+        self.push(Box::new(move || drop(source)));
     }
 }
 

@@ -210,8 +210,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         match std::mem::replace(&mut exchange.outbound, away) {
             Outbound::Pulled(mut streaming) => {
-                let workers = streaming.workers.clone();
-                if let (Some(workers), Some(mailbox)) = (workers, &self.mailbox) {
+                if let (Some(workers), Some(mailbox)) = (streaming.workers.take(), &self.mailbox) {
                     workers.pull(Home::new(mailbox.clone(), self.serial), streaming);
                     return self.go_on(exchange, now);
                 }
