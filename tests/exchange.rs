@@ -85,6 +85,15 @@ fn streamed(_: &Request<'_>) -> Intake {
     Intake::streamed()
 }
 
+/// Delivers what a worker has to say, once it has.
+fn await_news(wire: &mut Wire) {
+    let deadline = Instant::now() + PATIENCE;
+    while wire.deliver() == 0 {
+        assert!(Instant::now() < deadline, "the worker goes on");
+        std::thread::yield_now();
+    }
+}
+
 fn taken(log: &Log) -> Vec<String> {
     std::mem::take(&mut *log.lock().expect("no panic in here"))
 }
@@ -1218,14 +1227,48 @@ fn a_source_of_the_workers_ends_with_them() {
         });
         wire.open = false;
         wire.receive(GET);
-        let deadline = Instant::now() + PATIENCE;
-        while arrives && wire.deliver() == 0 {
-            assert!(Instant::now() < deadline, "the worker answers");
-            std::thread::yield_now();
+        if arrives {
+            await_news(&mut wire);
         }
         assert_eq!(wire.verdict, if arrives { "Produce" } else { "Wait" });
         drop(wire);
         let thread = ends.recv_timeout(PATIENCE).expect("it ends");
         assert_eq!(thread, "http-worker-0", "on the loop: {arrives}");
     }
+}
+
+/// Design law 8: a client that is slow to send gets no more time from what it is sent.
+#[test]
+fn an_answer_gives_an_upload_no_time() {
+    struct Echo(BodyReader, Receiver<()>);
+    impl BodySource for Echo {
+        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+            let Echo(_reader, blocks) = self;
+            blocks.recv_timeout(PATIENCE)?;
+            Ok(Some(b"block".into()))
+        }
+    }
+    let workers = Workers::new(1).expect("a thread");
+    let (sender, blocks) = channel();
+    let mut blocks = Some(blocks);
+    let (mut wire, _) = wire(
+        streamed,
+        move |_: &Request<'_>, mut response: Response<'_>| {
+            let source = Echo(response.body_reader(), blocks.take().expect("one request"));
+            response.offload(&workers, |response| {
+                response.send_response(200).stream(source)
+            })
+        },
+    );
+    wire.receive(post(10, ""));
+    sender.send(()).expect("the worker waits");
+    await_news(&mut wire);
+    wire.at(5 * SECOND);
+    wire.receive("x");
+    let deadline = wire.deadline().expect("the client is waited for");
+    wire.at(6 * SECOND);
+    sender.send(()).expect("the worker waits");
+    await_news(&mut wire);
+    assert!(wire.sent().ends_with("5\r\nblock\r\n5\r\nblock\r\n"));
+    assert_eq!(wire.deadline(), Some(deadline));
 }

@@ -320,7 +320,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 match pulled {
                     Ok(Pulled::Part(pulled)) => {
                         *sent = pulled;
-                        self.go_on(exchange, now)
+                        match exchange.awaits_client() {
+                            true => self.wait(exchange), // whose time goes on
+                            false => self.go_on(exchange, now),
+                        }
                     }
                     Ok(Pulled::More(streaming)) => {
                         exchange.outbound = Outbound::Pulled(streaming);
