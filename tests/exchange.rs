@@ -1159,6 +1159,9 @@ fn a_deadline_follows_from_what_the_client_does() {
     deferred.send_interim(102, &[]).expect("it is one");
     patient.deliver();
     assert_eq!(patient.deadline(), Some(60 * SECOND), "owed all the same");
+    assert!(!deferred.is_gone());
+    drop(patient);
+    assert!(deferred.is_gone());
 }
 
 /// RFC 9110 §7.8: what is left of the content would be taken for the other protocol's.

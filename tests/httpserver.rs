@@ -1031,6 +1031,7 @@ fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
     assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
     assert_eq!(wire.deadline(), Some(Duration::from_secs(60)));
     let deferred = deferreds.try_recv().expect("it was sent");
+    assert!(deferred.is_gone());
     match deferred.send(Answer::new(200).body("kept")) {
         Err(SendError::Gone(answer)) => assert!(format!("{answer:?}").contains("Answer")),
         other => panic!("{other:?}"),

@@ -708,9 +708,11 @@ fn a_mailbox_keeps_order_and_has_an_end() {
         assert_eq!(one_more, Err(SendError::Full("one more".to_owned())));
         driven.expect(&mut client, expected);
     }
+    assert!(!mailbox.is_gone());
     client.send("close\n");
     driven.expect(&mut client, "closing\n");
     driven.until(|driven| driven.open_connections() == 1);
+    assert!(mailbox.is_gone());
     let late = mailbox.send("late".to_owned());
     assert_eq!(late, Err(SendError::Gone("late".to_owned())));
     other.send("echo untouched\n");
@@ -730,6 +732,7 @@ fn a_message_for_a_conversation_that_is_gone_reaches_nobody() {
         driven.until(|driven| driven.open_connections() == 0);
         let mut second = driven.connect();
         let new = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+        assert!(old.is_gone() && !new.is_gone());
         assert!(matches!(
             old.send("old".to_owned()),
             Err(SendError::Gone(_))

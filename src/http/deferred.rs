@@ -114,6 +114,10 @@ impl Home {
         Message::Late(Box::new(Late { serial, news }))
     }
 
+    fn is_gone(&self) -> bool {
+        self.mailbox.is_gone()
+    }
+
     /// Whether who waits here for the loop waits for itself.
     pub(super) fn is_here(&self) -> bool {
         self.mailbox.is_emptied_here()
@@ -208,7 +212,9 @@ impl Answer {
 ///     /// The handler.
 ///     fn poll(&self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
 ///         let (deferred, reply) = response.answer_within(Duration::from_secs(300)).defer();
-///         self.0.lock().expect("nobody panics").push(deferred);
+///         let mut waiting = self.0.lock().expect("nobody panics");
+///         waiting.retain(|deferred| !deferred.is_gone());
+///         waiting.push(deferred);
 ///         Ok(reply)
 ///     }
 ///
@@ -242,6 +248,12 @@ impl Deferred {
         };
         home.tell(News::Answer(Some(answer)))
             .map_err(|unsent| SendError::Gone(given_back(unsent)))
+    }
+
+    /// Whether the client is known to be gone, so that nobody waits for the answer any more. One
+    /// that has only stopped sending may still be there.
+    pub fn is_gone(&self) -> bool {
+        self.0.as_ref().is_none_or(Home::is_gone)
     }
 
     /// Sends an interim response, `103 Early Hints` say, ahead of the answer (RFC 9110 §15.2). A

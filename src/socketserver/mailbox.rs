@@ -54,6 +54,12 @@ impl<M> Mailbox<M> {
         self.post(message, u32::MAX)
     }
 
+    /// Whether the conversation has ended.
+    pub fn is_gone(&self) -> bool {
+        let shelf = self.office.shelf(self.slot);
+        shelf.is_none_or(|shelf| shelf.owner() != self.slot.generation())
+    }
+
     /// Whether it is this thread that empties the mailbox: to wait for that here is to wait forever.
     pub(crate) fn is_emptied_here(&self) -> bool {
         *self.office.lock() == Some(thread::current().id())
@@ -213,6 +219,10 @@ impl Shelf {
     fn assign(&self, generation: u32) {
         let word = u64::from(generation) << u32::BITS;
         self.0.store(word, Ordering::Release);
+    }
+
+    fn owner(&self) -> u32 {
+        (self.0.load(Ordering::Acquire) >> u32::BITS) as u32
     }
 
     /// Changes the number that waits for `generation`. If that has lost the place, or `change`
