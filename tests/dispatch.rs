@@ -104,7 +104,7 @@ where
     let reports = [(); 3].map(|()| Reports::default());
     let blocking = {
         let factory = factory.clone();
-        move |client_address: &SocketAddr| Blocking(factory(client_address))
+        move |client_address: &SocketAddr| Blocking::new(factory(client_address))
     };
 
     let evented = Server::with_hooks(tcp(), Evented::new(factory), reports[0].clone());

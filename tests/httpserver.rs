@@ -905,7 +905,7 @@ fn in_memory(
     }
     let connection = HttpConnection::new(handler, peer(), Arc::new(HttpSettings::default()));
     let mut output = Vec::new();
-    let result = Blocking(connection).handle(&mut Memory(input.as_ref()), &mut output);
+    let result = Blocking::new(connection).handle(&mut Memory(input.as_ref()), &mut output);
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     (output, result.map_err(|failure| failure.to_string()))
 }
@@ -1013,7 +1013,7 @@ fn bytes_that_are_there_are_read_whatever_the_clock_says() {
     let connection = HttpConnection::new(hello, peer(), Arc::new(settings));
     let mut output = Vec::new();
     let mut pieces = Pieces(vec![GET.as_bytes(); 3]);
-    let result = Blocking(connection).handle(&mut pieces, &mut output);
+    let result = Blocking::new(connection).handle(&mut pieces, &mut output);
     assert!(result.is_ok());
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     assert_eq!(output.matches("200 OK").count(), 3);
@@ -1228,7 +1228,7 @@ fn a_client_that_stops_sending_is_answered() {
 #[test]
 fn a_refused_upload_reads_its_413() {
     let blocking =
-        |address: &SocketAddr| Blocking(HttpConnection::new(hello, *address, Arc::default()));
+        |address: &SocketAddr| Blocking::new(HttpConnection::new(hello, *address, Arc::default()));
     for server in [start(hello), serve(move || Inline(blocking))] {
         for _ in 0..5 {
             let mut client = server.connect();

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,8 @@ use common::{Client, Driven, PATIENCE, Serving, listen, serve, text};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Blocking, Buffer, Evented, EventedSettings, Failure, HandlerResult, Inline, MAILBOX_CAPACITY,
-    Mailbox, Next, Protocol, Request, Rfile, SendError, Stream, Tcp, Threading, Transport,
+    Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError, Stream, Tcp, Threading,
+    Transport,
 };
 
 /// What `produce` adds at a time.
@@ -290,7 +291,7 @@ impl Protocol for Shout {
 
 fn blocking(world: &Arc<World>) -> Serving {
     let world = Arc::clone(world);
-    serve(move || Inline(move |_: &SocketAddr| Blocking(Scripted::new(&world))))
+    serve(move || Inline(move |_: &SocketAddr| Blocking::new(Scripted::new(&world))))
 }
 
 fn evented(world: &Arc<World>) -> Serving {
@@ -677,7 +678,7 @@ fn a_worker_that_reads_looks_up_for_a_message() {
     let world = Arc::new(World::default());
     let mailboxes = world.mailboxes();
     let server = serve(move || {
-        Threading::new(move |_: &SocketAddr| Blocking(Scripted::new(&world))).threads(1)
+        Threading::new(move |_: &SocketAddr| Blocking::new(Scripted::new(&world))).threads(1)
     });
     let mut client = server.connect();
     let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
@@ -1260,4 +1261,82 @@ fn a_message_that_comes_too_late_stops_nobody() {
         client.send("bytes");
         assert_eq!(client.rest(), b"bytes");
     }
+}
+
+/// Design laws 7 and 8: on a thread the owner of a connection has the same limits as on the loop.
+#[test]
+fn a_thread_waits_for_a_client_as_long_as_the_settings_say() {
+    const FLOOD: usize = 10 * 1024 * 1024;
+    /// Writes, and ends.
+    struct Say(usize);
+    impl Protocol for Say {
+        type Message = ();
+
+        fn connection_made(
+            &mut self,
+            _mailbox: Mailbox<()>,
+            output: &mut Buffer,
+            _now: &Now,
+        ) -> Next<()> {
+            output.extend_from_slice(&vec![b'x'; self.0]);
+            Next::Linger
+        }
+
+        fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<()> {
+            panic!("nothing is sent to it")
+        }
+    }
+    /// A client that sends nothing, and what it was waited for.
+    #[derive(Default)]
+    struct Mute(Vec<Option<Duration>>);
+    impl Read for Mute {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+    impl BufRead for Mute {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            Ok(b"")
+        }
+
+        fn consume(&mut self, _: usize) {}
+    }
+    impl Rfile for Mute {
+        fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            self.0.push(timeout);
+            Ok(())
+        }
+    }
+    /// A client that takes a byte at a time.
+    struct Sip(usize);
+    impl Write for Sip {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(1);
+            self.0 += taken;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let converse = |length, settings| {
+        let (mut rfile, mut wfile) = (Mute::default(), Sip(0));
+        let handled = Blocking::with_settings(Say(length), settings).handle(&mut rfile, &mut wfile);
+        handled.expect("a slow client is no failure");
+        (rfile.0, wfile.0)
+    };
+
+    let mut settings = EventedSettings::default();
+    settings.write_stall = Duration::from_secs(7);
+    settings.linger = Duration::from_secs(1);
+    let (waits, taken) = converse(1, settings.clone());
+    assert_eq!((waits[0], taken), (Some(settings.write_stall), 1));
+    let lingers = waits[1].is_some_and(|wait| wait <= settings.linger);
+    assert!(lingers && waits.len() == 2, "{waits:?}");
+
+    settings.write_stall = Duration::from_millis(1);
+    settings.write_rate = u32::MAX;
+    let (_, taken) = converse(FLOOD, settings);
+    assert!(taken < FLOOD, "a byte at a time it is given up");
 }

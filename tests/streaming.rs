@@ -1867,7 +1867,7 @@ fn a_blocked_read_ends_soon_for_a_push() {
     };
     let connection = HttpConnection::new(site, None, Arc::new(HttpSettings::default()));
     let mut output = Vec::new();
-    let handled = Blocking(connection).handle(&mut script, &mut output);
+    let handled = Blocking::new(connection).handle(&mut script, &mut output);
     handled.expect("no failure");
     assert!(
         output.ends_with(b"\r\n\r\n6\r\npushed\r\n0\r\n\r\n"),

@@ -74,14 +74,14 @@ impl Answers {
 /// Plays the input, and judges it.
 fn play(data: &[u8]) -> Answers {
     // A `Blocking` has what a connection by hand lacks: a mailbox that somebody empties.
-    let mut script = Blocking(Script {
+    let mut script = Blocking::new(Script {
         rest: data,
         wire: None,
         answers: Answers::default(),
     });
     let handled = script.handle(&mut Nothing, &mut io::sink());
     assert!(handled.is_ok(), "the script failed: {handled:?}");
-    script.0.answers
+    script.into_inner().answers
 }
 
 /// Handlers panic by design here, and that is no news; what the oracle says is.

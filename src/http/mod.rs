@@ -290,7 +290,7 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
     type Handler = Blocking<HttpConnection<H>>;
 
     fn make_handler(&self, client_address: &SocketAddr) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(Some(*client_address), None))
+        Blocking::new(self.connection(Some(*client_address), None))
     }
 
     fn make_handler_at(
@@ -298,7 +298,7 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
         client_address: &SocketAddr,
         local_address: impl FnOnce() -> io::Result<SocketAddr>,
     ) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(Some(*client_address), local_address().ok()))
+        Blocking::new(self.connection(Some(*client_address), local_address().ok()))
     }
 }
 
@@ -308,6 +308,6 @@ impl<H: HttpRequestHandler + Clone> HandlerFactory<UnixAddress> for Http<H> {
     type Handler = Blocking<HttpConnection<H>>;
 
     fn make_handler(&self, _client_address: &UnixAddress) -> Blocking<HttpConnection<H>> {
-        Blocking(self.connection(None, None))
+        Blocking::new(self.connection(None, None))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::budget::complain;
-use super::connection::DISCARD;
+use super::connection::{DISCARD, Pace};
 use super::handler::Rfile;
 use super::mailbox::Post;
 use super::{Buffer, EventedSettings, Failure, HandlerResult, Next, Protocol, RequestHandler};
@@ -22,13 +22,36 @@ use crate::reactor::{Now, Slot};
 /// could not be asked for a drain meanwhile, and delivers a message after its read, or when the
 /// protocol next [waits](Next::Wait).
 #[derive(Debug, Clone)]
-pub struct Blocking<P>(pub P);
+pub struct Blocking<P> {
+    protocol: P,
+    settings: EventedSettings,
+}
+
+impl<P: Protocol> Blocking<P> {
+    /// The protocol, with the limits that [`Evented`](super::Evented) has by default.
+    pub fn new(protocol: P) -> Blocking<P> {
+        Blocking::with_settings(protocol, EventedSettings::default())
+    }
+
+    /// As [`new`](Self::new), within the given limits. There is no
+    /// [`high_water`](EventedSettings::high_water) here: what is written is sent before more is
+    /// read or produced.
+    pub fn with_settings(protocol: P, settings: EventedSettings) -> Blocking<P> {
+        Blocking { protocol, settings }
+    }
+
+    /// The protocol, after the conversation.
+    pub fn into_inner(self) -> P {
+        self.protocol
+    }
+}
 
 impl<P: Protocol> RequestHandler for Blocking<P> {
     fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
         let mut line = Line {
             rfile,
             wfile,
+            settings: &self.settings,
             input: Buffer::new(),
             output: Buffer::new(),
             input_closed: false,
@@ -37,7 +60,7 @@ impl<P: Protocol> RequestHandler for Blocking<P> {
             told: false,
             failure: None,
         };
-        let mut upgraded = line.converse(&mut self.0)?;
+        let mut upgraded = line.converse(&mut self.protocol)?;
         while let Some(mut protocol) = upgraded {
             upgraded = line.converse(&mut *protocol)?;
         }
@@ -51,6 +74,7 @@ type Upgraded<M> = Option<Box<dyn Protocol<Message = M> + Send>>;
 struct Line<'a, M> {
     rfile: &'a mut dyn Rfile,
     wfile: &'a mut dyn Write,
+    settings: &'a EventedSettings,
     input: Buffer,
     output: Buffer,
     /// The client has sent everything it will.
@@ -148,16 +172,33 @@ impl<M: Send + 'static> Line<'_, M> {
         }
     }
 
-    /// Sends everything; `false` if the client is gone or does not read.
+    /// Sends everything; `false` if the client is gone, or does not read, or too slowly.
     fn send(&mut self) -> bool {
-        if self.output.is_empty() {
-            return true;
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        while !self.output.is_empty() {
+            let deadline = pace.deadline(self.settings);
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            match self.send_some(left) {
+                Ok(0) | Err(_) => return false,
+                Ok(sent) => {
+                    now = Instant::now();
+                    pace.advance(sent, now);
+                }
+            }
         }
-        let stall = EventedSettings::default().write_stall;
-        let sent = self.rfile.set_timeout(Some(stall));
-        let sent = sent.and_then(|()| self.wfile.write_all(&self.output));
-        self.output.clear();
-        sent.is_ok()
+        true
+    }
+
+    /// Sends as much as the client takes in `left`.
+    fn send_some(&mut self, left: Option<Duration>) -> io::Result<usize> {
+        if left == Some(Duration::ZERO) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.rfile.set_timeout(left)?;
+        let sent = uninterrupted(|| self.wfile.write(&self.output))?;
+        self.output.consume(sent);
+        Ok(sent)
     }
 
     /// How long until `deadline`, for a protocol that believes in the time it was told.
@@ -248,7 +289,7 @@ impl<M: Send + 'static> Line<'_, M> {
             return; // the client is gone
         }
         self.now.advance(Instant::now());
-        let deadline = &self.now + EventedSettings::default().linger;
+        let deadline = &self.now + self.settings.linger;
         let mut left = DISCARD;
         while left > 0 {
             self.input.clear();
@@ -300,16 +341,21 @@ fn receive(
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
     rfile.set_timeout(timeout)?;
+    let count = uninterrupted(|| {
+        let bytes = rfile.fill_buf()?;
+        input.extend_from_slice(bytes);
+        Ok(bytes.len())
+    })?;
+    rfile.consume(count);
+    Ok(count)
+}
+
+/// What `call` comes to when no signal interrupts it (PEP 475).
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match rfile.fill_buf() {
-            Ok(bytes) => {
-                let count = bytes.len();
-                input.extend_from_slice(bytes);
-                rfile.consume(count);
-                return Ok(count);
-            }
+        match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            done => return done,
         }
     }
 }

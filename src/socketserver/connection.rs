@@ -121,7 +121,7 @@ struct Unsent {
 
 /// How fast a client reads for which output waits.
 #[derive(Clone, Copy)]
-struct Pace {
+pub(super) struct Pace {
     /// When it began to lag behind.
     began: Instant,
     /// When the socket last took some.
@@ -131,7 +131,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(now: Instant) -> Pace {
+    pub(super) fn new(now: Instant) -> Pace {
         Pace {
             began: now,
             since: now,
@@ -139,7 +139,7 @@ impl Pace {
         }
     }
 
-    fn advance(&mut self, sent: usize, now: Instant) {
+    pub(super) fn advance(&mut self, sent: usize, now: Instant) {
         if sent > 0 {
             self.since = now;
             self.sent = self.sent.saturating_add(sent as u64);
@@ -148,7 +148,7 @@ impl Pace {
 
     /// Until when more must have been taken: a while after the last of it, but all in all not
     /// slower than the minimum rate (design law 8).
-    fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+    pub(super) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         let earned = Duration::from_secs(self.sent / u64::from(settings.write_rate.max(1)));
         let ends = [
             self.since.checked_add(settings.write_stall),

@@ -133,7 +133,7 @@ impl<A: Application> TestRequest<'_, A> {
         let client_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         let connection = HttpConnection::new(handler, client_address, Arc::default());
         let mut sent = Vec::new();
-        let handled = Blocking(connection).handle(&mut Whole(&bytes), &mut sent);
+        let handled = Blocking::new(connection).handle(&mut Whole(&bytes), &mut sent);
         let mut response = TestResponse::parse(&sent, self.method == "HEAD");
         response.failure = handled.err();
         response.errors = errors.take();

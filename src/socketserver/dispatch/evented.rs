@@ -46,7 +46,8 @@ impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
     }
 }
 
-/// The limits of every connection, whatever it speaks (design laws 7 and 8).
+/// The limits of every connection, whatever it speaks (design laws 7 and 8), on the loop and, with
+/// [`Blocking`](crate::socketserver::Blocking), on threads.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EventedSettings {
