@@ -781,6 +781,10 @@ fn interim_responses() {
         assert!(deferred.send_interim(code, &[]).is_err(), "{code}");
     }
     assert!(deferred.send_interim(103, &[("X", "a\r\nb")]).is_err());
+    for name in ["content-length", "Transfer-Encoding"] {
+        let announced = deferred.send_interim(103, &[("X", "y"), (name, "0")]);
+        assert_eq!(announced, Err(ResponseError::Interim), "{name}");
+    }
     late.deliver();
     assert_eq!((late.sent().as_str(), late.verdict), (interim, "Wait"));
     deferred.send(Answer::new(200).body("x")).expect("there");

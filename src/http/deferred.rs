@@ -262,8 +262,8 @@ impl Deferred {
     ///
     /// # Errors
     ///
-    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent. A client that is
-    /// gone is no error.
+    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent or announces content.
+    /// A client that is gone is no error.
     pub fn send_interim(&self, code: u16, headers: &[(&str, &str)]) -> Result<(), ResponseError> {
         let bytes = response::interim(code, headers)?;
         if let Some(home) = &self.0 {

@@ -516,7 +516,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     ///
-    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent.
+    /// If `code` is 101, or not from 100 to 199, or if a field cannot be sent or announces content.
     pub fn send_interim(
         self,
         code: u16,
@@ -808,6 +808,10 @@ pub(super) fn interim(code: u16, headers: &[(&str, &str)]) -> Result<Vec<u8>, Re
     };
     written.map_err(ResponseError::Head)?;
     for (name, value) in headers {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if is("content-length") || is("transfer-encoding") {
+            return Err(ResponseError::Interim);
+        }
         h1::field(&mut bytes, name, value.as_bytes()).map_err(ResponseError::Head)?;
     }
     h1::end_of_fields(&mut bytes);
@@ -836,6 +840,8 @@ pub enum ResponseError {
     Overdue,
     /// The [`AnswerStream`](super::AnswerStream) was dropped before its end.
     Unfinished,
+    /// Content announced in an interim response, which has none (RFC 9110 §8.6, RFC 9112 §6.1).
+    Interim,
     /// An upgrade of HTTP/1.0 (RFC 9110 §7.8).
     Upgrade,
     /// An upgrade in the middle of the content (RFC 9110 §7.8).
@@ -859,6 +865,7 @@ impl fmt::Display for ResponseError {
             ResponseError::Forgotten => f.write_str("a deferred request was never answered"),
             ResponseError::Overdue => f.write_str("the answer took too long"),
             ResponseError::Unfinished => f.write_str("an answer that was pushed has no end"),
+            ResponseError::Interim => f.write_str("an interim response has no content"),
             ResponseError::Upgrade => f.write_str("HTTP/1.0 knows no upgrade"),
             ResponseError::Unread => f.write_str("an upgrade must follow the content"),
             ResponseError::NotFinal => f.write_str("the status does not end the request"),
