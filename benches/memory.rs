@@ -175,6 +175,7 @@ impl Server {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(4 * KIB).expect("an option");
         // The buffers of the other side follow from the size of a segment.
+        #[cfg(unix)]
         socket.set_tcp_mss(1100).expect("an option");
         socket
             .connect(&self.address.into())

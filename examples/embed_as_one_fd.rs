@@ -7,18 +7,18 @@
 //!     cargo run --release --example embed_as_one_fd -- 127.0.0.1:8000
 //!     curl http://127.0.0.1:8000/
 
-use std::error::Error;
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, AsRawFd};
+#[cfg(unix)]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    use std::io::ErrorKind;
+    use std::os::fd::{AsFd, AsRawFd};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use serve_forever::http::{HttpServer, Request, Response};
-use serve_forever::socketserver::Turn;
+    use mio::unix::SourceFd;
+    use mio::{Events, Interest, Poll, Token};
+    use serve_forever::http::{HttpServer, Request, Response};
+    use serve_forever::socketserver::Turn;
 
-const SERVER: Token = Token(0);
+    const SERVER: Token = Token(0);
 
-fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let hello = |_: &Request<'_>, response: Response<'_>| {
         response
@@ -48,4 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
     }
+}
+
+#[cfg(not(unix))]
+fn main() {
+    eprintln!("Only Unix has descriptors that a poll can be watched by.");
 }

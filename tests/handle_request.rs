@@ -15,7 +15,7 @@ use std::time::Duration;
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Dispatch, Evented, Next, Protocol, Server, Tcp};
 use support::{
-    Act, LIMIT, LONG, Running, Script, Scripted, answer, ask, connect, queue, run, run_as, spawn,
+    Act, LONG, Running, Script, Scripted, answer, ask, connect, queue, run, run_as, spawn,
     wait_until,
 };
 
@@ -247,7 +247,8 @@ fn it_is_driven_by_another_poller() {
         .expect("registered");
     for line in ["one", "two", "three"] {
         let client = queue(server.server_address(), line);
-        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        poll.poll(&mut events, Some(support::LIMIT))
+            .expect("a wait");
         assert!(!events.is_empty());
         server = handle(server, None).returned();
         assert_eq!(answer(client), line);

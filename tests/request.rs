@@ -4,7 +4,7 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use common::{Client, serve_on, text};
+use common::{Client, serve_on};
 use serve_forever::http::{
     Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, listen,
 };
@@ -119,7 +119,7 @@ fn of_a_server_on_a_path_there_is_none() {
         assert!(
             answer.ends_with(b"(None, None)"),
             "{name}: {}",
-            text(&answer)
+            common::text(&answer)
         );
         handle.request();
         assert_eq!(serving.join().expect("no panic"), Ok(()), "{name}");

@@ -18,7 +18,7 @@ use serve_forever::socketserver::Turn;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
-use support::{Act, LIMIT, LONG, Script, answer, ask, connect, queue, run, wait_until};
+use support::{Act, LIMIT, LONG, Script, answer, ask, connect, queue, run};
 
 /// Keeps the other tests of this program from seeing this one's signals.
 fn alone() -> MutexGuard<'static, ()> {
@@ -282,8 +282,8 @@ mod storm {
             for _ in 0..times {
                 let before = self.sleeps();
                 self.caught.take();
-                wait_until("interrupted", || self.caught.take());
-                wait_until("asleep again", || self.sleeps() > before);
+                support::wait_until("interrupted", || self.caught.take());
+                support::wait_until("asleep again", || self.sleeps() > before);
             }
         }
 

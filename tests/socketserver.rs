@@ -14,11 +14,11 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Overload,
-    Protocol, RESERVED_TOKENS, Request, Rfile, Server, Tcp, TcpServer, Transport, Turn,
+    Protocol, RESERVED_TOKENS, Request, Rfile, Server, Tcp, Transport, Turn,
 };
 use support::{
-    Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, own_host, queue, run, served,
-    spawn, wait_until,
+    Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, queue, run, served, spawn,
+    wait_until,
 };
 
 // One request: REQ-1 to REQ-11, HND-1, HND-2.
@@ -502,7 +502,7 @@ fn reuse_is_for_addresses_where_connections_linger() {
                 .allow_reuse_address(reuse)
                 .bind_and_activate()
         };
-        let mut tcp = listen(own_host(number)).expect("a free port");
+        let mut tcp = listen(support::own_host(number)).expect("a free port");
         let address = tcp.server_address();
         let client = connect(address);
         let (mut request, _) = accept(&mut tcp);
@@ -524,7 +524,7 @@ fn a_port_may_be_shared_on_purpose() {
             .allow_reuse_port(true)
             .bind_and_activate()
     };
-    let first = listen(own_host(3)).expect("a free port");
+    let first = listen(support::own_host(3)).expect("a free port");
     let second = listen(first.server_address()).expect("shared");
     assert_eq!(first.server_address(), second.server_address());
     let selfish = Tcp::new(first.server_address()).and_then(Tcp::bind_and_activate);
@@ -622,7 +622,12 @@ fn dropping_a_server_closes_the_listener() {
             ErrorKind::ConnectionRefused
         );
     };
-    let bind = |number| TcpServer::bind(own_host(number), Script::default().factory());
+    let bind = |number| {
+        serve_forever::socketserver::TcpServer::bind(
+            support::own_host(number),
+            Script::default().factory(),
+        )
+    };
     let mut server = bind(4).expect("a free port");
     let address = server.server_address();
     let listener = std::os::fd::AsFd::as_fd(server.engine().transport());

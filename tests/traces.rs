@@ -6,10 +6,8 @@
 
 mod support;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -264,14 +262,16 @@ fn words(trace: &str) -> impl Iterator<Item = &str> {
 #[cfg(unix)]
 #[test]
 fn cpython_still_says_so() {
-    let recorder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/traces/record.py");
-    let python =
-        |arguments: &[&str]| -> io::Result<_> { Command::new("python3").args(arguments).output() };
+    let recorder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces/record.py");
+    let python = |arguments: &[&str]| {
+        std::process::Command::new("python3")
+            .args(arguments)
+            .output()
+    };
     let new_enough = "import sys; sys.exit(sys.version_info < (3, 11))";
     if !python(&["-c", new_enough]).is_ok_and(|output| output.status.success()) {
         return;
     }
-    let recorder = recorder.to_str().expect("a path in UTF-8");
     let output = python(&[recorder, "/dev/stdout"]).expect("it ran a moment ago");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

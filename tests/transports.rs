@@ -11,7 +11,7 @@ use serve_forever::socketserver::{
     Datagram, HandlerResult, Inline, Request, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
     UdpServer,
 };
-use support::{Act, LIMIT, LONG, Running, Script, answer, ask, connect, own_host, run, wait_until};
+use support::{Act, LIMIT, LONG, Running, Script, answer, ask, connect, run, wait_until};
 
 // Datagrams: UDP-1 to UDP-5, DGRAM-1 to DGRAM-3.
 
@@ -159,7 +159,7 @@ fn a_refused_reply_is_swallowed() {
     let script = Script::default();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = socket.local_addr().expect("bound");
-    let gone = UdpSocket::bind(own_host(8)).expect("a free port");
+    let gone = UdpSocket::bind(support::own_host(8)).expect("a free port");
     gone.connect(address).expect("an address");
     // Only a connected socket is told of refusals.
     let place = gone.local_addr().expect("bound");
@@ -186,7 +186,7 @@ fn a_refused_reply_is_swallowed() {
 #[cfg(unix)]
 #[test]
 fn a_request_outlives_its_server() {
-    let udp = Udp::new(own_host(9)).and_then(Udp::bind_and_activate);
+    let udp = Udp::new(support::own_host(9)).and_then(Udp::bind_and_activate);
     let mut udp = udp.expect("a free port");
     let address = udp.server_address();
     let client = client(address);

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Registry, Token, Waker};
 #[cfg(unix)]
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::budget::complain;
 use super::dispatch::Refused;
@@ -16,14 +17,12 @@ use super::failure::contain;
 use super::listener::{Accepted, Listener};
 use super::overload::{Admission, Overload};
 use super::shutdown::{Control, Drained, Running};
-#[cfg(unix)]
 use super::signals::Signals;
 use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Stats, Transport};
 use crate::reactor::{Now, Reactor};
 
 /// The tokens that an engine keeps for itself, in front of those of its sources.
 const LISTENER: usize = 0;
-#[cfg(unix)]
 const STOPS: usize = 1;
 #[cfg(unix)]
 const HANGUPS: usize = 2;
@@ -50,7 +49,6 @@ pub struct Engine<T, D, H> {
     listener: Listener,
     admission: Admission,
     control: Control,
-    #[cfg(unix)]
     stops: Option<StopSignals>,
     #[cfg(unix)]
     hangups: Option<Signals>,
@@ -68,7 +66,6 @@ pub struct Engine<T, D, H> {
 }
 
 /// The signals that stop the server, and how.
-#[cfg(unix)]
 #[derive(Debug)]
 struct StopSignals {
     signals: Signals,
@@ -129,7 +126,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             listener: Listener::new(Token(first + LISTENER)),
             admission: Admission::default(),
             control: Control::new(move || waker.wake()),
-            #[cfg(unix)]
             stops: None,
             #[cfg(unix)]
             hangups: None,
@@ -190,46 +186,38 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             self.listener.expect_request();
             return true;
         }
+        if event.token() == self.token(STOPS) {
+            self.take_stops();
+            return true;
+        }
         #[cfg(unix)]
-        if self.feed_signals(event.token()) {
+        if event.token() == self.token(HANGUPS) {
+            let hangups = self.hangups.as_mut();
+            self.hung_up |= hangups.is_some_and(|signals| signals.take() > 0);
             return true;
         }
         self.reactor.feed(event)
     }
 
-    /// Turns what a signal wrote into its pipe into a request.
-    #[cfg(unix)]
-    fn feed_signals(&mut self, token: Token) -> bool {
-        if token == self.token(STOPS) {
-            let stops = self.stops.as_mut();
-            let (count, patience) =
-                stops.map_or((0, None), |stops| (stops.signals.take(), stops.patience));
-            let handle = self.control.handle();
-            for _ in 0..count {
-                match patience {
-                    Some(patience) if !self.is_draining() => handle.request_drain(patience),
-                    _ => handle.request(),
-                }
+    /// Turns the signals that have come into requests.
+    fn take_stops(&mut self) {
+        let stops = self.stops.as_mut();
+        let (count, patience) =
+            stops.map_or((0, None), |stops| (stops.signals.take(), stops.patience));
+        let handle = self.control.handle();
+        for _ in 0..count {
+            match patience {
+                Some(patience) if !self.is_draining() => handle.request_drain(patience),
+                _ => handle.request(),
             }
-            return true;
         }
-        if token == self.token(HANGUPS) {
-            self.hung_up |= self
-                .hangups
-                .as_mut()
-                .is_some_and(|signals| signals.take() > 0);
-            return true;
-        }
-        false
     }
 
     /// One of the tokens that the engine keeps for itself.
-    #[cfg(unix)]
     fn token(&self, reserved: usize) -> Token {
         Token(self.listener.token().0 - LISTENER + reserved)
     }
 
-    #[cfg(unix)]
     fn is_draining(&self) -> bool {
         self.draining.is_some() || self.control.drain_requested()
     }
@@ -269,6 +257,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// that has become unusable (LOOP-12, LOOP-14).
     pub fn turn(&mut self, now: Instant) -> Result<Turn, Failure> {
         self.stats.turns += 1;
+        if cfg!(not(unix)) {
+            self.take_stops(); // no event tells of them
+        }
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays queued (SHUT-3)
         }
@@ -413,7 +404,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else. The signals arrive
-    /// through a pipe that the loop watches.
+    /// through a pipe that the loop watches. On Windows there is no such pipe: the loop looks for
+    /// them once a turn, so with a poll interval of `None` it may be long until it does.
     ///
     /// Once the engine is dropped they have no effect at all: the handler that catches them can
     /// be emptied but not be taken away again, since others may have joined it meanwhile.
@@ -421,7 +413,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// # Errors
     ///
     /// What the system answers.
-    #[cfg(unix)]
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
         self.catch_stops(None)
     }
@@ -432,12 +423,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// # Errors
     ///
     /// What the system answers.
-    #[cfg(unix)]
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
         self.catch_stops(Some(patience))
     }
 
-    #[cfg(unix)]
     fn catch_stops(&mut self, patience: Option<Duration>) -> io::Result<()> {
         let registry = self.reactor.registry();
         let signals = Signals::register(registry, self.token(STOPS), &[SIGINT, SIGTERM])?;

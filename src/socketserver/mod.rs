@@ -45,7 +45,6 @@ mod overload;
 mod protocol;
 mod server;
 mod shutdown;
-#[cfg(unix)]
 mod signals;
 mod stats;
 mod sync;

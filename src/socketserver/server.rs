@@ -149,7 +149,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// # Errors
     ///
     /// What the system answers.
-    #[cfg(unix)]
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
         self.engine.shutdown_on_signals()
     }
@@ -159,7 +158,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// # Errors
     ///
     /// What the system answers.
-    #[cfg(unix)]
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
         self.engine.drain_on_signals(patience)
     }
