@@ -6,8 +6,8 @@ use mio::event::Event;
 ///
 /// The poll reports *edges*: after one report no other comes until the source has been used up
 /// (RT-1). `select` reports *levels*. A hint turns the one into the other: an event sets it, and
-/// only `WouldBlock`, or a transfer shorter than what was asked for, clears it. A hint that is
-/// wrong therefore costs one system call and never a wrong action.
+/// only `WouldBlock` clears it, or on Unix a transfer shorter than what was asked for. A hint that
+/// is wrong therefore costs one system call and never a wrong action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// A read may return bytes, the end of the stream, or an error.

@@ -18,6 +18,10 @@ use crate::reactor::{Now, Readiness, Slot};
 /// How much one read can return: large enough for most uploads, and for a pipelined batch.
 const READ: usize = 64 * 1024;
 
+/// Whether a read that returns less than was asked for is as good as `WouldBlock`: epoll and
+/// kqueue report what comes after it, Windows nothing before the socket was found empty.
+const SHORT_READ_IS_LAST: bool = cfg!(unix);
+
 /// How many steps one connection takes while others wait (RT-6).
 const STEPS: usize = 8;
 
@@ -462,7 +466,7 @@ fn receive(
     match into.read_from(stream) {
         Ok(0) => Ok(Received::End),
         Ok(count) => {
-            readiness.readable = count >= READ || readiness.read_closed;
+            readiness.readable = count >= READ || readiness.read_closed || !SHORT_READ_IS_LAST;
             Ok(Received::Bytes)
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
