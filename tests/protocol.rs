@@ -1344,3 +1344,31 @@ fn a_thread_waits_for_a_client_as_long_as_the_settings_say() {
     let (_, taken) = converse(FLOOD, settings);
     assert!(taken < FLOOD, "a byte at a time it is given up");
 }
+
+/// TCP-8: only over unread input a close has to linger, and there is none after the last byte,
+/// even if the read that brought it could have left some.
+#[test]
+fn a_close_after_the_last_byte_is_a_close() {
+    /// As much as one read returns.
+    const CONTENT: usize = 64 * 1024;
+    struct Swallow(usize);
+    impl Protocol for Swallow {
+        type Message = ();
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next<()> {
+            self.0 += input.len();
+            input.clear();
+            if self.0 < CONTENT {
+                return Next::Read;
+            }
+            output.extend_from_slice(b"done");
+            Next::Close
+        }
+    }
+    let swallow = |_: &SocketAddr| Swallow(0);
+    let mut driven = Driven::new(EventedSettings::default(), swallow);
+    let mut client = driven.connect();
+    client.send(vec![b'x'; CONTENT]);
+    driven.until(|driven| driven.open_connections() == 0);
+    assert_eq!(client.rest(), b"done");
+}

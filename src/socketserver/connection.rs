@@ -309,9 +309,9 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
                 Ok(Some(Fate::Gone))
             }
             Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
-            // Closing over unread input would reset the connection under the answer (TCP-8).
-            Stage::Close if self.input_closed || !turn.readiness.readable => Ok(Some(Fate::Gone)),
-            Stage::Close | Stage::Linger => {
+            Stage::Close if self.input_closed => Ok(Some(Fate::Gone)),
+            Stage::Close => self.close(turn),
+            Stage::Linger => {
                 self.stream.shutdown_write()?;
                 self.stage = Stage::Lingering {
                     until: turn.now.instant().checked_add(turn.settings.linger),
@@ -367,6 +367,21 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         Ok(None)
     }
 
+    /// Closes, unless over unread input: that would reset the connection under the answer (TCP-8).
+    fn close(&mut self, turn: &mut Turn<'_, P::Message>) -> io::Result<Option<Fate>> {
+        let arrived = &mut turn.scratch.input;
+        arrived.clear();
+        match receive(&mut self.stream, arrived, turn.readiness)? {
+            Received::Nothing | Received::End => Ok(Some(Fate::Gone)),
+            Received::Interrupted => Ok(None),
+            Received::Bytes => {
+                self.stage = Stage::Linger;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads away what the client still sends, for a while and up to a limit.
     fn discard(
         &mut self,
         until: Option<Instant>,
