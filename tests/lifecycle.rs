@@ -281,6 +281,18 @@ fn a_waiter_outlives_a_loop_that_panics() {
     assert_eq!(answer(client), "held");
 }
 
+/// LOOP-9: a signal is seen within the poll interval also where it cannot end the wait, as on
+/// Windows. What else signals do is in `signals.rs`, and on Unix.
+#[test]
+fn a_signal_is_seen_within_the_poll_interval() {
+    let mut server = Script::default().server();
+    server.shutdown_on_signals().expect("registered");
+    let server = run(server, POLL_INTERVAL);
+    assert_eq!(ask(server.address, "hello"), "hello");
+    signal_hook::low_level::raise(signal_hook::consts::SIGINT).expect("raised");
+    server.returned();
+}
+
 /// LOOP-14: a listener that can accept no more ends the loop, which neither spins nor hangs.
 #[cfg(unix)]
 #[test]
