@@ -1090,6 +1090,26 @@ fn paths() {
     }
 }
 
+/// ENV-7: the authority of a target is the host, whatever the field says (RFC 9112 section 3.2.2).
+#[test]
+fn hosts() {
+    let cases = [
+        ("GET / HTTP/1.1", "Host: h.test:8\r\n", Some("h.test:8")),
+        (
+            "GET http://a.test:8/ HTTP/1.1",
+            "Host: h.test\r\n",
+            Some("a.test:8"),
+        ),
+        ("GET http://a.test/ HTTP/1.0", "", Some("a.test")),
+        ("GET / HTTP/1.0", "", None),
+    ];
+    for (line, fields, host) in cases {
+        let environ = environ_of(&format!("{line}\r\n{fields}\r\n"));
+        let found = environ.get("HTTP_HOST").map(String::as_str);
+        assert_eq!(found, host, "{line}");
+    }
+}
+
 /// ENV-12, ENV-13, ENV-14: fields are joined; some never become variables.
 #[test]
 fn header_fields_as_variables() {

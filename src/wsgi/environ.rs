@@ -86,6 +86,7 @@ pub(super) const FALSE: &str = "False";
 /// | `CONTENT_TYPE`, `CONTENT_LENGTH` | the header field, or empty |
 /// | `REMOTE_ADDR` | the client's address, empty on a Unix-domain socket; `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
+/// | `HTTP_HOST` | the `Host` field, or the authority of an absolute target |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
 /// | `wsgi.file_wrapper` | there unless it is removed from the [base environ](super::WsgiHandler::base_environ_mut): the server has a [`FileWrapper`](super::FileWrapper) |
 /// | `wsgi.*` | see the methods |
@@ -194,6 +195,7 @@ impl<'a> Environ<'a> {
         self.changes.keys().cloned().for_each(&mut add);
         let fields = self.request.iter().flat_map(|request| request.headers());
         fields.map(|(name, _)| http_key(name)).for_each(&mut add);
+        add("HTTP_HOST".to_owned()); // which may be in the target only
         map
     }
 
@@ -301,7 +303,12 @@ impl<'a> Environ<'a> {
         if self.is_kept_out(key) {
             return None;
         }
-        let fields = self.request.as_ref()?.headers().iter();
+        let request = self.request.as_ref()?;
+        if key == "HOST" {
+            // What an absolute target says counts, not the field (RFC 9112 section 3.2.2).
+            return request.authority().map(Cow::from);
+        }
+        let fields = request.headers().iter();
         let mut values = fields
             .filter(|(name, _)| is_named(name, key))
             .map(|(_, value)| latin1(value));
