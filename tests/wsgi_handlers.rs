@@ -516,6 +516,210 @@ fn a_block_leaves_before_the_next_is_made() {
     assert_eq!(trace, expected);
 }
 
+/// WSGI-10, WSGI-13: what is written has left when `write` returns, the head with the first of it,
+/// even if that is nothing; its length is not known.
+#[test]
+fn what_is_written_leaves_at_once() {
+    const HEAD: &str = "Status: 200 OK\r\nDate: now\r\nContent-Type: text/plain\r\n\r\n";
+    let (sender, flushes) = channel();
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let stdout = Traces {
+        trace: Trace(sender),
+        piece: 1,
+        limit: usize::MAX,
+        failure: ErrorKind::Other,
+        written: Arc::clone(&written),
+    };
+    let app = |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        let seen = || text(&written.lock().expect("no panic"));
+        assert!(start_response.write(b"early").is_err());
+        start_response.call("200 OK", DATED)?;
+        assert_eq!(seen(), "", "start_response sends nothing");
+        for (block, so_far) in [("", ""), ("a", "a"), ("", "a"), ("bc", "abc")] {
+            start_response.write(block.as_bytes())?;
+            assert_eq!(seen(), format!("{HEAD}{so_far}"), "after {block:?}");
+        }
+        Ok("d".into())
+    };
+    let mut stderr = Vec::new();
+    let handler = SimpleHandler::new(io::empty(), stdout, &mut stderr, variables(&[]));
+    let result = handler.origin_server(false).run(&Validator::new(app));
+    assert_eq!(text(&stderr), "");
+    assert!(result.is_ok());
+    assert_eq!(
+        text(&written.lock().expect("no panic")),
+        format!("{HEAD}abcd")
+    );
+    let end = HEAD.len();
+    let expected = [0, 1, 3, 4].map(|count| format!("flush at {}", end + count));
+    assert_eq!(flushes.try_iter().collect::<Vec<_>>(), expected);
+}
+
+/// WSGI-8, WSGI-14, WSGI-16, WSGI-17, WSGI-19: after a `write` the answer cannot be another, and is
+/// no longer than it says.
+#[test]
+fn what_is_written_stays() {
+    let oops = || Failure::from(io::Error::other("oops"));
+    let lengths: [Pairs; 2] = [DATED, &[("Content-Length", "3"), ("Date", "now"), TYPE]];
+    type End = fn(Starter<'_>, Failure) -> AppResult;
+    let cases: [(&str, usize, &str, End, &str, &str); 13] = [
+        ("GET", 1, "ab", |_, _| Ok("c".into()), "abc", ""),
+        ("GET", 1, "abc", |_, _| Ok("".into()), "abc", ""),
+        ("GET", 1, "ab", |_, _| Ok("".into()), "ab", "shorter"),
+        ("GET", 1, "ab", |_, _| Ok("cd".into()), "abc", "longer"),
+        ("GET", 1, "abc", |_, _| Ok("d".into()), "abc", "longer"),
+        ("GET", 1, "abcd", |_, _| Ok("".into()), "abc", "longer"),
+        ("GET", 0, "ab", |_, oops| Err(oops), "ab", "oops"),
+        ("GET", 0, "", |_, oops| Err(oops), "", "oops"),
+        ("GET", 0, "ab", |_, _| panic!("oops"), "ab", "oops"),
+        (
+            "GET",
+            0,
+            "ab",
+            |start_response, oops| {
+                start_response.call_with_exc_info("500 Late", DATED, oops)?;
+                Ok("late".into())
+            },
+            "ab",
+            "oops",
+        ),
+        (
+            "GET",
+            0,
+            "ab",
+            |_, _| Ok(Body::from_iterable(Failing(vec!["oops", "c"]))),
+            "abc",
+            "oops",
+        ),
+        ("HEAD", 1, "ab", |_, _| Ok("".into()), "", ""),
+        ("HEAD", 0, "ab", |_, oops| Err(oops), "", "oops"),
+    ];
+    for (number, (method, length, written, end, body, why)) in cases.into_iter().enumerate() {
+        let app = |_: &mut Environ<'_>, start_response: Starter<'_>| {
+            start_response.call("200 OK", lengths[length])?;
+            start_response.write(written.as_bytes())?;
+            end(start_response, oops())
+        };
+        let of_three = if length == 1 {
+            "Content-Length: 3\r\n"
+        } else {
+            ""
+        };
+        let head = format!("Date: now\r\nContent-Type: text/plain\r\n{of_three}\r\n");
+        let method = [("REQUEST_METHOD", method)];
+        let (result, answer, log) = run(To::Gateway, &method, app);
+        assert!(result.is_ok(), "case {number}");
+        assert_eq!(
+            answer,
+            format!("Status: 200 OK\r\n{head}{body}"),
+            "case {number}"
+        );
+        assert_eq!(
+            log.lines().count(),
+            usize::from(!why.is_empty()),
+            "case {number}: {log}"
+        );
+        assert!(log.contains(why), "case {number}: {log}");
+        let old = [method[0], ("SERVER_PROTOCOL", "HTTP/0.9")];
+        assert_eq!(run(To::Client, &old, app).1, body, "case {number}");
+    }
+}
+
+/// WSGI-20: a `write` that fails tells the application; what it makes of that does not matter.
+#[test]
+fn a_write_that_fails() {
+    type End = fn(HandlerResult) -> AppResult;
+    let ends: [(&str, End); 4] = [
+        ("hands it on", |failed| failed.map(|()| "".into())),
+        ("goes on", |failed| {
+            assert!(failed.is_err());
+            Ok("more".into())
+        }),
+        ("fails otherwise", |_| Err(io::Error::other("oops").into())),
+        ("stops", |_| Err(Failure::Stop)),
+    ];
+    for (what, end) in ends {
+        for (failure, fine) in [
+            (ErrorKind::BrokenPipe, true),
+            (ErrorKind::StorageFull, false),
+        ] {
+            let (sender, _trace) = channel();
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let stdout = Traces {
+                trace: Trace(sender),
+                piece: 10,
+                limit: 10,
+                failure,
+                written: Arc::clone(&written),
+            };
+            let app = |_: &mut Environ<'_>, start_response: Starter<'_>| {
+                start_response.call("200 OK", DATED)?;
+                end(start_response.write(b"written"))
+            };
+            let mut stderr = Vec::new();
+            let handler = SimpleHandler::new(io::empty(), stdout, &mut stderr, variables(&[]));
+            let result = handler.run(&app);
+            match (what, result) {
+                ("stops", Err(Failure::Stop)) => {}
+                ("stops", result) => panic!("{what}, {failure}: {result:?}"),
+                (_, result) => assert_eq!(result.is_ok(), fine, "{what}, {failure}"),
+            }
+            assert_eq!(
+                text(&written.lock().expect("no panic")),
+                "HTTP/1.0 2",
+                "{what}"
+            );
+            assert_eq!(text(&stderr), "", "{what}, {failure}");
+        }
+    }
+}
+
+/// An output that fails once.
+struct FailsOnce {
+    written: Arc<Mutex<Vec<u8>>>,
+    failed: bool,
+}
+
+impl Write for FailsOnce {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.failed, true) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.written.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// WSGI-20: what comes after a hole is no answer, and is not written.
+#[test]
+fn after_a_write_that_failed() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let stdout = FailsOnce {
+        written: Arc::clone(&written),
+        failed: false,
+    };
+    let app: App = |_, start_response| {
+        start_response.call("200 OK", DATED)?;
+        assert!(start_response.write(b"lost").is_err());
+        assert!(start_response.write(b"late").is_err());
+        Ok("rest".into())
+    };
+    let mut stderr = Vec::new();
+    let handler = SimpleHandler::new(io::empty(), stdout, &mut stderr, variables(&[]));
+    let Err(Failure::Request(error)) = handler.run(&app) else {
+        panic!("that the output failed is the caller's business");
+    };
+    assert_eq!(
+        error.to_string(),
+        io::Error::from(ErrorKind::StorageFull).to_string()
+    );
+    assert_eq!(text(&written.lock().expect("no panic")), "");
+    assert_eq!(text(&stderr), "");
+}
+
 /// WSGI-23: an output that takes a little at a time gets everything.
 #[test]
 fn short_writes() {

@@ -29,8 +29,15 @@ pub(super) fn run<A: Application + ?Sized>(
     application: &A,
     environ: &mut Environ<'_>,
 ) -> Result<(Head, Answer), Failure> {
+    run_with(|start| application.call(environ, start))
+}
+
+/// As [`run`], by `call`, which may put something of its own between application and `start`.
+pub(super) fn run_with(
+    call: impl FnOnce(&mut Start) -> AppResult,
+) -> Result<(Head, Answer), Failure> {
     let mut start = Start::new();
-    let body = contain(|| application.call(environ, &mut start))?;
+    let body = contain(|| call(&mut start))?;
     let mut answer = Answer {
         result: Pending(body),
         start,

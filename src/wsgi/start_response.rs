@@ -39,12 +39,17 @@ pub trait StartResponse {
     /// Adds to the body, before the blocks that the application returns: the callable that
     /// Python's `start_response` returns, for code that was written to print.
     ///
-    /// From here on the head counts as sent. What is written is collected until the application
-    /// returns; a returned [`Body`](super::Body) is better for all that is long.
+    /// From here on the head counts as sent, even if `bytes` is empty. A
+    /// [`SimpleHandler`] has sent both when this returns. A server, whose
+    /// other clients would have to wait for this one, collects what is written until the
+    /// application returns: for all that is long a returned [`Body`](super::Body) is better.
     ///
     /// # Errors
     ///
-    /// An [`AppError`] before [`call`](Self::call) (WSGI-10).
+    /// An [`AppError`] before [`call`](Self::call) (WSGI-10). A [`SimpleHandler`] also says if its
+    /// output fails, or `bytes` goes beyond the `Content-Length`.
+    ///
+    /// [`SimpleHandler`]: super::SimpleHandler
     fn write(&mut self, bytes: &[u8]) -> HandlerResult;
 }
 
@@ -151,6 +156,14 @@ impl Start {
         match std::mem::replace(&mut self.stage, Stage::Sent) {
             Stage::Set(head) | Stage::Committed(head) => Ok(head),
             Stage::Unset | Stage::Refused | Stage::Sent => Err(AppError::HeadersAlreadySet),
+        }
+    }
+
+    /// The head, as long as it was not handed out.
+    pub(super) fn head(&self) -> Option<&Head> {
+        match &self.stage {
+            Stage::Set(head) | Stage::Committed(head) => Some(head),
+            Stage::Unset | Stage::Refused | Stage::Sent => None,
         }
     }
 
