@@ -151,7 +151,8 @@ fn the_base_environ() {
         start_response.call("200 OK", PLAIN)?;
         let name = environ.get("SERVER_NAME").unwrap_or_default();
         let multiprocess = environ.multiprocess();
-        Ok(format!("{}://{name} {multiprocess}", environ.url_scheme()).into())
+        let method = environ.get("REQUEST_METHOD").unwrap_or_default();
+        Ok(format!("{}://{name} {multiprocess} {method}", environ.url_scheme()).into())
     };
     let mut server = make_server("127.0.0.1:0", Validator::new(app)).expect("a server");
     let address = server.server_address();
@@ -160,6 +161,8 @@ fn the_base_environ() {
     base.insert("SERVER_NAME".into(), "example.org".into());
     base.insert("HTTPS".into(), "on".into());
     base.insert("wsgi.multiprocess".into(), "True".into());
+    // What the request says of itself counts more.
+    base.insert("REQUEST_METHOD".into(), "PUT".into());
     let shutdown = server.shutdown_handle();
     let thread = thread::spawn(move || server.serve_forever(None).is_ok());
     let mut client = TcpStream::connect(address).expect("it listens");
@@ -168,7 +171,8 @@ fn the_base_environ() {
     client.write_all(request.as_bytes()).expect("sent");
     let mut bytes = Vec::new();
     client.read_to_end(&mut bytes).expect("an end");
-    assert_eq!(Response::parse(&bytes).text(), "https://example.org true");
+    let text = "https://example.org true GET";
+    assert_eq!(Response::parse(&bytes).text(), text);
     shutdown.request();
     assert!(thread.join().expect("no panic"));
 }
@@ -302,11 +306,37 @@ fn answers_without_content() {
 /// WSGI-14 within bounds: a HEAD request cannot make the loop run through an endless body.
 #[test]
 fn head_of_an_endless_body() {
-    let endless = || Body::blocks(std::iter::repeat("x"));
-    let server = serve(answering("200 OK", PLAIN, endless));
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    for (size, most) in [(1, 1024), (16 * 1024, 5)] {
+        let endless = move || {
+            Body::blocks(std::iter::repeat_with(move || {
+                MADE.fetch_add(1, Ordering::Relaxed);
+                vec![b'x'; size]
+            }))
+        };
+        let server = serve(answering("200 OK", PLAIN, endless));
+        let response = server.exchange(&request("HEAD", "/", "", ""));
+        assert_eq!(response.status, "HTTP/1.1 200 OK");
+        assert_eq!(response.body, b"");
+        let made = MADE.swap(0, Ordering::Relaxed);
+        assert!(made <= most, "{made} blocks of {size} bytes");
+    }
+}
+
+/// WSGI-14, WSGI-19: what fails in a body that HEAD does not get is reported all the same.
+#[test]
+fn head_of_a_body_that_fails() {
+    let (sender, log) = channel();
+    let sender = Mutex::new(sender);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let sender = sender.lock().expect("no panic").clone();
+        Ok(Body::from_iterable(Watched::new(["ab", "error"], sender)))
+    });
     let response = server.exchange(&request("HEAD", "/", "", ""));
     assert_eq!(response.status, "HTTP/1.1 200 OK");
-    assert_eq!(response.body, b"");
+    assert_eq!(server.failure(), "no more");
+    assert_eq!(log.recv_timeout(PATIENCE), Ok("ab, error, close"));
 }
 
 /// WSGI-5, WSGI-15: a block is sent, together with the head if it is the first, before the next one
@@ -463,7 +493,7 @@ fn a_late_start_response() {
 #[test]
 fn what_is_forbidden() {
     type App = fn(&mut Environ<'_>, Starter<'_>) -> AppResult;
-    let cases: [(&str, App); 13] = [
+    let cases: [(&str, App); 14] = [
         ("headers already set", |_, start_response| {
             start_response.call("200 OK", PLAIN)?;
             start_response.call("200 OK", PLAIN)?;
@@ -505,6 +535,19 @@ fn what_is_forbidden() {
         ("before start_response", |_, _| Ok("x".into())),
         ("before start_response", |_, _| Ok(Body::blocks(["", "x"]))),
         ("before start_response", |_, _| Ok(Body::blocks([""; 0]))),
+        // An empty block is a block.
+        ("before start_response", |_, _| {
+            let mut first = true;
+            Ok(Body::from_iterable(Made(
+                move |start_response: Starter<'_>| {
+                    if std::mem::replace(&mut first, false) {
+                        return Ok(Some(Vec::new()));
+                    }
+                    start_response.call("200 OK", PLAIN)?;
+                    Ok(None)
+                },
+            )))
+        }),
         ("late nonsense", |_, _| {
             Ok(Body::from_iterable(Made(|start_response: Starter<'_>| {
                 start_response.call("late nonsense", PLAIN)?;
@@ -567,11 +610,14 @@ fn write_and_then_blocks() {
         start_response.write(b"written, ")?;
         start_response.write(b"twice")?;
         let mut blocks = ["a", "b"].into_iter();
+        let mut ended = false;
         Ok(Body::from_iterable(Made(
             move |start_response: Starter<'_>| {
                 let block = blocks.next();
-                if block == Some("b") {
-                    start_response.write(b"before ")?;
+                match block {
+                    Some("b") => start_response.write(b"before ")?,
+                    None if !std::mem::replace(&mut ended, true) => start_response.write(b"end")?,
+                    _ => {}
                 }
                 Ok(block.map(Into::into))
             },
@@ -579,7 +625,7 @@ fn write_and_then_blocks() {
     });
     let response = server.get("/");
     assert_eq!(response.field("Content-Length"), None);
-    let wire = "e\r\nwritten, twice\r\n1\r\na\r\n8\r\nbefore b\r\n0\r\n\r\n";
+    let wire = "e\r\nwritten, twice\r\n1\r\na\r\n8\r\nbefore b\r\n3\r\nend\r\n0\r\n\r\n";
     assert_eq!(response.text(), wire);
 
     let server = serve(|_: &mut Environ<'_>, start_response: Starter<'_>| {

@@ -261,11 +261,11 @@ fn answers() {
 /// WSGI-15: an origin server adds Date, and Server if it has a name; a gateway adds neither.
 #[test]
 fn date_and_server() {
-    let app: App = |_, start_response| {
+    let plain: App = |_, start_response| {
         start_response.call("200 OK", &[TYPE])?;
         Ok("".into())
     };
-    let run = |origin_server: bool| {
+    let run = |app: App, origin_server: bool| {
         let mut stdout = Vec::new();
         SimpleHandler::new(io::empty(), &mut stdout, io::sink(), variables(&[]))
             .server_software("mine/1")
@@ -282,14 +282,22 @@ fn date_and_server() {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect::<Vec<_>>()
     };
-    let fields = run(true);
+    let fields = run(plain, true);
     let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["Date", "Server", "Content-Type", "Content-Length"]);
     assert!(fields[0].1.ends_with(" GMT"), "{fields:?}");
     assert_eq!(fields[1].1, "mine/1");
-    let fields = run(false);
+    let fields = run(plain, false);
     let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["Content-Type", "Content-Length"]);
+    // Those of the application are better.
+    let own: App = |_, start_response| {
+        start_response.call("200 OK", &[("server", "own"), ("date", "now"), TYPE])?;
+        Ok("".into())
+    };
+    let fields = run(own, true);
+    let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["server", "date", "Content-Type", "Content-Length"]);
 
     let handler = SimpleHandler::new(io::empty(), io::sink(), io::sink(), variables(&[]));
     assert!(handler.server_software("a\r\nb: c").is_err());
@@ -562,7 +570,7 @@ fn what_is_written_stays() {
     let oops = || Failure::from(io::Error::other("oops"));
     let lengths: [Pairs; 2] = [DATED, &[("Content-Length", "3"), ("Date", "now"), TYPE]];
     type End = fn(Starter<'_>, Failure) -> AppResult;
-    let cases: [(&str, usize, &str, End, &str, &str); 13] = [
+    let cases: [(&str, usize, &str, End, &str, &str); 14] = [
         ("GET", 1, "ab", |_, _| Ok("c".into()), "abc", ""),
         ("GET", 1, "abc", |_, _| Ok("".into()), "abc", ""),
         ("GET", 1, "ab", |_, _| Ok("".into()), "ab", "shorter"),
@@ -592,6 +600,14 @@ fn what_is_written_stays() {
             "oops",
         ),
         ("HEAD", 1, "ab", |_, _| Ok("".into()), "", ""),
+        (
+            "HEAD",
+            0,
+            "ab",
+            |_, _| Ok(Body::from_iterable(Failing(vec!["oops", "c"]))),
+            "",
+            "oops",
+        ),
         ("HEAD", 0, "ab", |_, oops| Err(oops), "", "oops"),
     ];
     for (number, (method, length, written, end, body, why)) in cases.into_iter().enumerate() {

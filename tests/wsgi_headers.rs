@@ -58,6 +58,9 @@ fn changes() {
     assert_eq!(headers.setdefault("foo", "5"), Ok("4"));
     assert_eq!(headers.setdefault("New", "6"), Ok("6"));
     assert_eq!(headers.items(), [("FOO", "4"), ("New", "6")]);
+    headers.set("Empty", "").expect("a field");
+    assert_eq!(headers.setdefault("empty", "7"), Ok(""));
+    assert_eq!(headers.get_all("Empty"), [""]);
 }
 
 /// HDR-4: parameters: hyphens for underscores, always quoted and escaped, or the bare name.

@@ -472,6 +472,28 @@ fn input_as_it_arrives() {
     assert_eq!(server.get("/").text(), "0 lines of \"\"");
 }
 
+/// Without workers nothing would read on the loop while the application waits: content has arrived
+/// whole.
+#[test]
+fn input_is_whole_on_the_loop() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let text = std::io::read_to_string(environ.input())?;
+        start_response.call("200 OK", PLAIN)?;
+        Ok(text.into())
+    };
+    let server = serve_with(Validator::new(app), |handler| handler.stream_input(true));
+    let fields = "Expect: 100-continue\r\nContent-Length: 5\r\n";
+    let mut stream = server.connect();
+    let head = request("PUT", "/", fields, "");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).expect("an interim response");
+    stream.write_all(b"whole").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end");
+    assert!(answer.ends_with("\r\n\r\nwhole"), "{answer}");
+}
+
 /// An upload larger than what the server would keep is held back while nobody reads it, and goes
 /// through when somebody does.
 #[test]

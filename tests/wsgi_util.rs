@@ -126,8 +126,13 @@ fn schemes() {
 /// UTIL-3, UTIL-4: the vectors of Python's tests, and the *Better* one.
 #[test]
 fn uris() {
-    let cases: [(Pairs, &str, &str); 19] = [
+    let cases: [(Pairs, &str, &str); 20] = [
         (&[], "http://127.0.0.1/", "http://127.0.0.1/"),
+        (
+            &[("HTTP_HOST", ""), ("SERVER_PORT", "")],
+            "http://127.0.0.1/",
+            "http://127.0.0.1/",
+        ),
         (
             &[("SCRIPT_NAME", "/spam")],
             "http://127.0.0.1/spam",

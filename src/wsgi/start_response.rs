@@ -334,6 +334,7 @@ mod tests {
             "٢٠٠ OK",
             "100 Continue",
             "099 No",
+            "0200 OK",
             "+20 OK",
             "200 \u{e9}",
         ];
@@ -380,6 +381,16 @@ mod tests {
         assert_eq!(found, Some(AppError::ContentLength("5".into())));
     }
 
+    /// WSGI-10: a write that came too early was not a call.
+    #[test]
+    fn a_write_before_the_call() {
+        let mut start = Start::new();
+        assert!(start.write(b"x").is_err());
+        assert_eq!(text(start.call("200 OK", &[])), "ok");
+        assert_eq!(start.take_written(), b"");
+        assert!(!start.is_committed());
+    }
+
     /// WSGI-7: state is stored before it is checked; WSGI-8: exc_info replaces what is unsent.
     #[test]
     fn a_second_call_needs_exc_info() {
@@ -388,6 +399,8 @@ mod tests {
         assert!(start.call("nonsense", &[]).is_err());
         assert_eq!(text(start.call("200 OK", &[])), "headers already set");
         assert_eq!(start.check(), Err(AppError::HeadRefused));
+        let refused = AppError::HeadRefused.to_string();
+        assert_eq!(text(start.write(b"x")), refused);
         let lost = || Failure::from(AppError::ContentLength("lost".into()));
         assert_eq!(text(start.call_with_exc_info("500 No", &[], lost())), "ok");
         assert_eq!(text(start.call_with_exc_info("503 No", &[], lost())), "ok");

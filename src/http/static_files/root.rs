@@ -93,3 +93,31 @@ fn opened_path(file: &File, path: &Path) -> io::Result<PathBuf> {
 fn opened_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// STATIC-9: what was opened is looked at again, since it may be another thing than was found.
+    #[cfg(unix)]
+    #[test]
+    fn what_became_a_directory_is_not_opened() {
+        let name = format!("root-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).expect("a directory");
+        for follow_symlinks in [false, true] {
+            let mut root = Root::new(directory.clone());
+            root.follow_symlinks = follow_symlinks;
+            let path = directory.join("a");
+            fs::write(&path, "a").expect("a file");
+            let found = root.find(Path::new("a")).expect("it is there");
+            assert!(found.open().is_ok(), "{follow_symlinks}");
+            fs::remove_file(&path).expect("it is there");
+            fs::create_dir(&path).expect("a directory");
+            let opened = found.open().map(|_| ()).map_err(|error| error.kind());
+            assert_eq!(opened, Err(ErrorKind::NotFound), "{follow_symlinks}");
+            fs::remove_dir(&path).expect("it is there");
+        }
+        fs::remove_dir(&directory).expect("it is empty");
+    }
+}
