@@ -975,6 +975,31 @@ fn a_close_that_fails() {
     }
 }
 
+/// WSGI-18 *Better*: nor of an iterator that panics when it is dropped, which is its close().
+#[test]
+fn a_drop_that_panics() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("scripted");
+        }
+    }
+    let body = || {
+        let panics = Panics;
+        Body::blocks(["a", "b"].map(Vec::from).into_iter().inspect(move |_| {
+            let _ = &panics;
+        }))
+    };
+    let server = serve(answering("200 OK", PLAIN, body));
+    for (method, text) in [("GET", "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"), ("HEAD", "")] {
+        let response = server.exchange(&request(method, "/", "", ""));
+        assert_eq!(response.status, "HTTP/1.1 200 OK", "{method}");
+        assert_eq!(response.text(), text, "{method}");
+    }
+    let failure = server.failures.recv_timeout(Duration::ZERO);
+    assert_eq!(failure, Err(RecvTimeoutError::Timeout));
+}
+
 /// An endless body that tells when it is closed.
 struct Endless(Sender<&'static str>);
 

@@ -1,6 +1,8 @@
 //! What an application answers, as far as it is the same for every handler: when the head is
 //! final, what its length is, which blocks are sent, and that the result is closed once.
 
+use std::mem;
+
 use super::application::Body;
 use super::start_response::{Head, Start};
 use super::{AppResult, Application, Environ, Iterable, StartResponse};
@@ -130,8 +132,15 @@ struct Pending(Body);
 
 impl Drop for Pending {
     fn drop(&mut self) {
+        let mut body = mem::replace(&mut self.0, Body::from(""));
+        let closed = contain(|| body.close());
+        // To be dropped is all that an iterator has for a close().
+        let dropped = contain(move || {
+            drop(body);
+            Ok(())
+        });
         // The answer is what it is: there is nobody left to tell but the log (WSGI-18).
-        if let Err(failure) = contain(|| self.0.close()) {
+        if let Err(failure) = closed.and(dropped) {
             complain("close() of a result failed", &failure);
         }
     }
