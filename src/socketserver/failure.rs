@@ -21,6 +21,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// }
 /// assert!(handle("7").is_ok() && handle("seven").is_err());
 /// ```
+///
+/// One that is boxed already, or is only a text, is put into it:
+///
+/// ```
+/// use std::error::Error;
+/// use serve_forever::socketserver::{Failure, HandlerResult};
+///
+/// fn look_up(name: &str) -> Result<u32, Box<dyn Error + Send + Sync>> {
+///     Ok(name.parse()?)
+/// }
+///
+/// fn handle(name: &str) -> HandlerResult {
+///     match look_up(name).map_err(Failure::Request)? {
+///         0 => Err(Failure::Request("nobody is number 0".into())),
+///         _ => Ok(()),
+///     }
+/// }
+/// assert!(handle("7").is_ok() && handle("0").is_err() && handle("seven").is_err());
+/// ```
 pub enum Failure {
     /// This request failed; the server goes on (Python's `Exception`).
     Request(Box<dyn Error + Send + Sync>),

@@ -46,8 +46,8 @@ pub trait Application: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Any error, by `?`: the client gets 500, the server a report (WSGI-19).
-    /// [`Failure::Stop`] stops the server besides.
+    /// Any error, by `?`: the client gets 500, the server a report (WSGI-19). How an error that is
+    /// boxed already becomes one is said at [`Failure`]. [`Failure::Stop`] stops the server besides.
     fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult;
 }
 
@@ -69,8 +69,11 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// The body of an answer: Python's iterable of byte strings.
 ///
 /// Text and bytes convert into it, as a list of one block does in Python; such an answer gets a
-/// `Content-Length` by itself (WSGI-13). So does a file, which is read as the client takes it, and
-/// anything else that can be read in a [`FileWrapper`].
+/// `Content-Length` by itself (WSGI-13).
+///
+/// A file converts into it, too, and is read as the client takes it; so does anything else that can
+/// be read, in a [`FileWrapper`]. How long these are the application has to say, or the answer goes
+/// without (WSGI-24).
 ///
 /// ```
 /// use std::fs::File;
