@@ -147,6 +147,27 @@ fn responses() {
     }
 }
 
+/// A body may be larger than what a server takes in, whatever its framing.
+#[test]
+fn a_large_body() {
+    const BLOCK: usize = 64 * 1024;
+    const BLOCKS: usize = 50;
+    let whole = || vec![b'x'; BLOCKS * BLOCK].into();
+    let blocks = || Body::blocks((0..BLOCKS).map(|_| vec![b'x'; BLOCK]));
+    let cases: [(fn() -> Body, bool); 2] = [(whole, false), (blocks, true)];
+    for (body, chunked) in cases {
+        let app = move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+            start_response.call("200 OK", PLAIN)?;
+            Ok(body())
+        };
+        let response = Client::new(app).get("/");
+        let framing = response.headers().contains("Transfer-Encoding");
+        assert_eq!(framing, chunked);
+        assert_eq!(response.body().len(), BLOCKS * BLOCK, "chunked: {chunked}");
+        assert!(response.is_complete(), "chunked: {chunked}");
+    }
+}
+
 /// A value in Latin-1 is text, each character a byte; of a repeated field there are all.
 #[test]
 fn header_fields() {
