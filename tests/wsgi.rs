@@ -1278,6 +1278,44 @@ fn the_input() {
     }
 }
 
+/// WSGI-27: what Python's methods do, by those of `Read` and `BufRead`; at the end there is nothing.
+#[test]
+fn the_methods_of_the_input() {
+    let server = serve(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let input = environ.input();
+        let mut read = Vec::new();
+        let mut part = |bytes: Vec<u8>| read.push(String::from_utf8_lossy(&bytes).into_owned());
+        let mut bytes = Vec::new();
+        input.take(2).read_to_end(&mut bytes)?;
+        part(std::mem::take(&mut bytes));
+        input.take(3).read_until(b'\n', &mut bytes)?;
+        part(std::mem::take(&mut bytes));
+        input.take(9).read_until(b'\n', &mut bytes)?;
+        part(std::mem::take(&mut bytes));
+        input.read_until(b'\n', &mut bytes)?;
+        part(std::mem::take(&mut bytes));
+        for line in input.split(b'\n') {
+            part(line?);
+        }
+        assert_eq!(environ.input().take(5).read_to_end(&mut bytes)?, 0);
+        assert_eq!(environ.input().read_until(b'\n', &mut bytes)?, 0);
+        assert_eq!(environ.input().lines().count(), 0);
+        start_response.call("200 OK", PLAIN)?;
+        Ok(read.join("|").into())
+    });
+    let text = "abcdefg\nhi\njk\n\nl";
+    let length = format!("Content-Length: {}\r\n", text.len());
+    let (some, rest) = text.split_at(5);
+    let chunks = format!("5\r\n{some}\r\n{:x}\r\n{rest}\r\n0\r\n\r\n", rest.len());
+    for (fields, body) in [
+        (length.as_str(), text),
+        ("Transfer-Encoding: chunked\r\n", chunks.as_str()),
+    ] {
+        let response = server.exchange(&request("PUT", "/", fields, body));
+        assert_eq!(response.text(), "ab|cde|fg\n|hi\n|jk||l", "{fields}");
+    }
+}
+
 /// WSGI-4: a client that waits to be asked for its content is asked, and the application has it
 /// whole.
 #[test]

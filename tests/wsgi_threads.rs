@@ -404,6 +404,55 @@ fn quick_applications_are_not_reported() {
     assert_eq!(reports.try_recv(), Err(TryRecvError::Disconnected));
 }
 
+/// A handler that is changed while connections have clones of it keeps what else was set.
+#[test]
+fn a_change_keeps_the_other_settings() {
+    fn sorry(_: &mut Environ<'_>, start_response: Starter<'_>) -> AppResult {
+        start_response.call("503 Sorry", PLAIN)?;
+        Ok("sorry".into())
+    }
+    let (sender, reports) = channel();
+    let sender = Mutex::new(sender);
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        assert_eq!(environ.get("CHANGED").as_deref(), Some("yes"));
+        if environ.get("PATH_INFO").as_deref() == Some("/fails") {
+            return Err(std::io::Error::other("scripted").into());
+        }
+        start_response.call("200 OK", PLAIN)?;
+        // Before the content has come, if it is streamed.
+        Ok("called".into())
+    };
+    let server = serve_with(Validator::new(app), |handler| {
+        let report = move |slow: &SlowCall<'_>| {
+            let _ = sender.lock().expect("no panic").send(slow.is_on_loop());
+        };
+        let workers = Workers::new(1).expect("a thread");
+        let mut handler = handler
+            .error_output(sorry)
+            .report_slow(Duration::ZERO, report)
+            .workers(workers)
+            .stream_input(true);
+        let shared = handler.clone();
+        handler
+            .base_environ_mut()
+            .insert("CHANGED".to_owned(), "yes".to_owned());
+        drop(shared);
+        handler
+    });
+    let mut stream = server.connect();
+    let head = request("PUT", "/", "Content-Length: 5\r\n", "");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end");
+    assert!(answer.ends_with("\r\n\r\ncalled"), "{answer}");
+    assert_eq!(reports.recv_timeout(PATIENCE), Ok(false));
+    let response = server.get("/fails");
+    assert_eq!(
+        (&*response.status, response.text()),
+        ("HTTP/1.1 503 Sorry", "sorry")
+    );
+}
+
 /// WSGI-4, WSGI-27: content is read as it arrives. A client that waits to be asked is asked when
 /// the application first reads, the loop goes on meanwhile, and the input ends with the body.
 #[test]

@@ -201,6 +201,14 @@ impl<'a> Environ<'a> {
 
     /// The request body (`wsgi.input`), decoded; reading ends with it (WSGI-27). It has arrived
     /// whole, unless the server [streams](super::WsgiHandler::stream_input) it.
+    ///
+    /// | Python | here |
+    /// | --- | --- |
+    /// | `read()` | `read_to_end(&mut bytes)`, or `read_to_string` |
+    /// | `read(n)` | `take(n).read_to_end(&mut bytes)` |
+    /// | `readline()` | `read_until(b'\n', &mut line)`, or `read_line` |
+    /// | `readline(n)` | `take(n).read_until(b'\n', &mut line)` |
+    /// | `for line in input`, `readlines()` | `split(b'\n')`, or `lines()`, both without the line ends |
     pub fn input(&mut self) -> &mut dyn BufRead {
         match &mut self.input {
             Input::Bytes(bytes) => bytes,
