@@ -1060,6 +1060,10 @@ fn a_listing() {
     for name in ["B", "a", ".c", "\u{c4}", "x y&<z>'\"%+:~_-"] {
         tree.write(format!("l&<i>'\"/{name}"), "");
     }
+    // In no order, nor backwards.
+    for name in ["Ef", "ef", "EF", "eF"] {
+        tree.write(format!("l&<i>'\"/{name}"), "");
+    }
     fs::create_dir(tree.path("l&<i>'\"/Dir")).expect("a directory");
     for (name, target) in [("z1", "a"), ("z2", "Dir"), ("z3", "gone")] {
         tree.link(&format!("l&<i>'\"/{name}"), target);
@@ -1074,6 +1078,10 @@ fn a_listing() {
          <li><a href=\"B\">B</a></li>\n\
          <li><a href=\"b.txt\">b.txt</a></li>\n\
          <li><a href=\"Dir/\">Dir/</a></li>\n\
+         <li><a href=\"EF\">EF</a></li>\n\
+         <li><a href=\"Ef\">Ef</a></li>\n\
+         <li><a href=\"eF\">eF</a></li>\n\
+         <li><a href=\"ef\">ef</a></li>\n\
          <li><a href=\"x%20y%26%3Cz%3E%27%22%25%2B%3A~_-\">x y&amp;&lt;z&gt;'\"%+:~_-</a></li>\n\
          <li><a href=\"z1\">z1@</a></li>\n\
          <li><a href=\"z2/\">z2@</a></li>\n\
