@@ -1,6 +1,8 @@
 //! `Validator`: applications and servers that break PEP 3333, each in one way, and what is said
 //! about it. Clauses that the types keep are in the module's own table.
 
+use std::env;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -454,6 +456,45 @@ fn servers() {
     let found: Vec<Breach> = reports.try_iter().collect();
     assert_eq!(found, [Breach::NotClosed]);
     assert!(!found[0].is_warning());
+}
+
+/// VALID-4, VALID-8, VALID-12, VALID-19: reports go to standard error, with or without a logger,
+/// and what they quote does not make lines of its own.
+#[test]
+fn reports_go_to_standard_error() {
+    let this = env::current_exe().expect("a path");
+    let child = Command::new(this)
+        .args(["--exact", "--ignored", "--nocapture"])
+        .arg("a_validator_that_has_something_to_report")
+        .output()
+        .expect("the test runs itself");
+    let said = String::from_utf8(child.stderr).expect("UTF-8");
+    assert!(child.status.success(), "{said}");
+    let reports: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("WSGI: VALID-"))
+        .collect();
+    let expected = [
+        "WSGI: VALID-4: the environ has no QUERY_STRING",
+        r#"WSGI: VALID-8: REQUEST_METHOD is "A\nB""#,
+        r#"WSGI: VALID-12: status "200  OK" is not like "200 OK""#,
+        "WSGI: VALID-19: close() of the body was not called",
+    ];
+    assert_eq!(reports, expected, "{said}");
+}
+
+/// The validator of the test above, in a process of its own: for what it says to standard error.
+#[test]
+#[ignore = "run by reports_go_to_standard_error"]
+fn a_validator_that_has_something_to_report() {
+    let validator = Validator::new(saying("200  OK", PLAIN));
+    let forgetful = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        environ.remove("QUERY_STRING");
+        environ.insert("REQUEST_METHOD", "A\nB");
+        drop(validator.call(environ, start_response)?);
+        Err(std::io::Error::other("the body is gone").into())
+    };
+    assert_eq!(Client::new(forgetful).get("/").code(), 500);
 }
 
 /// A body that is late, writes, fails over, and tells when it is closed.

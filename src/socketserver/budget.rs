@@ -1,6 +1,7 @@
 //! How much is said about what clients cause: it must not flood a log (design law 10).
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,16 +9,33 @@ use std::time::{Duration, Instant};
 /// [`Budget::ENTRIES`] such a second in the whole process.
 pub(crate) fn complain(what: &str, error: &dyn fmt::Display) {
     static LOG: Mutex<Budget> = Mutex::new(Budget::new());
-    let mut budget = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    let spend = budget.spend(Instant::now());
-    drop(budget); // a logger may be slow
-    if let Spend::Granted { denied_before } = spend {
+    if let Some(more) = spend(&LOG) {
         let error = error.to_string();
-        let error = error.escape_debug();
-        match denied_before {
-            0 => log::error!("{what}: {error}"),
-            count => log::error!("{what}: {error} (and {count} more)"),
-        }
+        log::error!("{what}: {}{more}", error.escape_debug());
+    }
+}
+
+/// As [`complain`], to standard error, where the specification has it said. What `error` quotes of
+/// a client it has escaped.
+pub(crate) fn print(what: &str, error: &dyn fmt::Display) {
+    static PRINTED: Mutex<Budget> = Mutex::new(Budget::new());
+    if let Some(more) = spend(&PRINTED) {
+        // Nobody may be reading it.
+        let _ = writeln!(io::stderr(), "{what}: {error}{more}");
+    }
+}
+
+/// Whether there may be one entry more; how many there were not since the last one.
+fn spend(budget: &Mutex<Budget>) -> Option<String> {
+    // Given back at once: who is told may be slow.
+    let spend = budget
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .spend(Instant::now());
+    match spend {
+        Spend::Granted { denied_before: 0 } => Some(String::new()),
+        Spend::Granted { denied_before } => Some(format!(" (and {denied_before} more)")),
+        Spend::Denied => None,
     }
 }
 

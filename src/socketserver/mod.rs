@@ -51,7 +51,7 @@ mod sync;
 mod transport;
 
 pub use blocking::Blocking;
-pub(crate) use budget::complain;
+pub(crate) use budget::{complain, print};
 pub use buffer::Buffer;
 pub use dispatch::{
     Dispatch, Evented, EventedSettings, HandlerFactory, Inline, ProtocolFactory, QueueFull,

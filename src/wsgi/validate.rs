@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{AppResult, Application, Body, Environ, Iterable, StartResponse};
-use crate::socketserver::{Failure, HandlerResult, complain};
+use crate::socketserver::{Failure, HandlerResult, print};
 
 /// An application, watched for what PEP 3333 forbids it and its server.
 ///
@@ -55,12 +55,12 @@ pub struct Validator<A> {
 type Reports = Arc<dyn Fn(&Breach) + Send + Sync>;
 
 impl<A> Validator<A> {
-    /// Watches `application`; reports go to the [log](mod@log), at most a few a second, because
+    /// Watches `application`; reports go to standard error (VALID-19), at most ten a second, because
     /// clients can cause them.
     pub fn new(application: A) -> Validator<A> {
         Validator {
             application,
-            reports: Arc::new(|breach| complain("WSGI", breach)),
+            reports: Arc::new(|breach| print("WSGI", breach)),
         }
     }
 
