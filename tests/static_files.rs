@@ -338,6 +338,9 @@ fn links_do_not_lead_out() {
         ("/out-directory/", 404, 200),
         ("/out-directory/outside.txt", 404, 200),
         ("/in-directory/up/out", 404, 200),
+        // What begins like the root is not below it.
+        ("/out-prefix", 404, 301),
+        ("/out-prefix/", 404, 200),
         ("/out-prefix/c.txt", 404, 200),
         // Its owner meant it to be shown as a page, so it is not listed.
         ("/p/", 404, 200),
