@@ -736,6 +736,51 @@ fn after_a_write_that_failed() {
     assert_eq!(text(&stderr), "");
 }
 
+/// One block, and a close() that fails.
+struct Unclosable(Option<&'static str>, fn() -> HandlerResult);
+
+impl Iterable for Unclosable {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.0.take().map(Into::into))
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        (self.1)()
+    }
+}
+
+/// WSGI-18 *Better*: a close() that fails is logged, and nothing more is written.
+#[test]
+fn a_close_that_fails() {
+    type Close = fn() -> HandlerResult;
+    let cases: [(Close, &str, bool); 3] = [
+        (
+            || Err(io::Error::other("oops").into()),
+            "application failed: oops\n",
+            true,
+        ),
+        (
+            || panic!("oops"),
+            "application failed: panicked: oops\n",
+            true,
+        ),
+        (|| Err(Failure::Stop), "", false),
+    ];
+    for (close, logged, fine) in cases {
+        for (method, body) in [("GET", "abc"), ("HEAD", "")] {
+            let app = move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+                start_response.call("200 OK", DATED)?;
+                Ok(Body::from_iterable(Unclosable(Some("abc"), close)))
+            };
+            let (result, written, log) = run(To::Gateway, &[("REQUEST_METHOD", method)], app);
+            assert_eq!(result.is_ok(), fine, "{method}, {logged:?}");
+            let head = "Status: 200 OK\r\nDate: now\r\nContent-Type: text/plain\r\n\r\n";
+            assert_eq!(written, format!("{head}{body}"), "{method}, {logged:?}");
+            assert_eq!(log, logged, "{method}");
+        }
+    }
+}
+
 /// WSGI-23: an output that takes a little at a time gets everything.
 #[test]
 fn short_writes() {

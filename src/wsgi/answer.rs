@@ -6,7 +6,7 @@ use std::mem;
 use super::application::Body;
 use super::start_response::{Head, Start};
 use super::{AppResult, Application, Environ, Iterable, StartResponse};
-use crate::socketserver::{Failure, complain, contain};
+use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
 /// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in
 /// blocks. Nobody takes the blocks, so nothing else ends a body without an end.
@@ -113,6 +113,11 @@ impl Answer {
         })
     }
 
+    /// Closes the result now, for a caller who wants to know how that went.
+    pub(super) fn close(mut self) -> HandlerResult {
+        self.result.close()
+    }
+
     /// Pulls blocks that are not to be sent and drops them (WSGI-14).
     pub(super) fn consume(&mut self) -> Result<(), Failure> {
         let mut bytes = 0;
@@ -130,8 +135,8 @@ impl Answer {
 /// answer is complete, has failed, or the client is gone (WSGI-18).
 struct Pending(Body);
 
-impl Drop for Pending {
-    fn drop(&mut self) {
+impl Pending {
+    fn close(&mut self) -> HandlerResult {
         let mut body = mem::replace(&mut self.0, Body::from(""));
         let closed = contain(|| body.close());
         // To be dropped is all that an iterator has for a close().
@@ -139,8 +144,14 @@ impl Drop for Pending {
             drop(body);
             Ok(())
         });
+        closed.and(dropped)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
         // The answer is what it is: there is nobody left to tell but the log (WSGI-18).
-        if let Err(failure) = closed.and(dropped) {
+        if let Err(failure) = self.close() {
             complain("close() of a result failed", &failure);
         }
     }

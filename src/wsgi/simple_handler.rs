@@ -181,8 +181,15 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         answer::run_with(|start| application.call(&mut environ, &mut Writing { start, output }))
     }
 
-    /// Writes the head with the first block, then the others. What is wrong is logged.
+    /// Writes the answer and closes the result. What is wrong is logged.
     fn finish_response(&mut self, head: &Head, mut answer: Answer) -> HandlerResult {
+        let written = self.write_answer(head, &mut answer);
+        let closed = answer.close().or_else(|failure| self.log(failure));
+        written.and(closed)
+    }
+
+    /// Writes the head with the first block, then the others.
+    fn write_answer(&mut self, head: &Head, answer: &mut Answer) -> HandlerResult {
         let whole = answer.whole().map(|whole| whole.len() as u64);
         if self.output.is_without_content(head) {
             self.output.write(head, whole, b"")?;
