@@ -492,6 +492,40 @@ fn a_refused_head_request_gets_no_content() {
     }
 }
 
+/// HTTP-35, *Better*: the method is known before its line has come to an end.
+#[test]
+fn a_head_request_without_an_end_gets_no_content() {
+    let endless = format!("\r\nHEAD /{}", "x".repeat(9000));
+    for split in [1, 2, 6, 7, 100, 8000, endless.len() - 1] {
+        let mut wire = Wire::new(hello);
+        wire.receive(&endless[..split]);
+        if wire.reads() {
+            wire.receive(&endless[split..]);
+        }
+        let sent = wire.sent();
+        assert_eq!(status(&sent), 414, "{split}");
+        assert!(sent.ends_with("\r\n\r\n"), "{split}: {sent}");
+    }
+    for (begun, content) in [
+        ("HEAD ", false),
+        ("\r\nHEAD / HTTP/1.1\r\nHo", false),
+        ("HEAD", true),
+        ("HEADS ", true),
+    ] {
+        for split in 1..begun.len() {
+            let mut wire = Wire::new(hello);
+            wire.receive(&begun[..split]);
+            wire.receive(&begun[split..]);
+            wire.at(10 * SECOND);
+            wire.timed_out();
+            let sent = wire.sent();
+            assert_eq!(status(&sent), 408, "{begun:?} at {split}");
+            let found = !sent.ends_with("\r\n\r\n");
+            assert_eq!(found, content, "{begun:?} at {split}: {sent}");
+        }
+    }
+}
+
 /// WSGI-17: an announced length is kept to, or the connection says that it is not.
 #[test]
 fn a_declared_length_is_kept_to() {

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use memchr::memchr;
+
 use super::exchange::{Exchange, Inbound, Outbound};
 use super::refusal::refused;
 use super::{Awaited, HttpConnection, Phase, Step};
@@ -58,7 +60,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             return Step::Break(Next::Close);
         };
         let began = match *awaited {
-            Awaited::Rest => self.since.unwrap_or(now.instant()),
+            Awaited::Rest { .. } => self.since.unwrap_or(now.instant()),
             Awaited::First | Awaited::Next => now.instant(),
         };
         let mut storage = FieldStorage::new();
@@ -70,7 +72,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                     if *awaited == Awaited::Next {
                         self.since = Some(now.instant());
                     }
-                    *awaited = Awaited::Rest;
+                    let beginning = Origin::Bytes(without_empty_lines(input));
+                    *awaited = Awaited::Rest {
+                        head_only: beginning.is_head(),
+                    };
                 }
                 return Step::Break(Next::Read);
             }
@@ -327,12 +332,22 @@ impl Body {
 }
 
 /// What of a head that is refused can be logged as its request line (HTTP-6).
-fn readable(error: h1::Error, mut input: &[u8]) -> &[u8] {
+fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     use h1::Error::{EmptyLines, MethodTooLong, RequestLineTooLong};
-    if let EmptyLines | RequestLineTooLong | MethodTooLong = error {
-        return b"";
+    match error {
+        EmptyLines => b"",
+        // Without its end, it is nothing to be logged; the method may be there.
+        RequestLineTooLong | MethodTooLong => {
+            let line = without_empty_lines(input);
+            line.get(..memchr(b'\n', line).unwrap_or(line.len()))
+                .unwrap_or_default()
+        }
+        _ => without_empty_lines(input),
     }
-    // Only what was skipped, so that it does not depend on what else has come.
+}
+
+/// Less only what was skipped, so that it does not depend on what else has come.
+fn without_empty_lines(mut input: &[u8]) -> &[u8] {
     while let Some(rest) = input.strip_prefix(b"\r\n") {
         input = rest;
     }

@@ -67,7 +67,10 @@ enum Awaited {
     /// The first byte of another request.
     Next,
     /// The rest.
-    Rest,
+    Rest {
+        /// Whether it is a HEAD request, as far as it has come.
+        head_only: bool,
+    },
 }
 
 /// The verdict on one step: `Continue` with the next request, or `Break` off with this.
@@ -195,7 +198,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                 Step::Continue(()) if output.len() >= HIGH_WATER => {
                     // Pipelined requests wait until their answers have room. They have begun.
                     if let Phase::Head(_, awaited) = &mut self.phase {
-                        *awaited = Awaited::Rest;
+                        *awaited = Awaited::Rest { head_only: false };
                     }
                     return Next::Produce;
                 }
@@ -240,9 +243,10 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let why = super::explanation(408);
         let began = self.since.unwrap_or(now.instant());
         match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Head(_, Awaited::Rest) => {
+            Phase::Head(_, Awaited::Rest { head_only }) => {
                 self.settings.counters.count(Hit::HeadTimeout);
-                let origin = Origin::Bytes(b"");
+                // No line that could be logged, but a HEAD request gets no content (HTTP-35).
+                let origin = Origin::Bytes(if head_only { b"HEAD " } else { b"" });
                 next(self.refuse(408, why, Subject { origin, began }, output, now))
             }
             Phase::Head(_, Awaited::First | Awaited::Next) => {
@@ -287,7 +291,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let (since, deadlines) = (self.since?, &self.settings.deadlines);
         match &self.phase {
             // What no clock will ever show is no deadline.
-            Phase::Head(_, Awaited::First | Awaited::Rest) => since.checked_add(deadlines.head),
+            Phase::Head(_, Awaited::First | Awaited::Rest { .. }) => {
+                since.checked_add(deadlines.head)
+            }
             Phase::Head(_, Awaited::Next) => since.checked_add(deadlines.keep_alive),
             Phase::Body(body) => body.incoming.deadline(since),
             Phase::Exchange(exchange) => exchange.deadline(since),
