@@ -1277,6 +1277,43 @@ fn a_refused_upload_reads_its_413() {
     }
 }
 
+/// TCP-8, RFC 9112 §9.6: a client that has asked for the end, and says something all the same,
+/// does not lose what is still on its way to it.
+#[test]
+fn a_long_last_answer_survives_what_comes_late() {
+    const LENGTH: usize = 300_000;
+    let handler = |request: &Request<'_>, response: Response<'_>| {
+        let head = response.send_response(200);
+        match request.path() {
+            "/whole" => head.body(vec![b'b'; LENGTH]),
+            "/blocks" => head.stream((0..LENGTH / 1000).map(|_| vec![b'b'; 1000])),
+            path => head.body(path),
+        }
+    };
+    for requests in [
+        "GET /whole HTTP/1.0\r\n\r\n",
+        "GET /blocks HTTP/1.0\r\n\r\n",
+        "GET /whole HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET /whole HTTP/1.1\r\nHost: h\r\n\r\nGET /short HTTP/1.0\r\n\r\n",
+    ] {
+        let http = Http::new(handler, HttpSettings::default());
+        let mut driven = Driven::new(EventedSettings::default(), http);
+        let mut client = driven.connect();
+        client.send(requests);
+        driven.settle(); // all is written, and the client has read nothing
+        client.send("\r\n");
+        driven.settle();
+        let rest = driven.rest(&mut client);
+        let found = rest.iter().filter(|&&byte| byte == b'b').count();
+        assert!(found >= LENGTH, "{found} after {requests:?}");
+        client.shutdown_write();
+        driven.until(|driven| driven.open_connections() == 0);
+    }
+    let mut short = Wire::new(handler);
+    short.receive("GET /short HTTP/1.0\r\n\r\n");
+    assert_eq!(short.verdict, "Close", "it has left at once");
+}
+
 /// LOOP-17, better: a slow client delays nobody.
 #[test]
 fn a_slow_client_delays_nobody() {

@@ -280,7 +280,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 }
                 self.report_wrong(&ending);
                 self.log(subject, Some(answered.code), &ending, now);
-                self.next_request(answered.close, terms, now)
+                self.next_request(&ending, terms, now)
             }
             Ok(answered) => {
                 let exchange = Box::new(Exchange {

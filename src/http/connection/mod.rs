@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::{Origin, Subject};
+use super::body::Ending;
 use super::deferred::Message;
 use super::ends::Ends;
 use super::h1::Scanner;
@@ -30,6 +31,10 @@ use exchange::{Exchange, Inbound};
 /// Above this much output no further pipelined request is looked at until it is sent.
 const HIGH_WATER: usize = 64 * 1024;
 
+/// Content of an answer that has left before anything comes back: less than the ten segments that
+/// TCP sends without an acknowledgement (RFC 6928).
+const AT_ONCE: u64 = 8 * 1024;
+
 /// The server side of one HTTP/1.1 connection.
 #[derive(Debug)]
 pub struct HttpConnection<H> {
@@ -43,6 +48,8 @@ pub struct HttpConnection<H> {
     /// Counts requests, so that what comes late finds the one it is for.
     serial: u32,
     draining: bool,
+    /// An answer may still be under way when its last byte is written.
+    has_sent_much: bool,
     /// Boxed: a failure is rare, and an idle connection small (design law 6).
     failure: Option<Box<Failure>>,
 }
@@ -93,6 +100,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             since: None,
             serial: 0,
             draining: false,
+            has_sent_much: false,
             failure: None,
         }
     }
@@ -105,8 +113,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// The answer is written: waits for the next request, or closes.
-    fn next_request(&mut self, close: bool, terms: Terms, now: &Now) -> Step {
-        if close || self.draining {
+    fn next_request(&mut self, ending: &Ending, terms: Terms, now: &Now) -> Step {
+        self.has_sent_much |= ending.sent > AT_ONCE;
+        if ending.close || self.draining {
             return self.close(terms);
         }
         self.phase = Phase::Head(Scanner::default(), Awaited::Next);
@@ -115,10 +124,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Closes. A client that did not ask for it may have sent its next request already, and a
-    /// reset for that would take the answer away from it (RFC 9112 §9.6, TCP-8).
+    /// reset for that would take the answer away from it (RFC 9112 §9.6, TCP-8). So would one for
+    /// anything else that comes while an answer is under way, be it the empty line that old
+    /// clients send after their content.
     fn close(&mut self, terms: Terms) -> Step {
         self.phase = Phase::Closed;
-        Step::Break(match terms.client_goes_on {
+        Step::Break(match terms.client_goes_on || self.has_sent_much {
             true => Next::Linger,
             false => Next::Close,
         })

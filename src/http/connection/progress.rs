@@ -128,12 +128,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// The answer is written to its end.
-    pub(super) fn end(&mut self, exchange: &Exchange, ending: Ending, now: &Now) -> Step {
+    pub(super) fn end(&mut self, exchange: &Exchange, mut ending: Ending, now: &Now) -> Step {
         self.report_wrong(&ending);
         let subject = exchange.subject();
         self.log(subject, exchange.code, &ending, now);
-        let whole = matches!(exchange.inbound, Inbound::Done);
-        self.next_request(ending.close || !whole, exchange.terms, now)
+        ending.close |= !matches!(exchange.inbound, Inbound::Done);
+        self.next_request(&ending, exchange.terms, now)
     }
 
     /// Hands on what has arrived of the content.
