@@ -23,6 +23,11 @@ impl Sink for Buffer {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
+
+    #[inline(always)]
+    fn put_all(&mut self, parts: &[&[u8]]) {
+        self.extend_from_slices(parts);
+    }
 }
 
 /// What of a request decides how its answer is framed.

@@ -48,10 +48,23 @@ impl Buffer {
     /// Appends `bytes`.
     #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
-        let end = self.end + bytes.len();
-        self.storage[self.end..end].copy_from_slice(bytes);
-        self.end = end;
+        self.extend_from_slices(&[bytes]);
+    }
+
+    /// Appends all of `parts`; room is made for them at once.
+    #[inline(always)]
+    pub(crate) fn extend_from_slices(&mut self, parts: &[&[u8]]) {
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut room = match self.storage.get_mut(self.end..self.end + length) {
+            Some(room) => room,
+            None => self.grow(length),
+        };
+        for part in parts {
+            let (place, rest) = room.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += length;
     }
 
     /// Makes room for `more` bytes that are appended in several pieces.
@@ -119,7 +132,7 @@ impl Buffer {
 
     /// Makes room for `more` bytes after the end, by moving to the front if that suffices.
     #[cold]
-    fn grow(&mut self, more: usize) {
+    fn grow(&mut self, more: usize) -> &mut [u8] {
         self.storage.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -135,6 +148,7 @@ impl Buffer {
             self.storage.reserve_exact(grown - self.storage.len());
             self.storage.resize(grown, 0);
         }
+        &mut self.storage[self.end..needed]
     }
 }
 
