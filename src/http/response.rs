@@ -83,24 +83,6 @@ impl Content<'_> {
     }
 }
 
-/// What has become of an answer so far. It stays in one place: building an answer step by step
-/// moves references to it and nothing else.
-#[derive(Debug)]
-struct State {
-    code: u16,
-    close: bool,
-    /// The Content-Length that the handler gave.
-    declared: Option<u64>,
-    error: Option<ResponseError>,
-    outcome: Outcome,
-    /// Bytes of content that were written.
-    sent: u64,
-    /// That was not what had been announced.
-    wrong: Option<ResponseError>,
-    /// Boxed: nearly no answer has any.
-    extras: Option<Box<Extras>>,
-}
-
 /// What few answers come with.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
@@ -143,19 +125,66 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// An answer, and what else came of making it.
+/// What has become of an answer so far, and in the end. It stays in one place: building an answer
+/// step by step moves references to it and nothing else.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) outcome: Outcome,
     pub(super) code: u16,
     /// Whether the connection ends with it.
     pub(super) close: bool,
+    /// The Content-Length that the handler gave.
+    declared: Option<u64>,
+    /// What is wrong with the head.
+    error: Option<ResponseError>,
+    /// Bytes of content that were written.
     pub(super) sent: u64,
+    /// That was not what had been announced.
     pub(super) wrong: Option<ResponseError>,
+    /// Boxed: nearly no answer has any.
     pub(super) extras: Option<Box<Extras>>,
 }
 
 impl Answered {
+    /// Nothing is written yet.
+    pub(super) fn new(context: &Context<'_>) -> Answered {
+        Answered {
+            outcome: Outcome::Unanswered,
+            code: 0,
+            close: !context.terms.keep_alive,
+            declared: None,
+            error: None,
+            sent: 0,
+            wrong: None,
+            extras: None,
+        }
+    }
+
+    /// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an
+    /// answer that is not whole is sent (design law 10).
+    pub(super) fn write(
+        &mut self,
+        output: &mut Buffer,
+        context: &Context<'_>,
+        write: impl FnOnce(Response<'_>) -> HttpResult,
+    ) -> Result<(), Failure> {
+        let before = output.len();
+        let response = Response {
+            output,
+            context,
+            state: self,
+        };
+        let failure = match contain(|| write(response)) {
+            Ok(Reply(())) if matches!(self.outcome, Outcome::Unanswered) => {
+                ResponseError::Unanswered.into()
+            }
+            Ok(Reply(())) => return Ok(()),
+            Err(failure) => failure,
+        };
+        output.truncate(before);
+        Err(failure)
+    }
+
     /// How an answer ended that is written.
     pub(super) fn ending(&self) -> Ending {
         Ending {
@@ -164,10 +193,71 @@ impl Answered {
             wrong: self.wrong,
         }
     }
+
+    /// How an answer of this status ends that may have no content (RFC 9110 §6.4.1, HTTP-35).
+    #[inline]
+    fn without_content(&self) -> Option<BodyFraming> {
+        match self.code {
+            100..=199 | 204 | 304 => Some(BodyFraming::Silent),
+            // Nothing else says that it has none, but the end of the connection (RFC 9110 §15.3.6).
+            205 if !self.close => Some(BodyFraming::Length(0)),
+            205 => Some(BodyFraming::Silent),
+            _ => None,
+        }
+    }
+
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Writes a field, unless it says how the answer is framed.
+    ///
+    /// Inlined by force: what a handler writes is mostly known when it is compiled, and is checked
+    /// then.
+    #[inline(always)]
+    fn field(
+        &mut self,
+        output: &mut Buffer,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), ResponseError> {
+        let special = match name.len() {
+            10 => name.eq_ignore_ascii_case("connection"),
+            14 => name.eq_ignore_ascii_case("content-length"),
+            17 => name.eq_ignore_ascii_case("transfer-encoding"),
+            _ => false,
+        };
+        if special && !self.note(name, value)? {
+            return Ok(());
+        }
+        h1::field(output, name, value).map_err(ResponseError::Head)
+    }
+
+    /// Takes note of what a field says about the framing; whether it is to be written all the
+    /// same.
+    #[cold]
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<bool, ResponseError> {
+        match name.len() {
+            10 => {
+                let is = |token: &[u8], option: &[u8]| token.eq_ignore_ascii_case(option);
+                self.close |= h1::tokens(value).any(|token| is(token, b"close"));
+                // How the connection goes on is said at the end; other options stay.
+                let ours = |token| is(token, b"close") || is(token, b"keep-alive");
+                Ok(!h1::tokens(value).all(ours))
+            }
+            14 if self.declared.is_none() && value.iter().all(u8::is_ascii_digit) => {
+                let text = std::str::from_utf8(value).unwrap_or_default();
+                let length = text.parse().map_err(|_| ResponseError::ContentLength)?;
+                self.declared = Some(length);
+                Ok(false)
+            }
+            14 => Err(ResponseError::ContentLength),
+            _ => Err(ResponseError::TransferEncoding),
+        }
+    }
 }
 
-/// Lets `write` answer, and takes back what it wrote if it fails or panics: nothing of an answer
-/// that is not whole is sent (design law 10).
+/// As [`Answered::write`], for an answer that need not stay in its place.
 pub(super) fn answer(
     output: &mut Buffer,
     context: &Context<'_>,
@@ -184,38 +274,12 @@ pub(super) fn answer_with(
     extras: Option<Box<Extras>>,
     write: impl FnOnce(Response<'_>) -> HttpResult,
 ) -> Result<Answered, Failure> {
-    let before = output.len();
-    let mut state = State {
-        code: 0,
-        close: !context.terms.keep_alive,
-        declared: None,
-        error: None,
-        outcome: Outcome::Unanswered,
-        sent: 0,
-        wrong: None,
+    let mut answered = Answered {
         extras,
+        ..Answered::new(context)
     };
-    let response = Response {
-        output,
-        context,
-        state: &mut state,
-    };
-    let failure = match (contain(|| write(response)), state.outcome) {
-        (Ok(Reply(())), Outcome::Unanswered) => ResponseError::Unanswered.into(),
-        (Ok(Reply(())), outcome) => {
-            return Ok(Answered {
-                outcome,
-                code: state.code,
-                close: state.close,
-                sent: state.sent,
-                wrong: state.wrong,
-                extras: state.extras,
-            });
-        }
-        (Err(failure), _) => failure,
-    };
-    output.truncate(before);
-    Err(failure)
+    answered.write(output, context, write)?;
+    Ok(answered)
 }
 
 /// An answer that has not begun. A handler consumes it and gets the [`Reply`] to return.
@@ -237,7 +301,7 @@ pub(super) fn answer_with(
 pub struct Response<'a> {
     output: &'a mut Buffer,
     context: &'a Context<'a>,
-    state: &'a mut State,
+    state: &'a mut Answered,
 }
 
 /// That a request was answered, or will be. Only an answer makes one.
@@ -554,7 +618,7 @@ impl<'a> Response<'a> {
 pub struct ResponseHead<'a> {
     output: &'a mut Buffer,
     context: &'a Context<'a>,
-    state: &'a mut State,
+    state: &'a mut Answered,
 }
 
 impl ResponseHead<'_> {
@@ -737,70 +801,6 @@ impl ResponseHead<'_> {
     fn answered(self, outcome: Outcome) -> HttpResult {
         self.state.outcome = outcome;
         Ok(Reply(()))
-    }
-}
-
-impl State {
-    /// How an answer of this status ends that may have no content (RFC 9110 §6.4.1, HTTP-35).
-    #[inline]
-    fn without_content(&self) -> Option<BodyFraming> {
-        match self.code {
-            100..=199 | 204 | 304 => Some(BodyFraming::Silent),
-            // Nothing else says that it has none, but the end of the connection (RFC 9110 §15.3.6).
-            205 if !self.close => Some(BodyFraming::Length(0)),
-            205 => Some(BodyFraming::Silent),
-            _ => None,
-        }
-    }
-
-    fn extras(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
-    }
-
-    /// Writes a field, unless it says how the answer is framed.
-    ///
-    /// Inlined by force: what a handler writes is mostly known when it is compiled, and is checked
-    /// then.
-    #[inline(always)]
-    fn field(
-        &mut self,
-        output: &mut Buffer,
-        name: &str,
-        value: &[u8],
-    ) -> Result<(), ResponseError> {
-        let special = match name.len() {
-            10 => name.eq_ignore_ascii_case("connection"),
-            14 => name.eq_ignore_ascii_case("content-length"),
-            17 => name.eq_ignore_ascii_case("transfer-encoding"),
-            _ => false,
-        };
-        if special && !self.note(name, value)? {
-            return Ok(());
-        }
-        h1::field(output, name, value).map_err(ResponseError::Head)
-    }
-
-    /// Takes note of what a field says about the framing; whether it is to be written all the
-    /// same.
-    #[cold]
-    fn note(&mut self, name: &str, value: &[u8]) -> Result<bool, ResponseError> {
-        match name.len() {
-            10 => {
-                let is = |token: &[u8], option: &[u8]| token.eq_ignore_ascii_case(option);
-                self.close |= h1::tokens(value).any(|token| is(token, b"close"));
-                // How the connection goes on is said at the end; other options stay.
-                let ours = |token| is(token, b"close") || is(token, b"keep-alive");
-                Ok(!h1::tokens(value).all(ours))
-            }
-            14 if self.declared.is_none() && value.iter().all(u8::is_ascii_digit) => {
-                let text = std::str::from_utf8(value).unwrap_or_default();
-                let length = text.parse().map_err(|_| ResponseError::ContentLength)?;
-                self.declared = Some(length);
-                Ok(false)
-            }
-            14 => Err(ResponseError::ContentLength),
-            _ => Err(ResponseError::TransferEncoding),
-        }
     }
 }
 

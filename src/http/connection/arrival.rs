@@ -12,7 +12,7 @@ use crate::http::access::{Origin, Record, Subject};
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head};
 use crate::http::incoming::Incoming;
 use crate::http::intake::Way;
-use crate::http::response::{self, Content, Context, Outcome, Terms};
+use crate::http::response::{Answered, Content, Context, Outcome, Terms};
 use crate::http::stats::Hit;
 use crate::http::{self, HttpRequestHandler, Request};
 use crate::reactor::Now;
@@ -268,12 +268,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             workers: None,
         };
         let handler = &mut self.handler;
-        let answered = response::answer(output, &context, |response| {
+        let mut answered = Answered::new(&context);
+        let written = answered.write(output, &context, |response| {
             handler.handle(&request, response)
         });
         let subject = asked.subject();
-        match answered {
-            Ok(answered) if matches!(answered.outcome, Outcome::Done) => {
+        match written {
+            Ok(()) if matches!(answered.outcome, Outcome::Done) => {
                 let ending = answered.ending();
                 if let Some(extras) = answered.extras {
                     self.note(*extras, subject, answered.code, now);
@@ -282,7 +283,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 self.log(subject, Some(answered.code), &ending, now);
                 self.next_request(&ending, terms, now)
             }
-            Ok(answered) => {
+            Ok(()) => {
                 let exchange = Box::new(Exchange {
                     terms,
                     record: Record::new(asked.bytes, head),
