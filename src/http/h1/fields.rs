@@ -42,17 +42,6 @@ impl<'a> Fields<'a> {
         FieldIter(self.0)
     }
 
-    /// Visits all fields; the kind of section is asked for once, not for each field.
-    #[inline]
-    pub(super) fn for_each(&self, mut visit: impl FnMut(&'a str, &'a [u8])) {
-        match self.0 {
-            Repr::Table(table) => table
-                .iter()
-                .for_each(|field| visit(field.name, field.value)),
-            Repr::Lines { .. } => self.iter().for_each(|(name, value)| visit(name, value)),
-        }
-    }
-
     /// The value of the first field called `name`, whatever its case (RFC 9110 section 5.1).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {

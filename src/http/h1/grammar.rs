@@ -94,7 +94,7 @@ pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
 ///
 /// The host is a reg-name (which covers IPv4) or an IP literal and may be empty only if nothing
 /// follows; a port is at most 65535 and may be empty (RFC 3986 section 3.2.3). No userinfo.
-#[inline]
+#[inline(always)]
 pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host = if value.first() == Some(&b'[') {
         ip_literal(value)?
@@ -135,6 +135,7 @@ fn escaped_reg_name(value: &[u8], mut length: usize) -> Option<usize> {
 }
 
 /// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
+#[cold]
 fn ip_literal(value: &[u8]) -> Option<usize> {
     let close = value.iter().position(|&byte| byte == b']')?;
     let valid = match value.get(1..close)? {
@@ -155,7 +156,7 @@ fn is_ip_future(text: &[u8]) -> bool {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn is_port(digits: &[u8]) -> bool {
     // Leading zeros are allowed, so the length alone does not say that a port is too large.
     let all = digits.iter().all(u8::is_ascii_digit);

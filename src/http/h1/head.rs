@@ -80,9 +80,10 @@ impl fmt::Debug for FieldStorage<'_> {
 }
 
 /// What the client expects before it sends its content (RFC 9110 section 10.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Expect {
     /// Nothing, or nothing that counts: HTTP/1.0, or a request without content.
+    #[default]
     None,
     /// `100-continue`: the client waits for [`CONTINUE`](super::CONTINUE), or for a final answer.
     Continue,
@@ -126,7 +127,7 @@ impl<'a> Head<'a> {
         limits: &HeadLimits,
     ) -> Result<Head<'a>, Error> {
         match parse_fast(bytes, storage, limits.fields_room()) {
-            Some((line, fields, end)) if end == bytes.len() => Head::assemble(line, fields),
+            Some((parsed, end)) if end == bytes.len() => Head::assemble(parsed),
             _ => Head::parse_slowly(bytes, limits),
         }
     }
@@ -140,19 +141,18 @@ impl<'a> Head<'a> {
         input: &'b [u8],
         storage: &'a mut FieldStorage<'b>,
         limits: &HeadLimits,
-    ) -> Option<Parsed<'a>> {
+    ) -> Option<(Parsed<'a>, usize)> {
         let within = input.get(..limits.head).unwrap_or(input);
-        let parsed = parse_fast(within, storage, limits.fields_room())?;
+        let (parsed, end) = parse_fast(within, storage, limits.fields_room())?;
         // Two spaces and the eight bytes of the version complete the line.
-        let line_length = parsed.0.method.len() + parsed.0.target.len() + 10;
-        (line_length <= limits.request_line).then_some(parsed)
+        let line_length = parsed.line.method.len() + parsed.line.target.len() + 10;
+        (line_length <= limits.request_line).then_some((parsed, end))
     }
 
     /// As [`Head::parse`], without the fast path: for a head that is known to be unusual.
     #[cold]
     pub(super) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
-        let (line, fields) = parse_slowly(bytes, limits.fields_room())?;
-        Head::assemble(line, fields)
+        Head::assemble(parse_slowly(bytes, limits.fields_room())?)
     }
 
     /// The authority that the request is for: that of an absolute or authority target, else Host.
@@ -170,14 +170,18 @@ impl<'a> Head<'a> {
 
     /// Draws the conclusions from a head that is syntactically good.
     #[inline(always)]
-    pub(super) fn assemble(line: RequestLine<'a>, fields: Fields<'a>) -> Result<Head<'a>, Error> {
+    pub(super) fn assemble(parsed: Parsed<'a>) -> Result<Head<'a>, Error> {
+        let Parsed {
+            line,
+            fields,
+            survey,
+        } = parsed;
         let RequestLine {
             method,
             target,
             target_form,
             version,
         } = line;
-        let survey = Survey::of(fields);
         survey.check_host(version)?;
         let framing = if survey.repeated {
             let lengths = fields.get_all("content-length");
@@ -206,10 +210,16 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What a parser found: request line, fields, and how many bytes they took.
-pub(super) type Parsed<'a> = (RequestLine<'a>, Fields<'a>, usize);
+/// What a parser found.
+#[derive(Debug)]
+pub(super) struct Parsed<'a> {
+    line: RequestLine<'a>,
+    fields: Fields<'a>,
+    survey: Survey<'a>,
+}
 
-/// The fast path: `httparse`, less what it lets pass and we do not. `None`: ask the slow path.
+/// The fast path: `httparse`, less what it lets pass and we do not; and how many bytes the head has.
+/// `None`: ask the slow path.
 ///
 /// Inlined by force, as are its neighbours: moving the parsed parts from frame to frame would cost a third
 /// of what parsing a small head does.
@@ -218,7 +228,7 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     bytes: &'b [u8],
     storage: &'a mut FieldStorage<'b>,
     max: usize,
-) -> Option<Parsed<'a>> {
+) -> Option<(Parsed<'a>, usize)> {
     let mut request = httparse::Request::new(&mut []);
     let room = storage.0.get_mut(..max)?;
     let httparse::Status::Complete(end) = request.parse_with_uninit_headers(bytes, room).ok()?
@@ -233,9 +243,18 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     };
     let table: &'a [httparse::Header<'b>] = request.headers;
     let head = bytes.get(..end)?;
-    let strict = offset(head, method) == 0 && ends_in_crlf(head, table) && is_plain(target);
-    if !strict {
+    // `httparse` takes LF for CRLF. The two bytes before each name end the line before it, the last
+    // four of the head the last two lines.
+    if offset(head, method) != 0 || !head.ends_with(b"\r\n\r\n") || !is_plain(target) {
         return None;
+    }
+    let mut survey = Survey::default();
+    for field in table {
+        let start = offset(head, field.name);
+        if head.get(start.wrapping_sub(2)..start) != Some(b"\r\n") {
+            return None;
+        }
+        survey.note(field.name, field.value);
     }
     let target_form = TargetForm::of(method, target).ok()?;
     let line = RequestLine {
@@ -244,19 +263,13 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
         target_form,
         version,
     };
-    Some((line, Fields::from_table(table), end))
-}
-
-/// Whether each line ends in CRLF, given that each ends in LF: `httparse` takes either.
-///
-/// The two bytes before each name end the line before it; the last four end the last two lines.
-#[inline(always)]
-fn ends_in_crlf(bytes: &[u8], table: &[httparse::Header<'_>]) -> bool {
-    bytes.ends_with(b"\r\n\r\n")
-        && table.iter().all(|field| {
-            let start = offset(bytes, field.name);
-            bytes.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
-        })
+    let fields = Fields::from_table(table);
+    let parsed = Parsed {
+        line,
+        fields,
+        survey,
+    };
+    Some((parsed, end))
 }
 
 /// Where in `bytes` its part `text` lies.
@@ -274,17 +287,24 @@ fn is_plain(target: &str) -> bool {
 
 /// The slow path: names the defect, or accepts what `httparse` does not know, which is HTTP/1.2 to 1.9.
 #[cold]
-pub(super) fn parse_slowly(
-    bytes: &[u8],
-    max: usize,
-) -> Result<(RequestLine<'_>, Fields<'_>), Error> {
+pub(super) fn parse_slowly(bytes: &[u8], max: usize) -> Result<Parsed<'_>, Error> {
     let (line, rest) = split_line(bytes)?.ok_or(Error::Unterminated)?;
     let line = RequestLine::parse(line)?;
     let section = rest.strip_suffix(b"\r\n").ok_or(Error::Unterminated)?;
-    Ok((line, parse_fields(section, max)?))
+    let fields = parse_fields(section, max)?;
+    let mut survey = Survey::default();
+    for (name, value) in fields {
+        survey.note(name, value);
+    }
+    Ok(Parsed {
+        line,
+        fields,
+        survey,
+    })
 }
 
 /// The fields that say something about the request as such, picked out in one pass.
+#[derive(Debug, Default)]
 struct Survey<'a> {
     host: Option<&'a [u8]>,
     hosts: usize,
@@ -298,22 +318,6 @@ struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    #[inline]
-    fn of(fields: Fields<'a>) -> Self {
-        let mut survey = Survey {
-            host: None,
-            hosts: 0,
-            content_length: None,
-            transfer_encoding: None,
-            repeated: false,
-            close: false,
-            keep_alive: false,
-            expect: Expect::None,
-        };
-        fields.for_each(|name, value| survey.note(name, value));
-        survey
-    }
-
     /// The length rules out almost every name at the cost of one comparison.
     #[inline]
     fn note(&mut self, name: &str, value: &'a [u8]) {

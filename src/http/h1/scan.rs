@@ -107,8 +107,8 @@ impl Scanner {
                 None => Ok(None),
             };
         }
-        if let Some((line, fields, end)) = Head::try_parse(input, storage, limits) {
-            return Ok(Some((0..end, Head::assemble(line, fields)?)));
+        if let Some((parsed, end)) = Head::try_parse(input, storage, limits) {
+            return Ok(Some((0..end, Head::assemble(parsed)?)));
         }
         let Some(range) = self.scan(input, limits)? else {
             return Ok(None);
