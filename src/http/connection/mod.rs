@@ -118,7 +118,11 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         if ending.close || self.draining {
             return self.close(terms);
         }
-        self.phase = Phase::Head(Scanner::default(), Awaited::Next);
+        match &mut self.phase {
+            // The scanner is ready for another head.
+            Phase::Head(_, awaited) => *awaited = Awaited::Next,
+            phase => *phase = Phase::Head(Scanner::default(), Awaited::Next),
+        }
         self.since = Some(now.instant());
         Step::Continue(())
     }

@@ -11,10 +11,10 @@ use crate::socketserver::{Failure, contain};
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Of several pipelined requests the first that failed is reported.
-    #[inline]
+    #[inline(always)]
     pub(super) fn report(&mut self, failure: Option<Failure>) {
-        if let (Some(failure), None) = (failure, &self.failure) {
-            self.failure = Some(Box::new(failure));
+        if let Some(failure) = failure {
+            self.failure.get_or_insert_with(|| Box::new(failure));
         }
     }
 
