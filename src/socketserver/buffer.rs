@@ -40,6 +40,18 @@ impl Buffer {
         }
     }
 
+    /// How many bytes there are; as that of the slice, but found out with less.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether there is no byte.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// How many bytes of memory the buffer holds, used or not.
     pub fn capacity(&self) -> usize {
         self.storage.len()
@@ -78,7 +90,7 @@ impl Buffer {
     /// Drops `count` bytes, or all there are, from the front.
     pub fn consume(&mut self, count: usize) {
         self.start += count.min(self.len());
-        if self.start == self.end {
+        if self.is_empty() {
             self.clear();
         }
     }
