@@ -49,7 +49,6 @@ struct Asked<'a> {
     head: &'a Head<'a>,
     /// The bytes of the head.
     bytes: &'a [u8],
-    content: Content<'a>,
     began: Instant,
 }
 
@@ -87,17 +86,16 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         let bytes = &input[range.clone()];
         let arrived = input.len() - range.end;
-        let mut asked = Asked {
+        let asked = Asked {
             head: &head,
             bytes,
-            content: Content::Whole(b"", Fields::default()),
             began,
         };
         match self.plan(&asked, arrived, now) {
             Plan::Serve(content) => {
                 let end = range.end + content;
-                asked.content = Content::Whole(&input[range.end..end], Fields::default());
-                let step = self.answer(&asked, None, output, now);
+                let content = Content::Whole(&input[range.end..end], Fields::default());
+                let step = self.answer(&asked, content, None, output, now);
                 input.consume(end);
                 self.after(step, input)
             }
@@ -119,8 +117,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Plan::Stream(incoming) => {
                 let ask = head.expect == Expect::Continue && arrived == 0;
-                asked.content = Content::Coming { ask };
-                let step = self.answer(&asked, Some(incoming), output, now);
+                let content = Content::Coming { ask };
+                let step = self.answer(&asked, content, Some(incoming), output, now);
                 input.consume(range.end);
                 step
             }
@@ -223,10 +221,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let asked = Asked {
                     head: &head,
                     bytes,
-                    content: Content::Whole(&input[content], fields),
                     began: body.began,
                 };
-                self.answer(&asked, None, output, now)
+                let content = Content::Whole(&input[content], fields);
+                self.answer(&asked, content, None, output, now)
             }
             (Err(error), _) | (_, Err(error)) => {
                 let subject = body.subject();
@@ -238,9 +236,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Lets the handler answer. What of the content is `incoming` it may take, or not.
+    ///
+    /// Inlined by force: what was asked would be written to memory only to be read from there.
+    #[inline(always)]
     fn answer(
         &mut self,
         asked: &Asked<'_>,
+        content: Content<'_>,
         incoming: Option<Incoming>,
         output: &mut Buffer,
         now: &Now,
@@ -254,7 +256,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             keep_alive: head.keep_alive && !self.draining,
         };
         self.serial = self.serial.wrapping_add(1);
-        let (body, trailers) = match asked.content {
+        let (body, trailers) = match content {
             Content::Whole(body, trailers) => (body, trailers),
             _ => (&b""[..], Fields::default()),
         };
@@ -264,7 +266,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             now,
             terms,
             home: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
-            content: asked.content,
+            content,
             workers: None,
         };
         let handler = &mut self.handler;
@@ -296,7 +298,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                     },
                     outbound: Outbound::Awaited,
                 });
-                self.begin(exchange, asked.content, incoming, answered, output, now)
+                self.begin(exchange, content, incoming, answered, output, now)
             }
             Err(failure) => self.fail(failure, terms, subject, output, now),
         }
