@@ -46,8 +46,8 @@ impl Scanner {
     ///
     /// # Errors
     ///
-    /// What can be said before the head is complete: a limit is exceeded, a line ends in a bare LF, or the
-    /// request line is bad. The verdict does not depend on how the bytes were split.
+    /// What can be said before the head is complete: a limit is exceeded, a line ends in a bare LF or in
+    /// CR CR LF, which an empty line may have been meant to be, or the request line is bad. The verdict does not depend on how the bytes were split.
     #[inline]
     pub fn scan(
         &mut self,
@@ -69,6 +69,7 @@ impl Scanner {
                 || (!in_fields && lf - start > limits.request_line_room())
                 || lf == start
                 || input.get(lf - 1) != Some(&b'\r')
+                || lf.checked_sub(2).and_then(|index| input.get(index)) == Some(&b'\r')
             {
                 return Err(refuse(
                     input.get(start..).unwrap_or_default(),
@@ -198,10 +199,10 @@ fn refuse(head: &[u8], end: usize, limits: &HeadLimits) -> Error {
     if let Err(error) = check_request_line(head, limits) {
         return error;
     }
-    if end >= limits.head {
-        Error::HeadTooLarge
-    } else {
-        Error::BareLf
+    match head.get(..end) {
+        _ if end >= limits.head => Error::HeadTooLarge,
+        Some([.., b'\r', b'\r']) => Error::FieldValue,
+        _ => Error::BareLf,
     }
 }
 

@@ -216,7 +216,9 @@ fn reference(input: &[u8], limits: &HeadLimits) -> Option<Option<Range<usize>>> 
     let mut lines = Vec::new();
     let mut rest = head;
     while let Some(lf) = rest.iter().position(|&byte| byte == b'\n') {
-        lines.push(rest[..lf].strip_suffix(b"\r")?);
+        let line = rest[..lf].strip_suffix(b"\r")?;
+        (!line.ends_with(b"\r")).then_some(())?;
+        lines.push(line);
         rest = &rest[lf + 1..];
         let end = head.len() - rest.len();
         if end > limits.head || lines[0].len() > limits.request_line {
@@ -441,6 +443,14 @@ fn bad_heads() {
         ),
         (b"GET / HTTP/1.1\nHost: h\n\n".to_vec(), Error::BareLf),
         (b"GET / HTTP/1.1\r\nHost: h\n".to_vec(), Error::BareLf),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\n\r\r\n".to_vec(),
+            Error::FieldValue,
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\r\n".to_vec(),
+            Error::FieldValue,
+        ),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Error::MissingHost),
         (
             b"GET http://h/ HTTP/1.1\r\n\r\n".to_vec(),
