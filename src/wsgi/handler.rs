@@ -195,10 +195,8 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// the client has taken them. If too many requests wait for a worker, further ones are
     /// answered with 503; see [`Workers::queue_length`].
     ///
-    /// With [`stream_input`](Self::stream_input) it need not have arrived.
-    ///
-    /// Only [`close`](super::Iterable::close) runs on the loop's thread if the client leaves, or
-    /// the server ends, while no worker is at the body.
+    /// With [`stream_input`](Self::stream_input) it need not have arrived. The result is
+    /// [closed](super::Iterable::close) on a worker, too, wherever it is when the client leaves.
     #[must_use]
     pub fn workers(mut self, workers: Workers) -> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));
