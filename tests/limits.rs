@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Client, Driven, listen};
-use mio::event::Source;
 use mio::net::TcpStream;
 use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::reactor::Now;
@@ -23,6 +22,7 @@ use serve_forever::socketserver::{
     Buffer, EventedSettings, Next, Overload, Protocol, Server, Stats, Tcp, Threading, Transport,
     Turn,
 };
+use support::intercepted::Intercepted;
 use support::{Act, LONG, Script, answer, ask, queue, run, wait_until};
 
 /// Answers each line.
@@ -41,52 +41,21 @@ impl Protocol for Echo {
 }
 
 /// TCP on a system that has no descriptor left while the test says so.
-struct Scarce {
-    tcp: Tcp,
-    short: Arc<AtomicBool>,
-}
-
-impl Transport for Scarce {
-    type Request = TcpStream;
-    type Address = SocketAddr;
-
-    fn server_bind(&mut self) -> io::Result<()> {
-        self.tcp.server_bind()
-    }
-
-    fn server_activate(&mut self) -> io::Result<()> {
-        self.tcp.server_activate()
-    }
-
-    fn server_close(&mut self) {
-        self.tcp.server_close();
-    }
-
-    fn server_address(&self) -> SocketAddr {
-        self.tcp.server_address()
-    }
-
-    fn source(&mut self) -> io::Result<&mut dyn Source> {
-        self.tcp.source()
-    }
-
-    fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        const EMFILE: i32 = 24;
-        if self.short.load(Ordering::SeqCst) {
-            return Err(io::Error::from_raw_os_error(EMFILE));
-        }
-        self.tcp.get_request()
-    }
+fn scarce_tcp() -> (Intercepted<TcpStream>, Arc<AtomicBool>) {
+    const EMFILE: i32 = 24;
+    let short = Arc::new(AtomicBool::new(false));
+    let shortage = Arc::clone(&short);
+    let tcp = Intercepted::new(listen(), move |tcp| match shortage.load(Ordering::SeqCst) {
+        true => Err(io::Error::from_raw_os_error(EMFILE)),
+        false => tcp.get_request(),
+    });
+    (tcp, short)
 }
 
 type Echoes<T = Tcp> = Driven<fn(&SocketAddr) -> Echo, T>;
 
-fn scarce() -> (Echoes<Scarce>, Arc<AtomicBool>) {
-    let short = Arc::new(AtomicBool::new(false));
-    let transport = Scarce {
-        tcp: listen(),
-        short: Arc::clone(&short),
-    };
+fn scarce() -> (Echoes<Intercepted<TcpStream>>, Arc<AtomicBool>) {
+    let (transport, short) = scarce_tcp();
     let driven = Driven::on(transport, EventedSettings::default(), echo as fn(&_) -> _);
     (driven, short)
 }
@@ -131,11 +100,7 @@ fn a_connection_that_closes_ends_a_shortage() {
 /// REQ-3, design law 10: the same on threads, where a request may end between two turns.
 #[test]
 fn a_worker_that_ends_a_request_ends_a_shortage() {
-    let short = Arc::new(AtomicBool::new(false));
-    let transport = Scarce {
-        tcp: listen(),
-        short: Arc::clone(&short),
-    };
+    let (transport, short) = scarce_tcp();
     let script = Script::of(&[("handle", Act::Hold)]);
     let handlers = script.clone();
     let dispatch = Threading::new(move |_: &SocketAddr| handlers.clone());

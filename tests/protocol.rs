@@ -4,6 +4,7 @@
 //! test is a transcript, and what a client sees is compared between [`Evented`] and [`Blocking`].
 
 mod common;
+mod intercepted;
 
 use std::io::{self, BufRead, Read, Write};
 use std::mem;
@@ -19,10 +20,11 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use common::{Client, Driven, PATIENCE, Serving, listen, serve, text};
+use intercepted::Intercepted;
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Blocking, Buffer, Evented, EventedSettings, Failure, HandlerResult, Inline, MAILBOX_CAPACITY,
-    Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError, Stream, Tcp, Threading,
+    Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError, Stream, Threading,
     Transport,
 };
 
@@ -893,7 +895,7 @@ fn a_client_that_reads_slowly_is_not_given_up() {
     settings.write_stall = Duration::from_secs(30);
     settings.high_water = 10_000;
     let (factory, world) = scripted(World::default());
-    let (throttled, credit) = Throttled::new(listen());
+    let (throttled, credit) = throttled();
     let mut driven = Driven::on(throttled, settings, factory);
     let mut client = driven.connect();
     client.send("blocks 64000\n");
@@ -912,54 +914,21 @@ fn a_client_that_reads_slowly_is_not_given_up() {
     assert_eq!(driven.open_connections(), 0);
 }
 
-/// TCP whose sockets take only as many bytes as the test allows.
-struct Throttled {
-    tcp: Tcp,
-    credit: Arc<AtomicUsize>,
-}
-
+/// A socket that takes only as many bytes as the test allows.
 struct ThrottledStream {
     stream: TcpStream,
     credit: Arc<AtomicUsize>,
 }
 
-impl Throttled {
-    fn new(tcp: Tcp) -> (Throttled, Arc<AtomicUsize>) {
-        let credit = Arc::new(AtomicUsize::new(0));
-        let shared = Arc::clone(&credit);
-        (Throttled { tcp, credit }, shared)
-    }
-}
-
-impl Transport for Throttled {
-    type Request = ThrottledStream;
-    type Address = SocketAddr;
-
-    fn server_bind(&mut self) -> io::Result<()> {
-        self.tcp.server_bind()
-    }
-
-    fn server_activate(&mut self) -> io::Result<()> {
-        self.tcp.server_activate()
-    }
-
-    fn server_close(&mut self) {
-        self.tcp.server_close();
-    }
-
-    fn server_address(&self) -> SocketAddr {
-        self.tcp.server_address()
-    }
-
-    fn source(&mut self) -> io::Result<&mut dyn Source> {
-        self.tcp.source()
-    }
-
-    fn get_request(&mut self) -> io::Result<(ThrottledStream, SocketAddr)> {
-        let (stream, address) = self.tcp.get_request()?;
-        let credit = Arc::clone(&self.credit);
+fn throttled() -> (Intercepted<ThrottledStream>, Arc<AtomicUsize>) {
+    let credit = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::clone(&credit);
+    let tcp = Intercepted::new(listen(), move |tcp| {
+        let (stream, address) = tcp.get_request()?;
+        let credit = Arc::clone(&shared);
         Ok((ThrottledStream { stream, credit }, address))
-    }
+    });
+    (tcp, credit)
 }
 
 impl Read for ThrottledStream {

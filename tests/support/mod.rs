@@ -7,6 +7,9 @@
 
 #![allow(dead_code)] // each test program uses its own part of this
 
+#[path = "../intercepted/mod.rs"]
+pub mod intercepted;
+
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fs;
@@ -19,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::event::Source;
+use intercepted::Intercepted;
 use serve_forever::reactor::{Now, Reactor, Slot};
 use serve_forever::socketserver::{
     Dispatch, Failure, HandlerResult, Hooks, Inline, Request, RequestHandler, Rfile, Server,
@@ -147,10 +150,17 @@ impl Script {
     pub fn transport(&self) -> Recorded {
         let tcp =
             Tcp::new("127.0.0.1:0").and_then(|tcp| tcp.request_queue_size(64).bind_and_activate());
-        Recorded {
-            tcp: tcp.expect("a free port"),
-            script: self.clone(),
-        }
+        let script = self.clone();
+        Intercepted::new(tcp.expect("a free port"), move |tcp| {
+            let trace = script.trace.clone();
+            if let Some(fault) = script.faults.lock().expect("no panic").pop_front() {
+                trace.note("lost");
+                return Err(fault);
+            }
+            let (stream, address) = tcp.get_request()?;
+            trace.note("get");
+            Ok((RecordedRequest { stream, trace }, address))
+        })
     }
 
     pub fn factory(&self) -> Factory {
@@ -240,46 +250,7 @@ pub fn served(line: &str) -> String {
 }
 
 /// A [`Tcp`] that notes `get`, or `lost` for each of the script's faults.
-pub struct Recorded {
-    pub tcp: Tcp,
-    script: Script,
-}
-
-impl Transport for Recorded {
-    type Request = RecordedRequest;
-    type Address = SocketAddr;
-
-    fn server_bind(&mut self) -> io::Result<()> {
-        self.tcp.server_bind()
-    }
-
-    fn server_activate(&mut self) -> io::Result<()> {
-        self.tcp.server_activate()
-    }
-
-    fn server_close(&mut self) {
-        self.tcp.server_close();
-    }
-
-    fn server_address(&self) -> SocketAddr {
-        self.tcp.server_address()
-    }
-
-    fn source(&mut self) -> io::Result<&mut dyn Source> {
-        self.tcp.source()
-    }
-
-    fn get_request(&mut self) -> io::Result<(RecordedRequest, SocketAddr)> {
-        let trace = self.script.trace.clone();
-        if let Some(fault) = self.script.faults.lock().expect("no panic").pop_front() {
-            trace.note("lost");
-            return Err(fault);
-        }
-        let (stream, address) = self.tcp.get_request()?;
-        trace.note("get");
-        Ok((RecordedRequest { stream, trace }, address))
-    }
-}
+pub type Recorded = Intercepted<RecordedRequest>;
 
 /// A request that notes `shutdown` and `close`.
 pub struct RecordedRequest {

@@ -1,0 +1,58 @@
+//! TCP whose requests come to the server by way of the test.
+
+#![allow(dead_code)] // each test binary uses a part of it
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::event::Source;
+use serve_forever::socketserver::{Request, Tcp, Transport};
+
+type GetRequest<R> = Box<dyn FnMut(&mut Tcp) -> io::Result<(R, SocketAddr)> + Send>;
+
+/// A [`Tcp`] with a `get_request` of the test's own, which has the use of it.
+pub struct Intercepted<R> {
+    pub tcp: Tcp,
+    get_request: GetRequest<R>,
+}
+
+impl<R> Intercepted<R> {
+    pub fn new(
+        tcp: Tcp,
+        get_request: impl FnMut(&mut Tcp) -> io::Result<(R, SocketAddr)> + Send + 'static,
+    ) -> Intercepted<R> {
+        Intercepted {
+            tcp,
+            get_request: Box::new(get_request),
+        }
+    }
+}
+
+impl<R: Request> Transport for Intercepted<R> {
+    type Request = R;
+    type Address = SocketAddr;
+
+    fn server_bind(&mut self) -> io::Result<()> {
+        self.tcp.server_bind()
+    }
+
+    fn server_activate(&mut self) -> io::Result<()> {
+        self.tcp.server_activate()
+    }
+
+    fn server_close(&mut self) {
+        self.tcp.server_close();
+    }
+
+    fn server_address(&self) -> SocketAddr {
+        self.tcp.server_address()
+    }
+
+    fn source(&mut self) -> io::Result<&mut dyn Source> {
+        self.tcp.source()
+    }
+
+    fn get_request(&mut self) -> io::Result<(R, SocketAddr)> {
+        (self.get_request)(&mut self.tcp)
+    }
+}
