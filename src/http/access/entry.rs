@@ -22,6 +22,8 @@ pub struct LogEntry<'a> {
     complete: bool,
     began: Instant,
     now: &'a Now,
+    /// How far the clock has gone on since `now`, as far as is known.
+    late: Duration,
 }
 
 impl<'a> LogEntry<'a> {
@@ -80,16 +82,25 @@ impl<'a> LogEntry<'a> {
 
     /// When the answer ended, which is now.
     pub fn ended(&self) -> SystemTime {
-        self.now.wall()
+        let wall = self.now.wall();
+        wall.checked_add(self.late).unwrap_or(wall)
     }
 
     /// How long it took from the beginning to the end.
     ///
     /// By the time of the loop, which looks at the clock once a turn: a request that is answered
-    /// in the turn in which it arrived took none, whatever its handler did meanwhile. On
-    /// [`Workers`](crate::http::Workers) a handler's time counts.
+    /// in the turn in which it arrived took none, whatever its handler did meanwhile. Behind an
+    /// [`AccessLog`](crate::http::AccessLog), which looks at the clock itself, and on
+    /// [`Workers`](crate::http::Workers), a handler's time counts.
     pub fn duration(&self) -> Duration {
-        self.now.instant().saturating_duration_since(self.began)
+        let turn = self.now.instant().saturating_duration_since(self.began);
+        turn.saturating_add(self.late)
+    }
+
+    /// The same, of an answer that did not end before `instant`.
+    pub(super) fn not_before(mut self, instant: Instant) -> LogEntry<'a> {
+        self.late = instant.saturating_duration_since(self.now.instant());
+        self
     }
 }
 
@@ -166,6 +177,7 @@ impl<'a> LogEntry<'a> {
             complete: outcome.complete,
             began: subject.began,
             now,
+            late: Duration::ZERO,
         }
     }
 }

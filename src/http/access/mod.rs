@@ -12,6 +12,7 @@ pub use sink::LogSink;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{HttpRequestHandler, HttpResult, Intake, Request, Response};
 use format::Style;
@@ -62,6 +63,8 @@ pub struct AccessLog<H> {
     handler: H,
     sink: Arc<dyn LogSink>,
     style: Style,
+    /// When the handler was last done, until its answer is logged.
+    handled: Option<Instant>,
 }
 
 impl<H> AccessLog<H> {
@@ -73,6 +76,7 @@ impl<H> AccessLog<H> {
             handler,
             sink: Arc::new(sink),
             style: Style::new(format),
+            handled: None,
         }
     }
 
@@ -115,7 +119,9 @@ impl<H> AccessLog<H> {
 
 impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        self.handler.handle(request, response)
+        let reply = self.handler.handle(request, response);
+        self.handled = Some(Instant::now());
+        reply
     }
 
     fn intake(&mut self, request: &Request<'_>) -> Intake {
@@ -123,8 +129,10 @@ impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
     }
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {
-        self.write(|line| self.style.request(line, entry));
-        self.handler.log_request(entry);
+        let handled = self.handled.take();
+        let entry = handled.map_or(*entry, |handled| entry.not_before(handled));
+        self.write(|line| self.style.request(line, &entry));
+        self.handler.log_request(&entry);
     }
 
     fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
