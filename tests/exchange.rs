@@ -1279,3 +1279,49 @@ fn an_answer_gives_an_upload_no_time() {
     assert!(wire.sent().ends_with("5\r\nblock\r\n5\r\nblock\r\n"));
     assert_eq!(wire.deadline(), Some(deadline));
 }
+
+/// HTTP-29: a deferred answer has the reason that it is given, and `Server` and `Date` once.
+#[test]
+fn a_deferred_answer_may_know_better() {
+    let (sender, duties) = channel();
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    let mut answered = |answer: Answer| {
+        wire.receive(GET);
+        let deferred: Deferred = duties.try_recv().expect("it was handled");
+        deferred.send(answer).expect("the client is there");
+        wire.deliver();
+        wire.sent()
+    };
+    let end = "Content-Length: 0\r\n\r\n";
+    let fine = answered(Answer::new(200).reason("Fine"));
+    assert_eq!(fine, answer("200 Fine", end));
+    let own = answered(
+        Answer::new(200)
+            .header("date", "today")
+            .header("SERVER", "x"),
+    );
+    assert_eq!(
+        own,
+        format!("HTTP/1.1 200 OK\r\ndate: today\r\nSERVER: x\r\n{end}")
+    );
+    let evil = answered(Answer::new(200).reason("a\r\nb"));
+    assert_eq!(status(&evil), 500);
+}
+
+/// Who pushes an answer and fails says why, and the client sees that it is not whole.
+#[test]
+fn a_pushed_answer_that_fails() {
+    let (mut wire, streams) = pushing(Answer::new(200).body("part"));
+    wire.receive(GET);
+    wire.deliver();
+    let stream = streams.try_recv().expect("it was handled");
+    assert!(wire.sent().ends_with("4\r\npart\r\n"));
+    stream.fail(io::Error::other("scripted").into());
+    wire.deliver();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
+    assert_eq!(wire.failure(), Some("scripted".to_owned()));
+}

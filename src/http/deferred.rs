@@ -14,6 +14,7 @@ use super::ResponseError;
 use super::body::{Ending, Framer, Streaming};
 use super::gauge::{Gauge, HIGH_WATER};
 use super::response::{self, Answered, Response, ResponseHead};
+use super::status::phrase;
 use crate::socketserver::{Buffer, Failure, Mailbox, SendError};
 
 /// What other threads send to an HTTP connection.
@@ -54,8 +55,8 @@ pub(super) enum News {
     Block(Vec<u8>),
     /// The end of it, with its trailers.
     End(Vec<(String, Vec<u8>)>),
-    /// There will be no end.
-    Broken,
+    /// There will be no end, and why.
+    Broken(Failure),
     /// The reader of the content has caught up.
     GoOn,
     /// A worker has run the handler, and this is what it wrote.
@@ -97,9 +98,7 @@ impl Home {
             SendError::Gone(Message::Late(late)) | SendError::Full(Message::Late(late)) => {
                 late.news
             }
-            SendError::Gone(Message::Custom(_)) | SendError::Full(Message::Custom(_)) => {
-                News::Broken
-            }
+            SendError::Gone(Message::Custom(_)) | SendError::Full(Message::Custom(_)) => News::GoOn,
         })
     }
 
@@ -156,6 +155,7 @@ impl fmt::Debug for Home {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub(super) code: u16,
+    reason: Option<String>,
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) body: Vec<u8>,
 }
@@ -165,12 +165,20 @@ impl Answer {
     pub fn new(code: u16) -> Answer {
         Answer {
             code,
+            reason: None,
             headers: Vec::new(),
             body: Vec::new(),
         }
     }
 
-    /// Adds a field.
+    /// Sets the reason phrase, if not the usual one of the status.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Answer {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Adds a field. `Server` and `Date` are the server's, unless they are given here.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Answer {
         self.headers.push((name.into(), value.into()));
@@ -186,9 +194,21 @@ impl Answer {
 
     /// Writes the head, but for its end.
     pub(super) fn begin<'a>(&self, response: Response<'a>) -> ResponseHead<'a> {
-        let head = response.send_response(self.code);
+        let reason = self.reason.as_deref().unwrap_or(phrase(self.code));
+        let mut head = response.send_response_only(self.code, reason);
+        if !self.has("Server") {
+            head = head.send_server();
+        }
+        if !self.has("Date") {
+            head = head.send_date();
+        }
         let fields = self.headers.iter();
         fields.fold(head, |head, (name, value)| head.send_header(name, value))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let mut names = self.headers.iter().map(|(name, _)| name);
+        names.any(|given| given.eq_ignore_ascii_case(name))
     }
 }
 
@@ -351,8 +371,7 @@ impl Drop for Deferred {
 /// No deadline says how soon something must be pushed, but a client that does not read is given up
 /// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
 ///
-/// Dropped without [`finish`](Self::finish), the answer is broken off: the client sees that it is
-/// not whole.
+/// Dropped without [`finish`](Self::finish), the answer is broken off, as by [`fail`](Self::fail).
 #[derive(Debug)]
 pub struct AnswerStream {
     home: Option<Home>,
@@ -402,6 +421,18 @@ impl AnswerStream {
         match told {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) | None => Err(SendError::Gone(())),
+        }
+    }
+
+    /// Breaks the answer off, and has `failure` reported: the client sees that it is not whole.
+    pub fn fail(mut self, failure: Failure) {
+        self.break_off(failure);
+    }
+
+    fn break_off(&mut self, failure: Failure) {
+        if let Some(home) = self.home.take() {
+            // Err: it has ended anyway.
+            let _ = home.tell(News::Broken(failure));
         }
     }
 
@@ -459,10 +490,7 @@ impl Write for AnswerStream {
 
 impl Drop for AnswerStream {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            // Err: it has ended anyway.
-            let _ = home.tell(News::Broken);
-        }
+        self.break_off(ResponseError::Unfinished.into());
     }
 }
 
@@ -507,6 +535,7 @@ mod tests {
                     code,
                     headers,
                     body,
+                    ..
                 })) => {
                     assert_eq!((code, headers.len()), (200, 1), "{case}");
                     assert_eq!(body, b"content", "{case}");

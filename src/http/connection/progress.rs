@@ -289,8 +289,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                     Err(failure) => self.fail_exchange(exchange, failure, output, now),
                 }
             }
-            (News::Broken, Outbound::Pushed(_)) => {
-                let failure = ResponseError::Unfinished.into();
+            (News::Broken(failure), Outbound::Pushed(_)) => {
                 self.fail_exchange(exchange, failure, output, now)
             }
             (News::GoOn, outbound) => {
