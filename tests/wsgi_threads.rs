@@ -1,17 +1,18 @@
 //! Applications on workers, while the loop keeps the sockets. What they are asked for and what the
-//! client gets is the same as on the loop: all tests of `wsgi.rs` run here a second time.
+//! client gets is the same as on the loop, though what they `write()` leaves sooner: all tests of
+//! `wsgi.rs` run here a second time.
 
 #[path = "wsgi.rs"]
 mod on_workers;
 
-use std::io::{BufRead, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_with};
+use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_illegal, serve_with};
 use serve_forever::http::{Http, HttpSettings, Workers, listen};
 use serve_forever::socketserver::{Failure, HandlerResult, Server, Threading, Transport};
 use serve_forever::wsgi::{
@@ -198,6 +199,134 @@ fn pipelined_requests_keep_their_order() {
         from += at.unwrap_or_else(|| panic!("no {body:?} in {:?}", &answers[from..])) + body.len();
     }
     assert_eq!(from, answers.len());
+}
+
+/// WSGI-10: what is written has left before the application returns, under the head that it has
+/// given; the blocks follow, and the connection goes on.
+#[test]
+fn what_is_written_leaves_at_once() {
+    let (go_on, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let server = serve(
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            let fields = [("Server", "mine"), ("Content-Type", "text/plain")];
+            start_response.call("200 As you like it", &fields)?;
+            if environ.get("PATH_INFO").as_deref() == Some("/head") {
+                start_response.write(b"")?;
+            } else {
+                start_response.write(b"written")?;
+            }
+            wait.lock().expect("no panic").recv_timeout(PATIENCE)?;
+            Ok(Body::blocks(["a", "", "b"]))
+        },
+    );
+    let mut stream = BufReader::new(server.connect());
+    for (path, at_once) in [
+        ("/", "7\r\nwritten\r\n"),
+        ("/head", ""),
+        ("/", "7\r\nwritten\r\n"),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h.test\r\n\r\n");
+        stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .expect("sent");
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            stream.read_line(&mut head).expect("a line");
+        }
+        assert!(
+            head.starts_with("HTTP/1.1 200 As you like it\r\n"),
+            "{head}"
+        );
+        assert_eq!(head.matches("Server: ").count(), 1, "{head}");
+        assert!(head.contains("\r\nServer: mine\r\n") && head.contains("\r\nDate: "));
+        let mut written = vec![0; at_once.len()];
+        stream.read_exact(&mut written).expect("what was written");
+        assert_eq!(String::from_utf8_lossy(&written), at_once, "{path}");
+        go_on.send(()).expect("the application waits");
+        let mut rest = [0; "1\r\na\r\n1\r\nb\r\n0\r\n\r\n".len()];
+        stream.read_exact(&mut rest).expect("the rest");
+        assert_eq!(&rest, b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", "{path}");
+    }
+}
+
+/// WSGI-14, WSGI-17: what is written counts, and is not sent where there is no content.
+#[test]
+fn what_is_written_is_as_long_as_announced() {
+    let server = serve_illegal(|environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let (status, length) = match environ.get("PATH_INFO").as_deref() {
+            Some("/204") => ("204 No Content", None),
+            Some("/short") => ("200 OK", Some("9")),
+            Some("/long") => ("200 OK", Some("6")),
+            _ => ("200 OK", Some("8")),
+        };
+        let length = length.map(|length| ("Content-Length", length));
+        start_response.call(status, &length.into_iter().collect::<Vec<_>>())?;
+        start_response.write(b"four")?;
+        start_response.write(b"")?;
+        Ok("more".into())
+    });
+    let cases = [
+        ("GET", "/", "fourmore", None),
+        ("HEAD", "/", "", None),
+        ("GET", "/204", "", None),
+        ("GET", "/short", "fourmore", Some("shorter")),
+        ("GET", "/long", "fourmo", Some("longer")),
+    ];
+    for (method, path, content, failure) in cases {
+        let request = request(method, path, "", "");
+        let answer = exchange(&server, &request);
+        let (_, found) = answer.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(found, content, "{method} {path}");
+        if let Some(failure) = failure {
+            let reported = server.failure();
+            assert!(reported.contains(failure), "{path}: {reported}");
+        }
+    }
+    let end = server.failures.try_recv();
+    assert_eq!(end, Err(TryRecvError::Empty), "nothing else went wrong");
+}
+
+/// WSGI-18, -20: an application that writes without end waits for its client, and is told when
+/// that has left; `close()` or not, it is over, and nobody's failure.
+#[test]
+fn what_is_written_waits_for_the_client() {
+    let (sender, ends) = channel();
+    let sender = Mutex::new(sender);
+    let (began, beginning) = channel();
+    let began = Mutex::new(began);
+    let server = serve(move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let mut written = 0_usize;
+        loop {
+            let end = start_response.write(&[b'x'; 64 * 1024]);
+            if let Err(failure) = end {
+                sender
+                    .lock()
+                    .expect("no panic")
+                    .send((written, failure.to_string()))?;
+                return Err(failure);
+            }
+            written += 64 * 1024;
+            began.lock().expect("no panic").send(())?;
+        }
+    });
+    let mut stream = server.connect();
+    let request = request("GET", "/", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    beginning.recv_timeout(PATIENCE).expect("it writes");
+    // Until it waits: more than a moment without another block.
+    while beginning.recv_timeout(Duration::from_millis(200)).is_ok() {}
+    drop(stream);
+    let (written, failure) = ends.recv_timeout(PATIENCE).expect("it is told");
+    assert!(
+        written < 64 * 1024 * 1024,
+        "{written} bytes for a client that does not read"
+    );
+    assert_eq!(failure, io::Error::from(ErrorKind::BrokenPipe).to_string());
+    let failure = server.failures.recv_timeout(Duration::ZERO);
+    assert_eq!(failure, Err(RecvTimeoutError::Timeout), "nobody's failure");
 }
 
 /// A body whose second block is made when the test says so.

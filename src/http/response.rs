@@ -601,6 +601,11 @@ impl<'a> Response<'a> {
         Ok(self)
     }
 
+    /// Whether this is a worker's answer, for which there is a loop that sends.
+    pub(crate) fn is_on_worker(&self) -> bool {
+        self.context.workers.is_some() && self.context.home.is_some()
+    }
+
     /// The time of this turn; on a worker, the time when it began with the answer.
     pub(super) fn now(&self) -> &Now {
         self.context.now

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::answer::{self, Answer};
 use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
 use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
+use super::writing::{Output, Writing};
 use super::{Application, Environ};
 use crate::http::{
     BodySource, HttpRequestHandler, HttpResult, Intake, OwnedRequest, Request, Response,
@@ -195,7 +197,9 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// the client has taken them. If too many requests wait for a worker, further ones are
     /// answered with 503; see [`Workers::queue_length`].
     ///
-    /// With [`stream_input`](Self::stream_input) it need not have arrived. The result is
+    /// But an application that [writes](super::StartResponse::write) holds its worker until the
+    /// client has taken nearly all of that. And with [`stream_input`](Self::stream_input) the
+    /// request need not have arrived. The result is
     /// [closed](super::Iterable::close) on a worker, too, wherever it is when the client leaves.
     #[must_use]
     pub fn workers(mut self, workers: Workers) -> WsgiHandler<A> {
@@ -275,8 +279,32 @@ impl<A: Application> Gateway<A> {
         if self.streams_input() {
             environ.set_input(response.body_reader());
         }
-        let run = || answer::run(&*self.application, &mut environ);
-        let (answered, failure) = match timed(watch.as_ref(), SlowStep::Call, run) {
+        let head_only = request.method() == "HEAD";
+        let leaves = response.is_on_worker() && !head_only;
+        let mut output = Output::Unsent(response);
+        let run = || {
+            answer::run_with(|start| {
+                let mut start_response = Writing {
+                    start,
+                    output: &mut output,
+                    leaves,
+                };
+                self.application.call(&mut environ, &mut start_response)
+            })
+        };
+        let answered = timed(watch.as_ref(), SlowStep::Call, run);
+        let response = match output {
+            Output::Unsent(response) => response,
+            Output::Written(written) => {
+                return Ok(match answered {
+                    Ok((_, answer)) => written.finish(Watched { answer, watch }),
+                    Err(failure) => written.fail(failure),
+                });
+            }
+            // There is nobody left to tell (WSGI-20).
+            Output::Gone => return Err(io::Error::from(ErrorKind::BrokenPipe).into()),
+        };
+        let (answered, failure) = match answered {
             Ok(answered) => (answered, None),
             Err(failure) => match (self.error_output(&mut environ), failure) {
                 (Ok(answered), failure) => (answered, Some(failure)),
@@ -295,7 +323,7 @@ impl<A: Application> Gateway<A> {
                 .send_header("Connection", "close")
                 .with_failure(failure);
         }
-        let has_content = request.method() != "HEAD" && head.has_content();
+        let has_content = !head_only && head.has_content();
         send(sent, Watched { answer, watch }, has_content)
     }
 

@@ -93,6 +93,7 @@ mod start_response;
 mod test_server;
 mod util;
 mod validate;
+mod writing;
 
 pub use application::{AppResult, Application, Body, Iterable};
 pub use cgi::{CgiHandler, read_environ};

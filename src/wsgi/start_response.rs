@@ -39,15 +39,17 @@ pub trait StartResponse {
     /// Adds to the body, before the blocks that the application returns: the callable that
     /// Python's `start_response` returns, for code that was written to print.
     ///
-    /// From here on the head counts as sent, even if `bytes` is empty. A
-    /// [`SimpleHandler`] has sent both when this returns. A server, whose
-    /// other clients would have to wait for this one, collects what is written until the
-    /// application returns: for all that is long a returned [`Body`](super::Body) is better.
+    /// From here on the head counts as sent, even if `bytes` is empty. A [`SimpleHandler`] has sent
+    /// both when this returns. On [workers](super::WsgiHandler::workers) they are on their way, and
+    /// this waits for a client that is too far behind. On the loop's thread, where all other clients
+    /// would have to wait with it, what is written is collected until the application returns: for
+    /// all that is long a returned [`Body`](super::Body) is better.
     ///
     /// # Errors
     ///
     /// An [`AppError`] before [`call`](Self::call) (WSGI-10). A [`SimpleHandler`] also says if its
-    /// output fails, or `bytes` goes beyond the `Content-Length`.
+    /// output fails, or `bytes` goes beyond the `Content-Length`; on workers this fails once the
+    /// client is gone, or has got as much as was announced.
     ///
     /// [`SimpleHandler`]: super::SimpleHandler
     fn write(&mut self, bytes: &[u8]) -> HandlerResult;
