@@ -18,8 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    Answer, AnswerStream, FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings,
-    Intake, Request, Response, Workers,
+    FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings, Intake, Request, Response,
+    ResponseStream, Workers,
 };
 use socket2::{Domain, Socket, Type};
 
@@ -57,7 +57,7 @@ const BODY: usize = 64 * KIB;
 #[derive(Clone)]
 struct Site {
     workers: Workers,
-    streams: std::sync::mpsc::Sender<AnswerStream>,
+    streams: std::sync::mpsc::Sender<ResponseStream>,
 }
 
 fn download() -> FromRead<io::Take<io::Repeat>> {
@@ -80,7 +80,8 @@ impl HttpRequestHandler for Site {
             }),
             "/pushed" => {
                 let (deferred, reply) = response.defer();
-                self.streams.send(deferred.stream(Answer::new(200))?)?;
+                self.streams
+                    .send(deferred.stream(|response| response.send_response(200))?)?;
                 Ok(reply)
             }
             "/unread" => {
@@ -97,10 +98,10 @@ impl HttpRequestHandler for Site {
 
 /// The server: prints its address, and serves until it is killed.
 fn serve() -> Result<(), Box<dyn std::error::Error>> {
-    let (streams, pushing) = channel::<AnswerStream>();
+    let (streams, pushing) = channel::<ResponseStream>();
     // One producer for all: who has no room is asked again later.
     thread::spawn(move || {
-        let mut open: Vec<AnswerStream> = Vec::new();
+        let mut open: Vec<ResponseStream> = Vec::new();
         loop {
             open.extend(pushing.try_iter());
             open.retain(|stream| {

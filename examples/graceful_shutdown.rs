@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    Answer, Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+    Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
 };
 use serve_forever::socketserver::POLL_INTERVAL;
 
@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for deferred in jobs {
             thread::sleep(WORK);
             // The client may have gone.
-            let _ = deferred.send(Answer::new(200).body("Worth waiting for.\n"));
+            let _ = deferred
+                .respond(|response| response.send_response(200).body("Worth waiting for.\n"));
         }
     });
 

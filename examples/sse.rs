@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    Answer, AnswerStream, Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+    Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response, ResponseStream,
 };
 use serve_forever::socketserver::POLL_INTERVAL;
 
@@ -98,7 +98,7 @@ fn event(id: u64, text: &str) -> String {
 
 /// Pushes to all clients what is said, and now and then that nothing is.
 fn produce(news: &Receiver<News>) {
-    let mut clients: Vec<AnswerStream> = Vec::new();
+    let mut clients: Vec<ResponseStream> = Vec::new();
     let mut kept: VecDeque<(u64, String)> = VecDeque::new();
     let mut count = 0;
     loop {
@@ -108,12 +108,17 @@ fn produce(news: &Receiver<News>) {
                     .iter()
                     .filter(|(id, _)| last.is_some_and(|last| *id > last));
                 let missed: String = missed.map(|(_, event)| event.as_str()).collect();
-                let answer = Answer::new(200)
-                    .header("Content-Type", "text/event-stream")
-                    .header("Cache-Control", "no-cache")
-                    .body(format!(": welcome\n\n{missed}"));
-                // Err: it has gone again.
-                clients.extend(deferred.stream(answer));
+                let stream = deferred.stream(|response| {
+                    response
+                        .send_response(200)
+                        .send_header("Content-Type", "text/event-stream")
+                        .send_header("Cache-Control", "no-cache")
+                });
+                if let Ok(stream) = stream {
+                    // Ignore the error: if the client has left again, the next event finds out.
+                    let _ = stream.send(format!(": welcome\n\n{missed}"));
+                    clients.push(stream);
+                }
                 continue;
             }
             Ok(News::Said(text)) => {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use common::{PATIENCE, serve};
 use serve_forever::http::{
-    AccessLog, Answer, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler, HttpResult,
+    AccessLog, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler, HttpResult,
     HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response, Workers,
 };
 use serve_forever::reactor::Now;
@@ -770,7 +770,9 @@ fn a_pushed_answer_is_logged_at_its_end() {
         let (mut wire, log) = logged(format, handler);
         wire.receive(GET);
         let deferred = deferred.try_recv().expect("it was handled");
-        let stream = deferred.stream(Answer::new(200)).expect("it is there");
+        let stream = deferred
+            .stream(|response| response.send_response(200))
+            .expect("it is there");
         stream.send("push").expect("there is room");
         wire.at(SECOND);
         wire.deliver();

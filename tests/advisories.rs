@@ -15,8 +15,8 @@ use std::thread;
 
 use common::{Client, Serving, listen, serve, text};
 use serve_forever::http::{
-    Answer, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request,
-    Response, translate_path,
+    Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request, Response,
+    translate_path,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol, Server, Threading};
@@ -388,10 +388,10 @@ fn cve_2026_66753_line_breaks_in_an_answer() {
             "reason" => response.send_response_with_reason(200, evil),
             "only" => response.send_response_only(200, evil),
             "error" => return response.send_error_with(404, evil, "?"),
-            "answer-value" => return defer(response, Answer::new(200).header("X", evil)),
-            "answer-name" => return defer(response, Answer::new(200).header(evil, "x")),
-            "pushed-value" => return push(response, Answer::new(200).header("X", evil)),
-            "pushed-name" => return push(response, Answer::new(200).header(evil, "x")),
+            "answer-value" => return defer(response, "X", evil),
+            "answer-name" => return defer(response, evil, "x"),
+            "pushed-value" => return push(response, "X", evil),
+            "pushed-name" => return push(response, evil, "x"),
             "interim" => {
                 return response
                     .send_interim(103, &[("Link", evil)])?
@@ -400,8 +400,9 @@ fn cve_2026_66753_line_breaks_in_an_answer() {
             "trailer" => {
                 let (deferred, reply) = response.defer();
                 let trailers = vec![("X".to_owned(), evil.into())];
-                let stream = deferred.stream(Answer::new(200).body("body"))?;
-                stream.finish_with_trailers(trailers)?;
+                let stream = deferred.stream(|response| response.send_response(200))?;
+                stream.send("body")?;
+                stream.finish_with_trailers(&trailers)?;
                 return Ok(reply);
             }
             _ => {
@@ -416,15 +417,19 @@ fn cve_2026_66753_line_breaks_in_an_answer() {
         io::ErrorKind::NotFound.into()
     }
 
-    fn defer(response: Response<'_>, answer: Answer) -> HttpResult {
+    fn defer(response: Response<'_>, name: &str, value: &str) -> HttpResult {
         let (deferred, reply) = response.defer();
-        deferred.send(answer.body("body"))?;
+        deferred.respond(|response| {
+            let head = response.send_response(200);
+            head.send_header(name, value).body("body")
+        })?;
         Ok(reply)
     }
 
-    fn push(response: Response<'_>, answer: Answer) -> HttpResult {
+    fn push(response: Response<'_>, name: &str, value: &str) -> HttpResult {
         let (deferred, reply) = response.defer();
-        deferred.stream(answer.body("body"))?.finish()?;
+        // A head that cannot be sent leaves nothing to push to.
+        drop(deferred.stream(|response| response.send_response(200).send_header(name, value))?);
         Ok(reply)
     }
 

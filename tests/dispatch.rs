@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    Answer, Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response,
+    Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response,
     ThreadingHttpServer,
 };
 use serve_forever::reactor::Now;
@@ -290,7 +290,9 @@ fn site(request: &Request<'_>, response: Response<'_>) -> HttpResult {
             .body("short"),
         "/later" => {
             let (deferred, reply) = response.defer();
-            thread::spawn(move || deferred.send(Answer::new(200).body("at last")));
+            thread::spawn(move || {
+                deferred.respond(|response| response.send_response(200).body("at last"))
+            });
             Ok(reply)
         }
         "/never" => Ok(response.defer().1),
@@ -442,7 +444,7 @@ fn http_answers() {
     );
     assert!(answers[12].contains("at last") && answers[12].contains(" 500 "));
     assert!(answers[13].ends_with("\r\n\r\nQUIET!"), "{}", answers[13]);
-    assert_eq!(reports, ["a deferred request was never answered"]);
+    assert_eq!(reports, ["a deferred request never got a response"]);
 }
 
 /// RT-8, design laws 8 to 10: refusals, failures, and a client that is too slow.
@@ -498,7 +500,7 @@ fn http_errors() {
             "as told",
             "broken",
             "panicked: as told",
-            "the content is shorter than its Content-Length",
+            "the body is shorter than its Content-Length",
         ]
     );
 }

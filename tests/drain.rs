@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use common::{Client, text};
 use serve_forever::http::{
-    Answer, Deferred, HttpResult, HttpServer, HttpSettings, Message, Request, Response,
-    ThreadingHttpServer,
+    Deferred, HttpResult, HttpServer, HttpSettings, Message, Request, Response, ThreadingHttpServer,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -147,8 +146,10 @@ impl Phases {
         mid_body.send("body");
         expect_last(&mut mid_body, "hello");
         for _ in 0..2 {
-            let late = Answer::new(200).body("late");
-            world.deferred().send(late).expect("it is there");
+            let late = world
+                .deferred()
+                .respond(|response| response.send_response(200).body("late"));
+            late.expect("it is there");
         }
         for client in &mut [deferred, half_closed] {
             expect_last(client, "late");
@@ -312,7 +313,7 @@ fn what_is_left_at_the_deadline_is_reset() {
     }
     let late = world.deferred();
     world.server.returned();
-    let unsent = late.send(Answer::new(200));
+    let unsent = late.respond(|response| response.send_response(200).body(""));
     assert!(unsent.is_err(), "nobody is there to be answered");
 }
 
@@ -352,7 +353,7 @@ fn a_handler_may_ask_for_it() {
     assert_eq!(read_head(&mut client), (200, false));
     assert_eq!(text(&client.rest()), "Err(OnLoopThread)");
     deferred
-        .send(Answer::new(200).body("late"))
+        .respond(|response| response.send_response(200).body("late"))
         .expect("it is there");
     expect_last(&mut waiting, "late");
     world.server.returned();
@@ -398,7 +399,7 @@ fn twice_is_once() {
     idle.expect_end();
     world.server.handle.request_drain(Duration::ZERO);
     deferred
-        .send(Answer::new(200).body("late"))
+        .respond(|response| response.send_response(200).body("late"))
         .expect("it is there");
     expect_last(&mut client, "late");
     let answers = drains.map(|drain| drain.join());

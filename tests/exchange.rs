@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    Answer, AnswerStream, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler,
-    HttpResult, HttpSettings, Intake, LogEntry, Message, Request, Response, ResponseError, Uptake,
-    Workers, h1,
+    BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult, HttpSettings,
+    Intake, LogEntry, Message, Request, Response, ResponseError, ResponseHead, ResponseStream,
+    Uptake, Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Failure, MAILBOX_CAPACITY, Next, Protocol, SendError};
@@ -543,7 +543,7 @@ fn a_reader_gets_all_the_content_and_its_trailers() {
             "split at {split}"
         );
         assert_eq!(reader.read(&mut [0; 8]).ok(), Some(0), "an end is an end");
-        let sent = deferred.send(Answer::new(200).body("one"));
+        let sent = deferred.respond(|response| response.send_response(200).body("one"));
         sent.expect("the client is there");
         wire.deliver();
         let (mut reader, deferred) = requests.try_recv().expect("the next request");
@@ -552,7 +552,7 @@ fn a_reader_gets_all_the_content_and_its_trailers() {
             Some(0),
             "there is no content"
         );
-        let sent = deferred.send(Answer::new(200).body("two"));
+        let sent = deferred.respond(|response| response.send_response(200).body("two"));
         sent.expect("the client is there");
         wire.deliver();
         let both = [ok("one"), ok("two")].concat();
@@ -584,7 +584,9 @@ fn a_reader_asks_for_content_when_it_is_read() {
     wire.receive("ab");
     let content = reading.join().expect("no panic").expect("it has an end");
     assert_eq!(content, "ab");
-    deferred.send(Answer::new(200).body("c")).expect("there");
+    deferred
+        .respond(|response| response.send_response(200).body("c"))
+        .expect("there");
     wire.deliver();
     assert_eq!((wire.sent(), wire.verdict), (ok("c"), "Read"));
 }
@@ -597,7 +599,9 @@ fn a_reader_that_is_not_read_asks_for_nothing() {
     wire.receive(post(2, "Expect: 100-continue\r\n"));
     let (reader, deferred) = requests.try_recv().expect("it was handled");
     drop(reader);
-    deferred.send(Answer::new(403)).expect("there");
+    deferred
+        .respond(|response| response.send_response(403).body(""))
+        .expect("there");
     wire.deliver();
     let no = answer(
         "403 Forbidden",
@@ -640,7 +644,9 @@ fn a_reader_that_is_behind_holds_the_client_back() {
     drop(reader);
     wire.receive([b'x'; 100]);
     assert_eq!(wire.verdict, "Wait", "nobody reads any more");
-    deferred.send(Answer::new(200)).expect("there");
+    deferred
+        .respond(|response| response.send_response(200).body(""))
+        .expect("there");
     wire.deliver();
     assert!(wire.sent().contains("Connection: close"));
     assert_eq!(wire.verdict, "Linger");
@@ -671,7 +677,7 @@ fn a_reader_learns_that_the_client_left() {
         assert_eq!(content, b"abc", "{name}");
         // Whatever it answers now comes too late, and changes nothing.
         let sent = wire.sent();
-        let _ = deferred.send(Answer::new(200).body("late"));
+        let _ = deferred.respond(|response| response.send_response(200).body("late"));
         wire.deliver();
         assert!(!sent.contains("200 OK") && wire.sent().is_empty(), "{name}");
         assert!(!taken(&log).is_empty(), "{name}: it is logged");
@@ -717,7 +723,7 @@ fn an_answer_that_is_owed_too_long_is_503() {
         let failure = wire.failure();
         assert_eq!(failure, Some(ResponseError::Overdue.to_string()));
         let deferred: Deferred = duties.try_recv().expect("it was handled");
-        let _ = deferred.send(Answer::new(200).body("late"));
+        let _ = deferred.respond(|response| response.send_response(200).body("late"));
         wire.deliver();
         assert_eq!(wire.sent(), "");
     }
@@ -734,8 +740,13 @@ fn an_answer_finds_the_request_it_is_for() {
     });
     wire.receive(GET.repeat(2));
     let first: Deferred = duties.try_recv().expect("it was handled");
-    let stream = first.stream(Answer::new(200).header("Content-Length", "3").body("one"));
+    let stream = first.stream(|response| {
+        response
+            .send_response(200)
+            .send_header("Content-Length", "3")
+    });
     let stream = stream.expect("there");
+    stream.send("one").expect("there is room");
     wire.deliver();
     let one = answer("200 OK", "Content-Length: 3\r\n\r\none");
     assert_eq!((wire.sent(), wire.verdict), (one, "Wait"));
@@ -744,7 +755,9 @@ fn an_answer_finds_the_request_it_is_for() {
     let second: Deferred = duties.try_recv().expect("it was handled");
     wire.deliver();
     assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
-    second.send(Answer::new(200).body("two")).expect("there");
+    second
+        .respond(|response| response.send_response(200).body("two"))
+        .expect("there");
     wire.deliver();
     assert_eq!((wire.sent(), wire.verdict), (ok("two"), "Read"));
 }
@@ -787,7 +800,9 @@ fn interim_responses() {
     }
     late.deliver();
     assert_eq!((late.sent().as_str(), late.verdict), (interim, "Wait"));
-    deferred.send(Answer::new(200).body("x")).expect("there");
+    deferred
+        .respond(|response| response.send_response(200).body("x"))
+        .expect("there");
     late.deliver();
     assert_eq!(late.sent(), ok("x"));
 }
@@ -807,7 +822,9 @@ fn interim_responses_without_room_are_not_sent() {
     for _ in 0..1000 {
         deferred.send_interim(102, &[]).expect("it is one");
     }
-    deferred.send(Answer::new(200).body("x")).expect("there");
+    deferred
+        .respond(|response| response.send_response(200).body("x"))
+        .expect("there");
     assert_eq!(wire.deliver(), MAILBOX_CAPACITY as usize + 1);
     let progress = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAILBOX_CAPACITY as usize);
     assert_eq!(wire.sent(), [progress, ok("x")].concat());
@@ -840,12 +857,21 @@ fn an_answer_must_be_final() {
 
 // Answers are pushed.
 
-/// Hands the streams of answers to the test.
-fn pushing(answer: Answer) -> (Wire, Receiver<AnswerStream>) {
+/// Begins a response; the test pushes the body.
+type Begin = fn(Response<'_>) -> ResponseHead<'_>;
+
+fn plain(response: Response<'_>) -> ResponseHead<'_> {
+    response.send_response(200)
+}
+
+/// Hands the streams of responses to the test, when they have sent the `first` block.
+fn pushing(begin: Begin, first: &'static str) -> (Wire, Receiver<ResponseStream>) {
     let (sender, streams) = channel();
     let wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
         let (deferred, reply) = response.defer();
-        let stream = deferred.stream(answer.clone())?;
+        let stream = deferred.stream(begin)?;
+        // Ignore the error: a response without a body has ended.
+        let _ = stream.send(first);
         sender.send(stream)?;
         Ok(reply)
     });
@@ -854,7 +880,7 @@ fn pushing(answer: Answer) -> (Wire, Receiver<AnswerStream>) {
 
 #[test]
 fn an_answer_is_pushed_block_by_block() {
-    let (mut wire, streams) = pushing(Answer::new(200).body("one"));
+    let (mut wire, streams) = pushing(plain, "one");
     wire.receive(GET.repeat(2));
     wire.deliver();
     let head = answer("200 OK", "Transfer-Encoding: chunked\r\n\r\n");
@@ -867,7 +893,7 @@ fn an_answer_is_pushed_block_by_block() {
     wire.deliver();
     assert_eq!(wire.sent(), "3\r\ntwo\r\n5\r\nthree\r\n");
     let trailers = vec![("Sum".to_owned(), b"11".to_vec())];
-    stream.finish_with_trailers(trailers).expect("there");
+    stream.finish_with_trailers(&trailers).expect("there");
     wire.deliver();
     // And the next request after it.
     assert_eq!(
@@ -878,7 +904,10 @@ fn an_answer_is_pushed_block_by_block() {
 
 #[test]
 fn a_pushed_answer_keeps_to_its_length() {
-    let (mut wire, streams) = pushing(Answer::new(200).header("Content-Length", "5"));
+    let (mut wire, streams) = pushing(
+        |response| plain(response).send_header("Content-Length", "5"),
+        "",
+    );
     wire.receive(GET);
     let stream = streams.try_recv().expect("it was handled");
     stream.send("abc").expect("there is room");
@@ -887,7 +916,7 @@ fn a_pushed_answer_keeps_to_its_length() {
     let whole = answer("200 OK", "Content-Length: 5\r\n\r\nabcde");
     assert_eq!((wire.sent(), wire.verdict), (whole, "Read"));
     assert_eq!(wire.failure(), Some(ResponseError::TooLong.to_string()));
-    assert_eq!(stream.send("more"), Err(SendError::Gone(b"more".to_vec())));
+    assert_eq!(stream.send("more"), Err(SendError::Gone("more")));
     assert!(stream.finish().is_err());
 
     wire.receive(GET);
@@ -903,7 +932,7 @@ fn a_pushed_answer_keeps_to_its_length() {
 #[test]
 fn a_pushed_answer_that_is_dropped_is_broken_off() {
     for (version, verdict) in [("1.1", "Close"), ("1.0", "Abort")] {
-        let (mut wire, streams) = pushing(Answer::new(200).body("one"));
+        let (mut wire, streams) = pushing(plain, "one");
         wire.receive(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
         wire.deliver();
         let sent = wire.sent();
@@ -922,12 +951,12 @@ fn a_pushed_answer_that_is_dropped_is_broken_off() {
 
 #[test]
 fn a_pushed_answer_without_content_ends_at_once() {
-    for (request, code) in [
-        ("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", 200),
-        (GET, 204),
-        (GET, 304),
+    for (request, code, begin) in [
+        ("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", 200, plain as Begin),
+        (GET, 204, |response| response.send_response(204)),
+        (GET, 304, |response| response.send_response(304)),
     ] {
-        let (mut wire, streams) = pushing(Answer::new(code).body("one"));
+        let (mut wire, streams) = pushing(begin, "one");
         wire.receive(request);
         let stream = streams.try_recv().expect("it was handled");
         wire.deliver();
@@ -942,7 +971,10 @@ fn a_pushed_answer_without_content_ends_at_once() {
 
 #[test]
 fn a_head_that_cannot_be_sent_pushes_nothing() {
-    let (mut wire, streams) = pushing(Answer::new(200).header("X", "a\r\nevil: b").body("one"));
+    let (mut wire, streams) = pushing(
+        |response| plain(response).send_header("X", "a\r\nevil: b"),
+        "one",
+    );
     wire.receive(GET);
     let stream = streams.try_recv().expect("it was handled");
     wire.deliver();
@@ -955,7 +987,7 @@ fn a_head_that_cannot_be_sent_pushes_nothing() {
 /// The queue between producer and client is bounded.
 #[test]
 fn a_push_that_has_no_room_is_refused() {
-    let (mut wire, streams) = pushing(Answer::new(200));
+    let (mut wire, streams) = pushing(plain, "");
     wire.receive(GET);
     let mut stream = streams.try_recv().expect("it was handled");
     let mut pushed = 0;
@@ -964,7 +996,7 @@ fn a_push_that_has_no_room_is_refused() {
     }
     assert_eq!(pushed, 7, "64 KiB and a block");
     let refused = stream.send("x");
-    assert_eq!(refused, Err(SendError::Full(b"x".to_vec())));
+    assert_eq!(refused, Err(SendError::Full("x")));
     wire.deliver();
     stream.send("x").expect("there is room again");
     // Small blocks count, too: no more than 64.
@@ -1026,6 +1058,48 @@ fn an_answer_that_is_pulled_may_have_trailers() {
 }
 
 // What is held back has begun.
+
+/// SHUT-14: a drain that begins while a response is made elsewhere is told to its client, wherever
+/// the head is written.
+#[test]
+fn a_late_head_says_that_the_connection_closes() {
+    let workers = Workers::new(1).expect("a thread");
+    let (go, gate) = channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let gate = Arc::clone(&gate);
+        response.offload(&workers, move |response| {
+            gate.lock().expect("no panic").recv()?;
+            response.send_response(200).body("late")
+        })
+    });
+    let late = answer(
+        "200 OK",
+        "Content-Length: 4\r\nConnection: close\r\n\r\nlate",
+    );
+    wire.receive("GET /offloaded HTTP/1.1\r\nHost: h\r\n\r\n");
+    wire.drain();
+    assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Wait"));
+    go.send(()).expect("it waits");
+    while wire.deliver() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!((wire.sent(), wire.verdict), (late.clone(), "Linger"));
+
+    let (sender, deferred) = channel();
+    let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        sender.send(deferred)?;
+        Ok(reply)
+    });
+    wire.receive(GET);
+    wire.drain();
+    let deferred: Deferred = deferred.try_recv().expect("it was handled");
+    let sent = deferred.respond(|response| response.send_response(200).body("late"));
+    sent.expect("the client is there");
+    wire.deliver();
+    assert_eq!((wire.sent(), wire.verdict), (late, "Linger"));
+}
 
 /// Requests that were pipelined and wait for room are answered by a drain: the first of them, and
 /// the client is told that there will be no more.
@@ -1113,9 +1187,8 @@ fn every_answer_is_logged_once() {
     wire.receive(GET);
     wire.at(3 * SECOND);
     let deferred: Deferred = duties.try_recv().expect("it was handled");
-    let stream = deferred
-        .stream(Answer::new(200).body("four"))
-        .expect("there");
+    let stream = deferred.stream(plain).expect("there");
+    stream.send("four").expect("there is room");
     wire.deliver();
     assert_eq!(taken(&log), [""; 0], "not yet");
     wire.at(5 * SECOND);
@@ -1135,9 +1208,8 @@ fn a_deadline_follows_from_what_the_client_does() {
     wire.at(4 * SECOND);
     deferred.send_interim(102, &[]).expect("it is one");
     wire.deliver();
-    let stream = deferred
-        .stream(Answer::new(200).body("one"))
-        .expect("there");
+    let stream = deferred.stream(plain).expect("there");
+    stream.send("one").expect("there is room");
     for second in [6, 8] {
         wire.at(second * SECOND);
         stream.send("more").expect("there is room");
@@ -1289,33 +1361,33 @@ fn a_deferred_answer_may_know_better() {
         sender.send(deferred)?;
         Ok(reply)
     });
-    let mut answered = |answer: Answer| {
+    let mut answered = |begin: Begin| {
         wire.receive(GET);
         let deferred: Deferred = duties.try_recv().expect("it was handled");
-        deferred.send(answer).expect("the client is there");
+        let sent = deferred.respond(|response| begin(response).body(""));
+        sent.expect("the client is there");
         wire.deliver();
         wire.sent()
     };
     let end = "Content-Length: 0\r\n\r\n";
-    let fine = answered(Answer::new(200).reason("Fine"));
+    let fine = answered(|response| response.send_response_with_reason(200, "Fine"));
     assert_eq!(fine, answer("200 Fine", end));
-    let own = answered(
-        Answer::new(200)
-            .header("date", "today")
-            .header("SERVER", "x"),
-    );
+    let own = answered(|response| {
+        let head = response.send_response_only(200, "OK");
+        head.send_header("date", "today").send_header("SERVER", "x")
+    });
     assert_eq!(
         own,
         format!("HTTP/1.1 200 OK\r\ndate: today\r\nSERVER: x\r\n{end}")
     );
-    let evil = answered(Answer::new(200).reason("a\r\nb"));
+    let evil = answered(|response| response.send_response_with_reason(200, "a\r\nb"));
     assert_eq!(status(&evil), 500);
 }
 
 /// Who pushes an answer and fails says why, and the client sees that it is not whole.
 #[test]
 fn a_pushed_answer_that_fails() {
-    let (mut wire, streams) = pushing(Answer::new(200).body("part"));
+    let (mut wire, streams) = pushing(plain, "part");
     wire.receive(GET);
     wire.deliver();
     let stream = streams.try_recv().expect("it was handled");

@@ -17,7 +17,7 @@ use std::time::Duration;
 use std::{env, fs, iter};
 
 use common::{Client, Driven, listen};
-use serve_forever::http::{Answer, Http, HttpSettings, Request, Response};
+use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Evented, EventedSettings, Next, Protocol, Server, Transport,
@@ -233,8 +233,9 @@ fn five_thousand_clients_that_leave_take_everything_with_them() {
                 driven.settle();
                 assert_eq!(driven.open_connections(), BATCH);
                 for deferred in waiting.drain(..) {
-                    let late = Answer::new(200).body("late");
-                    deferred.send(late).expect("it is there");
+                    let late =
+                        deferred.respond(|response| response.send_response(200).body("late"));
+                    late.expect("it is there");
                 }
             }
             driven.until(|driven| {
@@ -244,7 +245,7 @@ fn five_thousand_clients_that_leave_take_everything_with_them() {
             let stats = driven.engine.stats();
             assert_eq!((stats.slots, stats.timers), (0, 0), "{phase} {stats:?}");
             for deferred in waiting {
-                let late = deferred.send(Answer::new(200));
+                let late = deferred.respond(|response| response.send_response(200).body(""));
                 assert!(late.is_err(), "nobody is there");
             }
         }

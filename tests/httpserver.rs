@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use common::{Client, Driven, Serving, serve, text};
 use serve_forever::http::{
-    Answer, BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings,
-    Message, Request, Response,
+    BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Message,
+    Request, Response,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -956,10 +956,11 @@ fn a_deferred_request_is_answered_by_a_message() {
         let target = request.target().to_owned();
         let (deferred, reply) = response.defer();
         let worker = move || {
-            let answer = Answer::new(200)
-                .header("X-For", target.clone())
-                .body(target);
-            deferred.send(answer).expect("the client is there");
+            let sent = deferred.respond(|response| {
+                let head = response.send_response(200);
+                head.send_header("X-For", &target).body(&target)
+            });
+            sent.expect("the client is there");
         };
         thread::spawn(worker);
         Ok(reply)
@@ -978,7 +979,7 @@ fn a_deferred_answer_keeps_to_the_terms_of_its_request() {
     let handler = |_: &Request<'_>, response: Response<'_>| {
         let (deferred, reply) = response.defer();
         deferred
-            .send(Answer::new(200).body("late"))
+            .respond(|response| response.send_response(200).body("late"))
             .expect("it is there");
         Ok(reply)
     };
@@ -1001,8 +1002,11 @@ fn a_deferred_request_is_never_left_open() {
     assert_eq!(sent.matches("HTTP/1.1 ").count(), 1, "and closed");
     let injecting = |_: &Request<'_>, response: Response<'_>| {
         let (deferred, reply) = response.defer();
-        let answer = Answer::new(200).header("X", "a\r\nevil: b");
-        deferred.send(answer).expect("the client is there");
+        let injected = deferred.respond(|response| {
+            let head = response.send_response(200);
+            head.send_header("X", "a\r\nevil: b").body("")
+        });
+        injected.expect("the client is there");
         Ok(reply)
     };
     let (sent, _) = in_memory(injecting, GET.repeat(2));
@@ -1066,10 +1070,8 @@ fn a_deferred_request_on_a_connection_that_nobody_can_reach() {
     assert_eq!(wire.deadline(), Some(Duration::from_secs(60)));
     let deferred = deferreds.try_recv().expect("it was sent");
     assert!(deferred.is_gone());
-    match deferred.send(Answer::new(200).body("kept")) {
-        Err(SendError::Gone(answer)) => assert!(format!("{answer:?}").contains("Answer")),
-        other => panic!("{other:?}"),
-    }
+    let sent = deferred.respond(|_| panic!("it was called"));
+    assert_eq!(sent, Err(SendError::Gone(())));
 }
 
 /// RFC 9110 section 7.8: the new protocol gets the bytes that follow the request.
@@ -1337,7 +1339,7 @@ fn a_deferred_request_is_answered_from_another_thread() {
         thread::spawn(move || match target.as_str() {
             "/forgotten" => drop(deferred),
             // The client may be gone; then nobody is left to be told.
-            _ => drop(deferred.send(Answer::new(200).body(target + "\n"))),
+            _ => drop(deferred.respond(|response| response.send_response(200).body(target + "\n"))),
         });
         Ok(reply)
     });
@@ -1361,7 +1363,7 @@ fn a_deferred_request_is_answered_from_another_thread() {
     let rest = String::from_utf8(client.rest()).expect("UTF-8");
     assert_eq!(status(&rest), 500);
     let (error, address) = server.report();
-    assert!(error.contains("never answered"), "{error}");
+    assert!(error.contains("never got a response"), "{error}");
     assert_eq!(address, client.address());
 }
 
@@ -1389,7 +1391,7 @@ fn a_deferred_answer_after_a_drain_says_goodbye() {
     assert_eq!(driven.open_connections(), 1);
     let deferred = deferred.expect("it was sent");
     deferred
-        .send(Answer::new(200).body("late"))
+        .respond(|response| response.send_response(200).body("late"))
         .expect("it is there");
     let rest = String::from_utf8(driven.rest(&mut client)).expect("UTF-8");
     let expected =

@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serve_forever::http::{Answer, HttpServer, Request, Response};
+use serve_forever::http::{HttpServer, Request, Response};
 use serve_forever::socketserver::Turn;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -139,10 +139,16 @@ fn the_first_signal_drains_and_the_second_stops() {
         if again {
             raise(SIGINT).expect("raised");
             let _server = server.returned();
-            assert!(deferred.send(Answer::new(200)).is_ok(), "it is still there");
+            assert!(
+                deferred
+                    .respond(|response| response.send_response(200).body(""))
+                    .is_ok(),
+                "it is still there"
+            );
         } else {
-            let late = Answer::new(200).body("late");
-            deferred.send(late).expect("it is there");
+            deferred
+                .respond(|response| response.send_response(200).body("late"))
+                .expect("it is there");
             assert!(answer(client).ends_with("\r\nConnection: close\r\n\r\nlate"));
             server.returned();
         }

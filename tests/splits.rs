@@ -13,8 +13,8 @@ use std::panic;
 use std::sync::Once;
 
 use serve_forever::http::{
-    Answer, BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request,
-    Response, Uptake, h1,
+    BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request, Response,
+    Uptake, h1,
 };
 use serve_forever::socketserver::Failure;
 use wire::Wire;
@@ -150,8 +150,10 @@ impl HttpRequestHandler for EveryKind {
             "/unread" => response.send_error(403),
             "/late/unread" => {
                 let (deferred, reply) = response.defer();
-                let answer = Answer::new(200).header("Connection", "close");
-                deferred.send(answer.body("late"))?;
+                deferred.respond(|response| {
+                    let head = response.send_response(200);
+                    head.send_header("Connection", "close").body("late")
+                })?;
                 Ok(reply)
             }
             "/pulled" => response
@@ -167,19 +169,28 @@ impl HttpRequestHandler for EveryKind {
             "/deferred" => {
                 let (deferred, reply) = response.defer();
                 deferred.send_interim(102, &[])?;
-                deferred.send(Answer::new(200).header("X", "y").body("deferred"))?;
+                deferred.respond(|response| {
+                    response
+                        .send_response(200)
+                        .send_header("X", "y")
+                        .body("deferred")
+                })?;
                 Ok(reply)
             }
             "/forgotten" => Ok(response.defer().1),
             "/pushed" | "/pushed/short" => {
-                let mut answer = Answer::new(200);
-                if request.path() == "/pushed/short" {
-                    answer = answer.header("Content-Length", "100");
-                }
+                let short = request.path() == "/pushed/short";
                 let (deferred, reply) = response.defer();
-                let stream = deferred.stream(answer.body("first,"))?;
+                let stream = deferred.stream(|response| {
+                    let head = response.send_response(200);
+                    match short {
+                        true => head.send_header("Content-Length", "100"),
+                        false => head,
+                    }
+                })?;
+                stream.send("first,")?;
                 stream.send("second")?;
-                stream.finish_with_trailers(vec![("Sum".into(), b"8".to_vec())])?;
+                stream.finish_with_trailers(&[("Sum".into(), b"8".to_vec())])?;
                 Ok(reply)
             }
             "/error" => Err(io::Error::other("scripted").into()),
@@ -352,7 +363,7 @@ fn answers<'a>(parts: impl Iterator<Item = &'a [u8]>) -> (String, bool) {
         wire.receive(part);
         wire.deliver();
     }
-    let sent = String::from_utf8_lossy(&wire.sent);
+    let sent = wire::with_fixed_dates(&String::from_utf8_lossy(&wire.sent));
     let sent = sent.replace("HTTP/1.1 100 Continue\r\n\r\n", "");
     (sent, wire.reads())
 }

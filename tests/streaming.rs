@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
-    Answer, AnswerStream, BodyReader, BodySink, BodySource, FromRead, Http, HttpConnection,
-    HttpRequestHandler, HttpResult, HttpServer, HttpSettings, HttpStats, Intake, LogEntry, Message,
-    Pooled, Request, Response, Uptake, Workers, h1,
+    BodyReader, BodySink, BodySource, FromRead, Http, HttpConnection, HttpRequestHandler,
+    HttpResult, HttpServer, HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request,
+    Response, ResponseStream, Uptake, Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -436,7 +436,9 @@ fn a_reader_that_is_behind_holds_the_client_back() {
     sender.join().expect("no panic").expect("the server reads");
     let bytes = job.join().expect("no panic").expect("it is whole");
     assert_same(&bytes, &content, "what was read");
-    deferred.send(Answer::new(204)).expect("the client waits");
+    deferred
+        .respond(|response| response.send_response(204).body(""))
+        .expect("the client waits");
     driven.expect(&mut client, "HTTP/1.1 204 No Content\r\n");
 }
 
@@ -586,7 +588,7 @@ fn a_write_in_a_handler_does_not_wait() {
         let (sender, ends) = channel();
         let (site, _lines) = Site::new(move |_, response| {
             let (deferred, reply) = response.defer();
-            let mut stream = deferred.stream(Answer::new(200))?;
+            let mut stream = deferred.stream(|response| response.send_response(200))?;
             sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
             stream.finish()?;
             Ok(reply)
@@ -643,7 +645,7 @@ fn a_read_waits_for_a_loop_that_has_moved() {
     let mut content = String::new();
     reader.read_to_string(&mut content).expect("it waits");
     deferred
-        .send(Answer::new(200).body(content))
+        .respond(|response| response.send_response(200).body(content))
         .expect("the client is there");
     let (interim, answer) = uploading.join().expect("no panic");
     assert_eq!(
@@ -706,7 +708,7 @@ fn a_client_leaves_in_the_middle_of_its_upload() {
                     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
                     sender.send("eof").expect("the test waits");
                     // Err: the client is gone, and so is the connection, or soon.
-                    let _ = deferred.send(Answer::new(200));
+                    let _ = deferred.respond(|response| response.send_response(200).body(""));
                 });
                 Ok(reply)
             });
@@ -758,7 +760,7 @@ fn content_is_asked_for_when_it_is_wanted() {
             }
             "/deferred" => {
                 let (deferred, reply) = response.defer();
-                deferred.send(Answer::new(403))?;
+                deferred.respond(|response| response.send_response(403).body(""))?;
                 Ok(reply)
             }
             _ => response.send_response(200).body("unread"),
@@ -823,7 +825,8 @@ fn content_is_not_asked_for_in_the_middle_of_the_answer() {
         let (site, _lines) = Site::new(move |_, mut response| {
             let reader = response.body_reader();
             let (deferred, reply) = response.defer();
-            let stream = deferred.stream(Answer::new(200).body("one,"))?;
+            let stream = deferred.stream(|response| response.send_response(200))?;
+            stream.send("one,")?;
             sender.send((reader, stream))?;
             Ok(reply)
         });
@@ -846,12 +849,18 @@ fn content_is_not_asked_for_in_the_middle_of_the_answer() {
 
 // Answers on their way out.
 
-/// Hands out the stream of each answer.
-fn pushing(answer: Answer) -> (Site, Receiver<AnswerStream>, Receiver<String>) {
+/// Hands out the stream of each response, which announces a `length` or none.
+fn pushing(length: Option<usize>) -> (Site, Receiver<ResponseStream>, Receiver<String>) {
     let (sender, streams) = channel();
     let (site, lines) = Site::new(move |_, response| {
         let (deferred, reply) = response.defer();
-        sender.send(deferred.stream(answer.clone())?)?;
+        sender.send(deferred.stream(|response| {
+            let head = response.send_response(200);
+            match length {
+                Some(length) => head.send_header("Content-Length", length.to_string()),
+                None => head,
+            }
+        })?)?;
         Ok(reply)
     });
     (site, streams, lines)
@@ -865,7 +874,7 @@ const GET_1_0: &str = "GET / HTTP/1.0\r\n\r\n";
 fn pushed_blocks_arrive_in_order() {
     let content = pattern(LARGE);
     for home in HOMES {
-        let (site, streams, lines) = pushing(Answer::new(200));
+        let (site, streams, lines) = pushing(None);
         let serving = start(home, site);
         let mut client = serving.connect();
         let mut answers = Answers::of(&client);
@@ -884,7 +893,7 @@ fn pushed_blocks_arrive_in_order() {
                 }
                 let trailers = vec![("Sum".to_owned(), b"7".to_vec())];
                 stream
-                    .finish_with_trailers(trailers)
+                    .finish_with_trailers(&trailers)
                     .map_err(io::Error::other)
             });
             let answer = answers.next();
@@ -903,7 +912,7 @@ fn pushed_blocks_arrive_in_order() {
 /// A client that does not read fills what there is between it and the producer; that is bounded.
 #[test]
 fn a_push_without_room_is_refused() {
-    let (site, streams, lines) = pushing(Answer::new(200));
+    let (site, streams, lines) = pushing(None);
     let mut driven = evented(site, HttpSettings::default());
     let mut client = driven.connect();
     client.send(GET);
@@ -942,7 +951,7 @@ fn a_push_without_room_is_refused() {
 #[test]
 fn a_write_ends_when_the_client_does() {
     for home in HOMES {
-        let (site, streams, _lines) = pushing(Answer::new(200));
+        let (site, streams, _lines) = pushing(None);
         let serving = start(home, site);
         let mut client = serving.connect();
         client.send(GET);
@@ -972,8 +981,7 @@ fn a_write_ends_when_the_client_does() {
 #[test]
 fn a_pushed_answer_is_gone_after_its_end() {
     const LENGTH: usize = 256 * 1024;
-    let answer = Answer::new(200).header("Content-Length", LENGTH.to_string());
-    let (site, streams, _lines) = pushing(answer);
+    let (site, streams, _lines) = pushing(Some(LENGTH));
     let mut driven = evented(site, HttpSettings::default());
     let mut client = driven.connect();
     client.send(GET);
@@ -1008,17 +1016,16 @@ fn a_pushed_answer_is_gone_after_its_end() {
 /// How an answer ends whose producer gives up, or has too little: the client can tell.
 #[test]
 fn a_pushed_answer_that_is_not_whole() {
-    let short = || Answer::new(200).header("Content-Length", "10");
     for home in HOMES {
-        for (request, answer, how) in [
-            (GET, Answer::new(200), "chunked"),
-            (GET_1_0, Answer::new(200), "reset"),
-            (GET, short(), "short"),
-            (GET_1_0, short(), "short"),
+        for (request, length, how) in [
+            (GET, None, "chunked"),
+            (GET_1_0, None, "reset"),
+            (GET, Some(10), "short"),
+            (GET_1_0, Some(10), "short"),
         ] {
             for finish in [false, true] {
                 let what = format!("{home:?} {how} {request:?}, finished: {finish}");
-                let (site, streams, lines) = pushing(answer.clone());
+                let (site, streams, lines) = pushing(length);
                 let serving = start(home, site);
                 let mut client = serving.connect();
                 client.send(request);
@@ -1051,7 +1058,7 @@ fn a_pushed_answer_that_is_not_whole() {
 #[test]
 fn head_is_not_pushed_to() {
     for home in HOMES {
-        let (site, streams, _lines) = pushing(Answer::new(200));
+        let (site, streams, _lines) = pushing(None);
         let serving = start(home, site);
         let mut client = serving.connect();
         client.send(head("HEAD", "/", ""));
@@ -1075,7 +1082,7 @@ fn many_threads_push_to_one_client() {
     const THREADS: usize = 8;
     const BLOCKS: usize = 500;
     for home in HOMES {
-        let (site, streams, _lines) = pushing(Answer::new(200));
+        let (site, streams, _lines) = pushing(None);
         let serving = start(home, site);
         let mut client = serving.connect();
         client.send(GET);
@@ -1137,7 +1144,7 @@ fn content_is_echoed_while_it_arrives() {
                     return response.send_response(200).stream(FromRead::new(reader));
                 }
                 let (deferred, reply) = response.defer();
-                let mut stream = deferred.stream(Answer::new(200))?;
+                let mut stream = deferred.stream(|response| response.send_response(200))?;
                 io::copy(&mut reader, &mut stream)?;
                 stream.finish()?;
                 Ok(reply)
@@ -1593,7 +1600,7 @@ fn every_way(begun: Sender<String>, gate: Receiver<()>) -> (Site, Receiver<Strin
                 let (deferred, reply) = response.defer();
                 thread::spawn(move || {
                     wait();
-                    deferred.send(Answer::new(200).body("deferred"))
+                    deferred.respond(|response| response.send_response(200).body("deferred"))
                 });
                 Ok(reply)
             }
@@ -1603,14 +1610,16 @@ fn every_way(begun: Sender<String>, gate: Receiver<()>) -> (Site, Receiver<Strin
                 thread::spawn(move || {
                     let mut bytes = Vec::new();
                     reader.read_to_end(&mut bytes).expect("a client");
-                    deferred.send(Answer::new(200).body(bytes))
+                    deferred.respond(|response| response.send_response(200).body(bytes))
                 });
                 Ok(reply)
             }
             "/pushed" => {
                 let (deferred, reply) = response.defer();
                 thread::spawn(move || {
-                    let mut stream = deferred.stream(Answer::new(200)).expect("a client");
+                    let mut stream = deferred
+                        .stream(|response| response.send_response(200))
+                        .expect("a client");
                     stream.write_all(b"pus").expect("a client");
                     wait();
                     stream.write_all(b"hed").expect("a client");
@@ -1749,7 +1758,9 @@ fn a_drain_does_not_hold_pushes_back() {
         let (site, _lines) = Site::new(move |_, mut response| {
             let reader = response.body_reader();
             let (deferred, reply) = response.defer();
-            sender.send((reader, deferred.stream(Answer::new(200).body("begun,"))?))?;
+            let stream = deferred.stream(|response| response.send_response(200))?;
+            stream.send("begun,")?;
+            sender.send((reader, stream))?;
             Ok(reply)
         });
         let serving = start(home, site);
@@ -1797,8 +1808,8 @@ fn a_blocked_read_ends_soon_for_a_push() {
         bytes: &'static [u8],
         timeout: Option<Duration>,
         draining: AtomicBool,
-        streams: Receiver<AnswerStream>,
-        stream: Option<AnswerStream>,
+        streams: Receiver<ResponseStream>,
+        stream: Option<ResponseStream>,
     }
     impl Read for Script {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -1854,7 +1865,7 @@ fn a_blocked_read_ends_soon_for_a_push() {
     let (site, _lines) = Site::new(move |_, mut response| {
         readers.send(response.body_reader())?;
         let (deferred, reply) = response.defer();
-        sender.send(deferred.stream(Answer::new(200))?)?;
+        sender.send(deferred.stream(|response| response.send_response(200))?)?;
         Ok(reply)
     });
     let mut script = Script {
@@ -2124,7 +2135,7 @@ fn a_server_that_is_closed_lets_go_of_who_pushes() {
     client.send(GET);
     driven.settle();
     let mut stream = next(&requests)
-        .stream(Answer::new(200))
+        .stream(|response| response.send_response(200))
         .expect("it is connected");
     // All of this is on its way when the server closes.
     while stream.send(vec![b'x'; 16 * 1024]).is_ok() {}
@@ -2155,7 +2166,7 @@ fn an_engine_that_is_dropped_tells_its_conversations() {
         drop(driven);
         let lines: Vec<String> = lines.try_iter().collect();
         assert_eq!(lines, ["GET / HTTP/1.1 0 0 broken"], "{close_first}");
-        let sent = deferred.send(Answer::new(200));
+        let sent = deferred.respond(|response| response.send_response(200).body(""));
         assert!(matches!(sent, Err(SendError::Gone(_))), "{close_first}");
     }
 }

@@ -1,27 +1,29 @@
-//! The content of an answer: how it ends, and how it is pulled while the client reads.
+//! The body of a response: how it is framed, and how it is pulled while the client reads.
 
 use std::io::{ErrorKind, Read};
 use std::{fmt, iter, mem};
 
-use super::ResponseError;
 use super::h1::{self, Sink};
+use super::response_error::ResponseError;
 use super::workers::Workers;
 use crate::socketserver::{Buffer, Failure};
 
-/// Content that is pulled block by block, each only when the one before is on its way.
+/// A body that is pulled block by block, each block when the one before it is on its way.
 ///
-/// Dropped when it has ended, failed, or the client is gone. Any iterator of blocks is one, and
-/// [`FromRead`] makes one of a file.
+/// It is dropped when it has ended or failed, or when the client has disconnected. Any iterator of
+/// blocks is a `BodySource`, and [`FromRead`] makes one from a file.
 pub trait BodySource: Send {
-    /// The next block; `None` at the end. An empty one is not the end.
+    /// Returns the next block, or `None` at the end. An empty block is not the end.
     ///
     /// # Errors
     ///
-    /// A failure breaks the answer off: the client sees that it is incomplete.
+    /// An error breaks the response off: the client sees that it is incomplete.
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure>;
 
-    /// The trailer fields, asked for at the end of an answer that is chunked; no other can have
-    /// any (RFC 9112 §7.1.2). By default none.
+    /// Returns the trailer fields; by default none.
+    ///
+    /// It is called at the end of a chunked response. No other response can have trailers
+    /// (RFC 9112 §7.1.2).
     fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
         Vec::new()
     }
@@ -37,8 +39,8 @@ where
     }
 }
 
-/// The content of a file, or of anything else that can be read without waiting, in blocks. On
-/// [`Workers`](super::Workers) reading may wait.
+/// The body read in blocks from a file, or from anything else that can be read without waiting.
+/// On [`Workers`](super::Workers) reading may wait.
 ///
 /// ```
 /// use std::fs::File;
@@ -57,12 +59,12 @@ where
 #[derive(Debug)]
 pub struct FromRead<R>(R);
 
-/// How much is read at a time. A slow client has as much unsent above the high-water mark; and
-/// what fits into a processor's cache is sent faster than what does not.
+/// How much is read at a time. A slow client can have this much unsent above the high-water mark;
+/// and a block that fits into a processor's cache is sent faster than one that does not.
 pub(super) const BLOCK: usize = 16 * 1024;
 
 impl<R: Read> FromRead<R> {
-    /// The content of `reader`, to its end.
+    /// Reads `reader` to its end.
     pub fn new(reader: R) -> FromRead<R> {
         FromRead(reader)
     }
@@ -85,12 +87,12 @@ impl<R: Read + Send> BodySource for FromRead<R> {
     }
 }
 
-/// How the content of an answer ends.
+/// How the body of a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFraming {
-    /// There is none, and no field says so (1xx, 204, 304).
+    /// There is no body, and no field says so (1xx, 204, 304).
     Silent,
-    /// So many bytes are left to be sent.
+    /// So many bytes are left to be written.
     Length(u64),
     Chunked,
     /// With the connection (HTTP/1.0).
@@ -100,44 +102,41 @@ pub(super) enum BodyFraming {
 /// What is written around a block at most, and a last chunk without trailers behind it.
 const CHUNK_FRAMING: usize = 32;
 
-/// Puts the blocks of an answer into its framing.
+/// Writes the blocks of a body in their framing.
 #[derive(Debug)]
 pub(super) struct Framer {
     framing: BodyFraming,
-    close: bool,
-    /// Bytes of content that were written.
+    /// Bytes of the body that were written.
     sent: u64,
 }
 
-/// How an answer ended.
-#[derive(Debug, PartialEq, Eq)]
+/// How a response ended.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ending {
+    /// The connection ends with it.
     pub(super) close: bool,
+    /// Bytes of the body that were written.
     pub(super) sent: u64,
-    /// The content was not as long as had been announced.
+    /// The body was not as long as its `Content-Length` announced.
     pub(super) wrong: Option<ResponseError>,
 }
 
 impl Framer {
-    pub(super) fn new(framing: BodyFraming, close: bool) -> Framer {
-        Framer {
-            framing,
-            close,
-            sent: 0,
-        }
+    pub(super) fn new(framing: BodyFraming) -> Framer {
+        Framer { framing, sent: 0 }
     }
 
-    /// Bytes of content that were written so far.
+    /// Bytes of the body that were written so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether only a reset can tell the client that an answer broken off is not whole.
-    pub(super) fn ends_with_the_connection(&self) -> bool {
+    /// Whether only a reset can tell the client that a response is not whole.
+    pub(super) fn is_close_delimited(&self) -> bool {
         self.framing == BodyFraming::Close
     }
 
-    /// Writes a block; the end, if that was all that had been announced.
+    /// Writes a block. Returns the end if that was all that had been announced.
     pub(super) fn block(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
         match &mut self.framing {
             BodyFraming::Chunked => {
@@ -163,7 +162,7 @@ impl Framer {
 
     /// Writes what follows the last block.
     pub(super) fn end(
-        &mut self,
+        &self,
         trailers: &[(String, Vec<u8>)],
         output: &mut Buffer,
     ) -> Result<Ending, Failure> {
@@ -174,7 +173,6 @@ impl Framer {
                 h1::last_chunk(output, trailers)?;
             }
             BodyFraming::Length(left) if left > 0 => {
-                self.close = true; // nothing else can say that some is missing
                 return Ok(self.ending(Some(ResponseError::TooShort)));
             }
             BodyFraming::Length(_) | BodyFraming::Close | BodyFraming::Silent => {}
@@ -184,23 +182,24 @@ impl Framer {
 
     fn ending(&self, wrong: Option<ResponseError>) -> Ending {
         Ending {
-            close: self.close,
+            // Nothing but the end of the connection can say that some of the body is missing.
+            close: wrong == Some(ResponseError::TooShort),
             sent: self.sent,
             wrong,
         }
     }
 }
 
-/// An answer whose content is pulled.
+/// A response whose body is pulled.
 pub(super) struct Streaming {
     pub(super) source: Box<dyn BodySource>,
     pub(super) framer: Framer,
-    /// Who pulls, and sees to the source's end: if nobody is named, whoever has this.
+    /// The workers that pull the blocks and drop the source; `None`: the thread that holds this.
     pub(super) workers: Option<Workers>,
 }
 
 impl Streaming {
-    /// Pulls one block and writes it with its framing; how it ended, if that was the last.
+    /// Pulls one block and writes it in its framing. Returns the end if that was the last.
     pub(super) fn pull(&mut self, output: &mut Buffer) -> Result<Option<Ending>, Failure> {
         match self.source.next_block()? {
             Some(block) => Ok(self.framer.block(&block, output)),
@@ -213,11 +212,12 @@ impl Streaming {
 }
 
 impl Drop for Streaming {
-    /// A source may block as it ends, too, wherever its client leaves (WSGI-14).
+    /// A source may block when it is dropped, too, wherever its client leaves (WSGI-14).
     fn drop(&mut self) {
         if let Some(workers) = self.workers.take() {
             let nothing = Box::new(iter::empty::<Vec<u8>>());
-            workers.end(mem::replace(&mut self.source, nothing));
+            let source = mem::replace(&mut self.source, nothing);
+            workers.push(Box::new(move || drop(source)));
         }
     }
 }
@@ -230,12 +230,12 @@ impl fmt::Debug for Streaming {
     }
 }
 
-/// As much of `content` as was announced, and what is wrong if the two differ.
-pub(super) fn cut(content: &[u8], announced: u64) -> (&[u8], Option<ResponseError>) {
+/// Returns as much of `body` as was announced, and what is wrong if the two lengths differ.
+pub(super) fn cut(body: &[u8], announced: u64) -> (&[u8], Option<ResponseError>) {
     let room = usize::try_from(announced).unwrap_or(usize::MAX);
-    match content.get(..room) {
-        Some(sent) if sent.len() < content.len() => (sent, Some(ResponseError::TooLong)),
+    match body.get(..room) {
+        Some(sent) if sent.len() < body.len() => (sent, Some(ResponseError::TooLong)),
         Some(sent) => (sent, None),
-        None => (content, Some(ResponseError::TooShort)),
+        None => (body, Some(ResponseError::TooShort)),
     }
 }

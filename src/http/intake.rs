@@ -1,12 +1,6 @@
 //! How the content of a request reaches its handler.
 
-use std::fmt;
-use std::io::Write;
-
-use super::h1::Fields;
 use super::settings::BodyDeadlines;
-use super::{HttpResult, Response};
-use crate::socketserver::Failure;
 
 /// What becomes of the content of a request, decided from its head alone; see
 /// [`HttpRequestHandler::intake`](super::HttpRequestHandler::intake).
@@ -78,59 +72,6 @@ impl Intake {
     }
 }
 
-/// Takes the content of a request as it arrives, and answers at its end; see
-/// [`Response::receive`].
-///
-/// On the loop it should not block: every client waits for it. One that is slow all the same is
-/// not overrun, for nothing is read meanwhile.
-///
-/// Dropped without [`finish`](Self::finish) if the content never comes to its end: the client
-/// left, was too slow, or sent what is no content.
-///
-/// ```
-/// use std::fs::File;
-/// use std::io::Write;
-/// use std::sync::Arc;
-/// use std::sync::atomic::{AtomicU64, Ordering};
-/// use serve_forever::http::h1::Fields;
-/// use serve_forever::http::{BodySink, HttpResult, Response, Uptake};
-/// use serve_forever::socketserver::Failure;
-///
-/// /// An upload whose progress others can look at.
-/// struct Upload {
-///     file: File,
-///     received: Arc<AtomicU64>,
-/// }
-///
-/// impl BodySink for Upload {
-///     fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
-///         self.file.write_all(block)?;
-///         self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
-///         Ok(Uptake::More)
-///     }
-///
-///     fn finish(self: Box<Self>, _: Fields<'_>, response: Response<'_>) -> HttpResult {
-///         self.file.sync_all()?;
-///         response.send_response(201).body("")
-///     }
-/// }
-/// ```
-pub trait BodySink: Send {
-    /// Takes the next block of content, as large as it happened to arrive.
-    ///
-    /// # Errors
-    ///
-    /// A failure is answered with 500, and no more is read.
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure>;
-
-    /// Answers: the content has arrived, or was [enough](Uptake::Enough).
-    ///
-    /// # Errors
-    ///
-    /// A failure is answered with 500.
-    fn finish(self: Box<Self>, trailers: Fields<'_>, response: Response<'_>) -> HttpResult;
-}
-
 /// Whether a [`BodySink`] goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uptake {
@@ -138,32 +79,4 @@ pub enum Uptake {
     More,
     /// It can answer without the rest, which is not read; the connection closes.
     Enough,
-}
-
-/// Writes content to a file, or whatever takes bytes, and lets `finish` answer.
-pub(super) struct WriterSink<W, F> {
-    pub(super) writer: W,
-    pub(super) finish: F,
-}
-
-impl<W, F> BodySink for WriterSink<W, F>
-where
-    W: Write + Send,
-    F: FnOnce(W, Response<'_>) -> HttpResult + Send,
-{
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
-        self.writer.write_all(block)?;
-        Ok(Uptake::More)
-    }
-
-    fn finish(mut self: Box<Self>, _trailers: Fields<'_>, response: Response<'_>) -> HttpResult {
-        self.writer.flush()?;
-        (self.finish)(self.writer, response)
-    }
-}
-
-impl fmt::Debug for dyn BodySink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BodySink")
-    }
 }

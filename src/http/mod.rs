@@ -52,43 +52,55 @@
 //! what a client announces.
 
 mod access;
+mod away;
 mod body;
 mod connection;
+mod content;
 mod deferred;
 pub mod differences;
 mod ends;
-mod gauge;
+mod error_page;
 pub mod h1;
 mod handler;
 mod incoming;
 mod intake;
+mod message;
+mod offload;
 mod owned;
 mod path;
 mod reader;
 mod request;
 mod response;
+mod response_error;
 mod settings;
 mod static_files;
 mod stats;
 mod status;
+mod terms;
+mod window;
 mod workers;
+mod written;
 
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
 pub use body::{BodySource, FromRead};
 pub use connection::HttpConnection;
-pub use deferred::{Answer, AnswerStream, Deferred, Late, Message};
+pub use content::BodySink;
+pub use deferred::{Deferred, ResponseStream};
 pub use handler::HttpRequestHandler;
-pub use intake::{BodySink, Intake, Uptake};
+pub use intake::{Intake, Uptake};
+pub use message::{Late, Message};
+pub use offload::Pooled;
 pub use owned::OwnedRequest;
 pub use path::{TranslatedPath, translate_path};
 pub use reader::BodyReader;
 pub use request::{Request, parse_qsl};
-pub use response::{Reply, Response, ResponseError, ResponseHead};
+pub use response::{HttpResult, Reply, Response, ResponseHead};
+pub use response_error::ResponseError;
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
 pub use static_files::SimpleHttpRequestHandler;
 pub use stats::HttpStats;
 pub use status::{explanation, phrase};
-pub use workers::{Pooled, Workers};
+pub use workers::Workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -97,12 +109,8 @@ use std::sync::Arc;
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
 use crate::socketserver::{
-    Blocking, Evented, Failure, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp,
-    Threading,
+    Blocking, Evented, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp, Threading,
 };
-
-/// What a handler returns.
-pub type HttpResult = Result<Reply, Failure>;
 
 /// An HTTP server on TCP, all connections on the loop; Python's `HTTPServer`.
 pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;

@@ -1,10 +1,12 @@
-//! A request that owns its bytes, so that it can travel.
+//! A request that owns its bytes, so that it can be kept or sent to another thread.
 
-use super::Request;
+use std::sync::Arc;
+
 use super::ends::Ends;
-use super::h1::{self, FieldStorage, Head, HeadLimits, MAX_FIELDS, parse_fields};
+use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
+use super::request::Request;
 
-/// A copy of a [`Request`] that can be kept, or sent to another thread.
+/// A copy of a [`Request`] that can be kept, or sent to another thread. Its clones share the bytes.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, OwnedRequest, Request, Response};
@@ -19,11 +21,16 @@ use super::h1::{self, FieldStorage, Head, HeadLimits, MAX_FIELDS, parse_fields};
 /// # let _ = handle;
 /// ```
 #[derive(Debug, Clone)]
-pub struct OwnedRequest {
-    /// Head, content and trailers, one behind the other.
-    bytes: Box<[u8]>,
+pub struct OwnedRequest(Arc<Owned>);
+
+#[derive(Debug)]
+struct Owned {
+    /// Head, body and trailer section, one behind the other.
+    bytes: Vec<u8>,
+    /// The length of the head.
     head: usize,
-    content: usize,
+    /// The length of the body.
+    body: usize,
     ends: Ends,
 }
 
@@ -32,31 +39,44 @@ impl OwnedRequest {
     pub fn new(request: &Request<'_>) -> OwnedRequest {
         let head = request.head_bytes();
         let mut bytes = [head, request.body()].concat();
-        for (name, value) in request.trailers() {
-            // Err: it has been parsed, so it can be written.
-            let _ = h1::field(&mut bytes, name, value);
-        }
-        OwnedRequest {
-            bytes: bytes.into_boxed_slice(),
+        put_section(&mut bytes, request.trailers());
+        OwnedRequest(Arc::new(Owned {
+            bytes,
             head: head.len(),
-            content: request.body().len(),
+            body: request.body().len(),
             ends: request.ends().clone(),
-        }
+        }))
     }
 
     /// Lends the request to `look`.
     pub fn with<R>(&self, look: impl FnOnce(&Request<'_>) -> R) -> R {
-        let (head, rest) = self.bytes.split_at(self.head);
-        let (content, trailers) = rest.split_at(self.content);
         let limits = HeadLimits {
             fields: MAX_FIELDS,
             ..HeadLimits::default()
         };
+        let head = &self.0.bytes[..self.0.head];
         let mut storage = FieldStorage::new();
         let parsed = Head::parse(head, &mut storage, &limits);
         // reason: these are bytes that were parsed before
         let parsed = parsed.expect("a head that was parsed can be parsed again");
-        let trailers = parse_fields(trailers, usize::MAX).unwrap_or_default();
-        look(&Request::new(&parsed, head, content, trailers, &self.ends))
+        let (body, trailers) = (self.body(), self.trailers());
+        look(&Request::new(&parsed, head, body, trailers, &self.0.ends))
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.0.bytes[self.0.head..self.0.head + self.0.body]
+    }
+
+    pub(super) fn trailers(&self) -> Fields<'_> {
+        let section = &self.0.bytes[self.0.head + self.0.body..];
+        parse_fields(section, usize::MAX).unwrap_or_default()
+    }
+}
+
+/// Appends a trailer section that was parsed, in bytes that can be parsed again.
+pub(super) fn put_section(bytes: &mut Vec<u8>, trailers: Fields<'_>) {
+    for (name, value) in trailers {
+        // Ignore the error: a field that was parsed can be written.
+        let _ = h1::field(bytes, name, value);
     }
 }

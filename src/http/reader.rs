@@ -1,41 +1,43 @@
-//! Content that is read on another thread, while the loop keeps the socket.
+//! A request's body that another thread reads, while the loop keeps the socket.
 //!
 //! ```text
 //! loop ── blocks, then the end ──▶ BodyReader
-//! loop ◀── "go on" ─────────────── BodyReader, when it has caught up
+//! loop ◀── "read on" ───────────── BodyReader, when it has caught up
 //! ```
 //!
-//! The loop stops reading the socket while more than the high-water mark is under way, so the
-//! client is held back by TCP, and the reader by nothing but the client.
+//! The loop stops reading the socket while more than the high-water mark is on its way. So TCP
+//! holds the client back, and only the client holds the reader back.
 
 use std::io::{self, BufRead, ErrorKind, Read};
+use std::mem;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::deferred::{Home, on_the_loop};
-use super::gauge::Gauge;
 use super::h1::{Fields, parse_fields};
-use crate::socketserver::Buffer;
+use super::message::{ReplyTo, on_the_loop};
+use super::owned::OwnedRequest;
+use super::window::Window;
 
 /// What travels to a [`BodyReader`].
 #[derive(Debug)]
 enum Piece {
     Block(Vec<u8>),
-    /// The content has ended; the trailer section.
+    /// The body has ended, with this trailer section.
     End(Vec<u8>),
 }
 
 /// The loop's end of a [`BodyReader`].
 #[derive(Debug)]
-pub(super) struct Inflow {
+pub(super) struct BodySender {
     pieces: Sender<Piece>,
-    gauge: Arc<Gauge>,
+    window: Arc<Window>,
 }
 
 /// What became of a block.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Inflowing {
+pub(super) enum Sent {
+    /// The reader takes more.
     More,
     /// The reader is behind.
     Full,
@@ -43,166 +45,207 @@ pub(super) enum Inflowing {
     Unread,
 }
 
-impl Inflow {
-    /// Hands on a block. That it is the `last` is known before it can be read.
-    pub(super) fn block(&mut self, block: &[u8], last: bool) -> Inflowing {
-        if last {
-            self.gauge.end();
-        }
+impl BodySender {
+    /// Sends a block to the reader.
+    pub(super) fn block(&mut self, block: &[u8]) -> Sent {
         if block.is_empty() {
-            return Inflowing::More;
+            return Sent::More;
         }
-        let full = self.gauge.rise(block.len());
+        let full = self.window.rise(block.len());
         match self.pieces.send(Piece::Block(block.to_vec())) {
-            Err(_) => Inflowing::Unread,
-            Ok(()) if full => Inflowing::Full,
-            Ok(()) => Inflowing::More,
+            Err(_) => Sent::Unread,
+            Ok(()) if full => Sent::Full,
+            Ok(()) => Sent::More,
         }
     }
 
-    /// The content has ended.
+    /// Tells the reader that the body has ended.
     pub(super) fn end(self, trailers: Vec<u8>) {
-        // Err: nobody reads it.
+        // Ignore the error: nobody reads the body.
         let _ = self.pieces.send(Piece::End(trailers));
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.gauge.is_high()
-    }
-
-    pub(super) fn gauge(&self) -> &Arc<Gauge> {
-        &self.gauge
+        self.window.is_high()
     }
 }
 
-/// The content of a request as something to [`Read`], on any thread but the loop's.
+/// The body of a request as something to [`Read`], on any thread but the loop's.
 ///
-/// From [`Response::body_reader`](super::Response::body_reader). Reads wait for the client, within
-/// its deadlines, which the loop sees to: they wait as long as nobody turns it. The end is that of
-/// the content. If the client leaves before, is too slow, or sends what is no content, or if the
-/// server is closed, reads fail with [`UnexpectedEof`](ErrorKind::UnexpectedEof). A client that
-/// waits for `100 Continue` gets it when the reader is first read (RFC 9110 §10.1.1). Dropped
-/// before the end, the rest is not read, and the connection closes after the answer.
+/// [`Response::body_reader`](super::Response::body_reader) returns one. A read waits for the
+/// client. The loop watches the client's deadlines, so a read waits as long as nobody turns the
+/// loop. The reader ends where the body ends. Reads fail with
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof) if the client disconnects before the end, is too
+/// slow, or sends a malformed body, or if the server is closed. A client that waits for
+/// `100 Continue` gets it at the first read (RFC 9110 §10.1.1). If you drop the reader before the
+/// end, the rest is not read, and the connection closes after the response.
 ///
-/// On the loop's own thread, the last that turned it, a read would wait for itself: there, in the
-/// handler say, it fails with [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
+/// On the loop's own thread, for example in a handler, a read would wait for itself. There it fails
+/// with [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
 #[derive(Debug)]
 pub struct BodyReader {
-    pieces: Option<Receiver<Piece>>,
-    gauge: Arc<Gauge>,
-    home: Option<Home>,
-    /// The client waits to be asked for the content.
-    ask: bool,
-    block: Buffer,
-    /// The length of the block when it arrived.
-    length: usize,
+    source: Source,
+    block: Block,
+    /// How much of the block was read.
+    read: usize,
+    /// The trailer section, once the body was read to its end.
     trailers: Vec<u8>,
 }
 
+/// Where further blocks come from.
+#[derive(Debug)]
+enum Source {
+    /// There are none: the body has ended.
+    Ended,
+    /// The client was promised to another reader, or cannot be reached.
+    Gone,
+    Loop {
+        pieces: Receiver<Piece>,
+        window: Arc<Window>,
+        reply_to: ReplyTo,
+        /// The client waits to be asked for the body.
+        ask: bool,
+    },
+}
+
+/// The bytes that are read now.
+#[derive(Debug)]
+enum Block {
+    Arrived(Vec<u8>),
+    /// The whole body, where the request owns it.
+    Shared(OwnedRequest),
+}
+
+impl Block {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Block::Arrived(bytes) => bytes,
+            Block::Shared(request) => request.body(),
+        }
+    }
+}
+
 impl BodyReader {
-    /// A reader, and where its content is to be put in.
-    pub(super) fn new(home: Home, ask: bool) -> (BodyReader, Inflow) {
+    /// A reader, and the loop's end of it.
+    pub(super) fn new(reply_to: ReplyTo, ask: bool) -> (BodyReader, BodySender) {
         let (sender, pieces) = unbounded();
-        let gauge = Arc::new(Gauge::default());
-        let inflow = Inflow {
+        let window = Arc::new(Window::default());
+        let body_sender = BodySender {
             pieces: sender,
-            gauge: Arc::clone(&gauge),
+            window: Arc::clone(&window),
         };
-        let reader = BodyReader {
-            pieces: Some(pieces),
-            gauge,
-            home: Some(home),
+        let source = Source::Loop {
+            pieces,
+            window,
+            reply_to,
             ask,
-            block: Buffer::new(),
-            length: 0,
-            trailers: Vec::new(),
         };
-        (reader, inflow)
+        (BodyReader::over(source), body_sender)
     }
 
-    /// A reader of content that has arrived.
-    pub(super) fn whole(content: &[u8], trailers: Vec<u8>) -> BodyReader {
-        let mut block = Buffer::new();
-        block.extend_from_slice(content);
+    /// A reader of a body that has arrived.
+    pub(super) fn whole(body: &[u8], trailers: Vec<u8>) -> BodyReader {
         BodyReader {
-            pieces: None,
-            gauge: Arc::default(),
-            home: None,
-            ask: false,
-            block,
-            length: 0,
+            block: Block::Arrived(body.to_vec()),
             trailers,
+            ..BodyReader::over(Source::Ended)
         }
     }
 
-    /// A reader of what somebody else reads, or nobody can.
-    pub(super) fn gone() -> BodyReader {
-        let (_, pieces) = unbounded();
+    /// A reader of the body that a request owns; copies nothing.
+    pub(super) fn shared(request: &OwnedRequest, trailers: Vec<u8>) -> BodyReader {
         BodyReader {
-            pieces: Some(pieces),
-            ..BodyReader::whole(b"", Vec::new())
+            block: Block::Shared(request.clone()),
+            trailers,
+            ..BodyReader::over(Source::Ended)
         }
     }
 
-    /// The trailer fields; none before the content was read to its end.
+    /// A reader of a body that another reader has, or nobody can have.
+    pub(super) fn gone() -> BodyReader {
+        BodyReader::over(Source::Gone)
+    }
+
+    fn over(source: Source) -> BodyReader {
+        BodyReader {
+            source,
+            block: Block::Arrived(Vec::new()),
+            read: 0,
+            trailers: Vec::new(),
+        }
+    }
+
+    /// The trailer fields; none before the body was read to its end.
     pub fn trailers(&self) -> Fields<'_> {
         // The decoder has checked them.
         parse_fields(&self.trailers, usize::MAX).unwrap_or_default()
     }
 
-    /// Waits for the next block, having used up the one before.
+    fn unread(&self) -> &[u8] {
+        &self.block.bytes()[self.read..]
+    }
+
+    /// Waits for the next block; the one before is used up.
     fn next_block(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.ask) {
-            self.go_on();
-        }
-        let Some(pieces) = &self.pieces else {
-            return Ok(()); // it has ended
+        let (pieces, reply_to, ask) = match &mut self.source {
+            Source::Ended => return Ok(()),
+            Source::Gone => return Err(ErrorKind::UnexpectedEof.into()),
+            Source::Loop {
+                pieces,
+                reply_to,
+                ask,
+                ..
+            } => (pieces, reply_to, ask),
         };
-        let piece = match self.home.as_ref().is_some_and(Home::is_here) {
+        if mem::take(ask) {
+            reply_to.read_on();
+        }
+        let piece = match reply_to.is_here() {
             true => pieces.try_recv(),
             false => pieces.recv().map_err(|_| TryRecvError::Disconnected),
         };
         match piece {
             Ok(Piece::Block(block)) => {
-                self.length = block.len();
-                self.block.extend_from_slice(&block);
+                self.block = Block::Arrived(block);
+                self.read = 0;
             }
             Ok(Piece::End(trailers)) => {
                 self.trailers = trailers;
-                self.pieces = None;
+                self.source = Source::Ended;
             }
-            Err(TryRecvError::Empty) => {
-                return Err(on_the_loop("no content has arrived"));
-            }
+            Err(TryRecvError::Empty) => return Err(on_the_loop("none of the body has arrived")),
             Err(TryRecvError::Disconnected) => return Err(ErrorKind::UnexpectedEof.into()),
         }
         Ok(())
     }
 
-    /// Tells the loop that it may read the socket.
-    fn go_on(&self) {
-        if let Some(home) = &self.home {
-            home.go_on();
+    /// The block is read: there may be room for more.
+    fn give_back(&mut self) {
+        let length = self.block.bytes().len();
+        self.block = Block::Arrived(Vec::new());
+        self.read = 0;
+        match &self.source {
+            Source::Loop {
+                window, reply_to, ..
+            } if window.fall(length) => reply_to.read_on(),
+            _ => {}
         }
     }
 }
 
 impl BufRead for BodyReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.block.is_empty() {
+        if self.unread().is_empty() {
             self.next_block()?;
         }
-        Ok(&self.block)
+        Ok(self.unread())
     }
 
     fn consume(&mut self, count: usize) {
-        self.block.consume(count);
-        if self.block.is_empty() && self.length > 0 {
-            let length = std::mem::take(&mut self.length);
-            self.block = Buffer::new();
-            if self.gauge.fall(length) {
-                self.go_on();
-            }
+        let unread = self.unread().len();
+        self.read += count.min(unread);
+        if unread > 0 && self.unread().is_empty() {
+            self.give_back();
         }
     }
 }
@@ -215,26 +258,5 @@ impl Read for BodyReader {
         let count = self.fill_buf()?.read(bytes)?;
         self.consume(count);
         Ok(count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::socketserver::Mailbox;
-
-    /// Who has read as much as was announced may answer before it is told of the end, and must not
-    /// find that there is more.
-    #[test]
-    fn the_last_block_is_known_to_be_the_last() {
-        let home = Home::new(Mailbox::dangling(), 1);
-        let (mut reader, mut inflow) = BodyReader::new(home, false);
-        assert_eq!(inflow.block(b"a", false), Inflowing::More);
-        assert!(!inflow.gauge().has_ended());
-        assert_eq!(inflow.block(b"b", true), Inflowing::More);
-        let mut content = [0; 2];
-        reader.read_exact(&mut content).expect("both are there");
-        assert!(inflow.gauge().has_ended());
-        assert_eq!(&content, b"ab");
     }
 }

@@ -16,11 +16,10 @@ use super::answer::{self, Answer};
 use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
 use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
-use super::writing::{Output, Writing};
+use super::writing::{Output, Writing, send_headers};
 use super::{Application, Environ};
 use crate::http::{
-    BodySource, HttpRequestHandler, HttpResult, Intake, OwnedRequest, Request, Response,
-    ResponseHead, Workers,
+    BodySource, HttpRequestHandler, HttpResult, Intake, Request, Response, ResponseHead, Workers,
 };
 use crate::socketserver::{Failure, complain};
 
@@ -215,9 +214,9 @@ fn offload<A: Application + 'static>(
     request: &Request<'_>,
     response: Response<'_>,
 ) -> HttpResult {
-    let (gateway, request) = (Arc::clone(gateway), OwnedRequest::new(request));
-    response.offload(workers, move |response| {
-        request.with(|request| gateway.answer(request, response))
+    let gateway = Arc::clone(gateway);
+    response.offload_request(workers, request, move |request, response| {
+        gateway.answer(request, response)
     })
 }
 
@@ -378,20 +377,4 @@ impl BodySource for Watched {
         let next_block = || self.answer.next_block();
         timed(self.watch.as_ref(), SlowStep::Block, next_block)
     }
-}
-
-/// Writes the head in Python's order: Date and Server unless set, then the application's fields
-/// (WSGI-15).
-fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
-    let mut sent = response.send_response_only(head.code, &head.reason);
-    if !head.sets("Date") {
-        sent = sent.send_date();
-    }
-    if !head.sets("Server") {
-        sent = sent.send_server();
-    }
-    for (name, value) in &head.headers {
-        sent = sent.send_header(name, value);
-    }
-    sent
 }

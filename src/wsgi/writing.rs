@@ -8,7 +8,7 @@ use std::mem;
 
 use super::StartResponse;
 use super::start_response::{Head, Start};
-use crate::http::{Answer, AnswerStream, BodySource, Reply, Response};
+use crate::http::{BodySource, Reply, Response, ResponseHead, ResponseStream};
 use crate::socketserver::{Failure, HandlerResult};
 
 /// The answer that an application may begin by writing.
@@ -22,7 +22,7 @@ pub(super) enum Output<'a> {
 
 /// An answer that has begun with what was written.
 pub(super) struct Written {
-    stream: AnswerStream,
+    stream: ResponseStream,
     reply: Reply,
 }
 
@@ -31,7 +31,7 @@ impl Output<'_> {
         *self = match mem::replace(self, Output::Gone) {
             Output::Unsent(response) => {
                 let (deferred, reply) = response.defer();
-                let stream = deferred.stream(answer(head))?;
+                let stream = deferred.stream(|response| send_headers(head, response))?;
                 Output::Written(Written { stream, reply })
             }
             output => output,
@@ -43,13 +43,20 @@ impl Output<'_> {
     }
 }
 
-/// The head, as far as it is the application's.
-fn answer(head: &Head) -> Answer {
-    let answer = Answer::new(head.code).reason(&*head.reason);
-    let fields = head.headers.iter();
-    fields.fold(answer, |answer, (name, value)| {
-        answer.header(name, value.as_slice())
-    })
+/// Writes the head in Python's order: Date and Server unless set, then the application's fields
+/// (WSGI-15).
+pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
+    let mut sent = response.send_response_only(head.code, &head.reason);
+    if !head.sets("Date") {
+        sent = sent.send_date();
+    }
+    if !head.sets("Server") {
+        sent = sent.send_server();
+    }
+    for (name, value) in &head.headers {
+        sent = sent.send_header(name, value);
+    }
+    sent
 }
 
 impl Written {

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serve_forever::http::{HttpConnection, HttpRequestHandler, HttpSettings, Message};
 use serve_forever::reactor::Now;
@@ -182,9 +182,10 @@ impl Wire {
         }
     }
 
-    /// What was sent since the last time this was asked.
+    /// What was sent since the last time this was asked, with [`DATE`] where a thread wrote today's.
     pub fn sent(&mut self) -> String {
-        String::from_utf8(std::mem::take(&mut self.sent)).expect("the tests send UTF-8")
+        let sent = String::from_utf8(std::mem::take(&mut self.sent));
+        with_fixed_dates(&sent.expect("the tests send UTF-8"))
     }
 
     pub fn deadline(&self) -> Option<Duration> {
@@ -213,3 +214,20 @@ pub fn answer(status_line: &str, rest: &str) -> String {
 }
 
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Responses with [`DATE`] in the place of today's date. A response of the loop has the date that
+/// the test says; a response that was written away from it has the date of the clock.
+pub fn with_fixed_dates(sent: &str) -> String {
+    let lines = sent.split_inclusive("\r\n");
+    let is_today = |line: &str| {
+        let date = line.strip_prefix("Date: ")?.strip_suffix("\r\n")?;
+        let age = SystemTime::now().duration_since(httpdate::parse_http_date(date).ok()?);
+        Some(date.len() == 29 && age.ok()? < Duration::from_secs(86_400))
+    };
+    lines
+        .map(|line| match is_today(line) {
+            Some(true) => DATE,
+            _ => line,
+        })
+        .collect()
+}

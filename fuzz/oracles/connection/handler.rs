@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serve_forever::http::h1::{Fields, Version};
 use serve_forever::http::{
-    Answer, AnswerStream, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler,
-    HttpResult, Intake, LogEntry, Message, Request, Response, Uptake,
+    BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult, Intake, LogEntry,
+    Message, Request, Response, ResponseStream, Uptake,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
@@ -89,7 +89,7 @@ enum Elsewhere {
     Nobody,
     Whole(Deferred, Option<BodyReader>, u8),
     Pieces(Deferred, u8),
-    Pushing(AnswerStream, u8),
+    Pushing(ResponseStream, u8),
 }
 
 pub(crate) type Shared = Rc<RefCell<Log>>;
@@ -267,7 +267,7 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
             let (deferred, reply) = response.defer();
             log.posted = true;
             match answer(serial, argument(0)).0 {
-                Some(answer) => drop(deferred.send(answer)),
+                Some(late) => respond(deferred, late),
                 None => drop(deferred),
             }
             Ok(reply)
@@ -343,7 +343,7 @@ impl Log {
                 let (answer, promise) = answer(serial, argument);
                 self.promise(promise);
                 match answer {
-                    Some(answer) => drop(deferred.send(answer)),
+                    Some(late) => respond(deferred, late),
                     None => drop(deferred),
                 }
                 Elsewhere::Nobody
@@ -351,13 +351,20 @@ impl Log {
             Elsewhere::Pieces(deferred, argument) => {
                 let interim = deferred.send_interim(103, &[("Link", "</a>")]);
                 assert!(interim.is_ok(), "an interim response is refused");
-                let answer = match argument / 8 % 3 {
-                    0 => Answer::new(200).header("Content-Length", "150"),
-                    _ => Answer::new(200),
-                };
                 self.promise(Promise::BreaksOff(small.repeat(5)));
-                match deferred.stream(answer.body(small)) {
-                    Ok(stream) => Elsewhere::Pushing(stream, argument),
+                let stream = deferred.stream(|response| {
+                    let head = response.send_response(200);
+                    match argument / 8 % 3 {
+                        0 => head.send_header("Content-Length", "150"),
+                        _ => head,
+                    }
+                });
+                match stream {
+                    Ok(stream) => {
+                        // Ignore the error: there may be no body to push.
+                        let _ = stream.send(small);
+                        Elsewhere::Pushing(stream, argument)
+                    }
                     Err(_) => Elsewhere::Nobody,
                 }
             }
@@ -370,12 +377,12 @@ impl Log {
                 1 => Elsewhere::Nobody,
                 2 => {
                     let trailers = vec![("Sum".to_owned(), b"1".to_vec())];
-                    let _ = stream.finish_with_trailers(trailers);
+                    let _ = stream.finish_with_trailers(&trailers);
                     Elsewhere::Nobody
                 }
                 3 => {
                     let trailers = vec![("Content-Length".to_owned(), b"1".to_vec())];
-                    let _ = stream.finish_with_trailers(trailers);
+                    let _ = stream.finish_with_trailers(&trailers);
                     Elsewhere::Nobody
                 }
                 count => {
@@ -401,8 +408,20 @@ impl Log {
     }
 }
 
-/// The late answer to a request, `None` to forget it, and what the client will read.
-fn answer(serial: usize, argument: u8) -> (Option<Answer>, Promise) {
+/// Sends a late response.
+fn respond(deferred: Deferred, (name, value, body): Late) {
+    // Ignore the error: the client has disconnected.
+    let _ = deferred.respond(|response| {
+        let head = response.send_response(200);
+        head.send_header(name, value).body(body)
+    });
+}
+
+/// A field and the body of a late response.
+type Late = (&'static str, &'static str, Vec<u8>);
+
+/// The late response to a request, `None` to forget it, and what the client will read.
+fn answer(serial: usize, argument: u8) -> (Option<Late>, Promise) {
     let small = content(serial, 3);
     let (header, promise) = match argument % 5 {
         0 => return (None, Promise::Failure),
@@ -411,8 +430,7 @@ fn answer(serial: usize, argument: u8) -> (Option<Answer>, Promise) {
         3 => (("Content-Length", "7"), Promise::BreaksOff(small.clone())),
         _ => (("A", "b"), Promise::Exactly(200, small.clone())),
     };
-    let answer = Answer::new(200).header(header.0, header.1).body(small);
-    (Some(answer), promise)
+    (Some((header.0, header.1, small)), promise)
 }
 
 /// Takes content: all of it, or one block (`w`), or fails at the first (`W`) or in the end (`V`).

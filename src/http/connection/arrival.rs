@@ -1,43 +1,33 @@
-//! A request comes in: its head, what to do with its content, and the call of the handler.
-
-use std::ops::Range;
-use std::time::Instant;
+//! A request comes in: its head, what to do with its body, and the call of the handler.
 
 use memchr::memchr;
 
-use super::exchange::{Exchange, Inbound, Outbound};
-use super::refusal::refused;
+use super::exchange::Exchange;
+use super::io::Io;
+use super::pending::Pending;
 use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Record, Subject};
-use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head};
+use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
+use crate::http::handler::HttpRequestHandler;
 use crate::http::incoming::Incoming;
 use crate::http::intake::Way;
-use crate::http::response::{Answered, Content, Context, Outcome, Terms};
+use crate::http::request::Request;
+use crate::http::response;
 use crate::http::stats::Hit;
-use crate::http::{self, HttpRequestHandler, Request};
+use crate::http::status::explanation;
+use crate::http::terms::Terms;
+use crate::http::written::{Content, Context, Outcome, Place, Written};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Next, contain};
-
-/// A request whose body is under way. In the input: head, content, trailers, what is not decoded.
-#[derive(Debug)]
-pub(super) struct Body {
-    head: Range<usize>,
-    content: usize,
-    trailers: usize,
-    pub(super) incoming: Incoming,
-    /// When the request began to arrive.
-    began: Instant,
-    /// For the log, if it never becomes whole.
-    record: Record,
-}
+use std::time::Instant;
 
 /// What to do with a request once its head is understood.
 enum Plan {
-    /// So many bytes of content are there, and that is all.
+    /// So many bytes of the body are there, and that is all: handle it.
     Serve(usize),
-    /// It is kept until it is whole.
+    /// Keep it until the body is whole.
     Await(Incoming),
-    /// It is handled, and its content taken as it arrives.
+    /// Handle it, and hand on its body as it arrives.
     Stream(Incoming),
     Refuse(u16, Option<Hit>),
     Fail(Failure),
@@ -49,39 +39,40 @@ struct Asked<'a> {
     head: &'a Head<'a>,
     /// The bytes of the head.
     bytes: &'a [u8],
+    /// When the request began to arrive.
     began: Instant,
 }
 
+impl<'a> Asked<'a> {
+    fn subject(&self) -> Subject<'a> {
+        Subject {
+            origin: Origin::Head(self.bytes, self.head),
+            began: self.began,
+        }
+    }
+}
+
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Looks for a head, and for what is needed besides it.
-    pub(super) fn head(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
-        let Phase::Head(scanner, awaited) = &mut self.phase else {
-            return Step::Break(Next::Close);
-        };
-        let began = match *awaited {
-            Awaited::Rest { .. } => self.since.unwrap_or(now.instant()),
-            Awaited::First | Awaited::Next => now.instant(),
+    /// Looks for a head, and then for what the request needs besides.
+    pub(super) fn head(
+        &mut self,
+        mut scanner: Scanner,
+        awaited: Awaited,
+        input: &mut Buffer,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let now = io.now.instant();
+        let began = match awaited {
+            Awaited::Rest { .. } => self.since.unwrap_or(now),
+            Awaited::First | Awaited::Next => now,
         };
         let mut storage = FieldStorage::new();
         let (range, head) = match scanner.head(input, &mut storage, &self.settings.limits.head) {
             Ok(Some(found)) => found,
-            Ok(None) => {
-                if scanner.has_begun() {
-                    // The first head has had its time since the connection was made.
-                    if *awaited == Awaited::Next {
-                        self.since = Some(now.instant());
-                    }
-                    let beginning = Origin::Bytes(without_empty_lines(input));
-                    *awaited = Awaited::Rest {
-                        head_only: beginning.is_head(),
-                    };
-                }
-                return Step::Break(Next::Read);
-            }
+            Ok(None) => return self.await_head(scanner, awaited, input, io.now),
             Err(error) => {
                 let origin = Origin::Bytes(readable(error, input));
-                let subject = Subject { origin, began };
-                return self.refuse_malformed(error, subject, output, now);
+                return self.refuse_malformed(error, Subject { origin, began }, io);
             }
         };
         let bytes = &input[range.clone()];
@@ -91,49 +82,68 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             bytes,
             began,
         };
-        match self.plan(&asked, arrived, now) {
-            Plan::Serve(content) => {
-                let end = range.end + content;
+        // A client that sends its body without waiting is not asked for it (RFC 9110 §10.1.1).
+        let ask = head.expect == Expect::Continue && arrived == 0;
+        match self.plan(&asked, arrived, io.now) {
+            Plan::Serve(body) => {
+                let end = range.end + body;
                 let content = Content::Whole(&input[range.end..end], Fields::default());
-                let step = self.answer(&asked, content, None, output, now);
+                let step = self.respond(&asked, content, None, io);
                 input.consume(end);
-                self.after(step, input)
+                step
             }
             Plan::Await(incoming) => {
-                // RFC 9110 §10.1.1: who sends without waiting does not wait.
-                if head.expect == Expect::Continue && arrived == 0 {
-                    output.extend_from_slice(h1::CONTINUE);
+                if ask {
+                    io.output.extend_from_slice(h1::CONTINUE);
                 }
                 let record = Record::new(bytes, &head);
-                self.phase = Phase::Body(Box::new(Body {
-                    head: range,
-                    content: 0,
-                    trailers: 0,
-                    incoming,
-                    began,
-                    record,
-                }));
+                let pending = Pending::new(range, incoming, began, record);
+                self.phase = Phase::Body(Box::new(pending));
                 Step::Continue(())
             }
             Plan::Stream(incoming) => {
-                let ask = head.expect == Expect::Continue && arrived == 0;
                 let content = Content::Coming { ask };
-                let step = self.answer(&asked, content, Some(incoming), output, now);
+                let step = self.respond(&asked, content, Some(incoming), io);
                 input.consume(range.end);
-                step
+                match step {
+                    Step::Break(Next::Read) => Step::Continue(()), // some of the body may be there
+                    step => step,
+                }
             }
             Plan::Refuse(code, hit) => {
                 if let Some(hit) = hit {
                     self.settings.counters.count(hit);
                 }
-                let subject = asked.subject();
-                self.refuse(code, http::explanation(code), subject, output, now)
+                self.refuse(code, explanation(code), asked.subject(), io)
             }
             Plan::Fail(failure) => {
                 let subject = asked.subject();
-                self.fail(failure, refused(subject), subject, output, now)
+                let terms = Terms::refused(subject.origin.is_head());
+                self.fail(failure, terms, subject, io)
             }
         }
+    }
+
+    /// Waits for the rest of the head.
+    fn await_head(
+        &mut self,
+        scanner: Scanner,
+        mut awaited: Awaited,
+        input: &[u8],
+        now: &Now,
+    ) -> Step {
+        if scanner.has_begun() {
+            // The first head has had its time since the connection was made.
+            if awaited == Awaited::Next {
+                self.since = Some(now.instant());
+            }
+            let beginning = Origin::Bytes(without_empty_lines(input));
+            awaited = Awaited::Rest {
+                head_only: beginning.is_head(),
+            };
+        }
+        self.phase = Phase::Head(scanner, awaited);
+        Step::Break(Next::Read)
     }
 
     /// Decides what to do with a request of which `arrived` bytes follow the head.
@@ -191,68 +201,65 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Takes in what has arrived of a body, and serves the request when it is whole.
-    pub(super) fn body(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Step {
-        let Phase::Body(body) = &mut self.phase else {
-            return Step::Break(Next::Close);
-        };
-        let taken = body.take_in(input);
-        if let Ok(false) = taken {
-            self.since = Some(now.instant());
-            return Step::Break(Next::Read);
+    /// Takes in what has arrived of a body, and handles the request when it is whole.
+    pub(super) fn body(
+        &mut self,
+        mut pending: Box<Pending>,
+        input: &mut Buffer,
+        io: &mut Io<'_>,
+    ) -> Step {
+        match pending.take_in(input) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.since = Some(io.now.instant());
+                self.phase = Phase::Body(pending);
+                return Step::Break(Next::Read);
+            }
+            Err(error) => return self.refuse_malformed(error, pending.subject(), io),
         }
-        let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::Closed) else {
-            return Step::Break(Next::Close);
-        };
-        if let Err(error) = taken {
-            let subject = body.subject();
-            return self.refuse_malformed(error, subject, output, now);
-        }
-        let content = body.head.end..body.head.end + body.content;
-        let trailers = content.end..content.end + body.trailers;
+        let parts = pending.parts();
         // Both were parsed when they arrived; the second time they only become views.
         let limits = &self.settings.limits;
         let mut storage = FieldStorage::new();
-        let bytes = &input[body.head.clone()];
+        let bytes = &input[parts.head];
         let head = Head::parse(bytes, &mut storage, &limits.head);
-        let fields = h1::parse_fields(&input[trailers.clone()], limits.chunks.trailer_fields);
-        let step = match (head, fields) {
-            (Ok(head), Ok(fields)) => {
+        let trailers = &input[parts.trailers.clone()];
+        let trailers = h1::parse_fields(trailers, limits.chunks.trailer_fields);
+        let step = match (head, trailers) {
+            (Ok(head), Ok(trailers)) => {
                 let asked = Asked {
                     head: &head,
                     bytes,
-                    began: body.began,
+                    began: pending.began(),
                 };
-                let content = Content::Whole(&input[content], fields);
-                self.answer(&asked, content, None, output, now)
+                let content = Content::Whole(&input[parts.body], trailers);
+                self.respond(&asked, content, None, io)
             }
             (Err(error), _) | (_, Err(error)) => {
-                let subject = body.subject();
-                self.refuse_malformed(error, subject, output, now)
+                self.refuse_malformed(error, pending.subject(), io)
             }
         };
-        input.consume(trailers.end);
-        self.after(step, input)
+        input.consume(parts.trailers.end);
+        step
     }
 
-    /// Lets the handler answer. What of the content is `incoming` it may take, or not.
+    /// Calls the handler. `incoming`: the part of the body that is still to come.
     ///
-    /// Inlined by force: what was asked would be written to memory only to be read from there.
+    /// `inline(always)`: without it the compiler spills `asked` to the stack, only to read it back.
     #[inline(always)]
-    fn answer(
+    fn respond(
         &mut self,
         asked: &Asked<'_>,
         content: Content<'_>,
         incoming: Option<Incoming>,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) -> Step {
         let head = asked.head;
         let terms = Terms {
             head_only: head.method == "HEAD",
             connect: head.method == "CONNECT",
             version: head.version,
-            client_goes_on: head.keep_alive || incoming.is_some(),
+            linger: head.keep_alive || incoming.is_some(),
             keep_alive: head.keep_alive && !self.draining,
         };
         self.serial = self.serial.wrapping_add(1);
@@ -263,74 +270,48 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let request = Request::new(head, asked.bytes, body, trailers, &self.ends);
         let context = Context {
             settings: &self.settings,
-            now,
+            now: io.now,
             terms,
-            home: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
+            address: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
             content,
-            workers: None,
+            place: Place::Loop,
         };
         let handler = &mut self.handler;
-        let mut answered = Answered::new(&context);
-        let written = answered.write(output, &context, |response| {
+        let mut written = Written::new(&context);
+        let handled = response::write(&mut written, io.output, &context, |response| {
             handler.handle(&request, response)
         });
-        let subject = asked.subject();
-        match written {
-            Ok(()) if matches!(answered.outcome, Outcome::Done) => {
-                let ending = answered.ending();
-                if let Some(extras) = answered.extras {
-                    self.note(*extras, subject, answered.code, now);
-                }
-                self.report_wrong(&ending);
-                self.log(subject, Some(answered.code), &ending, now);
-                self.next_request(&ending, terms, now)
+        match handled {
+            Ok(()) if matches!(written.outcome, Outcome::Done) => {
+                self.responded(asked, written, terms, io.now)
             }
             Ok(()) => {
-                let exchange = Box::new(Exchange {
-                    terms,
-                    record: Record::new(asked.bytes, head),
-                    began: asked.began,
-                    code: None,
-                    patience: self.settings.deadlines.answer,
-                    inbound: match incoming {
-                        Some(_) => Inbound::Unwanted,
-                        None => Inbound::Done,
-                    },
-                    outbound: Outbound::Awaited,
-                });
-                self.begin(exchange, content, incoming, answered, output, now)
+                let record = Record::new(asked.bytes, head);
+                let patience = self.settings.deadlines.answer;
+                let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
+                let verdict = exchange.begin(written, content, incoming, io);
+                self.follow(exchange, verdict, io)
             }
-            Err(failure) => self.fail(failure, terms, subject, output, now),
-        }
-    }
-}
-
-impl<'a> Asked<'a> {
-    fn subject(&self) -> Subject<'a> {
-        Subject {
-            origin: Origin::Head(self.bytes, self.head),
-            began: self.began,
-        }
-    }
-}
-
-impl Body {
-    pub(super) fn subject(&self) -> Subject<'_> {
-        Subject {
-            origin: Origin::Record(&self.record),
-            began: self.began,
+            Err(failure) => self.fail(failure, terms, asked.subject(), io),
         }
     }
 
-    /// Takes in what has arrived behind what was there before; whether that is all.
-    fn take_in(&mut self, input: &mut Buffer) -> Result<bool, h1::Error> {
-        let known = self.head.end + self.content + self.trailers;
-        let progress = self.incoming.decode(&mut input[known..])?;
-        self.content += progress.content;
-        self.trailers += progress.trailers;
-        let end = self.head.end + self.content + self.trailers;
-        input.remove(end..known + progress.consumed);
-        Ok(progress.complete)
+    /// The handler has written the whole response.
+    #[inline(always)]
+    fn responded(
+        &mut self,
+        asked: &Asked<'_>,
+        mut written: Written,
+        terms: Terms,
+        now: &Now,
+    ) -> Step {
+        let (ending, subject) = (written.ending(), asked.subject());
+        if let Some(notes) = written.notes.take() {
+            self.note(*notes, subject, written.code, now);
+        }
+        self.report_wrong(&ending);
+        self.log(subject, Some(written.code), &ending, now);
+        self.next_request(&ending, terms, now)
     }
 }
 

@@ -1,62 +1,141 @@
-//! A request whose answer takes more than one call: the content still on its way in, the answer
-//! still on its way out.
+//! A request whose response takes more than one call: the state, and what each event does to it.
 //!
-//! The two halves are separate, and joined in one place: [`Exchange::verdict`] says what the
-//! connection waits for.
+//! Everything that changes the state is in this file, and nothing here reads a socket or a clock.
+//! An exchange has two halves, which know nothing of each other: [`Inbound`], the body of the
+//! request, and [`Outbound`], the response. Each event returns a [`Verdict`], and the connection
+//! follows it.
+//!
+//! | event | outbound `Awaited` | `Pulled` | `Coming` |
+//! | --- | --- | --- | --- |
+//! | news without a head: `GoOn` | an interim response is sent | – | a part of the body is sent |
+//! | news with a head: `GoOn` | → `Coming` | – | – |
+//! | … `Pull` | → `Pulled` | – | → `Pulled` (news without a head) |
+//! | … `End` | `Ended` | – | `Ended` (news without a head) |
+//! | … `Upgrade` | `Upgraded`, or `Failed` if the body is not whole | – | – |
+//! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off |
+//! | room in the output ([`pull`](Exchange::pull)) | – | a block is sent; → `Coming` if a worker pulls | – |
+//!
+//! | event | inbound `Done` | `Receiving` | `Receiving`, paused | `Unwanted` |
+//! | --- | --- | --- | --- | --- |
+//! | part of the body arrives | – | handed on; paused if the reader is behind | – | – |
+//! | its end arrives | – | → `Done`; `Finish` if a sink took it | – | – |
+//! | the sink or reader wants no more | – | → `Unwanted`; `Finish` if a sink took it | – | – |
+//! | it is malformed | – | `Malformed` | – | – |
+//! | news: `Read` | – | – | goes on | – |
+//!
+//! “–” means that the event comes too late or too early, and changes nothing.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::io::Io;
+use super::receiving::{Arrived, Inlet, Receiving, Untaken};
 use crate::http::access::{Origin, Record, Subject};
-use crate::http::body::Streaming;
-use crate::http::deferred::{Message, Pushing};
+use crate::http::body::{Ending, Streaming};
+use crate::http::content::section;
 use crate::http::h1;
 use crate::http::incoming::Incoming;
-use crate::http::intake::{BodySink, Uptake};
-use crate::http::reader::{Inflow, Inflowing};
-use crate::http::response::Terms;
-use crate::reactor::Now;
+use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
+use crate::http::response_error::ResponseError;
+use crate::http::terms::Terms;
+use crate::http::workers::Workers;
+use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
 use crate::socketserver::{Buffer, Failure, Next, contain};
 
+/// One request and its response.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) terms: Terms,
+    /// What the log is told of the request.
     pub(super) record: Record,
     /// When the request began to arrive.
     pub(super) began: Instant,
-    /// The status of the answer, once it is known.
-    pub(super) code: Option<u16>,
-    /// How long the answer may take where it is not the client that is waited for.
+    /// How long the response may take where the client is not waited for.
     pub(super) patience: Duration,
-    pub(super) inbound: Inbound,
-    pub(super) outbound: Outbound,
+    /// The status of the response, once it is known.
+    pub(super) code: Option<u16>,
+    /// The head that was sent says that the connection ends.
+    pub(super) close: bool,
+    /// What the connection has to report.
+    pub(super) notes: Option<Box<Notes>>,
+    inbound: Inbound,
+    outbound: Outbound,
 }
 
-/// The content of the request.
+/// The body of the request.
 #[derive(Debug)]
-pub(super) enum Inbound {
+enum Inbound {
     /// It has arrived.
     Done,
     Receiving(Box<Receiving>),
-    /// It, or the rest of it, is not wanted: the connection cannot go on after the answer.
+    /// It, or the rest of it, is not wanted: the connection cannot go on after the response.
     Unwanted,
 }
 
-/// The content of the answer.
+/// The response.
 #[derive(Debug)]
-pub(super) enum Outbound {
-    /// There is no answer yet.
+enum Outbound {
+    /// It has not begun.
     Awaited,
+    /// The loop pulls its body.
     Pulled(Box<Streaming>),
-    /// As `Pulled`, and a worker is at it.
-    Away {
-        sent: u64,
-        ends_with_the_connection: bool,
-    },
-    Pushed(Pushing),
+    /// Another thread sends its body.
+    Coming(Coming),
+}
+
+/// A body that another thread sends.
+#[derive(Debug)]
+struct Coming {
+    /// Bytes of the body so far.
+    sent: u64,
+    /// Only a reset can say that it is not whole.
+    close_delimited: bool,
+    /// `None`: a worker pulls it, which has its patience.
+    pushed: Option<Pushed>,
+}
+
+/// What the connection has to do after an event.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Wait on; the deadline stays.
+    Wait,
+    /// Wait on; there was progress, so the deadline starts anew.
+    GoOn,
+    /// A sink has all that it wants, with this trailer section: let it respond.
+    Finish(Box<dyn ContentSink>, Vec<u8>),
+    /// Let a worker pull the next blocks.
+    Offload(Workers, Box<Streaming>),
+    /// The response is complete.
+    Ended(Ending),
+    /// Another protocol takes over.
+    Upgraded(Upgrade),
+    /// The program has failed: send a 500, or break the response off if it has begun.
+    Failed(Failure),
+    /// The body of the request is malformed: refuse it, or break the response off.
+    Malformed(h1::Error),
 }
 
 impl Exchange {
+    /// A request whose handler was just called.
+    pub(super) fn new(
+        terms: Terms,
+        record: Record,
+        began: Instant,
+        patience: Duration,
+    ) -> Exchange {
+        Exchange {
+            terms,
+            record,
+            began,
+            patience,
+            code: None,
+            close: false,
+            notes: None,
+            inbound: Inbound::Done,
+            outbound: Outbound::Awaited,
+        }
+    }
+
     pub(super) fn subject(&self) -> Subject<'_> {
         Subject {
             origin: Origin::Record(&self.record),
@@ -65,193 +144,306 @@ impl Exchange {
     }
 
     /// What the connection waits for.
-    pub(super) fn verdict(&self) -> Next<Message> {
+    pub(super) fn next(&self) -> Next<Message> {
         match (&self.outbound, &self.inbound) {
             (Outbound::Pulled(_), _) => Next::Produce,
-            (_, Inbound::Receiving(receiving)) if receiving.paused.is_none() => Next::Read,
+            (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
     }
 
-    /// Until when there must be progress, which there was last at `since`.
+    /// Until when there must be progress, if the last was at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         match (&self.outbound, &self.inbound) {
-            // The owner of the connection sees to a client that does not read.
+            // The owner of the connection watches a client that does not read.
             (Outbound::Pulled(_), _) => None,
-            (_, Inbound::Receiving(receiving)) if receiving.paused.is_none() => {
-                receiving.incoming.deadline(since)
+            (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => {
+                receiving.deadline(since)
             }
-            (Outbound::Awaited | Outbound::Away { .. }, _) => since.checked_add(self.patience),
             // Nobody says how soon there must be something to push.
-            (Outbound::Pushed(_), _) => None,
+            (Outbound::Coming(coming), _) if coming.pushed.is_some() => None,
+            (Outbound::Awaited | Outbound::Coming(_), _) => since.checked_add(self.patience),
         }
     }
 
-    /// Whether it is the client that is waited for.
+    /// Whether the connection waits for the client, and not for the program.
     pub(super) fn awaits_client(&self) -> bool {
-        matches!(self.verdict(), Next::Read)
+        matches!(self.next(), Next::Read)
     }
 
-    /// Whether an answer has begun.
+    /// Whether the response has begun.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.outbound, Outbound::Awaited)
     }
 
-    /// Whether only a reset can tell the client that the answer is not whole.
-    pub(super) fn ends_with_the_connection(&self) -> bool {
+    /// Whether the body of the request has arrived, so that the connection can go on.
+    pub(super) fn is_received(&self) -> bool {
+        matches!(self.inbound, Inbound::Done)
+    }
+
+    /// Whether the rest of the body of the request is not wanted.
+    pub(super) fn is_unwanted(&self) -> bool {
+        matches!(self.inbound, Inbound::Unwanted)
+    }
+
+    /// Whether only a reset can tell the client that the response is not whole.
+    pub(super) fn is_close_delimited(&self) -> bool {
         match &self.outbound {
             Outbound::Awaited => false,
-            Outbound::Pulled(streaming) => streaming.framer.ends_with_the_connection(),
-            Outbound::Pushed(pushing) => pushing.framer.ends_with_the_connection(),
-            Outbound::Away {
-                ends_with_the_connection,
-                ..
-            } => *ends_with_the_connection,
+            Outbound::Pulled(streaming) => streaming.framer.is_close_delimited(),
+            Outbound::Coming(coming) => coming.close_delimited,
         }
     }
 
-    /// Bytes of content that were sent.
+    /// Bytes of the body that were sent.
     pub(super) fn sent(&self) -> u64 {
         match &self.outbound {
             Outbound::Awaited => 0,
             Outbound::Pulled(streaming) => streaming.framer.sent(),
-            Outbound::Pushed(pushing) => pushing.framer.sent(),
-            Outbound::Away { sent, .. } => *sent,
+            Outbound::Coming(coming) => coming.sent,
         }
     }
 
-    /// Takes the content of the request to have ended, and what it was taken into out of there.
-    pub(super) fn end_inbound(&mut self, whole: bool) -> Option<Box<Receiving>> {
-        let end = match whole {
-            true => Inbound::Done,
-            false => Inbound::Unwanted,
+    /// The handler has returned without a complete response.
+    pub(super) fn begin(
+        &mut self,
+        mut written: Written,
+        content: Content<'_>,
+        incoming: Option<Incoming>,
+        io: &mut Io<'_>,
+    ) -> Verdict {
+        self.inbound = match incoming {
+            Some(_) => Inbound::Unwanted,
+            None => Inbound::Done,
         };
-        match mem::replace(&mut self.inbound, end) {
-            Inbound::Receiving(receiving) => Some(receiving),
-            Inbound::Done => {
-                self.inbound = Inbound::Done;
-                None
-            }
-            Inbound::Unwanted => None,
-        }
-    }
-}
-
-/// Content that is taken as it arrives.
-#[derive(Debug)]
-pub(super) struct Receiving {
-    incoming: Incoming,
-    pub(super) inlet: Inlet,
-    pub(super) trailers: Vec<u8>,
-    /// The client waits to be asked for it.
-    ask: bool,
-    /// Since when nothing is read, because nobody would take it.
-    paused: Option<Instant>,
-}
-
-/// Where content goes.
-#[derive(Debug)]
-pub(super) enum Inlet {
-    Sink(Box<dyn BodySink>),
-    Reader(Inflow),
-}
-
-/// How far content has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arrived {
-    /// There is more.
-    Part,
-    /// That was all.
-    Whole,
-    /// No more is wanted.
-    Enough,
-}
-
-/// Why content cannot be taken.
-#[derive(Debug)]
-pub(super) enum Untaken {
-    /// It is none.
-    Malformed(h1::Error),
-    /// The handler failed.
-    Failed(Failure),
-}
-
-impl Receiving {
-    /// A sink wants its content at once; a reader when it is first read, if it has to `ask`.
-    pub(super) fn new(
-        incoming: Incoming,
-        inlet: Inlet,
-        ask: bool,
-        output: &mut Buffer,
-        now: &Now,
-    ) -> Receiving {
-        let waits = ask && matches!(inlet, Inlet::Reader(_));
-        let mut receiving = Receiving {
-            incoming,
-            inlet,
-            trailers: Vec::new(),
-            ask,
-            paused: waits.then_some(now.instant()),
-        };
-        if !waits {
-            receiving.ask(output);
-        }
-        receiving
-    }
-
-    /// Asks for the content, once, if the client waits for that (RFC 9110 §10.1.1).
-    fn ask(&mut self, output: &mut Buffer) {
-        if mem::take(&mut self.ask) {
-            output.extend_from_slice(h1::CONTINUE);
-        }
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused.is_some()
-    }
-
-    /// The reader wants more. `output`: where the client can be asked for it, which it cannot in
-    /// the middle of an answer.
-    pub(super) fn go_on(&mut self, output: Option<&mut Buffer>, now: &Now) {
-        if matches!(&self.inlet, Inlet::Reader(inflow) if inflow.is_full()) {
-            return; // it has fallen behind again since
-        }
-        if let Some(output) = output {
-            self.ask(output);
-        }
-        if let Some(since) = self.paused.take() {
-            let pause = now.instant().saturating_duration_since(since);
-            self.incoming.forgive(pause);
-        }
-    }
-
-    /// Hands on what has arrived.
-    pub(super) fn take_in(&mut self, input: &mut Buffer, now: &Now) -> Result<Arrived, Untaken> {
-        let progress = self.incoming.decode(input).map_err(Untaken::Malformed)?;
-        let (content, rest) = input.split_at(progress.content);
-        if let Some(trailers) = rest.get(..progress.trailers) {
-            self.trailers.extend_from_slice(trailers);
-        }
-        let wanted = match &mut self.inlet {
-            Inlet::Sink(_) if content.is_empty() => true,
-            Inlet::Sink(sink) => {
-                let uptake = contain(|| sink.block(content)).map_err(Untaken::Failed)?;
-                uptake == Uptake::More
-            }
-            Inlet::Reader(inflow) => match inflow.block(content, progress.complete) {
-                Inflowing::More => true,
-                Inflowing::Full => {
-                    self.paused = Some(now.instant());
-                    true
+        let outcome = mem::replace(&mut written.outcome, Outcome::Deferred);
+        let reading = written.reading.take().map(|reading| *reading);
+        let inlet = match (outcome, reading) {
+            (Outcome::Receive(sink), _) => Some(Inlet::Sink(sink)),
+            (outcome, reading) => {
+                written.outcome = outcome;
+                match reading {
+                    Some(Reading::Sender(sender)) => Some(Inlet::Reader(sender)),
+                    // It was not taken, so nobody reads.
+                    Some(Reading::Reader(_)) | None => None,
                 }
-                Inflowing::Unread => false,
-            },
+            }
         };
-        input.consume(progress.consumed);
-        Ok(match (progress.complete, wanted) {
-            (true, _) => Arrived::Whole,
-            (false, true) => Arrived::Part,
-            (false, false) => Arrived::Enough,
-        })
+        match (inlet, incoming, content) {
+            (Some(inlet), Some(incoming), Content::Coming { ask }) => {
+                let receiving = Receiving::new(incoming, inlet, ask, io);
+                self.inbound = Inbound::Receiving(Box::new(receiving));
+                self.settle(written)
+            }
+            (Some(Inlet::Sink(mut sink)), None, Content::Whole(body, trailers)) => {
+                self.note(written.notes);
+                let taken = match body {
+                    b"" => Ok(()),
+                    _ => contain(|| sink.block(body).map(|_| ())),
+                };
+                match taken {
+                    Ok(()) => Verdict::Finish(sink, section(trailers)),
+                    Err(failure) => Verdict::Failed(failure),
+                }
+            }
+            _ => self.settle(written),
+        }
+    }
+
+    /// The loop has called the program, and this is what it wrote.
+    pub(super) fn settle(&mut self, mut written: Written) -> Verdict {
+        self.note(written.notes.take());
+        let outcome = mem::replace(&mut written.outcome, Outcome::Unanswered);
+        if let Outcome::Deferred = outcome {
+            return Verdict::GoOn;
+        }
+        self.code = Some(written.code);
+        self.close |= written.close;
+        match outcome {
+            Outcome::Done => Verdict::Ended(written.ending()),
+            Outcome::Upgrade(upgrade) => Verdict::Upgraded(upgrade),
+            Outcome::Stream(streaming) => {
+                self.outbound = Outbound::Pulled(streaming);
+                Verdict::GoOn
+            }
+            // A sink that is to respond has no body left to take.
+            Outcome::Receive(_) | Outcome::Unanswered | Outcome::Deferred => {
+                Verdict::Failed(ResponseError::Unanswered.into())
+            }
+        }
+    }
+
+    /// Some of the body has arrived.
+    pub(super) fn take_in(&mut self, input: &mut Buffer, io: &mut Io<'_>) -> Verdict {
+        let mut receiving = match mem::replace(&mut self.inbound, Inbound::Unwanted) {
+            Inbound::Receiving(receiving) if !receiving.is_paused() => receiving,
+            inbound => {
+                self.inbound = inbound;
+                return Verdict::Wait;
+            }
+        };
+        match receiving.take_in(input, io.now) {
+            Ok(Arrived::Part) => {
+                self.inbound = Inbound::Receiving(receiving);
+                Verdict::GoOn
+            }
+            Ok(Arrived::Whole) => {
+                self.inbound = Inbound::Done;
+                match receiving.into_inlet() {
+                    (Inlet::Sink(sink), trailers) => Verdict::Finish(sink, trailers),
+                    (Inlet::Reader(sender), trailers) => {
+                        sender.end(trailers);
+                        Verdict::GoOn
+                    }
+                }
+            }
+            Ok(Arrived::Enough) => match receiving.into_inlet() {
+                (Inlet::Sink(sink), trailers) => Verdict::Finish(sink, trailers),
+                (Inlet::Reader(_), _) => Verdict::GoOn,
+            },
+            Err(Untaken::Malformed(error)) => Verdict::Malformed(error),
+            Err(Untaken::Failed(failure)) => Verdict::Failed(failure),
+        }
+    }
+
+    /// There is room in the output: pulls a block of the body, or has it pulled.
+    pub(super) fn pull(&mut self, io: &mut Io<'_>) -> Verdict {
+        match mem::replace(&mut self.outbound, Outbound::Awaited) {
+            Outbound::Pulled(mut streaming) => {
+                if let Some(workers) = streaming.workers.take() {
+                    self.outbound = Outbound::Coming(Coming {
+                        sent: streaming.framer.sent(),
+                        close_delimited: streaming.framer.is_close_delimited(),
+                        pushed: None,
+                    });
+                    return Verdict::Offload(workers, streaming);
+                }
+                let pulled = contain(|| streaming.pull(io.output));
+                self.outbound = Outbound::Pulled(streaming);
+                match pulled {
+                    Ok(None) => Verdict::GoOn,
+                    Ok(Some(ending)) => Verdict::Ended(ending),
+                    Err(failure) => Verdict::Failed(failure),
+                }
+            }
+            outbound => {
+                self.outbound = outbound;
+                Verdict::Wait
+            }
+        }
+    }
+
+    /// Another thread has sent something. `draining`: the server is stopping, so a head that is
+    /// ended now says that the connection closes (SHUT-14).
+    pub(super) fn hear(&mut self, news: News, draining: bool, io: &mut Io<'_>) -> Verdict {
+        let News {
+            bytes,
+            head,
+            notes,
+            then,
+        } = news;
+        let is_received = self.is_received();
+        match (&mut self.outbound, head, then) {
+            (_, _, Then::Read) => self.read_on(io),
+            (Outbound::Awaited, _, Then::Fail(failure)) => Verdict::Failed(failure),
+            // The bytes are an interim response. None: a worker has deferred the response.
+            (Outbound::Awaited, None, Then::GoOn { .. }) => {
+                io.output.extend_from_slice(&bytes);
+                self.note(notes);
+                Verdict::Wait
+            }
+            (Outbound::Awaited, Some(_), Then::Upgrade(_)) if !is_received => {
+                Verdict::Failed(ResponseError::Unread.into())
+            }
+            (Outbound::Awaited, Some(head), then) => {
+                self.note(notes);
+                self.end_head(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
+                self.proceed(then)
+            }
+            (Outbound::Coming(coming), None, then) => {
+                io.output.extend_from_slice(&bytes);
+                if let Some(pushed) = &coming.pushed {
+                    pushed.taken(bytes.len());
+                }
+                self.proceed(then)
+            }
+            // It comes too late, and changes nothing.
+            _ => Verdict::Wait,
+        }
+    }
+
+    /// The response begins. Its head is complete now, so now it says whether the connection goes
+    /// on; an upgrade says neither.
+    fn end_head(
+        &mut self,
+        head: OpenHead,
+        bytes: &[u8],
+        upgrades: bool,
+        draining: bool,
+        io: &mut Io<'_>,
+    ) {
+        let (fields, body) = bytes.split_at(head.end);
+        let close = !upgrades && (head.close || draining || !self.is_received());
+        let version = match upgrades {
+            true => h1::Version::Http11,
+            false => self.terms.version,
+        };
+        io.output.extend_from_slice(fields);
+        end_head(io.output, close, version);
+        io.output.extend_from_slice(body);
+        self.code = Some(head.code);
+        self.close |= close;
+        self.outbound = Outbound::Coming(Coming {
+            sent: 0,
+            close_delimited: head.close_delimited,
+            pushed: head.pushed,
+        });
+    }
+
+    /// What follows the bytes of a response that has begun.
+    fn proceed(&mut self, then: Then) -> Verdict {
+        match then {
+            Then::GoOn { sent } => {
+                let awaits_client = self.awaits_client();
+                match &mut self.outbound {
+                    Outbound::Coming(coming) => {
+                        coming.sent = sent;
+                        // A worker's patience starts anew, but not the time of the client.
+                        match coming.pushed.is_some() || awaits_client {
+                            true => Verdict::Wait,
+                            false => Verdict::GoOn,
+                        }
+                    }
+                    Outbound::Awaited | Outbound::Pulled(_) => Verdict::Wait,
+                }
+            }
+            Then::Read => Verdict::Wait,
+            Then::Pull(streaming) => {
+                self.outbound = Outbound::Pulled(streaming);
+                Verdict::GoOn
+            }
+            Then::End(ending) => Verdict::Ended(ending),
+            Then::Fail(failure) => Verdict::Failed(failure),
+            Then::Upgrade(upgrade) => Verdict::Upgraded(upgrade),
+        }
+    }
+
+    /// The reader of the body has caught up.
+    fn read_on(&mut self, io: &mut Io<'_>) -> Verdict {
+        let begun = self.has_begun();
+        if let Inbound::Receiving(receiving) = &mut self.inbound {
+            receiving.go_on(begun, io);
+        }
+        Verdict::GoOn
+    }
+
+    fn note(&mut self, notes: Option<Box<Notes>>) {
+        if let Some(notes) = notes {
+            self.patience = notes.patience.unwrap_or(self.patience);
+            self.notes = Some(notes);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

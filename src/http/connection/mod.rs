@@ -1,15 +1,33 @@
 //! One HTTP connection as a protocol: keep-alive, pipelining, bodies, `Expect`, and when to close.
 //!
-//! A request that has arrived whole, which is nearly every one, is answered where it lies in the
-//! input: no state is kept of it and nothing is copied. Of one whose body is still under way the
-//! head stays in the input and the body grows behind it, so that in the end it lies there whole.
+//! A connection is in one of four phases. Each step takes the phase by value, and puts the next one
+//! in its place:
+//!
+//! ```text
+//!            head and body are there: the handler responds
+//!          ┌──────────────────────────────────────────────┐
+//!          ▼                                              │
+//!   ┌──► Head ── the body is still to come ──► Body ──────┤
+//!   │      │                                              │
+//!   │      └─ the handler takes more than one call ─► Exchange ── complete ──┐
+//!   └────────────────────────────────────────────────────────────────────────┘
+//!        any of them ── refused, failed, asked to close, drained ──► Closed
+//! ```
+//!
+//! Nearly every request has arrived whole when it is looked at. It is handled where it lies in the
+//! input: no state is kept, and nothing is copied. While a body is arriving, its head stays in the
+//! input buffer and the body grows behind it, so that in the end the request lies there whole.
 
 mod arrival;
 mod exchange;
-mod progress;
+mod follow;
+mod io;
+mod pending;
+mod receiving;
 mod refusal;
 mod report;
 
+use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,22 +35,24 @@ use std::time::Instant;
 
 use super::access::{Origin, Subject};
 use super::body::Ending;
-use super::deferred::Message;
 use super::ends::Ends;
 use super::h1::Scanner;
-use super::response::{Content, Context, Terms};
+use super::handler::HttpRequestHandler;
+use super::message::Message;
+use super::settings::HttpSettings;
 use super::stats::Hit;
-use super::{HttpRequestHandler, HttpSettings};
+use super::terms::Terms;
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
-use arrival::Body;
-use exchange::{Exchange, Inbound};
+use exchange::{Exchange, Verdict};
+use io::Io;
+use pending::Pending;
 
 /// Above this much output no further pipelined request is looked at until it is sent.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// Content of an answer that has left before anything comes back: less than the ten segments that
-/// TCP sends without an acknowledgement (RFC 6928).
+/// A body of this size has left before anything comes back: less than the ten segments that TCP
+/// sends without an acknowledgement (RFC 6928).
 const AT_ONCE: u64 = 8 * 1024;
 
 /// The server side of one HTTP/1.1 connection.
@@ -40,29 +60,34 @@ const AT_ONCE: u64 = 8 * 1024;
 pub struct HttpConnection<H> {
     settings: Arc<HttpSettings>,
     handler: H,
+    /// The addresses of the client and of the server.
     ends: Ends,
+    /// How other threads reach this connection, once it is connected.
     mailbox: Option<Mailbox<Message>>,
     phase: Phase,
     /// When the phase began, or last made progress: its deadline follows from this.
     since: Option<Instant>,
-    /// Counts requests, so that what comes late finds the one it is for.
+    /// Counts requests, so that news that comes late finds the request it is about.
     serial: u32,
+    /// The server is stopping: no further request is served.
     draining: bool,
-    /// An answer may still be under way when its last byte is written.
+    /// A response may still be on its way when its last byte is written.
     has_sent_much: bool,
-    /// Boxed: a failure is rare, and an idle connection small (design law 6).
+    /// The first failure that was not reported yet. Boxed: a failure is rare, and an idle
+    /// connection small (design law 6).
     failure: Option<Box<Failure>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Phase {
     /// Between requests, or in a head.
     Head(Scanner, Awaited),
     /// The head is there and waits for its body.
-    Body(Box<Body>),
+    Body(Box<Pending>),
     /// The request has been handled, and there is more to come, in either direction.
     Exchange(Box<Exchange>),
-    /// The last answer is written.
+    /// The last response is written.
+    #[default]
     Closed,
 }
 
@@ -80,12 +105,12 @@ enum Awaited {
     },
 }
 
-/// The verdict on one step: `Continue` with the next request, or `Break` off with this.
+/// The verdict on one step: `Continue` with what the input holds, or `Break` off with this.
 type Step = ControlFlow<Next<Message>>;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// A connection whose requests `handler` answers. `client_address` is a `SocketAddr`, or
-    /// `None` for a client without host and port, as on a Unix-domain socket (UNIX-4).
+    /// A connection whose requests `handler` handles. `client_address` is a `SocketAddr`, or `None`
+    /// for a client without host and port, as on a Unix-domain socket (UNIX-4).
     pub fn new(
         handler: H,
         client_address: impl Into<Option<SocketAddr>>,
@@ -112,58 +137,51 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self
     }
 
-    /// The answer is written: waits for the next request, or closes.
+    /// The response is written: waits for the next request, or closes.
     fn next_request(&mut self, ending: &Ending, terms: Terms, now: &Now) -> Step {
         self.has_sent_much |= ending.sent > AT_ONCE;
         if ending.close || self.draining {
             return self.close(terms);
         }
-        match &mut self.phase {
-            // The scanner is ready for another head.
-            Phase::Head(_, awaited) => *awaited = Awaited::Next,
-            phase => *phase = Phase::Head(Scanner::default(), Awaited::Next),
-        }
+        self.phase = Phase::Head(Scanner::default(), Awaited::Next);
         self.since = Some(now.instant());
         Step::Continue(())
     }
 
-    /// Closes. A client that did not ask for it may have sent its next request already, and a
-    /// reset for that would take the answer away from it (RFC 9112 §9.6, TCP-8). So would one for
-    /// anything else that comes while an answer is under way, be it the empty line that old
-    /// clients send after their content.
+    /// Closes, and lingers if the client may be sending.
+    ///
+    /// A client that did not ask for the close may have sent its next request already. A reset for
+    /// that would take the response away from it (RFC 9112 §9.6, TCP-8). So would a reset for
+    /// anything else that comes while a response is on its way, even the empty line that old
+    /// clients send after a body.
     fn close(&mut self, terms: Terms) -> Step {
         self.phase = Phase::Closed;
-        Step::Break(match terms.client_goes_on || self.has_sent_much {
+        Step::Break(match terms.linger || self.has_sent_much {
             true => Next::Linger,
             false => Next::Close,
         })
     }
 
-    /// Closing over input that nobody read would reset the connection (TCP-8).
-    fn after(&self, step: Step, input: &Buffer) -> Step {
-        match step {
-            Step::Break(Next::Close) if !input.is_empty() => Step::Break(Next::Linger),
-            step => step,
-        }
+    /// How other threads reach the request that is handled now.
+    fn context_address(&self) -> Option<(&Mailbox<Message>, u32)> {
+        self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial))
     }
 
-    fn context<'a>(&'a self, terms: Terms, now: &'a Now) -> Context<'a> {
-        Context {
-            settings: &self.settings,
-            now,
-            terms,
-            home: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
-            content: Content::Elsewhere,
-            workers: None,
-        }
-    }
-
-    /// The terms of an answer that is given now.
-    fn terms(&self, exchange: &Exchange) -> Terms {
-        let whole = matches!(exchange.inbound, Inbound::Done);
-        Terms {
-            keep_alive: exchange.terms.keep_alive && whole && !self.draining,
-            ..exchange.terms
+    /// Lets an event change the exchange, if there is one, and follows it.
+    fn exchange(
+        &mut self,
+        io: &mut Io<'_>,
+        event: impl FnOnce(&mut Exchange, bool, &mut Io<'_>) -> Verdict,
+    ) -> Next<Message> {
+        match mem::take(&mut self.phase) {
+            Phase::Exchange(mut exchange) => {
+                let verdict = event(&mut exchange, self.draining, io);
+                next(self.follow(exchange, verdict, io))
+            }
+            phase => {
+                self.phase = phase;
+                self.verdict()
+            }
         }
     }
 
@@ -171,7 +189,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn verdict(&self) -> Next<Message> {
         match &self.phase {
             Phase::Head(..) | Phase::Body(_) => Next::Read,
-            Phase::Exchange(exchange) => exchange.verdict(),
+            Phase::Exchange(exchange) => exchange.next(),
             Phase::Closed => Next::Close,
         }
     }
@@ -200,18 +218,24 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
+        let io = &mut Io { output, now };
         loop {
-            let step = match self.phase {
-                Phase::Head(..) => self.head(input, output, now),
-                Phase::Body(_) => self.body(input, output, now),
-                Phase::Exchange(_) => self.receive_content(input, output, now),
+            let step = match mem::take(&mut self.phase) {
+                Phase::Head(scanner, awaited) => self.head(scanner, awaited, input, io),
+                Phase::Body(pending) => self.body(pending, input, io),
+                Phase::Exchange(mut exchange) => {
+                    let verdict = exchange.take_in(input, io);
+                    self.follow(exchange, verdict, io)
+                }
                 Phase::Closed => Step::Break(Next::Close),
             };
             match step {
+                // Closing over input that nobody read would reset the connection (TCP-8).
+                Step::Break(Next::Close) if !input.is_empty() => return Next::Linger,
                 Step::Break(next) => return next,
                 Step::Continue(()) if input.is_empty() => return Next::Read,
-                Step::Continue(()) if output.len() >= HIGH_WATER => {
-                    // Pipelined requests wait until their answers have room. They have begun.
+                Step::Continue(()) if io.output.len() >= HIGH_WATER => {
+                    // Pipelined requests wait until their responses have room. They have begun.
                     if let Phase::Head(_, awaited) = &mut self.phase {
                         *awaited = Awaited::Rest { head_only: false };
                     }
@@ -223,67 +247,46 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn input_closed(&mut self, _output: &mut Buffer, now: &Now) -> Next<Message> {
-        // What arrived whole has been answered; the rest can never be (HTTP-18, RT-9).
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
+        // The rest of what has begun can never arrive (HTTP-18, RT-9).
+        match mem::take(&mut self.phase) {
             Phase::Exchange(exchange) => self.break_off(&exchange, now),
-            _ => Next::Close,
+            Phase::Head(..) | Phase::Body(_) | Phase::Closed => Next::Close,
         }
     }
 
     fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Exchange(exchange) => next(self.pull(exchange, output, now)),
-            phase => {
-                self.phase = phase;
-                self.verdict()
-            }
-        }
+        let io = &mut Io { output, now };
+        self.exchange(io, |exchange, _, io| exchange.pull(io))
     }
 
     fn deliver(&mut self, message: Message, output: &mut Buffer, now: &Now) -> Next<Message> {
-        let news = match message {
-            Message::Late(late) if late.serial == self.serial => late.news,
-            _ => return self.verdict(),
-        };
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Exchange(exchange) => next(self.hear(exchange, news, output, now)),
-            phase => {
-                self.phase = phase;
-                self.verdict()
+        match message {
+            Message::Late(late) if late.serial == self.serial => {
+                let io = &mut Io { output, now };
+                self.exchange(io, |exchange, draining, io| {
+                    exchange.hear(late.news, draining, io)
+                })
             }
+            // It is about a request whose response is complete, or for a protocol that is not here.
+            Message::Late(_) | Message::Custom(_) => self.verdict(),
         }
     }
 
     fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
-        let why = super::explanation(408);
         let began = self.since.unwrap_or(now.instant());
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Head(_, Awaited::Rest { head_only }) => {
-                self.settings.counters.count(Hit::HeadTimeout);
-                // No line that could be logged, but a HEAD request gets no content (HTTP-35).
-                let origin = Origin::Bytes(if head_only { b"HEAD " } else { b"" });
-                next(self.refuse(408, why, Subject { origin, began }, output, now))
-            }
+        let io = &mut Io { output, now };
+        match mem::take(&mut self.phase) {
             Phase::Head(_, Awaited::First | Awaited::Next) => {
                 self.settings.counters.count(Hit::KeepAliveTimeout);
                 Next::Close
             }
-            Phase::Body(body) => {
-                self.settings.counters.count(Hit::BodyTimeout);
-                let subject = body.subject();
-                next(self.refuse(408, why, subject, output, now))
+            Phase::Head(_, Awaited::Rest { head_only }) => {
+                // There is no line to log, but a HEAD request gets no body (HTTP-35).
+                let origin = Origin::Bytes(if head_only { b"HEAD " } else { b"" });
+                next(self.too_slow(Hit::HeadTimeout, Subject { origin, began }, io))
             }
-            Phase::Exchange(exchange) if !exchange.awaits_client() => {
-                next(self.overdue(exchange, output, now))
-            }
-            Phase::Exchange(exchange) => {
-                self.settings.counters.count(Hit::BodyTimeout);
-                if exchange.has_begun() {
-                    return self.break_off(&exchange, now);
-                }
-                let subject = exchange.subject();
-                next(self.refuse(408, why, subject, output, now))
-            }
+            Phase::Body(pending) => next(self.too_slow(Hit::BodyTimeout, pending.subject(), io)),
+            Phase::Exchange(exchange) => next(self.overdue(exchange, io)),
             Phase::Closed => Next::Close,
         }
     }
@@ -297,7 +300,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn connection_lost(&mut self, now: &Now) {
-        if let Phase::Exchange(exchange) = std::mem::replace(&mut self.phase, Phase::Closed) {
+        if let Phase::Exchange(exchange) = mem::take(&mut self.phase) {
             self.log_broken(&exchange, now);
         }
     }
@@ -305,12 +308,12 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn deadline(&self) -> Option<Instant> {
         let (since, deadlines) = (self.since?, &self.settings.deadlines);
         match &self.phase {
-            // What no clock will ever show is no deadline.
+            // A time beyond the clock's range is no deadline.
             Phase::Head(_, Awaited::First | Awaited::Rest { .. }) => {
                 since.checked_add(deadlines.head)
             }
             Phase::Head(_, Awaited::Next) => since.checked_add(deadlines.keep_alive),
-            Phase::Body(body) => body.incoming.deadline(since),
+            Phase::Body(pending) => pending.deadline(since),
             Phase::Exchange(exchange) => exchange.deadline(since),
             Phase::Closed => None,
         }

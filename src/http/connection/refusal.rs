@@ -1,98 +1,95 @@
 //! What is not served, or not to the end: refused, failed, broken off.
 
 use super::exchange::Exchange;
+use super::io::Io;
 use super::{HttpConnection, Phase, Step};
 use crate::http::access::Subject;
-use crate::http::deferred::Message;
-use crate::http::h1::{self, Version};
-use crate::http::response::{self, Terms};
-use crate::http::{self, HttpRequestHandler};
+use crate::http::h1;
+use crate::http::handler::HttpRequestHandler;
+use crate::http::message::Message;
+use crate::http::response;
+use crate::http::stats::Hit;
+use crate::http::status::{explanation, phrase};
+use crate::http::terms::Terms;
+use crate::http::written::Written;
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Failure, Next};
-
-/// The terms of an answer to what is not served: the connection ends with it.
-pub(super) fn refused(subject: Subject<'_>) -> Terms {
-    Terms {
-        head_only: subject.origin.is_head(),
-        connect: false,
-        version: Version::Http11,
-        client_goes_on: true,
-        keep_alive: false,
-    }
-}
+use crate::socketserver::{Failure, Next};
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Answers 500 for a handler that failed (design law 10).
+    /// Sends a 500 for a handler that failed (design law 10).
     #[cold]
     pub(super) fn fail(
         &mut self,
         failure: Failure,
         terms: Terms,
         subject: Subject<'_>,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) -> Step {
         self.report(Some(failure));
-        self.send_error(500, http::explanation(500), terms, subject, output, now);
+        self.send_error(500, explanation(500), terms, subject, io);
         self.close(terms)
     }
 
-    /// As [`fail`](Self::fail), or, if the answer has begun, breaks it off.
+    /// Like [`fail`](Self::fail), but breaks the response off if it has begun.
     #[cold]
     pub(super) fn fail_exchange(
         &mut self,
         exchange: Box<Exchange>,
         failure: Failure,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) -> Step {
         if exchange.has_begun() {
             self.report(Some(failure));
-            return Step::Break(self.break_off(&exchange, now));
+            return Step::Break(self.break_off(&exchange, io.now));
         }
-        let subject = exchange.subject();
-        self.fail(failure, exchange.terms, subject, output, now)
+        self.fail(failure, exchange.terms, exchange.subject(), io)
     }
 
-    /// Ends an answer whose head is out: only the end of the connection can tell (WSGI-19).
+    /// Ends a response whose head is out: only the end of the connection can tell (WSGI-19).
     #[cold]
     pub(super) fn break_off(&mut self, exchange: &Exchange, now: &Now) -> Next<Message> {
         self.phase = Phase::Closed;
         self.log_broken(exchange, now);
-        match exchange.ends_with_the_connection() {
+        match exchange.is_close_delimited() {
             true => Next::Abort,
             false => Next::Close,
         }
     }
 
-    /// Answers what is malformed, or exceeds a limit.
+    /// Refuses what is malformed, or exceeds a limit.
     #[cold]
     pub(super) fn refuse_malformed(
         &mut self,
         error: h1::Error,
         subject: Subject<'_>,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) -> Step {
         self.settings.counters.count(error.into());
-        self.refuse(error.status(), &error.to_string(), subject, output, now)
+        self.refuse(error.status(), &error.to_string(), subject, io)
     }
 
-    /// Answers what cannot be a request, or not one that is served.
+    /// Refuses what is not a request, or not one that is served.
     #[cold]
     pub(super) fn refuse(
         &mut self,
         code: u16,
         why: &str,
         subject: Subject<'_>,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) -> Step {
-        self.send_error(code, why, refused(subject), subject, output, now);
-        self.close(refused(subject))
+        let terms = Terms::refused(subject.origin.is_head());
+        self.send_error(code, why, terms, subject, io);
+        self.close(terms)
     }
 
-    /// The last answer of the connection.
+    /// Refuses a request whose client has taken too long to send it.
+    #[cold]
+    pub(super) fn too_slow(&mut self, hit: Hit, subject: Subject<'_>, io: &mut Io<'_>) -> Step {
+        self.settings.counters.count(hit);
+        self.refuse(408, explanation(408), subject, io)
+    }
+
+    /// Writes the last response of the connection.
     #[cold]
     pub(super) fn send_error(
         &mut self,
@@ -100,23 +97,23 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         why: &str,
         terms: Terms,
         subject: Subject<'_>,
-        output: &mut Buffer,
-        now: &Now,
+        io: &mut Io<'_>,
     ) {
-        let phrase = http::phrase(code);
-        let answered = response::answer(output, &self.context(terms, now), |response| {
-            response.send_error_with(code, phrase, why)
+        let context = self.context(terms, io.now);
+        let mut written = Written::new(&context);
+        let sent = response::write(&mut written, io.output, &context, |response| {
+            response.send_error_with(code, phrase(code), why)
         });
         self.phase = Phase::Closed;
-        match answered {
-            Ok(answered) => {
-                let ending = answered.ending();
-                if let Some(extras) = answered.extras {
-                    self.note(*extras, subject, code, now);
+        match sent {
+            Ok(()) => {
+                let ending = written.ending();
+                if let Some(notes) = written.notes {
+                    self.note(*notes, subject, code, io.now);
                 }
-                self.log(subject, Some(code), &ending, now);
+                self.log(subject, Some(code), &ending, io.now);
             }
-            // An Intake may have named a code that is none.
+            // A handler's intake may have named a code that is none.
             Err(failure) => self.report(Some(failure)),
         }
     }

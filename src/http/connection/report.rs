@@ -1,16 +1,17 @@
-//! What is said of a request: the failures that are reported, the lines that are logged.
+//! What the server is told of a request: failures to report, lines to log.
 
 use super::HttpConnection;
 use super::exchange::Exchange;
 use crate::http::access::{self, LogEntry, Subject};
 use crate::http::body::Ending;
-use crate::http::response::Extras;
-use crate::http::{HttpRequestHandler, ResponseError};
+use crate::http::handler::HttpRequestHandler;
+use crate::http::message::Notes;
+use crate::http::response_error::ResponseError;
 use crate::reactor::Now;
 use crate::socketserver::{Failure, contain};
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Of several pipelined requests the first that failed is reported.
+    /// Keeps a failure to report. If several pipelined requests fail, the first is reported.
     #[inline(always)]
     pub(super) fn report(&mut self, failure: Option<Failure>) {
         if let Some(failure) = failure {
@@ -18,23 +19,23 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Takes note of what few answers come with.
+    /// Reports and logs what few responses come with.
     #[cold]
-    pub(super) fn note(&mut self, extras: Extras, subject: Subject<'_>, code: u16, now: &Now) {
-        self.report(extras.failure);
-        if let Some(reason) = extras.reason {
+    pub(super) fn note(&mut self, notes: Notes, subject: Subject<'_>, code: u16, now: &Now) {
+        self.report(notes.failure);
+        if let Some(reason) = notes.reason {
             self.log_error(subject, code, &reason, now);
         }
     }
 
-    /// Content that was not as long as announced is a failure, too (WSGI-17).
+    /// Reports a body that was not as long as its `Content-Length` announced (WSGI-17).
     pub(super) fn report_wrong(&mut self, ending: &Ending) {
         if let Some(error) = ending.wrong {
             self.report(Some(error.into()));
         }
     }
 
-    /// Logs an answer that was written to its end.
+    /// Logs a response that was written to its end.
     #[inline]
     pub(super) fn log(
         &mut self,
@@ -62,7 +63,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.report(logged.err());
     }
 
-    /// Logs that an answer is an error page, before it is logged as an answer (LOG-4).
+    /// Logs that a response is an error page; the line of the response comes after it (LOG-4).
     #[cold]
     pub(super) fn log_error(&mut self, subject: Subject<'_>, code: u16, reason: &str, now: &Now) {
         let outcome = access::Outcome {
@@ -79,7 +80,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.report(logged.err());
     }
 
-    /// Logs an answer that was broken off, or never came.
+    /// Logs a response that was broken off, or never came.
     pub(super) fn log_broken(&mut self, exchange: &Exchange, now: &Now) {
         let outcome = access::Outcome {
             code: exchange.code,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::super::response::escape;
+use super::super::error_page::escape;
 
 /// What is not escaped in a link, besides letters and digits.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC

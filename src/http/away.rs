@@ -1,0 +1,62 @@
+//! A response that is written away from the loop: by a worker, or through a
+//! [`Deferred`](super::Deferred).
+
+use std::mem;
+
+use super::message::{News, ReplyTo, Then};
+use super::response::{self, HttpResult, Response};
+use super::response_error::ResponseError;
+use super::workers::Workers;
+use super::written::{Content, Context, Outcome, Place, Reading, Written};
+use crate::reactor::Now;
+use crate::socketserver::Buffer;
+
+/// Lets `respond` write a response to the request at `reply_to` into memory, and returns it as news
+/// for the loop.
+///
+/// `content` is the body of the request, or else `reading` is how this thread reads it. `workers`
+/// is the pool of this thread, if it has one.
+pub(super) fn write(
+    reply_to: &ReplyTo,
+    content: Content<'_>,
+    reading: Option<Box<Reading>>,
+    workers: Option<&Workers>,
+    respond: impl FnOnce(Response<'_>) -> HttpResult,
+) -> News {
+    let (mut output, now) = (Buffer::new(), Now::new());
+    let context = Context {
+        settings: &reply_to.settings,
+        now: &now,
+        terms: reply_to.terms,
+        address: Some(reply_to.address()),
+        content,
+        place: Place::Away { workers },
+    };
+    let mut written = Written {
+        reading,
+        ..Written::new(&context)
+    };
+    match response::write(&mut written, &mut output, &context, respond) {
+        Ok(()) => news(written, output),
+        Err(failure) => News::of(Then::Fail(failure)),
+    }
+}
+
+/// The news that a response is written, as far as this thread writes it.
+fn news(mut written: Written, bytes: Buffer) -> News {
+    let head = written.open_head();
+    let then = match mem::replace(&mut written.outcome, Outcome::Unanswered) {
+        Outcome::Done => Then::End(written.ending()),
+        Outcome::Stream(streaming) => Then::Pull(streaming),
+        Outcome::Upgrade(upgrade) => Then::Upgrade(upgrade),
+        Outcome::Deferred => Then::GoOn { sent: 0 },
+        // On this thread, `Response::receive` waits for the body and calls the sink by itself.
+        Outcome::Receive(_) | Outcome::Unanswered => Then::Fail(ResponseError::Unanswered.into()),
+    };
+    News {
+        bytes,
+        head,
+        notes: written.notes,
+        then,
+    }
+}

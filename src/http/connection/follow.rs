@@ -1,0 +1,156 @@
+//! The connection follows the verdict of an exchange.
+
+use super::exchange::{Exchange, Verdict};
+use super::io::Io;
+use super::{HttpConnection, Phase, Step};
+use crate::http::body::Ending;
+use crate::http::h1;
+use crate::http::handler::HttpRequestHandler;
+use crate::http::message::ReplyTo;
+use crate::http::offload;
+use crate::http::response_error::ResponseError;
+use crate::http::stats::Hit;
+use crate::http::status::explanation;
+use crate::http::terms::Terms;
+use crate::http::written::{Content, ContentSink, Context, Place};
+use crate::reactor::Now;
+use crate::socketserver::Next;
+
+impl<H: HttpRequestHandler> HttpConnection<H> {
+    /// Does what an event has led to.
+    pub(super) fn follow(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        mut verdict: Verdict,
+        io: &mut Io<'_>,
+    ) -> Step {
+        if let Verdict::Finish(sink, trailers) = verdict {
+            verdict = self.finish(&mut exchange, sink, &trailers, io);
+        }
+        if let Some(notes) = exchange.notes.take() {
+            let code = exchange.code.unwrap_or_default();
+            self.note(*notes, exchange.subject(), code, io.now);
+        }
+        match verdict {
+            Verdict::Wait => self.wait(exchange),
+            Verdict::GoOn => self.go_on(exchange, io.now),
+            Verdict::Offload(workers, streaming) => {
+                if let Some(reply_to) = self.reply_to(&exchange) {
+                    offload::pull(workers, reply_to, streaming);
+                }
+                self.go_on(exchange, io.now)
+            }
+            Verdict::Ended(ending) => self.end(&exchange, ending, io.now),
+            Verdict::Upgraded(upgrade) => {
+                let ending = Ending::default();
+                self.log(exchange.subject(), exchange.code, &ending, io.now);
+                Step::Break(Next::Upgrade(upgrade.0))
+            }
+            Verdict::Failed(failure) => self.fail_exchange(exchange, failure, io),
+            // Only the first sink takes a body: `finish` never asks for another.
+            Verdict::Finish(..) => {
+                self.fail_exchange(exchange, ResponseError::Unanswered.into(), io)
+            }
+            Verdict::Malformed(error) if exchange.has_begun() => {
+                self.settings.counters.count(error.into());
+                Step::Break(self.break_off(&exchange, io.now))
+            }
+            Verdict::Malformed(error) => self.refuse_malformed(error, exchange.subject(), io),
+        }
+    }
+
+    /// Lets a sink respond that has all it wants.
+    fn finish(
+        &mut self,
+        exchange: &mut Exchange,
+        sink: Box<dyn ContentSink>,
+        trailers: &[u8],
+        io: &mut Io<'_>,
+    ) -> Verdict {
+        // The decoder has checked them.
+        let trailers = h1::parse_fields(trailers, usize::MAX).unwrap_or_default();
+        let content = match exchange.is_unwanted() {
+            true => Content::Unwanted,
+            false => Content::Elsewhere,
+        };
+        let context = Context {
+            content,
+            ..self.context(self.terms(exchange), io.now)
+        };
+        match sink.finish(trailers, io.output, &context) {
+            Ok(written) => exchange.settle(written),
+            Err(failure) => Verdict::Failed(failure),
+        }
+    }
+
+    /// Waits for what the exchange waits for; there was progress.
+    fn go_on(&mut self, exchange: Box<Exchange>, now: &Now) -> Step {
+        self.since = Some(now.instant());
+        self.wait(exchange)
+    }
+
+    /// Waits for what the exchange waits for; its deadline stays.
+    fn wait(&mut self, exchange: Box<Exchange>) -> Step {
+        let next = exchange.next();
+        self.phase = Phase::Exchange(exchange);
+        Step::Break(next)
+    }
+
+    /// The response is written to its end.
+    fn end(&mut self, exchange: &Exchange, mut ending: Ending, now: &Now) -> Step {
+        self.report_wrong(&ending);
+        self.log(exchange.subject(), exchange.code, &ending, now);
+        ending.close |= exchange.close || !exchange.is_received();
+        self.next_request(&ending, exchange.terms, now)
+    }
+
+    /// The deadline of an exchange has passed.
+    #[cold]
+    pub(super) fn overdue(&mut self, exchange: Box<Exchange>, io: &mut Io<'_>) -> Step {
+        match (exchange.awaits_client(), exchange.has_begun()) {
+            (true, false) => self.too_slow(Hit::BodyTimeout, exchange.subject(), io),
+            (true, true) => {
+                self.settings.counters.count(Hit::BodyTimeout);
+                Step::Break(self.break_off(&exchange, io.now))
+            }
+            // The program has owed the response, or the rest of it, for too long.
+            (false, begun) => {
+                self.settings.counters.count(Hit::AnswerTimeout);
+                self.report(Some(ResponseError::Overdue.into()));
+                if begun {
+                    return Step::Break(self.break_off(&exchange, io.now));
+                }
+                let terms = exchange.terms;
+                self.send_error(503, explanation(503), terms, exchange.subject(), io);
+                self.close(terms)
+            }
+        }
+    }
+
+    /// How other threads reach the exchange.
+    fn reply_to(&self, exchange: &Exchange) -> Option<ReplyTo> {
+        self.context_address()
+            .map(|address| ReplyTo::new(address, &self.settings, exchange.terms))
+    }
+
+    /// The terms of a response that is written now.
+    fn terms(&self, exchange: &Exchange) -> Terms {
+        let goes_on = exchange.is_received() && !self.draining;
+        Terms {
+            keep_alive: exchange.terms.keep_alive && goes_on,
+            ..exchange.terms
+        }
+    }
+
+    /// What a response is written with by the loop.
+    pub(super) fn context<'a>(&'a self, terms: Terms, now: &'a Now) -> Context<'a> {
+        Context {
+            settings: &self.settings,
+            now,
+            terms,
+            address: self.context_address(),
+            content: Content::Elsewhere,
+            place: Place::Loop,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The body of a request on its way to whoever takes it.
+
+use std::mem;
+use std::time::Instant;
+
+use super::io::Io;
+use crate::http::h1;
+use crate::http::incoming::Incoming;
+use crate::http::intake::Uptake;
+use crate::http::reader::{BodySender, Sent};
+use crate::http::written::ContentSink;
+use crate::reactor::Now;
+use crate::socketserver::{Buffer, Failure, contain};
+
+/// A body that is taken as it arrives.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    incoming: Incoming,
+    inlet: Inlet,
+    /// The trailer section, as far as it has arrived.
+    trailers: Vec<u8>,
+    /// The client waits to be asked for the body.
+    ask: bool,
+    /// Since when nothing is read because the reader is behind.
+    paused: Option<Instant>,
+}
+
+/// Where the body goes.
+#[derive(Debug)]
+pub(super) enum Inlet {
+    Sink(Box<dyn ContentSink>),
+    Reader(BodySender),
+}
+
+/// How far the body has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// There is more to come.
+    Part,
+    /// That was all.
+    Whole,
+    /// No more is wanted.
+    Enough,
+}
+
+/// Why the body cannot be taken.
+#[derive(Debug)]
+pub(super) enum Untaken {
+    Malformed(h1::Error),
+    /// The sink failed.
+    Failed(Failure),
+}
+
+impl Receiving {
+    /// A sink wants the body immediately. A reader that has to `ask` wants it at its first read.
+    pub(super) fn new(incoming: Incoming, inlet: Inlet, ask: bool, io: &mut Io<'_>) -> Receiving {
+        let waits = ask && matches!(inlet, Inlet::Reader(_));
+        let mut receiving = Receiving {
+            incoming,
+            inlet,
+            trailers: Vec::new(),
+            ask,
+            paused: waits.then_some(io.now.instant()),
+        };
+        if !waits {
+            receiving.ask(io.output);
+        }
+        receiving
+    }
+
+    /// Asks for the body, once, if the client waits for that (RFC 9110 §10.1.1).
+    fn ask(&mut self, output: &mut Buffer) {
+        if mem::take(&mut self.ask) {
+            output.extend_from_slice(h1::CONTINUE);
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Until when more must have arrived, if the last came at `since`.
+    pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
+        self.incoming.deadline(since)
+    }
+
+    /// The reader wants more. If the response has `begun`, the client cannot be asked any more:
+    /// `100 Continue` would stand in the middle of it.
+    pub(super) fn go_on(&mut self, begun: bool, io: &mut Io<'_>) {
+        if matches!(&self.inlet, Inlet::Reader(sender) if sender.is_full()) {
+            return; // It has fallen behind again since it sent this.
+        }
+        if !begun {
+            self.ask(io.output);
+        }
+        if let Some(since) = self.paused.take() {
+            let pause = io.now.instant().saturating_duration_since(since);
+            self.incoming.forgive(pause);
+        }
+    }
+
+    /// Hands on what has arrived.
+    pub(super) fn take_in(&mut self, input: &mut Buffer, now: &Now) -> Result<Arrived, Untaken> {
+        let progress = self.incoming.decode(input).map_err(Untaken::Malformed)?;
+        let (content, rest) = input.split_at(progress.content);
+        if let Some(trailers) = rest.get(..progress.trailers) {
+            self.trailers.extend_from_slice(trailers);
+        }
+        let wanted = match &mut self.inlet {
+            Inlet::Sink(_) if content.is_empty() => true,
+            Inlet::Sink(sink) => {
+                let uptake = contain(|| sink.block(content)).map_err(Untaken::Failed)?;
+                uptake == Uptake::More
+            }
+            Inlet::Reader(sender) => match sender.block(content) {
+                Sent::More => true,
+                Sent::Full => {
+                    self.paused = Some(now.instant());
+                    true
+                }
+                Sent::Unread => false,
+            },
+        };
+        input.consume(progress.consumed);
+        Ok(match (progress.complete, wanted) {
+            (true, _) => Arrived::Whole,
+            (false, true) => Arrived::Part,
+            (false, false) => Arrived::Enough,
+        })
+    }
+
+    /// Returns where the body went, and its trailer section.
+    pub(super) fn into_inlet(self) -> (Inlet, Vec<u8>) {
+        (self.inlet, self.trailers)
+    }
+}

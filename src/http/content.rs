@@ -1,0 +1,230 @@
+//! How a handler takes the body of a request: as it arrives, on the loop or on another thread.
+
+use std::io::{BufRead, Write};
+
+use super::h1::Fields;
+use super::intake::Uptake;
+use super::owned::put_section;
+use super::reader::BodyReader;
+use super::response::{self, HttpResult, Response};
+use super::written::{Content, ContentSink, Context, Outcome, Reading, Written};
+use crate::socketserver::{Buffer, Failure};
+
+/// Takes the body of a request as it arrives, and responds at its end; see [`Response::receive`].
+///
+/// On the loop it must not block: every client waits for it. It is never overrun, because nothing
+/// is read while it works.
+///
+/// It is dropped without a call of [`finish`](Self::finish) if the body never comes to its end: the
+/// client disconnected, was too slow, or sent a malformed body.
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::Write;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use serve_forever::http::h1::Fields;
+/// use serve_forever::http::{BodySink, HttpResult, Response, Uptake};
+/// use serve_forever::socketserver::Failure;
+///
+/// /// An upload whose progress others can look at.
+/// struct Upload {
+///     file: File,
+///     received: Arc<AtomicU64>,
+/// }
+///
+/// impl BodySink for Upload {
+///     fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+///         self.file.write_all(block)?;
+///         self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+///         Ok(Uptake::More)
+///     }
+///
+///     fn finish(self: Box<Self>, _: Fields<'_>, response: Response<'_>) -> HttpResult {
+///         self.file.sync_all()?;
+///         response.send_response(201).body("")
+///     }
+/// }
+/// ```
+pub trait BodySink: Send {
+    /// Takes the next block of the body, as large as it happened to arrive.
+    ///
+    /// # Errors
+    ///
+    /// An error makes the response a 500, and no more is read.
+    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure>;
+
+    /// Writes the response: the body has arrived, or the sink has had [enough](Uptake::Enough).
+    ///
+    /// # Errors
+    ///
+    /// An error makes the response a 500.
+    fn finish(self: Box<Self>, trailers: Fields<'_>, response: Response<'_>) -> HttpResult;
+}
+
+/// A sink that writes its response by itself, so that the connection need not know [`Response`].
+struct Responding<S>(S);
+
+impl<S: BodySink> ContentSink for Responding<S> {
+    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+        self.0.block(block)
+    }
+
+    fn finish(
+        self: Box<Self>,
+        trailers: Fields<'_>,
+        output: &mut Buffer,
+        context: &Context<'_>,
+    ) -> Result<Written, Failure> {
+        let mut written = Written::new(context);
+        let respond = |response: Response<'_>| Box::new(self.0).finish(trailers, response);
+        response::write(&mut written, output, context, respond)?;
+        Ok(written)
+    }
+}
+
+/// Writes the body to a file, or to anything that takes bytes, and lets `finish` respond.
+struct WriterSink<W, F> {
+    writer: W,
+    finish: F,
+}
+
+impl<W, F> BodySink for WriterSink<W, F>
+where
+    W: Write + Send,
+    F: FnOnce(W, Response<'_>) -> HttpResult + Send,
+{
+    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+        self.writer.write_all(block)?;
+        Ok(Uptake::More)
+    }
+
+    fn finish(mut self: Box<Self>, _trailers: Fields<'_>, response: Response<'_>) -> HttpResult {
+        self.writer.flush()?;
+        (self.finish)(self.writer, response)
+    }
+}
+
+impl Response<'_> {
+    /// Takes the body of the request in first, block by block as it arrives; then `sink` responds.
+    ///
+    /// The sink is called on the loop, or on the worker that runs the handler.
+    ///
+    /// This is for a handler whose [`intake`](super::HttpRequestHandler::intake) is
+    /// [streamed](super::Intake::streamed). A body that has already arrived is one block.
+    ///
+    /// # Errors
+    ///
+    /// On the loop none. On a worker, it returns the failure of the sink, or an
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the body does not come to its end.
+    /// Return the result from your handler.
+    pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
+        if let Content::Whole(..) | Content::Coming { .. } = self.context.content {
+            return Ok(self.leave(Outcome::Receive(Box::new(Responding(sink)))));
+        }
+        // Not the loop's thread: it may wait for the body.
+        let mut reader = self.body_reader();
+        loop {
+            let block = reader.fill_buf()?;
+            let length = block.len();
+            if length == 0 || sink.block(block)? == Uptake::Enough {
+                break;
+            }
+            reader.consume(length);
+        }
+        Box::new(sink).finish(reader.trailers(), self)
+    }
+
+    /// Like [`receive`](Self::receive), but into a file, or anything that takes bytes without
+    /// waiting. `finish` gets it back when the whole body is written, and responds.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use serve_forever::http::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+    ///
+    /// #[derive(Clone)]
+    /// struct Upload;
+    ///
+    /// impl HttpRequestHandler for Upload {
+    ///     fn intake(&mut self, _: &Request<'_>) -> Intake {
+    ///         Intake::streamed().limit(10 << 30)
+    ///     }
+    ///
+    ///     fn do_put(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///         let file = File::create("/var/spool/upload")?;
+    ///         response.receive_into(file, |file, response| {
+    ///             file.sync_all()?;
+    ///             response.send_response(201).body("")
+    ///         })
+    ///     }
+    /// }
+    /// # let _ = Upload;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns what [`receive`](Self::receive) returns.
+    pub fn receive_into<W, F>(self, writer: W, finish: F) -> HttpResult
+    where
+        W: Write + Send + 'static,
+        F: FnOnce(W, Response<'_>) -> HttpResult + Send + 'static,
+    {
+        self.receive(WriterSink { writer, finish })
+    }
+
+    /// Returns the body of the request, to be read on another thread. Then
+    /// [`defer`](Self::defer) or [`offload`](Self::offload) the response.
+    ///
+    /// ```
+    /// use std::io;
+    /// use serve_forever::http::{HttpResult, Request, Response};
+    ///
+    /// fn measure(_: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+    ///     let mut reader = response.body_reader();
+    ///     let (deferred, reply) = response.defer();
+    ///     std::thread::spawn(move || {
+    ///         // Ignore the error: the client has disconnected.
+    ///         let _ = deferred.respond(|response| {
+    ///             let length = io::copy(&mut reader, &mut io::sink())?;
+    ///             response.send_response(200).body(format!("{length} bytes"))
+    ///         });
+    ///     });
+    ///     Ok(reply)
+    /// }
+    /// # let _ = measure;
+    /// ```
+    ///
+    /// If the handler responds by itself, the body stays unread and the connection closes. The
+    /// first reader gets the body. Every further reader fails with
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof).
+    pub fn body_reader(&mut self) -> BodyReader {
+        match self.state.reading.take().map(|reading| *reading) {
+            Some(Reading::Reader(reader)) => return reader,
+            Some(sender) => {
+                self.state.reading = Some(Box::new(sender));
+                return BodyReader::gone();
+            }
+            None => {}
+        }
+        match self.context.content {
+            Content::Whole(body, trailers) => BodyReader::whole(body, section(trailers)),
+            Content::Owned(request) => BodyReader::shared(request, section(request.trailers())),
+            Content::Coming { ask } => match self.context.reply_to() {
+                Some(reply_to) => {
+                    let (reader, sender) = BodyReader::new(reply_to, ask);
+                    self.state.reading = Some(Box::new(Reading::Sender(sender)));
+                    reader
+                }
+                None => BodyReader::gone(),
+            },
+            Content::Elsewhere | Content::Unwanted => BodyReader::gone(),
+        }
+    }
+}
+
+/// The trailers as bytes that a reader keeps.
+pub(super) fn section(trailers: Fields<'_>) -> Vec<u8> {
+    let mut section = Vec::new();
+    put_section(&mut section, trailers);
+    section
+}

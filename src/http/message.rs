@@ -1,0 +1,231 @@
+//! The way home: what other threads send to the loop about one request.
+//!
+//! The loop alone touches a connection. Another thread, whether a worker that runs a handler or
+//! the holder of a [`Deferred`](super::Deferred), writes its part of a response into memory and
+//! sends [`News`]: the bytes, and what follows. The head in those bytes is still open: the loop
+//! adds the `Connection` field and the empty line when it takes the message, because only the
+//! loop knows at that moment whether the connection goes on (SHUT-14).
+
+use std::any::Any;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::body::{Ending, Streaming};
+use super::settings::HttpSettings;
+use super::terms::Terms;
+use super::window::Window;
+use crate::socketserver::{Buffer, Failure, Mailbox, Protocol, SendError};
+
+/// What other threads send to an HTTP connection.
+#[non_exhaustive]
+pub enum Message {
+    /// Something about a request whose response is not complete. Only this crate makes one.
+    Late(Box<Late>),
+    /// Something for the protocol that took over after an upgrade.
+    Custom(Box<dyn Any + Send>),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Message::Late(_) => "Late",
+            Message::Custom(_) => "Custom",
+        })
+    }
+}
+
+/// News about one request; see [`Message::Late`].
+#[derive(Debug)]
+pub struct Late {
+    /// The request it is about: the connection counts its requests.
+    pub(super) serial: u32,
+    pub(super) news: News,
+}
+
+/// Bytes for the client, and what follows.
+#[derive(Debug)]
+pub(super) struct News {
+    /// What the client is sent, framing included.
+    pub(super) bytes: Buffer,
+    /// The head of the response, if it stands in `bytes`.
+    pub(super) head: Option<OpenHead>,
+    /// What the log and the server are told besides.
+    pub(super) notes: Option<Box<Notes>>,
+    pub(super) then: Then,
+}
+
+impl News {
+    /// News that brings no bytes.
+    pub(super) fn of(then: Then) -> News {
+        News {
+            bytes: Buffer::new(),
+            head: None,
+            notes: None,
+            then,
+        }
+    }
+
+    /// The same news after `bytes` for the client.
+    pub(super) fn with_bytes(mut self, bytes: Buffer) -> News {
+        self.bytes = bytes;
+        self
+    }
+}
+
+/// A head without its `Connection` field and its empty line.
+#[derive(Debug)]
+pub(super) struct OpenHead {
+    /// Where those two belong in the bytes.
+    pub(super) end: usize,
+    pub(super) code: u16,
+    /// The writer wants the connection to end with this response.
+    pub(super) close: bool,
+    /// The body ends with the connection, so that only a reset can say that it is not whole.
+    pub(super) close_delimited: bool,
+    /// The loop's end of the window between it and the thread that pushes the body.
+    pub(super) pushed: Option<Pushed>,
+}
+
+/// What follows the bytes.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// More will come. So many bytes of the body have been written so far.
+    GoOn { sent: u64 },
+    /// The reader of the request's content has caught up.
+    Read,
+    /// The loop pulls the rest of the body.
+    Pull(Box<Streaming>),
+    /// The response is complete.
+    End(Ending),
+    /// There will be no response, or not the rest of one.
+    Fail(Failure),
+    /// Another protocol takes over.
+    Upgrade(Upgrade),
+}
+
+/// What few responses come with.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What went wrong although there is a response.
+    pub(super) failure: Option<Failure>,
+    /// The reason phrase, if the response is an error page.
+    pub(super) reason: Option<Box<str>>,
+    /// How long the response may take, if not as long as others.
+    pub(super) patience: Option<Duration>,
+}
+
+/// The protocol that takes over after an upgrade.
+pub(super) struct Upgrade(pub(super) Box<dyn Protocol<Message = Message> + Send>);
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrade")
+    }
+}
+
+/// The loop's end of a body that another thread pushes.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    window: Arc<Window>,
+    /// Tells the pushing thread that there is room; dropped when the response has ended.
+    room: Sender<()>,
+}
+
+impl Pushed {
+    pub(super) fn new(window: Arc<Window>, room: Sender<()>) -> Pushed {
+        Pushed { window, room }
+    }
+
+    /// The loop has taken so many bytes.
+    pub(super) fn taken(&self, bytes: usize) {
+        if bytes > 0 && self.window.fall(bytes) {
+            // Ignore the error: a notice is there already, or nobody waits for one.
+            let _ = self.room.try_send(());
+        }
+    }
+}
+
+/// The address of one request, and what a response to it is written with.
+#[derive(Clone)]
+pub(super) struct ReplyTo {
+    mailbox: Mailbox<Message>,
+    serial: u32,
+    pub(super) settings: Arc<HttpSettings>,
+    pub(super) terms: Terms,
+}
+
+impl ReplyTo {
+    pub(super) fn new(
+        (mailbox, serial): (&Mailbox<Message>, u32),
+        settings: &Arc<HttpSettings>,
+        terms: Terms,
+    ) -> ReplyTo {
+        ReplyTo {
+            mailbox: mailbox.clone(),
+            serial,
+            settings: Arc::clone(settings),
+            terms,
+        }
+    }
+
+    /// The mailbox of the connection, and which of its requests this is.
+    pub(super) fn address(&self) -> (&Mailbox<Message>, u32) {
+        (&self.mailbox, self.serial)
+    }
+
+    /// Sends news, whose number the sender keeps within bounds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the client has disconnected; the news is dropped.
+    pub(super) fn tell(&self, news: News) -> Result<(), SendError<()>> {
+        let told = self.mailbox.notify(self.message(news));
+        told.map_err(|_| SendError::Gone(()))
+    }
+
+    /// Sends an interim response, unless the client does not know such a thing, or too many wait.
+    pub(super) fn suggest(&self, interim: Buffer) {
+        if self.terms.knows_interim_responses() {
+            let news = News::of(Then::GoOn { sent: 0 }).with_bytes(interim);
+            // Ignore the error: an interim response is a hint, and nobody waits for it.
+            let _ = self.mailbox.send(self.message(news));
+        }
+    }
+
+    /// The reader of the request's content has caught up.
+    pub(super) fn read_on(&self) {
+        // Ignore the error: the client has disconnected, as the next read will find out.
+        let _ = self.tell(News::of(Then::Read));
+    }
+
+    fn message(&self, news: News) -> Message {
+        let serial = self.serial;
+        Message::Late(Box::new(Late { serial, news }))
+    }
+
+    /// Whether the client is known to have disconnected.
+    pub(super) fn is_gone(&self) -> bool {
+        self.mailbox.is_gone()
+    }
+
+    /// Whether this is the loop's own thread, where waiting for the loop would never end.
+    pub(super) fn is_here(&self) -> bool {
+        self.mailbox.is_emptied_here()
+    }
+}
+
+impl fmt::Debug for ReplyTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplyTo")
+    }
+}
+
+/// The error of a wait that would deadlock on the loop's own thread.
+pub(super) fn on_the_loop(why: &str) -> io::Error {
+    let why = format!("{why}, and waiting for the loop on its own thread would never end");
+    io::Error::new(ErrorKind::WouldBlock, why)
+}

@@ -1,0 +1,207 @@
+//! Handlers that block run on workers, while the loop keeps every socket.
+//!
+//! A worker is given a request and writes its response into memory; the bytes come home as a
+//! message. A body that is pulled goes back and forth: a worker pulls up to the high-water mark,
+//! block by block, the loop sends, and a worker pulls again only when the client has taken that.
+//! So a slow client never holds a worker, in neither direction.
+
+use super::access::LogEntry;
+use super::away;
+use super::body::Streaming;
+use super::handler::HttpRequestHandler;
+use super::intake::Intake;
+use super::message::{News, ReplyTo, Then};
+use super::owned::OwnedRequest;
+use super::request::Request;
+use super::response::{HttpResult, Response};
+use super::window::{HIGH_WATER, LEAST};
+use super::workers::Workers;
+use super::written::{Content, Outcome, Reading};
+use crate::socketserver::{Buffer, contain};
+
+impl Response<'_> {
+    /// Leaves the response to one of the `workers`, where `job` may block; the connection waits for
+    /// it.
+    ///
+    /// If too many requests wait for a worker, the response is a 503, and a
+    /// [`QueueFull`](crate::socketserver::QueueFull) is reported. If the client disconnects before a
+    /// worker is free, `job` is dropped without being run.
+    ///
+    /// Take along what the response needs of the request. A body that is still to come is read with
+    /// [`body_reader`](Self::body_reader). A body that you [stream](super::ResponseHead::stream) is
+    /// pulled on a worker, too.
+    ///
+    /// ```
+    /// use serve_forever::http::{HttpResult, Request, Response, Workers};
+    ///
+    /// fn report(workers: &Workers, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     let query = request.query().unwrap_or_default().to_owned();
+    ///     response.offload(workers, move |response| {
+    ///         let rows = std::fs::read(query)?; // slow
+    ///         response.send_response(200).body(rows)
+    ///     })
+    /// }
+    /// # let _ = report;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None. Return the result from your handler.
+    pub fn offload(
+        mut self,
+        workers: &Workers,
+        job: impl FnOnce(Response<'_>) -> HttpResult + Send + 'static,
+    ) -> HttpResult {
+        if self.context.address.is_none() {
+            return job(self); // No message could come home: run it here, as a test may want.
+        }
+        let reading = Box::new(Reading::Reader(self.body_reader()));
+        self.submit(workers, move |reply_to, workers| {
+            let content = Content::Elsewhere;
+            away::write(reply_to, content, Some(reading), Some(workers), job)
+        })
+    }
+
+    /// Like [`offload`](Self::offload), for a job that takes a copy of the whole request along.
+    pub(crate) fn offload_request(
+        mut self,
+        workers: &Workers,
+        request: &Request<'_>,
+        job: impl FnOnce(&Request<'_>, Response<'_>) -> HttpResult + Send + 'static,
+    ) -> HttpResult {
+        if self.context.address.is_none() {
+            return job(request, self);
+        }
+        let reading = match self.context.content {
+            Content::Coming { .. } => Some(Box::new(Reading::Reader(self.body_reader()))),
+            _ => None,
+        };
+        let request = OwnedRequest::new(request);
+        self.submit(workers, move |reply_to, workers| {
+            let content = match reading {
+                Some(_) => Content::Elsewhere,
+                None => Content::Owned(&request),
+            };
+            away::write(reply_to, content, reading, Some(workers), |response| {
+                request.with(|request| job(request, response))
+            })
+        })
+    }
+
+    /// Has a worker write the response.
+    fn submit(
+        self,
+        workers: &Workers,
+        write: impl FnOnce(&ReplyTo, &Workers) -> News + Send + 'static,
+    ) -> HttpResult {
+        let pullers = workers.clone();
+        let Some(reply_to) = self.context.reply_to() else {
+            return self.send_error(503);
+        };
+        let submitted = workers.submit(move |place| {
+            if reply_to.is_gone() {
+                return; // The client disconnected while the job was queued.
+            }
+            let news = write(&reply_to, &pullers);
+            // Free the place before the response leaves: the client may send its next request as
+            // soon as it has the response.
+            drop(place);
+            // Ignore the error: the client has disconnected, and there is nobody to tell.
+            let _ = reply_to.tell(news);
+        });
+        match submitted {
+            Ok(()) => Ok(self.leave(Outcome::Deferred)),
+            Err(full) => {
+                let head = self.send_response(503).with_failure(full.into());
+                head.send_header("Retry-After", "1").body("")
+            }
+        }
+    }
+}
+
+/// Has one of the `workers` pull the next blocks.
+///
+/// Each block goes home by itself, because the next one may take long (PEP 3333: no block is held
+/// back while the next is made).
+pub(super) fn pull(workers: Workers, reply_to: ReplyTo, mut streaming: Box<Streaming>) {
+    let pool = workers.clone();
+    pool.push(Box::new(move || {
+        let mut room = HIGH_WATER;
+        loop {
+            let mut bytes = Buffer::new();
+            let pulled = contain(|| streaming.pull(&mut bytes));
+            room = room.saturating_sub(bytes.len().max(LEAST));
+            let then = match pulled {
+                Ok(None) if room == 0 => {
+                    streaming.workers = Some(workers);
+                    let news = News::of(Then::Pull(streaming)).with_bytes(bytes);
+                    // Ignore the error: the client has disconnected.
+                    let _ = reply_to.tell(news);
+                    return;
+                }
+                Ok(None) => Then::GoOn {
+                    sent: streaming.framer.sent(),
+                },
+                Ok(Some(ending)) => Then::End(ending),
+                Err(failure) => Then::Fail(failure),
+            };
+            let goes_on = matches!(then, Then::GoOn { .. });
+            let told = reply_to.tell(News::of(then).with_bytes(bytes));
+            // First the news leaves, then the source is dropped, which may block, or panic.
+            if told.is_err() || !goes_on {
+                return;
+            }
+        }
+    }));
+}
+
+/// A handler that runs on [`Workers`], each request with a clone of it.
+///
+/// ```
+/// use serve_forever::http::{HttpResult, HttpServer, Pooled, Request, Response, Workers};
+///
+/// fn slow(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     // May block: query a database, read a file, compute.
+///     response.send_response(200).body(request.path())
+/// }
+///
+/// let server = HttpServer::bind("127.0.0.1:0", Pooled::new(slow, Workers::new(4)?))?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// [`intake`](HttpRequestHandler::intake) and the log hooks run on the loop. A body that is
+/// [streamed](Intake::streamed) is read with [`Response::body_reader`], and the worker waits for it.
+#[derive(Debug, Clone)]
+pub struct Pooled<H> {
+    handler: H,
+    workers: Workers,
+}
+
+impl<H> Pooled<H> {
+    /// Runs `handler` on `workers`.
+    pub fn new(handler: H, workers: Workers) -> Pooled<H> {
+        Pooled { handler, workers }
+    }
+}
+
+impl<H: HttpRequestHandler + Clone + Send + 'static> HttpRequestHandler for Pooled<H> {
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        let mut handler = self.handler.clone();
+        response.offload_request(&self.workers, request, move |request, response| {
+            handler.handle(request, response)
+        })
+    }
+
+    fn intake(&mut self, request: &Request<'_>) -> Intake {
+        self.handler.intake(request)
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        self.handler.log_request(entry);
+    }
+
+    fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
+        self.handler.log_error(entry, message);
+    }
+}

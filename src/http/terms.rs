@@ -1,0 +1,35 @@
+//! What the head of a request decides about its response.
+
+use super::h1::Version;
+
+/// What the head of a request decides about its response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// HEAD: the fields of the response to a GET, and no body.
+    pub(super) head_only: bool,
+    /// CONNECT: a response of success would make the connection a tunnel (RFC 9110 §9.3.6).
+    pub(super) connect: bool,
+    pub(super) version: Version,
+    /// The client may be sending something already that nobody will read, so a close lingers.
+    pub(super) linger: bool,
+    /// The connection can go on after the response.
+    pub(super) keep_alive: bool,
+}
+
+impl Terms {
+    /// The terms of a request that is refused: the connection ends with the response.
+    pub(super) fn refused(head_only: bool) -> Terms {
+        Terms {
+            head_only,
+            connect: false,
+            version: Version::Http11,
+            linger: true,
+            keep_alive: false,
+        }
+    }
+
+    /// A client of HTTP/1.0 knows one response to a request (RFC 9110 §15.2).
+    pub(super) fn knows_interim_responses(&self) -> bool {
+        self.version >= Version::Http11
+    }
+}
