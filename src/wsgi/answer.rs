@@ -3,9 +3,9 @@
 
 use std::mem;
 
-use super::application::Body;
-use super::start_response::{Head, Start};
-use super::{AppResult, Application, Environ, Iterable, StartResponse};
+use super::application::{AppResult, Application, Body, Iterable};
+use super::environ::Environ;
+use super::start_response::{Head, Start, StartResponse};
 use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
 /// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in

@@ -1,11 +1,11 @@
 //! What a program brings: the application, and the body it answers with.
 
 use std::fmt;
-use std::fs::File;
 use std::mem;
 use std::sync::Arc;
 
-use super::{Environ, FileWrapper, StartResponse};
+use super::environ::Environ;
+use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult};
 
 /// What an application returns: the body of the answer, or why there is none.
@@ -72,7 +72,8 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// `Content-Length` by itself (WSGI-13).
 ///
 /// A file converts into it, too, and is read as the client takes it; so does anything else that can
-/// be read, in a [`FileWrapper`]. How long these are the application has to say, or the answer goes
+/// be read, in a
+/// [`FileWrapper`](super::FileWrapper). How long these are the application has to say, or the answer goes
 /// without (WSGI-24).
 ///
 /// ```
@@ -252,14 +253,6 @@ impl Iterable for Box<dyn Iterable> {
 impl From<Box<dyn Iterable>> for Body {
     fn from(iterable: Box<dyn Iterable>) -> Body {
         Body(Blocks::Iterable(iterable))
-    }
-}
-
-/// What is left of the file, in the blocks of a [`FileWrapper`]. The answer has no
-/// `Content-Length` but the application's own (WSGI-24).
-impl From<File> for Body {
-    fn from(file: File) -> Body {
-        FileWrapper::new(file).into()
     }
 }
 

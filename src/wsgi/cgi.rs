@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::env;
 use std::io;
 
+use super::application::Application;
 use super::environ::latin1;
-use super::{Application, SimpleHandler};
+use super::simple_handler::SimpleHandler;
 use crate::socketserver::HandlerResult;
 
 /// Runs an application for the one request that a web server has started this process for.

@@ -12,8 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::environ::latin1;
-use super::{AppResult, Application, Environ, Headers, StartResponse, WsgiHandler};
+use super::application::{AppResult, Application};
+use super::environ::{Environ, latin1};
+use super::handler::WsgiHandler;
+use super::headers::Headers;
+use super::start_response::StartResponse;
 use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
 use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};

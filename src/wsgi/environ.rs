@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 
 use percent_encoding::percent_decode_str;
 
-use super::guess_scheme;
 use crate::http::Request;
 
 /// The variables of the server, the same for every request (WSGI-2).
@@ -359,6 +358,14 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environ<'_> {
 impl fmt::Debug for Environ<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// `https` if the environ has `HTTPS` as exactly `yes`, `on` or `1`, else `http` (UTIL-2).
+pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
+    match environ.get("HTTPS").as_deref() {
+        Some("yes" | "on" | "1") => "https",
+        _ => "http",
     }
 }
 

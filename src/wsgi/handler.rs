@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{self, Answer};
-use super::environ::{BaseEnviron, FALSE, TRUE, setup_environ};
+use super::application::Application;
+use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
 use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
 use super::writing::{Output, Writing, send_headers};
-use super::{Application, Environ};
 use crate::http::{
     BodySource, HttpRequestHandler, HttpResult, Intake, Request, Response, ResponseHead, Workers,
 };

@@ -3,8 +3,7 @@
 use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
 
-use super::AppError;
-use super::start_response::latin1_bytes;
+use super::start_response::{AppError, latin1_bytes};
 
 /// The list that [`Headers`] keeps its fields in, unless told otherwise: names and values in order.
 type List = Vec<(String, String)>;

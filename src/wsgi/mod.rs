@@ -84,6 +84,7 @@ mod application;
 mod cgi;
 mod client;
 mod environ;
+mod file_wrapper;
 mod handler;
 mod headers;
 mod server;
@@ -98,16 +99,16 @@ mod writing;
 pub use application::{AppResult, Application, Body, Iterable};
 pub use cgi::{CgiHandler, read_environ};
 pub use client::{Client, TestRequest, TestResponse};
-pub use environ::Environ;
+pub use environ::{Environ, guess_scheme};
+pub use file_wrapper::FileWrapper;
 pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use simple_handler::SimpleHandler;
 pub use slow::{SlowCall, SlowStep};
-pub use start_response::{AppError, StartResponse};
+pub use start_response::{AppError, StartResponse, is_hop_by_hop};
 pub use test_server::TestServer;
 pub use util::{
-    FileWrapper, application_uri, format_date_time, guess_scheme, is_hop_by_hop, request_uri,
-    setup_testing_defaults, shift_path_info,
+    application_uri, format_date_time, request_uri, setup_testing_defaults, shift_path_info,
 };
 pub use validate::{Breach, Validator};

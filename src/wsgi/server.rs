@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{AppResult, Application, Environ, StartResponse, WsgiHandler};
+use super::application::{AppResult, Application};
+use super::environ::Environ;
+use super::handler::WsgiHandler;
+use super::start_response::StartResponse;
 use crate::http::{self, Http, HttpServer, HttpSettings, Workers};
 use crate::socketserver::{Evented, Server, ServerAddress, Transport};
 

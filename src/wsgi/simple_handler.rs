@@ -6,9 +6,9 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use super::answer::{self, Answer};
-use super::environ::{FALSE, FILE_WRAPPER, TRUE};
-use super::start_response::{Head, Start};
-use super::{Application, Environ, StartResponse};
+use super::application::Application;
+use super::environ::{Environ, FALSE, FILE_WRAPPER, TRUE};
+use super::start_response::{Head, Start, StartResponse};
 use crate::http::ResponseError;
 use crate::http::h1::{self, Sink};
 use crate::reactor::Now;

@@ -6,7 +6,6 @@
 use std::error::Error;
 use std::fmt;
 
-use super::util::is_hop_by_hop;
 use crate::http::h1::{self, Sink};
 use crate::socketserver::{Failure, HandlerResult};
 
@@ -287,6 +286,33 @@ impl Head {
         let field = fields.find(|(set, _)| set.eq_ignore_ascii_case(name));
         field.map(|(_, value)| &**value)
     }
+}
+
+/// Whether a field concerns the connection and not the answer (UTIL-8).
+///
+/// An application must not set one. Python's set has `Trailers`, which is no field, and not
+/// `Trailer`, which is one; so has this.
+///
+/// ```
+/// use serve_forever::wsgi::is_hop_by_hop;
+///
+/// assert!(is_hop_by_hop("Transfer-Encoding"));
+/// assert!(!is_hop_by_hop("Content-Length"));
+/// ```
+pub fn is_hop_by_hop(name: &str) -> bool {
+    const HOP_BY_HOP: [&str; 8] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    HOP_BY_HOP
+        .iter()
+        .any(|hop_by_hop| name.eq_ignore_ascii_case(hop_by_hop))
 }
 
 /// Code and reason of `"200 OK"`; `"200 "` has an empty reason, `"200"` is none (WSGI-9).

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::panic;
 use std::thread::{Builder, JoinHandle};
 
-use super::{Application, WsgiServer, make_server_with_settings};
+use super::application::Application;
+use super::server::{WsgiServer, make_server_with_settings};
 use crate::http::HttpSettings;
 use crate::socketserver::{Failure, ShutdownHandle};
 

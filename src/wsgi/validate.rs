@@ -28,7 +28,9 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AppResult, Application, Body, Environ, Iterable, StartResponse};
+use super::application::{AppResult, Application, Body, Iterable};
+use super::environ::Environ;
+use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult, print};
 
 /// An application, watched for what PEP 3333 forbids it and its server.

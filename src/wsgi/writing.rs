@@ -6,8 +6,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 
-use super::StartResponse;
-use super::start_response::{Head, Start};
+use super::start_response::{Head, Start, StartResponse};
 use crate::http::{BodySource, Reply, Response, ResponseHead, ResponseStream};
 use crate::socketserver::{Failure, HandlerResult};
 

@@ -1,0 +1,106 @@
+//! Files as bodies. Python's `wsgiref.util.FileWrapper`.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+
+use super::application::{Body, Iterable};
+use super::start_response::StartResponse;
+use crate::socketserver::{Failure, HandlerResult};
+
+/// A file as a body, read block by block (UTIL-1).
+///
+/// Anything that can be [read](Read) will do. How long it is nobody knows, so an answer gets no
+/// `Content-Length` but the application's own (WSGI-24). The file is read on the thread that sends
+/// the answer: one that makes its reader wait, such as a pipe, makes the whole loop wait.
+///
+/// ```
+/// use serve_forever::wsgi::{AppResult, Environ, FileWrapper, StartResponse};
+///
+/// fn app(_: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+///     let file = std::fs::File::open("Cargo.toml")?;
+///     let length = file.metadata()?.len().to_string();
+///     start_response.call("200 OK", &[("Content-Type", "text/plain"), ("Content-Length", &length)])?;
+///     Ok(FileWrapper::new(file).into())
+/// }
+/// # let _ = app;
+/// ```
+pub struct FileWrapper<F> {
+    /// `None` once it is closed.
+    file: Option<F>,
+    block_size: usize,
+}
+
+impl<F: Read> FileWrapper<F> {
+    /// Reads `file` in blocks of at most 8192 bytes.
+    pub fn new(file: F) -> FileWrapper<F> {
+        FileWrapper {
+            file: Some(file),
+            block_size: 8192,
+        }
+    }
+
+    /// Reads in blocks of at most `bytes`; Python's `blksize`.
+    #[must_use]
+    pub fn block_size(mut self, bytes: usize) -> FileWrapper<F> {
+        self.block_size = bytes;
+        self
+    }
+}
+
+/// The blocks, up to the first read that brings nothing. That end does not close the file; to
+/// drop the wrapper does.
+impl<F: Read> Iterator for FileWrapper<F> {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        let file = self.file.as_mut()?;
+        let mut block = vec![0; self.block_size];
+        loop {
+            match file.read(&mut block) {
+                Ok(0) => return None,
+                Ok(count) => {
+                    block.truncate(count);
+                    return Some(Ok(block));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl<F: Read + Send> Iterable for FileWrapper<F> {
+    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.next().transpose()?)
+    }
+
+    /// Closes the file, as far as dropping it does.
+    fn close(&mut self) -> HandlerResult {
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl<F: Read + Send + 'static> From<FileWrapper<F>> for Body {
+    fn from(file: FileWrapper<F>) -> Body {
+        Body::from_iterable(file)
+    }
+}
+
+/// What is left of the file, in the blocks of a [`FileWrapper`]. The answer has no
+/// `Content-Length` but the application's own (WSGI-24).
+impl From<File> for Body {
+    fn from(file: File) -> Body {
+        FileWrapper::new(file).into()
+    }
+}
+
+impl<F> fmt::Debug for FileWrapper<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileWrapper")
+            .field("closed", &self.file.is_none())
+            .field("block_size", &self.block_size)
+            .finish()
+    }
+}
