@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::socketserver::Failure;
-use serve_forever::wsgi::{AppResult, Body, Client, Environ, StartResponse, TestServer, demo_app};
+use serve_forever::wsgi::testing::{Client, TestServer};
+use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, demo_app};
 
 /// Longer than anything here takes, and an end for what hangs.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use serve_forever::socketserver::{Failure, HandlerResult};
+use serve_forever::wsgi::testing::Client;
 use serve_forever::wsgi::{
-    AppResult, Application, Body, Breach, Client, Environ, Iterable, StartResponse, Validator,
+    AppResult, Application, Body, Breach, Environ, Iterable, StartResponse, Validator,
     setup_testing_defaults,
 };
 

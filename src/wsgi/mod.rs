@@ -39,11 +39,13 @@
 //!
 //! # Testing an application
 //!
-//! A [`Client`] asks an application without a socket, a [`TestServer`] serves it on a free port,
-//! and a [`Validator`] around it says what PEP 3333 would not have:
+//! A [`Client`](testing::Client) asks an application without a socket. A
+//! [`TestServer`](testing::TestServer) serves it on a free port. A [`Validator`] around the
+//! application reports what PEP 3333 forbids:
 //!
 //! ```
-//! use serve_forever::wsgi::{Client, Validator, demo_app};
+//! use serve_forever::wsgi::testing::Client;
+//! use serve_forever::wsgi::{Validator, demo_app};
 //!
 //! let client = Client::new(Validator::new(demo_app));
 //! let response = client.get("/some/path?x=y");
@@ -82,7 +84,6 @@
 mod answer;
 mod application;
 mod cgi;
-mod client;
 mod environ;
 mod file_wrapper;
 mod handler;
@@ -91,14 +92,13 @@ mod server;
 mod simple_handler;
 mod slow;
 mod start_response;
-mod test_server;
+pub mod testing;
 mod util;
 mod validate;
 mod writing;
 
 pub use application::{AppResult, Application, Body, Iterable};
 pub use cgi::{CgiHandler, read_environ};
-pub use client::{Client, TestRequest, TestResponse};
 pub use environ::{Environ, guess_scheme};
 pub use file_wrapper::FileWrapper;
 pub use handler::WsgiHandler;
@@ -107,7 +107,6 @@ pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use simple_handler::SimpleHandler;
 pub use slow::{SlowCall, SlowStep};
 pub use start_response::{AppError, StartResponse, is_hop_by_hop};
-pub use test_server::TestServer;
 pub use util::{
     application_uri, format_date_time, request_uri, setup_testing_defaults, shift_path_info,
 };

@@ -36,7 +36,8 @@ use crate::socketserver::{Failure, HandlerResult, print};
 /// An application, watched for what PEP 3333 forbids it and its server.
 ///
 /// ```
-/// use serve_forever::wsgi::{AppResult, Client, Environ, StartResponse, Validator};
+/// use serve_forever::wsgi::testing::Client;
+/// use serve_forever::wsgi::{AppResult, Environ, StartResponse, Validator};
 ///
 /// fn app(_: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
 ///     start_response.call("200 OK", &[])?;

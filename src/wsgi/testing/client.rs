@@ -12,11 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::application::{AppResult, Application};
-use super::environ::{Environ, latin1};
-use super::handler::WsgiHandler;
-use super::headers::Headers;
-use super::start_response::StartResponse;
+use super::super::application::{AppResult, Application};
+use super::super::environ::{Environ, latin1};
+use super::super::handler::WsgiHandler;
+use super::super::headers::Headers;
+use super::super::start_response::StartResponse;
 use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
 use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
@@ -24,7 +24,8 @@ use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
 /// Asks an application in the same thread, without a server.
 ///
 /// ```
-/// use serve_forever::wsgi::{AppResult, Client, Environ, StartResponse};
+/// use serve_forever::wsgi::testing::Client;
+/// use serve_forever::wsgi::{AppResult, Environ, StartResponse};
 ///
 /// fn app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
 ///     let name = environ.get("REMOTE_USER").unwrap_or("nobody".into()).into_owned();

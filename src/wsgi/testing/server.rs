@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::panic;
 use std::thread::{Builder, JoinHandle};
 
-use super::application::Application;
-use super::server::{WsgiServer, make_server_with_settings};
+use super::super::application::Application;
+use super::super::server::{WsgiServer, make_server_with_settings};
 use crate::http::HttpSettings;
 use crate::socketserver::{Failure, ShutdownHandle};
 
@@ -19,7 +19,8 @@ use crate::socketserver::{Failure, ShutdownHandle};
 /// ```
 /// use std::io::{Read, Write};
 /// use std::net::TcpStream;
-/// use serve_forever::wsgi::{TestServer, demo_app};
+/// use serve_forever::wsgi::demo_app;
+/// use serve_forever::wsgi::testing::TestServer;
 ///
 /// let server = TestServer::new(demo_app)?;
 /// let mut stream = TcpStream::connect(server.address())?;
@@ -64,10 +65,11 @@ impl TestServer {
     }
 
     /// Runs a server that was made and set up before, say to run its application on
-    /// [threads](WsgiServer::threads).
+    /// [threads](super::super::WsgiServer::threads).
     ///
     /// ```
-    /// use serve_forever::wsgi::{TestServer, demo_app, make_server};
+    /// use serve_forever::wsgi::testing::TestServer;
+    /// use serve_forever::wsgi::{demo_app, make_server};
     ///
     /// let server = TestServer::serve(make_server("127.0.0.1:0", demo_app)?.threads(2)?)?;
     /// assert!(server.url().starts_with("http://127.0.0.1:"));
