@@ -16,7 +16,7 @@ use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_illegal
 use serve_forever::http::{Http, HttpSettings, Workers, listen};
 use serve_forever::socketserver::{Failure, HandlerResult, Server, Threading, Transport};
 use serve_forever::wsgi::{
-    AppResult, Body, Environ, Iterable, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
+    AppResult, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
     make_server,
 };
 
@@ -477,7 +477,7 @@ fn slow_applications_are_reported() {
     use SlowStep::{Block, Call};
     let cases: [(&str, &str, &[SlowStep]); 3] = [
         ("GET", "/a?b=%20c", &[Call, Block, Block, Block, Block]),
-        ("HEAD", "/", &[Call, Block]),
+        ("HEAD", "/", &[Call, Block, Block, Block, Block]),
         ("GET", "/fails", &[Call]),
     ];
     for on_workers in [false, true] {
@@ -491,12 +491,10 @@ fn slow_applications_are_reported() {
                 .send((report, slow.is_on_loop()));
             panic!("a report that fails is nobody's failure");
         };
-        let server = serve_with(Validator::new(app), |handler| {
-            let handler = handler.report_slow(Duration::ZERO, report);
-            match on_workers {
-                true => handler.workers(Workers::new(1).expect("a thread")),
-                false => handler,
-            }
+        let app = Slow::new(Validator::new(app), Duration::ZERO, report);
+        let server = serve_with(app, |handler| match on_workers {
+            true => handler.workers(Workers::new(1).expect("a thread")),
+            false => handler,
         });
         for (method, path, expected) in cases {
             let response = server.exchange(&request(method, path, "", ""));
@@ -523,11 +521,10 @@ fn slow_applications_are_reported() {
 fn quick_applications_are_not_reported() {
     let (sender, reports) = channel();
     let sender = Mutex::new(sender);
-    let server = serve_with(Validator::new(demo_app), |handler| {
-        handler.report_slow(Duration::from_secs(3600), move |_| {
-            let _ = sender.lock().expect("no panic").send(());
-        })
+    let app = Slow::new(demo_app, Duration::from_secs(3600), move |_| {
+        let _ = sender.lock().expect("no panic").send(());
     });
+    let server = serve_with(app, |handler| handler);
     assert_eq!(server.get("/").status, "HTTP/1.1 200 OK");
     assert!(server.stop());
     assert_eq!(reports.try_recv(), Err(TryRecvError::Disconnected));
@@ -551,14 +548,13 @@ fn a_change_keeps_the_other_settings() {
         // Before the content has come, if it is streamed.
         Ok("called".into())
     };
-    let server = serve_with(Validator::new(app), |handler| {
-        let report = move |slow: &SlowCall<'_>| {
-            let _ = sender.lock().expect("no panic").send(slow.is_on_loop());
-        };
+    let app = Slow::new(Validator::new(app), Duration::ZERO, move |slow| {
+        let _ = sender.lock().expect("no panic").send(slow.is_on_loop());
+    });
+    let server = serve_with(app, |handler| {
         let workers = Workers::new(1).expect("a thread");
         let mut handler = handler
             .error_output(sorry)
-            .report_slow(Duration::ZERO, report)
             .workers(workers)
             .stream_input(true);
         let shared = handler.clone();

@@ -6,6 +6,7 @@ use std::mem;
 use super::application::{AppResult, Application, Body, Iterable};
 use super::environ::Environ;
 use super::start_response::{Head, Start, StartResponse};
+use crate::http::BodySource;
 use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
 /// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in
@@ -86,15 +87,6 @@ impl Answer {
             .then(|| self.first.as_deref().unwrap_or_default())
     }
 
-    /// The next block that is to be sent; of a whole body only the first.
-    pub(super) fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        match self.first.take() {
-            Some(first) => Ok(Some(first)),
-            None if self.ended => Ok(None),
-            None => self.pull(),
-        }
-    }
-
     /// What was written by `write()`, and else, or together with it, the next block.
     fn pull(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let mut written = self.start.take_written();
@@ -128,6 +120,17 @@ impl Answer {
             }
         }
         Ok(())
+    }
+}
+
+impl BodySource for Answer {
+    /// The next block that is to be sent; of a whole body only the first.
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None if self.ended => Ok(None),
+            None => self.pull(),
+        }
     }
 }
 

@@ -10,16 +10,14 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::answer::{self, Answer};
 use super::application::Application;
 use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
-use super::slow::{Slow, SlowCall, SlowStep, Watch, timed};
 use super::start_response::Head;
 use super::writing::{Output, Writing, send_headers};
 use crate::http::{
-    BodySource, HttpRequestHandler, HttpResult, Intake, Request, Response, ResponseHead, Workers,
+    HttpRequestHandler, HttpResult, Intake, Request, Response, ResponseHead, Workers,
 };
 use crate::socketserver::{Failure, complain};
 
@@ -46,7 +44,6 @@ struct Gateway<A> {
     offload: Option<(Workers, Offload<A>)>,
     stream_input: bool,
     error_output: Option<Arc<dyn Application>>,
-    slow: Option<Slow>,
 }
 
 /// Has a worker answer. A pointer, made where `A` is known to be `'static`: an application that
@@ -65,7 +62,6 @@ impl<A> WsgiHandler<A> {
                 offload: None,
                 stream_input: false,
                 error_output: None,
-                slow: None,
             }),
         }
     }
@@ -132,36 +128,6 @@ impl<A> WsgiHandler<A> {
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> WsgiHandler<A> {
         self.gateway_mut().error_output = Some(Arc::new(application));
-        self
-    }
-
-    /// Has `report` told what an application takes `threshold` or longer for: its call with the
-    /// first block, or a further block, on whatever thread it ran.
-    ///
-    /// On the loop's thread nobody is served meanwhile; an application that is reported there
-    /// should run [elsewhere](Self::workers). `report` is called on the same thread, once the
-    /// application is done.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use serve_forever::wsgi::{demo_app, make_server};
-    ///
-    /// let server = make_server("127.0.0.1:0", demo_app)?.configure(|handler| {
-    ///     handler.report_slow(Duration::from_millis(100), |slow| {
-    ///         let who_waits = if slow.is_on_loop() { "everybody waited" } else { "a thread" };
-    ///         eprintln!("{}: {:?}, {who_waits}", slow.request_line(), slow.duration());
-    ///     })
-    /// });
-    /// # let _ = server;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[must_use]
-    pub fn report_slow(
-        mut self,
-        threshold: Duration,
-        report: impl Fn(&SlowCall<'_>) + Send + Sync + 'static,
-    ) -> WsgiHandler<A> {
-        self.gateway_mut().slow = Some(Slow::new(threshold, report));
         self
     }
 
@@ -236,7 +202,6 @@ impl<A> Clone for Gateway<A> {
             offload: self.offload.clone(),
             stream_input: self.stream_input,
             error_output: self.error_output.clone(),
-            slow: self.slow.clone(),
         }
     }
 }
@@ -247,7 +212,6 @@ impl<A> fmt::Debug for WsgiHandler<A> {
         f.debug_struct("WsgiHandler")
             .field("base_environ", &self.gateway.base_environ)
             .field("workers", &workers)
-            .field("slow", &self.gateway.slow)
             .finish_non_exhaustive()
     }
 }
@@ -272,8 +236,6 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 impl<A: Application> Gateway<A> {
     /// Calls the application, here and now.
     fn answer(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
-        let slow = self.slow.as_ref();
-        let watch = slow.map(|slow| Watch::new(slow, request, !self.is_multithread()));
         let mut environ = Environ::of_request(request, &self.base_environ);
         if self.streams_input() {
             environ.set_input(response.body_reader());
@@ -281,22 +243,19 @@ impl<A: Application> Gateway<A> {
         let head_only = request.method() == "HEAD";
         let leaves = response.is_on_worker() && !head_only;
         let mut output = Output::Unsent(response);
-        let run = || {
-            answer::run_with(|start| {
-                let mut start_response = Writing {
-                    start,
-                    output: &mut output,
-                    leaves,
-                };
-                self.application.call(&mut environ, &mut start_response)
-            })
-        };
-        let answered = timed(watch.as_ref(), SlowStep::Call, run);
+        let answered = answer::run_with(|start| {
+            let mut start_response = Writing {
+                start,
+                output: &mut output,
+                leaves,
+            };
+            self.application.call(&mut environ, &mut start_response)
+        });
         let response = match output {
             Output::Unsent(response) => response,
             Output::Written(written) => {
                 return Ok(match answered {
-                    Ok((_, answer)) => written.finish(Watched { answer, watch }),
+                    Ok((_, answer)) => written.finish(answer),
                     Err(failure) => written.fail(failure),
                 });
             }
@@ -323,7 +282,7 @@ impl<A: Application> Gateway<A> {
                 .with_failure(failure);
         }
         let has_content = !head_only && head.has_content();
-        send(sent, Watched { answer, watch }, has_content)
+        send(sent, answer, has_content)
     }
 
     /// Answers in the place of the application.
@@ -338,43 +297,18 @@ impl<A: Application> Gateway<A> {
     fn streams_input(&self) -> bool {
         self.stream_input && self.offload.is_some()
     }
-
-    fn is_multithread(&self) -> bool {
-        let multithread = self.base_environ.get("wsgi.multithread");
-        multithread.is_some_and(|multithread| multithread == TRUE)
-    }
 }
 
 /// Sends head and first block, and leaves the rest to be pulled.
-fn send(mut sent: ResponseHead<'_>, mut body: Watched, has_content: bool) -> HttpResult {
-    if let Some(whole) = body.answer.whole() {
+fn send(mut sent: ResponseHead<'_>, mut answer: Answer, has_content: bool) -> HttpResult {
+    if let Some(whole) = answer.whole() {
         return sent.body(whole);
     }
     if !has_content {
-        if let Err(failure) = body.consume() {
+        if let Err(failure) = answer.consume() {
             sent = sent.with_failure(failure);
         }
         return sent.stream(std::iter::empty::<Vec<u8>>());
     }
-    sent.stream(body)
-}
-
-/// An answer whose blocks are timed, if anybody wants to know.
-struct Watched {
-    answer: Answer,
-    watch: Option<Watch>,
-}
-
-impl Watched {
-    fn consume(&mut self) -> Result<(), Failure> {
-        let consume = || self.answer.consume();
-        timed(self.watch.as_ref(), SlowStep::Block, consume)
-    }
-}
-
-impl BodySource for Watched {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let next_block = || self.answer.next_block();
-        timed(self.watch.as_ref(), SlowStep::Block, next_block)
-    }
+    sent.stream(answer)
 }

@@ -105,7 +105,7 @@ pub use handler::WsgiHandler;
 pub use headers::Headers;
 pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
 pub use simple_handler::SimpleHandler;
-pub use slow::{SlowCall, SlowStep};
+pub use slow::{Slow, SlowCall, SlowStep};
 pub use start_response::{AppError, StartResponse, is_hop_by_hop};
 pub use util::{
     application_uri, format_date_time, request_uri, setup_testing_defaults, shift_path_info,

@@ -9,8 +9,8 @@ use super::answer::{self, Answer};
 use super::application::Application;
 use super::environ::{Environ, FALSE, FILE_WRAPPER, TRUE};
 use super::start_response::{Head, Start, StartResponse};
-use crate::http::ResponseError;
 use crate::http::h1::{self, Sink};
+use crate::http::{BodySource, ResponseError};
 use crate::reactor::Now;
 use crate::socketserver::{Failure, HandlerResult};
 

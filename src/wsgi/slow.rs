@@ -1,14 +1,84 @@
-//! Who learns that an application is slow.
+//! Middleware that reports an application that is slow.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::http::Request;
-use crate::socketserver::{complain, contain};
+use super::application::{AppResult, Application, Body, Iterable};
+use super::environ::Environ;
+use super::start_response::StartResponse;
+use super::util::path_and_query;
+use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
-/// A step of an application that took longer than it should; see
-/// [`WsgiHandler::report_slow`](super::WsgiHandler::report_slow).
+/// An application whose slow calls are reported.
+///
+/// It calls `report` if the application takes `threshold` or longer for one step: its call, or one
+/// block of its body. On the loop's thread all other clients wait during that time, so an
+/// application that is reported there should run on [threads](super::WsgiServer::threads).
+///
+/// `report` runs on the application's thread, right after the step. If it panics, the server prints
+/// that, and the request goes on.
+///
+/// ```
+/// use std::time::Duration;
+/// use serve_forever::wsgi::{Slow, demo_app, make_server};
+///
+/// let app = Slow::new(demo_app, Duration::from_millis(100), |slow| {
+///     let waiting = if slow.is_on_loop() { "every client" } else { "one thread" };
+///     eprintln!("{}: {waiting} waited for {:?}", slow.request_line(), slow.duration());
+/// });
+/// let server = make_server("127.0.0.1:0", app)?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Slow<A> {
+    application: A,
+    /// Shared with the bodies that are still being sent.
+    limit: Arc<Limit>,
+}
+
+/// How long a step may take, and who hears of one that takes longer.
+struct Limit {
+    threshold: Duration,
+    report: Box<dyn Fn(&SlowCall<'_>) + Send + Sync>,
+}
+
+impl<A> Slow<A> {
+    /// Reports each step of `application` that takes `threshold` or longer.
+    pub fn new(
+        application: A,
+        threshold: Duration,
+        report: impl Fn(&SlowCall<'_>) + Send + Sync + 'static,
+    ) -> Slow<A> {
+        Slow {
+            application,
+            limit: Arc::new(Limit {
+                threshold,
+                report: Box::new(report),
+            }),
+        }
+    }
+}
+
+impl<A: Application> Application for Slow<A> {
+    fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
+        let watch = Watch::new(environ, Arc::clone(&self.limit));
+        let body = watch.time(SlowStep::Call, || {
+            self.application.call(environ, start_response)
+        })?;
+        Ok(Body::from_iterable(TimedBody { body, watch }))
+    }
+}
+
+impl<A> fmt::Debug for Slow<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slow")
+            .field("threshold", &self.limit.threshold)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A step that took as long as the threshold of [`Slow`], or longer.
 #[derive(Debug, Clone, Copy)]
 pub struct SlowCall<'a> {
     request_line: &'a str,
@@ -18,79 +88,78 @@ pub struct SlowCall<'a> {
 }
 
 impl<'a> SlowCall<'a> {
-    /// Method, target as it came, version: `GET /search?q=a HTTP/1.1`.
+    /// Method, target and version: `GET /search?q=a HTTP/1.1`.
+    ///
+    /// The target is percent-encoded again from the environ, as in
+    /// [`request_uri`](super::request_uri), so it cannot contain a line end.
     pub fn request_line(&self) -> &'a str {
         self.request_line
     }
 
-    /// What it was that took so long.
+    /// The step that took so long.
     pub fn step(&self) -> SlowStep {
         self.step
     }
 
-    /// How long it took.
+    /// How long the step took.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Whether it ran on the loop's thread: then every client has waited.
+    /// Whether the step ran on the loop's thread, so that every client waited for it. This is so
+    /// where `wsgi.multithread` is false.
     pub fn is_on_loop(&self) -> bool {
         self.on_loop
     }
 }
 
-/// What an application is asked for.
+/// A step of an application that [`Slow`] measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowStep {
-    /// The call of the application, with the first block of its answer.
+    /// The call of the application.
     Call,
-    /// A further block.
+    /// One block of its body, or the end of it.
     Block,
 }
 
-/// Reports what takes longer than `threshold`.
-#[derive(Clone)]
-pub(super) struct Slow {
-    threshold: Duration,
-    report: Arc<dyn Fn(&SlowCall<'_>) + Send + Sync>,
-}
-
-impl Slow {
-    pub(super) fn new(
-        threshold: Duration,
-        report: impl Fn(&SlowCall<'_>) + Send + Sync + 'static,
-    ) -> Slow {
-        Slow {
-            threshold,
-            report: Arc::new(report),
-        }
-    }
-}
-
-impl fmt::Debug for Slow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slow")
-            .field("threshold", &self.threshold)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The steps of one request, timed.
-pub(super) struct Watch {
-    slow: Slow,
-    request_line: Box<str>,
+/// Measures the steps of one request.
+struct Watch {
+    limit: Arc<Limit>,
+    request_line: String,
     on_loop: bool,
 }
 
 impl Watch {
-    pub(super) fn new(slow: &Slow, request: &Request<'_>, on_loop: bool) -> Watch {
-        let (method, target) = (request.method(), request.target());
+    /// Reads the environ before the application can change it.
+    fn new(environ: &Environ<'_>, limit: Arc<Limit>) -> Watch {
+        let variable = |key| environ.get(key).unwrap_or_default();
+        let target = path_and_query(environ, true);
         Watch {
-            slow: slow.clone(),
-            request_line: format!("{method} {target} {}", request.version()).into(),
-            on_loop,
+            limit,
+            request_line: format!(
+                "{} {target} {}",
+                variable("REQUEST_METHOD"),
+                variable("SERVER_PROTOCOL")
+            ),
+            on_loop: !environ.multithread(),
         }
+    }
+
+    /// Runs one step, and reports it if it was slow. A panic is a failure like any other, so that
+    /// it is measured too.
+    fn time<R>(
+        &self,
+        step: SlowStep,
+        run: impl FnOnce() -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let began = Instant::now();
+        let result = contain(run);
+        let duration = began.elapsed();
+        if duration >= self.limit.threshold {
+            self.report(step, duration);
+        }
+        result
     }
 
     fn report(&self, step: SlowStep, duration: Duration) {
@@ -101,26 +170,36 @@ impl Watch {
             on_loop: self.on_loop,
         };
         let reported = contain(|| {
-            (self.slow.report)(&call);
+            (self.limit.report)(&call);
             Ok(())
         });
-        // The request is not at fault.
+        // The request is not to blame, so it goes on.
         if let Err(failure) = reported {
             complain("a report of a slow application failed", &failure);
         }
     }
 }
 
-/// Runs `work`, and reports it if somebody watches and it took too long.
-pub(super) fn timed<R>(watch: Option<&Watch>, step: SlowStep, work: impl FnOnce() -> R) -> R {
-    let Some(watch) = watch else {
-        return work();
-    };
-    let began = Instant::now();
-    let result = work();
-    let duration = began.elapsed();
-    if duration >= watch.slow.threshold {
-        watch.report(step, duration);
+/// The body of a response, with each block measured.
+struct TimedBody {
+    body: Body,
+    watch: Watch,
+}
+
+impl Iterable for TimedBody {
+    fn next_block(
+        &mut self,
+        start_response: &mut dyn StartResponse,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let next_block = || self.body.next_block(start_response);
+        self.watch.time(SlowStep::Block, next_block)
     }
-    result
+
+    fn block_count(&self) -> Option<usize> {
+        self.body.block_count()
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        self.body.close()
+    }
 }

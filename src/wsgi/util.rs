@@ -22,14 +22,27 @@ use super::start_response::latin1_bytes;
 /// assert_eq!(request_uri(&environ, true), "http://example.org/shop/list?page=2");
 /// ```
 pub fn application_uri(environ: &Environ<'_>) -> String {
+    origin(environ) + &script_name(environ)
+}
+
+/// Scheme and host, as in `http://example.org`.
+fn origin(environ: &Environ<'_>) -> String {
     let scheme = environ.url_scheme();
-    let variable = |key| environ.get(key).filter(|value| !value.is_empty());
-    let host = match variable("HTTP_HOST") {
+    let host = environ.get("HTTP_HOST").filter(|host| !host.is_empty());
+    let host = match host {
         Some(host) => host.into_owned(),
         None => server(environ, &scheme),
     };
-    let script_name = variable("SCRIPT_NAME").unwrap_or("/".into());
-    format!("{scheme}://{host}{}", quote(&script_name, SAFE))
+    format!("{scheme}://{host}")
+}
+
+/// `SCRIPT_NAME`, percent-encoded, or `/` if it is empty.
+fn script_name(environ: &Environ<'_>) -> String {
+    let script_name = environ.get("SCRIPT_NAME").unwrap_or_default();
+    match &*script_name {
+        "" => "/".to_owned(),
+        script_name => quote(script_name, SAFE),
+    }
 }
 
 /// `SERVER_NAME`, with the port unless it is the usual one of the scheme.
@@ -49,7 +62,12 @@ fn server(environ: &Environ<'_>, scheme: &str) -> String {
 
 /// The URI of the request, if wanted with its query (UTIL-4).
 pub fn request_uri(environ: &Environ<'_>, include_query: bool) -> String {
-    let mut uri = application_uri(environ);
+    origin(environ) + &path_and_query(environ, include_query)
+}
+
+/// The part of [`request_uri`] that follows the host.
+pub(super) fn path_and_query(environ: &Environ<'_>, include_query: bool) -> String {
+    let mut uri = script_name(environ);
     let path_info = quote(&environ.get("PATH_INFO").unwrap_or_default(), SAFE_IN_PATH);
     let mut path_info = path_info.as_str();
     if environ.get("SCRIPT_NAME").unwrap_or_default().is_empty() {
