@@ -97,15 +97,14 @@ impl<A: Application> WsgiServer<A> {
         mut self,
         change: impl FnOnce(WsgiHandler<A>) -> WsgiHandler<A>,
     ) -> WsgiServer<A> {
-        let factory = self.engine_mut().dispatch_mut().factory_mut();
-        let handler = factory.handler_mut();
+        let handler = self.handler_mut();
         *handler = change(handler.clone());
         self
     }
 
     /// The application (WSGI-1).
     pub fn get_app(&self) -> &A {
-        self.engine().dispatch().factory().handler().application()
+        self.handler().application()
     }
 
     /// Replaces the application, for connections made afterwards; those that are open keep the
@@ -113,15 +112,22 @@ impl<A: Application> WsgiServer<A> {
     ///
     /// The type stays: for applications of several types it is `Arc<dyn Application>`.
     pub fn set_app(&mut self, app: A) {
-        let factory = self.engine_mut().dispatch_mut().factory_mut();
-        factory.handler_mut().set_application(app);
+        self.handler_mut().set_application(app);
     }
 
     /// The variables that every environ has (WSGI-2), to be changed for connections made
     /// afterwards; see [`WsgiHandler::base_environ_mut`].
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
-        let factory = self.engine_mut().dispatch_mut().factory_mut();
-        factory.handler_mut().base_environ_mut()
+        self.handler_mut().base_environ_mut()
+    }
+
+    fn handler(&self) -> &WsgiHandler<A> {
+        self.engine().dispatch().factory().handler()
+    }
+
+    /// The handler that each connection gets a clone of.
+    fn handler_mut(&mut self) -> &mut WsgiHandler<A> {
+        self.engine_mut().dispatch_mut().factory_mut().handler_mut()
     }
 }
 
