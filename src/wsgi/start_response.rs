@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::http::h1::{self, Sink};
+use crate::http::h1::{self, EncodeError, Sink};
 use crate::socketserver::{Failure, HandlerResult};
 
 /// Begins the answer; the second argument of an application.
@@ -249,19 +249,21 @@ impl Head {
         if is_hop_by_hop(name) {
             return Err(AppError::HopByHop(name.to_owned()));
         }
-        if h1::field(&mut Nowhere, name, b"").is_err() {
-            return Err(AppError::HeaderName(name.to_owned()));
-        }
         // A length that the client would take for another one breaks the framing.
         if name.eq_ignore_ascii_case("Content-Length")
             && (self.sets("Content-Length") || !is_length(value))
         {
             return Err(AppError::ContentLength(value.to_owned()));
         }
-        let encoded = latin1_bytes(value)
-            .filter(|value| h1::field(&mut Nowhere, name, value).is_ok())
-            .ok_or_else(|| AppError::HeaderValue(name.to_owned()))?;
-        self.headers.push((name.to_owned(), encoded));
+        let encoded = latin1_bytes(value);
+        let line = h1::field(&mut Nowhere, name, encoded.as_deref().unwrap_or_default());
+        match (line, encoded) {
+            (Ok(()), Some(encoded)) => self.headers.push((name.to_owned(), encoded)),
+            (Err(EncodeError::InvalidName), _) => {
+                return Err(AppError::HeaderName(name.to_owned()));
+            }
+            _ => return Err(AppError::HeaderValue(name.to_owned())),
+        }
         Ok(())
     }
 
