@@ -11,14 +11,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::answer::{self, Answer};
 use super::application::Application;
 use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
-use super::start_response::Head;
-use super::writing::{Output, Writing, send_headers};
-use crate::http::{
-    HttpRequestHandler, HttpResult, Intake, Request, Response, ResponseHead, Workers,
-};
+use super::output::{Output, error_output};
+use super::start_response::{Start, StartResponse};
+use super::writing::{Outgoing, send_headers};
+use crate::http::{HttpRequestHandler, HttpResult, Intake, Request, Response, Workers};
 use crate::socketserver::{Failure, complain};
 
 /// Answers HTTP requests by calling an [`Application`].
@@ -43,7 +41,7 @@ struct Gateway<A> {
     base_environ: BaseEnviron,
     offload: Option<(Workers, Offload<A>)>,
     stream_input: bool,
-    error_output: Option<Arc<dyn Application>>,
+    error_output: Arc<dyn Application>,
 }
 
 /// Has a worker answer. A pointer, made where `A` is known to be `'static`: an application that
@@ -61,7 +59,7 @@ impl<A> WsgiHandler<A> {
                 base_environ: setup_environ(server_address.into()),
                 offload: None,
                 stream_input: false,
-                error_output: None,
+                error_output: Arc::new(error_output),
             }),
         }
     }
@@ -127,7 +125,7 @@ impl<A> WsgiHandler<A> {
     /// ```
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> WsgiHandler<A> {
-        self.gateway_mut().error_output = Some(Arc::new(application));
+        self.gateway_mut().error_output = Arc::new(application);
         self
     }
 
@@ -182,7 +180,7 @@ fn offload<A: Application + 'static>(
 ) -> HttpResult {
     let gateway = Arc::clone(gateway);
     response.offload_request(workers, request, move |request, response| {
-        gateway.answer(request, response)
+        gateway.respond(request, response)
     })
 }
 
@@ -201,7 +199,7 @@ impl<A> Clone for Gateway<A> {
             base_environ: self.base_environ.clone(),
             offload: self.offload.clone(),
             stream_input: self.stream_input,
-            error_output: self.error_output.clone(),
+            error_output: Arc::clone(&self.error_output),
         }
     }
 }
@@ -221,7 +219,7 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         match &self.gateway.offload {
             Some((workers, offload)) => offload(&self.gateway, workers, request, response),
-            None => self.gateway.answer(request, response),
+            None => self.gateway.respond(request, response),
         }
     }
 
@@ -234,81 +232,88 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 }
 
 impl<A: Application> Gateway<A> {
-    /// Calls the application, here and now.
-    fn answer(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+    /// Calls the application on this thread, and sends what it returns.
+    fn respond(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
         if self.streams_input() {
             environ.set_input(response.body_reader());
         }
         let head_only = request.method() == "HEAD";
+        // On the loop's thread nothing can leave before the application returns (WSGI-10).
         let leaves = response.is_on_worker() && !head_only;
-        let mut output = Output::Unsent(response);
-        let answered = answer::run_with(|start| {
-            let mut start_response = Writing {
-                start,
-                output: &mut output,
-                leaves,
-            };
-            self.application.call(&mut environ, &mut start_response)
-        });
-        let response = match output {
-            Output::Unsent(response) => response,
-            Output::Written(written) => {
-                return Ok(match answered {
-                    Ok((_, answer)) => written.finish(answer),
-                    Err(failure) => written.fail(failure),
-                });
-            }
-            // There is nobody left to tell (WSGI-20).
-            Output::Gone => return Err(io::Error::from(ErrorKind::BrokenPipe).into()),
-        };
-        let (answered, failure) = match answered {
-            Ok(answered) => (answered, None),
-            Err(failure) => match (self.error_output(&mut environ), failure) {
-                (Ok(answered), failure) => (answered, Some(failure)),
-                (Err(_), Failure::Stop) => return Err(Failure::Stop),
-                (Err(second), failure) => {
-                    complain("an application failed", &failure);
-                    return Err(second);
-                }
+        let mut outgoing = Outgoing::Unsent(response);
+        let output = Output::of(
+            &*self.application,
+            &mut environ,
+            |start, bytes| match leaves {
+                true => outgoing.write(start, bytes),
+                false => start.write(bytes),
             },
+        );
+        match outgoing {
+            Outgoing::Unsent(response) => {
+                let (output, failure) = self.or_error_output(output, &mut environ)?;
+                send(output, failure, response, head_only)
+            }
+            Outgoing::Begun(begun) => Ok(begun.finish(output)),
+            // The client has disconnected, so there is nobody to tell (WSGI-20).
+            Outgoing::Gone => Err(io::Error::from(ErrorKind::BrokenPipe).into()),
+        }
+    }
+
+    /// Returns the output of the application. If it failed, returns that of
+    /// [`error_output`](WsgiHandler::error_output), and the failure.
+    fn or_error_output(
+        &self,
+        output: Result<Output, Failure>,
+        environ: &mut Environ<'_>,
+    ) -> Result<(Output, Option<Failure>), Failure> {
+        let failure = match output {
+            Ok(output) => return Ok((output, None)),
+            Err(failure) => failure,
         };
-        let (head, answer) = answered;
-        let mut sent = send_headers(&head, response);
-        if let Some(failure) = failure {
-            // As after every failure.
-            sent = sent
-                .send_header("Connection", "close")
-                .with_failure(failure);
-        }
-        let has_content = !head_only && head.has_content();
-        send(sent, answer, has_content)
-    }
-
-    /// Answers in the place of the application.
-    fn error_output(&self, environ: &mut Environ<'_>) -> Result<(Head, Answer), Failure> {
-        match &self.error_output {
-            Some(application) => answer::run(&**application, environ),
-            None => answer::run(&answer::error_output, environ),
+        match (
+            Output::of(&*self.error_output, environ, Start::write),
+            failure,
+        ) {
+            (Ok(output), failure) => Ok((output, Some(failure))),
+            (Err(_), Failure::Stop) => Err(Failure::Stop),
+            (Err(second), first) => {
+                complain("an application failed", &first);
+                Err(second)
+            }
         }
     }
 
-    /// Whether content is read as it arrives, which must not be on the loop.
+    /// Whether the body of the request is read as it arrives. That waits, so it needs a worker.
     fn streams_input(&self) -> bool {
         self.stream_input && self.offload.is_some()
     }
 }
 
-/// Sends head and first block, and leaves the rest to be pulled.
-fn send(mut sent: ResponseHead<'_>, mut answer: Answer, has_content: bool) -> HttpResult {
-    if let Some(whole) = answer.whole() {
+/// Sends the head and the first block. The connection pulls the other blocks.
+fn send(
+    mut output: Output,
+    failure: Option<Failure>,
+    response: Response<'_>,
+    head_only: bool,
+) -> HttpResult {
+    let has_content = !head_only && output.head().has_content();
+    let mut sent = send_headers(output.head(), response);
+    if let Some(failure) = failure {
+        // The connection ends, as after every failure.
+        sent = sent
+            .send_header("Connection", "close")
+            .with_failure(failure);
+    }
+    if let Some(whole) = output.whole() {
         return sent.body(whole);
     }
-    if !has_content {
-        if let Err(failure) = answer.consume() {
-            sent = sent.with_failure(failure);
-        }
-        return sent.stream(std::iter::empty::<Vec<u8>>());
+    if has_content {
+        return sent.stream(output);
     }
-    sent.stream(answer)
+    if let Err(failure) = output.consume() {
+        sent = sent.with_failure(failure);
+    }
+    sent.stream(std::iter::empty::<Vec<u8>>())
 }

@@ -81,13 +81,14 @@
 //! | `validator(app)` | [`Validator::new`] |
 //! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |
 
-mod answer;
 mod application;
 mod cgi;
 mod environ;
 mod file_wrapper;
 mod handler;
 mod headers;
+mod output;
+mod response_writer;
 mod server;
 mod simple_handler;
 mod slow;

@@ -1,21 +1,23 @@
-//! What an application answers, as far as it is the same for every handler: when the head is
-//! final, what its length is, which blocks are sent, and that the result is closed once.
+//! What an application returns, on its way to the client. This part is the same for every handler:
+//! when the head is final, whether the length is known, which blocks are sent, and that the result
+//! is closed once.
 
 use std::mem;
 
 use super::application::{AppResult, Application, Body, Iterable};
 use super::environ::Environ;
 use super::start_response::{Head, Start, StartResponse};
+use super::writing::Writing;
 use crate::http::BodySource;
 use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
-/// How much of a body that is not to be sent is asked for all the same (WSGI-14), in bytes and in
-/// blocks. Nobody takes the blocks, so nothing else ends a body without an end.
+/// How much of a body is pulled although it is not sent (WSGI-14), in bytes and in blocks. Nothing
+/// else ends a body without an end here, because no client has to take the blocks.
 const CONSUMED_BYTES: usize = 64 * 1024;
 const CONSUMED_BLOCKS: usize = 1024;
 
-/// Answers in the place of an application that failed before its head was sent, and tells the
-/// client nothing (WSGI-19; the text is Python's).
+/// The response to an application that failed before its head was sent. It tells the client
+/// nothing (WSGI-19; the text is Python's).
 pub(super) fn error_output(
     _: &mut Environ<'_>,
     start_response: &mut dyn StartResponse,
@@ -27,90 +29,86 @@ pub(super) fn error_output(
     Ok("A server error occurred.  Please contact the administrator.".into())
 }
 
-/// Calls the application and pulls until the head is certain (WSGI-5).
-pub(super) fn run<A: Application + ?Sized>(
-    application: &A,
-    environ: &mut Environ<'_>,
-) -> Result<(Head, Answer), Failure> {
-    run_with(|start| application.call(environ, start))
-}
-
-/// As [`run`], by `call`, which may put something of its own between application and `start`.
-pub(super) fn run_with(
-    call: impl FnOnce(&mut Start) -> AppResult,
-) -> Result<(Head, Answer), Failure> {
-    let mut start = Start::new();
-    let body = contain(|| call(&mut start))?;
-    let mut answer = Answer {
-        result: Pending(body),
-        start,
-        first: None,
-        whole: false,
-        ended: false,
-    };
-    let head = answer.begin()?;
-    Ok((head, answer))
-}
-
-/// The result of an application, on its way to the client.
-pub(super) struct Answer {
+/// The output of an application, pulled until its head is certain (WSGI-5).
+pub(super) struct Output {
     result: Pending,
     start: Start,
-    /// The first block that is not empty, until it is sent.
-    first: Option<Vec<u8>>,
-    /// The first block is all there is (WSGI-13).
-    whole: bool,
-    /// Nothing is to be pulled any more.
-    ended: bool,
+    head: Head,
+    rest: Rest,
 }
 
-impl Answer {
-    /// Pulls until there is something to send, or the end; that makes the head final.
-    fn begin(&mut self) -> Result<Head, Failure> {
-        let single = self.result.0.block_count() == Some(1);
-        self.first = loop {
-            match self.pull()? {
+/// The part of the body that is not sent yet.
+enum Rest {
+    /// All of the body is this block, so its length is known (WSGI-13). It is empty if the body is.
+    Whole(Vec<u8>),
+    /// This block is pulled already; others may follow.
+    First(Vec<u8>),
+    /// The next block is still to be pulled.
+    Streaming,
+    /// Nothing more is pulled.
+    Ended,
+}
+
+impl Output {
+    /// Calls the application. While it runs, `write` does what its `write()` does.
+    pub(super) fn of<A: Application + ?Sized>(
+        application: &A,
+        environ: &mut Environ<'_>,
+        write: impl FnMut(&mut Start, &[u8]) -> HandlerResult,
+    ) -> Result<Output, Failure> {
+        let mut start = Start::new();
+        let mut writing = Writing {
+            start: &mut start,
+            write,
+        };
+        let body = contain(|| application.call(environ, &mut writing))?;
+        Output::begin(Pending(body), start)
+    }
+
+    /// Pulls until there is something to send, or the end. That makes the head final.
+    fn begin(mut result: Pending, mut start: Start) -> Result<Output, Failure> {
+        let single = result.0.block_count() == Some(1);
+        let first = loop {
+            match result.pull(&mut start)? {
                 Some(block) if block.is_empty() => {}
                 first => break first,
             }
         };
-        // After a write() nobody knows how long the body is (WSGI-13).
-        self.whole = !self.start.is_committed() && (single || self.first.is_none());
-        self.ended = self.whole || self.first.is_none();
-        Ok(self.start.send()?)
-    }
-
-    /// All of the body, if it is known to be its first block or nothing: then its length is the
-    /// answer's (WSGI-13).
-    pub(super) fn whole(&self) -> Option<&[u8]> {
-        self.whole
-            .then(|| self.first.as_deref().unwrap_or_default())
-    }
-
-    /// What was written by `write()`, and else, or together with it, the next block.
-    fn pull(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let mut written = self.start.take_written();
-        if !written.is_empty() {
-            return Ok(Some(written));
-        }
-        let start = &mut self.start;
-        let block = contain(|| self.result.0.next_block(start))?;
-        // A late start_response comes with the first block, not after it (WSGI-11).
-        start.check()?;
-        written = start.take_written();
-        Ok(match block {
-            block if written.is_empty() => block,
-            Some(block) => Some([written, block].concat()),
-            None => Some(written),
+        let rest = match first {
+            // After a write() nobody knows how long the body is (WSGI-13).
+            Some(first) if !single || start.is_committed() => Rest::First(first),
+            None if start.is_committed() => Rest::Ended,
+            only => Rest::Whole(only.unwrap_or_default()),
+        };
+        let head = start.send()?;
+        Ok(Output {
+            result,
+            start,
+            head,
+            rest,
         })
     }
 
-    /// Closes the result now, for a caller who wants to know how that went.
+    /// The head, which is final.
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// All of the body, if it is known to be one block or nothing. The response then gets that
+    /// length (WSGI-13).
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        match &self.rest {
+            Rest::Whole(whole) => Some(whole),
+            _ => None,
+        }
+    }
+
+    /// Closes the result now, for a caller that needs to know whether that failed.
     pub(super) fn close(mut self) -> HandlerResult {
         self.result.close()
     }
 
-    /// Pulls blocks that are not to be sent and drops them (WSGI-14).
+    /// Pulls blocks that are not sent, and drops them (WSGI-14).
     pub(super) fn consume(&mut self) -> Result<(), Failure> {
         let mut bytes = 0;
         for _ in 0..CONSUMED_BLOCKS {
@@ -123,26 +121,54 @@ impl Answer {
     }
 }
 
-impl BodySource for Answer {
-    /// The next block that is to be sent; of a whole body only the first.
+impl BodySource for Output {
+    /// The next block to send. Of a whole body there is only one.
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        match self.first.take() {
-            Some(first) => Ok(Some(first)),
-            None if self.ended => Ok(None),
-            None => self.pull(),
+        match mem::replace(&mut self.rest, Rest::Ended) {
+            Rest::Whole(whole) => Ok(Some(whole).filter(|whole| !whole.is_empty())),
+            Rest::First(first) => {
+                self.rest = Rest::Streaming;
+                Ok(Some(first))
+            }
+            Rest::Streaming => {
+                let block = self.result.pull(&mut self.start)?;
+                if block.is_some() {
+                    self.rest = Rest::Streaming;
+                }
+                Ok(block)
+            }
+            Rest::Ended => Ok(None),
         }
     }
 }
 
-/// A result whose `close()` is still to be called: once, when this is dropped, which is when the
-/// answer is complete, has failed, or the client is gone (WSGI-18).
+/// A result whose `close()` is still to be called. That happens once, at the latest when this is
+/// dropped: the response is complete or has failed, or the client has disconnected (WSGI-18).
 struct Pending(Body);
 
 impl Pending {
+    /// Returns what the application wrote by `write()`, and if there is none the next block. What
+    /// it wrote while that block was made goes before the block.
+    fn pull(&mut self, start: &mut Start) -> Result<Option<Vec<u8>>, Failure> {
+        let mut written = start.take_written();
+        if !written.is_empty() {
+            return Ok(Some(written));
+        }
+        let block = contain(|| self.0.next_block(start))?;
+        // A late start_response comes with the first block, not after it (WSGI-11).
+        start.check()?;
+        written = start.take_written();
+        Ok(match block {
+            block if written.is_empty() => block,
+            Some(block) => Some([written, block].concat()),
+            None => Some(written),
+        })
+    }
+
     fn close(&mut self) -> HandlerResult {
         let mut body = mem::replace(&mut self.0, Body::from(""));
         let closed = contain(|| body.close());
-        // To be dropped is all that an iterator has for a close().
+        // An iterator has no close() but its drop.
         let dropped = contain(move || {
             drop(body);
             Ok(())
@@ -153,7 +179,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // The answer is what it is: there is nobody left to tell but the log (WSGI-18).
+        // The response cannot change any more, so a failure goes to the log alone (WSGI-18).
         if let Err(failure) = self.close() {
             complain("close() of a result failed", &failure);
         }

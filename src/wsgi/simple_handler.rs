@@ -5,13 +5,11 @@ use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use super::answer::{self, Answer};
 use super::application::Application;
 use super::environ::{Environ, FALSE, FILE_WRAPPER, TRUE};
-use super::start_response::{Head, Start, StartResponse};
-use crate::http::h1::{self, Sink};
-use crate::http::{BodySource, ResponseError};
-use crate::reactor::Now;
+use super::output::{Output, error_output};
+use super::response_writer::{Form, ResponseWriter, Room};
+use crate::http::{BodySource, ResponseError, h1};
 use crate::socketserver::{Failure, HandlerResult};
 
 /// Runs an application with three streams and an environ, whoever has made them; Python's
@@ -41,11 +39,16 @@ use crate::socketserver::{Failure, HandlerResult};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SimpleHandler<R, W, E> {
+    /// The body of the request.
     stdin: R,
+    /// `wsgi.errors`, and where failures are written.
     stderr: E,
+    /// The variables of the request.
     environ: BTreeMap<String, String>,
-    output: Output<W>,
-    error_output: Option<Arc<dyn Application>>,
+    /// The response, written to `stdout`.
+    writer: ResponseWriter<W>,
+    /// Responds in the place of an application that failed.
+    error_output: Arc<dyn Application>,
 }
 
 impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
@@ -72,8 +75,8 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
             environ: variables
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
-            output: Output::new(stdout),
-            error_output: None,
+            writer: ResponseWriter::new(stdout),
+            error_output: Arc::new(error_output),
         }
     }
 
@@ -100,7 +103,10 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     /// the web server adds the rest (WSGI-29).
     #[must_use]
     pub fn origin_server(mut self, origin_server: bool) -> Self {
-        self.output.origin_server = origin_server;
+        self.writer.form = match origin_server {
+            true => Form::Http,
+            false => Form::Cgi,
+        };
         self
     }
 
@@ -112,7 +118,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     /// If it holds a control character.
     pub fn server_software(mut self, name: &str) -> Result<Self, h1::EncodeError> {
         h1::field(&mut Vec::new(), "Server", name.as_bytes())?;
-        self.output.server_software = Some(name.to_owned());
+        self.writer.server_software = Some(name.to_owned());
         Ok(self)
     }
 
@@ -120,7 +126,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     /// by default a 500 that tells nothing (WSGI-19, WSGI-25).
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> Self {
-        self.error_output = Some(Arc::new(application));
+        self.error_output = Arc::new(application);
         self
     }
 
@@ -135,15 +141,17 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     /// If `stdout` fails otherwise, or the [`error_output`](Self::error_output) does;
     /// [`Failure::Stop`] if the application did.
     pub fn run(mut self, application: &(impl Application + ?Sized)) -> HandlerResult {
-        self.output.head_only = self.variable("REQUEST_METHOD") == "HEAD";
+        self.writer.head_only = self.variable("REQUEST_METHOD") == "HEAD";
         let protocol = self.variable("SERVER_PROTOCOL");
-        self.output.body_only = protocol.eq_ignore_ascii_case("HTTP/0.9");
+        if self.writer.form == Form::Http && protocol.eq_ignore_ascii_case("HTTP/0.9") {
+            self.writer.form = Form::BodyOnly;
+        }
         let written = match self.call(application) {
-            Ok((head, answer)) => self.finish_response(&head, answer),
+            Ok(output) => self.finish_response(output),
             Err(failure) => self.fail(failure),
         };
-        let written = match (self.output.failure.take(), written) {
-            // Whatever the application made of it.
+        let written = match (self.writer.take_failure(), written) {
+            // It counts, even if the application went on as if nothing had happened.
             (Some(error), Ok(()) | Err(Failure::Request(_))) => Err(error.into()),
             (_, written) => written,
         };
@@ -159,17 +167,17 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         self
     }
 
-    fn call(
-        &mut self,
-        application: &(impl Application + ?Sized),
-    ) -> Result<(Head, Answer), Failure> {
+    fn call(&mut self, application: &(impl Application + ?Sized)) -> Result<Output, Failure> {
         let length = self.variable("CONTENT_LENGTH").parse().unwrap_or(0);
+        let writer = &mut self.writer;
         let defaults = [
             ("wsgi.multithread", TRUE),
             ("wsgi.file_wrapper", FILE_WRAPPER),
         ];
         let mut environ: Environ<'_> = defaults.into_iter().collect();
-        if let (true, Some(software)) = (self.output.origin_server, &self.output.server_software) {
+        if let (Form::Http | Form::BodyOnly, Some(software)) =
+            (writer.form, &writer.server_software)
+        {
             environ.insert("SERVER_SOFTWARE", software);
         }
         for (key, value) in &self.environ {
@@ -177,27 +185,27 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         }
         environ.set_input(self.stdin.by_ref().take(length));
         environ.set_errors(&mut self.stderr);
-        let output = &mut self.output;
-        answer::run_with(|start| application.call(&mut environ, &mut Writing { start, output }))
+        let write = |start: &mut _, bytes: &_| writer.write_now(start, bytes);
+        Output::of(application, &mut environ, write)
     }
 
-    /// Writes the answer and closes the result. What is wrong is logged.
-    fn finish_response(&mut self, head: &Head, mut answer: Answer) -> HandlerResult {
-        let written = self.write_answer(head, &mut answer);
-        let closed = answer.close().or_else(|failure| self.log(failure));
+    /// Writes the response and closes the result. Logs what fails.
+    fn finish_response(&mut self, mut output: Output) -> HandlerResult {
+        let written = self.write_response(&mut output);
+        let closed = output.close().or_else(|failure| self.log(failure));
         written.and(closed)
     }
 
-    /// Writes the head with the first block, then the others.
-    fn write_answer(&mut self, head: &Head, answer: &mut Answer) -> HandlerResult {
-        let whole = answer.whole().map(|whole| whole.len() as u64);
-        if self.output.is_without_content(head) {
-            self.output.write(head, whole, b"")?;
-            return answer.consume().or_else(|failure| self.log(failure));
+    /// Writes the head with the first block, then the other blocks.
+    fn write_response(&mut self, output: &mut Output) -> HandlerResult {
+        let whole = output.whole().map(|whole| whole.len() as u64);
+        if self.writer.is_without_content(output.head()) {
+            self.writer.write(output.head(), whole, b"")?;
+            return output.consume().or_else(|failure| self.log(failure));
         }
         loop {
-            match answer.next_block() {
-                Ok(Some(block)) => match self.output.write(head, whole, &block)? {
+            match output.next_block() {
+                Ok(Some(block)) => match self.writer.write(output.head(), whole, &block)? {
                     Room::Left => {}
                     Room::Filled => return Ok(()),
                     Room::Exceeded => return self.log(ResponseError::TooLong.into()),
@@ -206,26 +214,28 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
                 Err(failure) => return self.log(failure),
             }
         }
-        match self.output.write(head, whole, b"")? {
-            Room::Left if self.output.left().is_some() => self.log(ResponseError::TooShort.into()),
-            _ => Ok(()),
+        // This writes the head, if there was no block at all.
+        self.writer.write(output.head(), whole, b"")?;
+        match self.writer.is_short() {
+            true => self.log(ResponseError::TooShort.into()),
+            false => Ok(()),
         }
     }
 
-    /// Answers in the place of an application that failed before its head was written.
+    /// Responds in the place of an application that failed, if no head was written before.
     fn fail(&mut self, failure: Failure) -> HandlerResult {
-        let logged = match (&self.output.failure, failure) {
-            (Some(_), Failure::Request(_)) => Ok(()), // it is not the application that failed
-            (_, failure) => self.log(failure),
+        let logged = match failure {
+            // It was `stdout` that failed, not the application.
+            Failure::Request(_) if self.writer.has_failed() => Ok(()),
+            failure => self.log(failure),
         };
-        if self.output.has_begun() {
+        if self.writer.has_begun() {
             return logged;
         }
-        let answered = match self.error_output.clone() {
-            Some(application) => self.call(&application),
-            None => self.call(&answer::error_output),
-        };
-        let written = answered.and_then(|(head, answer)| self.finish_response(&head, answer));
+        let error_output = Arc::clone(&self.error_output);
+        let written = self
+            .call(&error_output)
+            .and_then(|output| self.finish_response(output));
         logged.and(written)
     }
 
@@ -246,186 +256,6 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     }
 }
 
-/// The answer on its way out.
-struct Output<W> {
-    stdout: W,
-    origin_server: bool,
-    server_software: Option<String>,
-    /// The client wants no body.
-    head_only: bool,
-    /// The client knows no head (WSGI-16).
-    body_only: bool,
-    stage: Stage,
-    /// Why `stdout` takes no more.
-    failure: Option<io::Error>,
-}
-
-/// How far the answer has come.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Unsent,
-    /// The head is written; what is left of the body, if its length is known.
-    Begun(Option<u64>),
-}
-
-/// What is left of the length of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
-    /// Some, or the length is not known.
-    Left,
-    Filled,
-    /// There was less than was to be written.
-    Exceeded,
-}
-
-impl<W: Write> Output<W> {
-    fn new(stdout: W) -> Output<W> {
-        Output {
-            stdout,
-            origin_server: true,
-            server_software: None,
-            head_only: false,
-            body_only: false,
-            stage: Stage::Unsent,
-            failure: None,
-        }
-    }
-
-    fn has_begun(&self) -> bool {
-        matches!(self.stage, Stage::Begun(_))
-    }
-
-    /// What is left of the body, if its length is known.
-    fn left(&self) -> Option<u64> {
-        match self.stage {
-            Stage::Unsent => None,
-            Stage::Begun(left) => left,
-        }
-    }
-
-    fn is_without_content(&self, head: &Head) -> bool {
-        self.head_only || !head.has_content()
-    }
-
-    /// Writes as much of `block` as there is room for, the head before the first one, in as many
-    /// pieces as it takes (WSGI-23), and sees to it that they leave (WSGI-10). The length is that
-    /// of the application, or `whole`.
-    fn write(&mut self, head: &Head, whole: Option<u64>, block: &[u8]) -> io::Result<Room> {
-        let mut bytes = Vec::new();
-        if !self.has_begun() {
-            let length = head.content_length().or(whole);
-            self.put_head(&mut bytes, head, length);
-            self.stage = Stage::Begun(length);
-        }
-        if self.is_without_content(head) {
-            self.send(&bytes)?;
-            return Ok(Room::Left);
-        }
-        let left = self.left();
-        let room = left.map_or(usize::MAX, |left| {
-            usize::try_from(left).unwrap_or(usize::MAX)
-        });
-        let (block, excess) = block.split_at(block.len().min(room));
-        let left = left.map(|left| left - block.len() as u64);
-        self.stage = Stage::Begun(left);
-        bytes.put(block);
-        self.send(&bytes)?;
-        Ok(match (excess, left) {
-            ([], Some(0)) => Room::Filled,
-            ([], _) => Room::Left,
-            _ => Room::Exceeded,
-        })
-    }
-
-    /// Sends all of `bytes`, unless something before them was lost.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(error) = &self.failure {
-            return Err(error.kind().into());
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let sent = self.stdout.write_all(bytes);
-        sent.and_then(|()| self.stdout.flush()).map_err(|error| {
-            let kind = error.kind();
-            self.failure = Some(error);
-            kind.into()
-        })
-    }
-
-    /// The head in Python's order (WSGI-15); nothing for a client that knows none (WSGI-16).
-    fn put_head(&self, output: &mut Vec<u8>, head: &Head, length: Option<u64>) {
-        let status = format!("{} {}", head.code, head.reason);
-        if self.origin_server {
-            if self.body_only {
-                return;
-            }
-            put_line(output, "HTTP/1.0 ", status.as_bytes());
-            if !head.sets("Date") {
-                put_line(output, "Date: ", Now::new().date());
-            }
-            if let (false, Some(software)) = (head.sets("Server"), &self.server_software) {
-                put_line(output, "Server: ", software.as_bytes());
-            }
-        } else {
-            put_line(output, "Status: ", status.as_bytes());
-        }
-        for (name, value) in &head.headers {
-            if !name.eq_ignore_ascii_case("Content-Length") {
-                put_line(output, &format!("{name}: "), value);
-            }
-        }
-        match (head.code, length) {
-            // Nothing else says that 205 has no content (RFC 9110 §15.3.6).
-            (205, _) => h1::content_length(output, 0),
-            (204 | 304, _) | (_, None) => {}
-            (_, Some(length)) => h1::content_length(output, length),
-        }
-        h1::end_of_fields(output);
-    }
-}
-
-/// The application's `start_response`: what it writes leaves at once (WSGI-10).
-struct Writing<'a, W> {
-    start: &'a mut Start,
-    output: &'a mut Output<W>,
-}
-
-impl<W: Write> StartResponse for Writing<'_, W> {
-    fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
-        self.start.call(status, headers)
-    }
-
-    fn call_with_exc_info(
-        &mut self,
-        status: &str,
-        headers: &[(&str, &str)],
-        exc_info: Failure,
-    ) -> HandlerResult {
-        self.start.call_with_exc_info(status, headers, exc_info)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> HandlerResult {
-        // The head counts as sent, and is.
-        self.start.write(b"")?;
-        let Some(head) = self.start.head() else {
-            return Ok(());
-        };
-        match self.output.write(head, None, bytes) {
-            Ok(Room::Exceeded) => Err(ResponseError::TooLong.into()),
-            Ok(Room::Left | Room::Filled) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// A line of the head. What applications say was checked when they said it.
-fn put_line(output: &mut Vec<u8>, begin: &str, rest: &[u8]) {
-    output.put(begin.as_bytes());
-    output.put(rest);
-    output.put(b"\r\n");
-}
-
 /// Whether who should read the answer is gone (WSGI-20).
 fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
@@ -440,7 +270,7 @@ impl<R, W, E> fmt::Debug for SimpleHandler<R, W, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimpleHandler")
             .field("environ", &self.environ)
-            .field("origin_server", &self.output.origin_server)
+            .field("form", &self.writer.form)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
-//! `write()` of an application that a worker runs: what it is given leaves at once (WSGI-10).
+//! `write()`: the body of a response, begun by the application itself (WSGI-10).
 //!
-//! On the loop's thread nothing can leave before the application returns; there it is kept until
-//! then, by [`Start`].
+//! What a worker's application writes leaves at once. On the loop's thread nothing can leave before
+//! the application returns; there [`Start`] keeps it until then.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -10,89 +10,16 @@ use super::start_response::{Head, Start, StartResponse};
 use crate::http::{BodySource, Reply, Response, ResponseHead, ResponseStream};
 use crate::socketserver::{Failure, HandlerResult};
 
-/// The answer that an application may begin by writing.
-pub(super) enum Output<'a> {
-    /// Nothing is written.
-    Unsent(Response<'a>),
-    Written(Written),
-    /// The client was gone when the answer was to begin.
-    Gone,
-}
-
-/// An answer that has begun with what was written.
-pub(super) struct Written {
-    stream: ResponseStream,
-    reply: Reply,
-}
-
-impl Output<'_> {
-    fn write(&mut self, head: &Head, bytes: &[u8]) -> HandlerResult {
-        *self = match mem::replace(self, Output::Gone) {
-            Output::Unsent(response) => {
-                let (deferred, reply) = response.defer();
-                let stream = deferred.stream(|response| send_headers(head, response))?;
-                Output::Written(Written { stream, reply })
-            }
-            output => output,
-        };
-        match self {
-            Output::Written(written) => Ok(written.stream.write_all(bytes)?),
-            _ => Err(io::Error::from(ErrorKind::BrokenPipe).into()),
-        }
-    }
-}
-
-/// Writes the head in Python's order: Date and Server unless set, then the application's fields
-/// (WSGI-15).
-pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
-    let mut sent = response.send_response_only(head.code, &head.reason);
-    if !head.sets("Date") {
-        sent = sent.send_date();
-    }
-    if !head.sets("Server") {
-        sent = sent.send_server();
-    }
-    for (name, value) in &head.headers {
-        sent = sent.send_header(name, value);
-    }
-    sent
-}
-
-impl Written {
-    /// Sends the rest of the answer.
-    pub(super) fn finish(mut self, mut rest: impl BodySource) -> Reply {
-        loop {
-            match rest.next_block() {
-                // Err: the client is gone, or has got all that was announced.
-                Ok(Some(block)) if self.stream.write_all(&block).is_err() => break,
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    // Err: so it is when it comes to the end.
-                    let _ = self.stream.finish();
-                    break;
-                }
-                Err(failure) => return self.fail(failure),
-            }
-        }
-        self.reply
-    }
-
-    /// Breaks the answer off (WSGI-19).
-    pub(super) fn fail(self, failure: Failure) -> Reply {
-        self.stream.fail(failure);
-        self.reply
-    }
-}
-
-/// The application's `start_response`.
-pub(super) struct Writing<'a, 'r> {
+/// The `start_response` that an application gets: `start`, with a `write()` of the handler's.
+pub(super) struct Writing<'a, W> {
     pub(super) start: &'a mut Start,
-    pub(super) output: &'a mut Output<'r>,
-    /// What is written can leave before the application returns, and the client wants it.
-    pub(super) leaves: bool,
+    pub(super) write: W,
 }
 
-impl StartResponse for Writing<'_, '_> {
+impl<W> StartResponse for Writing<'_, W>
+where
+    W: FnMut(&mut Start, &[u8]) -> HandlerResult,
+{
     fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
         self.start.call(status, headers)
     }
@@ -107,14 +34,96 @@ impl StartResponse for Writing<'_, '_> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> HandlerResult {
-        if !self.leaves {
-            return self.start.write(bytes);
-        }
-        // The head counts as sent, and is.
-        self.start.write(b"")?;
-        match self.start.head() {
-            Some(head) if head.has_content() => self.output.write(head, bytes),
+        (self.write)(self.start, bytes)
+    }
+}
+
+/// The response of a worker's application, which may begin it by `write()`.
+pub(super) enum Outgoing<'a> {
+    /// Nothing has been written.
+    Unsent(Response<'a>),
+    /// The head is sent, and so is what was written.
+    Begun(Begun),
+    /// The client had disconnected when the response was to begin.
+    Gone,
+}
+
+/// A response that has begun with what the application wrote.
+pub(super) struct Begun {
+    stream: ResponseStream,
+    reply: Reply,
+}
+
+impl Outgoing<'_> {
+    /// Sends the head, if this is the first call, and `bytes`.
+    pub(super) fn write(&mut self, start: &mut Start, bytes: &[u8]) -> HandlerResult {
+        // From here on the application cannot replace the head.
+        start.write(b"")?;
+        match start.head() {
+            Some(head) if head.has_content() => self.send(head, bytes),
             _ => Ok(()),
         }
     }
+
+    fn send(&mut self, head: &Head, bytes: &[u8]) -> HandlerResult {
+        *self = match mem::replace(self, Outgoing::Gone) {
+            Outgoing::Unsent(response) => {
+                let (deferred, reply) = response.defer();
+                let stream = deferred.stream(|response| send_headers(head, response))?;
+                Outgoing::Begun(Begun { stream, reply })
+            }
+            begun => begun,
+        };
+        match self {
+            Outgoing::Begun(begun) => Ok(begun.stream.write_all(bytes)?),
+            _ => Err(io::Error::from(ErrorKind::BrokenPipe).into()),
+        }
+    }
+}
+
+impl Begun {
+    /// Sends the rest of the response. If the application failed, breaks it off (WSGI-19).
+    pub(super) fn finish(mut self, rest: Result<impl BodySource, Failure>) -> Reply {
+        match rest.and_then(|rest| self.send_rest(rest)) {
+            Ok(Sent::All) => {
+                // Ignore the error: the connection itself notices a body that is too short.
+                let _ = self.stream.finish();
+            }
+            Ok(Sent::Enough) => {}
+            Err(failure) => self.stream.fail(failure),
+        }
+        self.reply
+    }
+
+    fn send_rest(&mut self, mut rest: impl BodySource) -> Result<Sent, Failure> {
+        while let Some(block) = rest.next_block()? {
+            if self.stream.write_all(&block).is_err() {
+                return Ok(Sent::Enough);
+            }
+        }
+        Ok(Sent::All)
+    }
+}
+
+/// How much of the rest was sent.
+enum Sent {
+    All,
+    /// The client has disconnected, or has got all that was announced.
+    Enough,
+}
+
+/// Sends the head in Python's order: `Date` and `Server` unless the application has set them, then
+/// its fields (WSGI-15).
+pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
+    let mut sent = response.send_response_only(head.code, &head.reason);
+    if !head.sets("Date") {
+        sent = sent.send_date();
+    }
+    if !head.sets("Server") {
+        sent = sent.send_server();
+    }
+    for (name, value) in &head.headers {
+        sent = sent.send_header(name, value);
+    }
+    sent
 }

@@ -1,0 +1,194 @@
+//! The response of a [`SimpleHandler`](super::SimpleHandler), written as soon as there is some of it.
+
+use std::io::{self, Write};
+
+use super::start_response::{Head, Start, StartResponse};
+use crate::http::ResponseError;
+use crate::http::h1::{self, Sink};
+use crate::reactor::Now;
+use crate::socketserver::HandlerResult;
+
+/// A response on its way out.
+pub(super) struct ResponseWriter<W> {
+    stdout: W,
+    /// How the head is written.
+    pub(super) form: Form,
+    /// The `Server` field, if there is to be one.
+    pub(super) server_software: Option<String>,
+    /// The request is a HEAD request: its client takes no body.
+    pub(super) head_only: bool,
+    stage: Stage,
+    /// The error of `stdout`, after which nothing more is written.
+    failure: Option<io::Error>,
+}
+
+/// How a head is written, which depends on who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// An HTTP client reads it: a status line, `Date` and `Server`.
+    Http,
+    /// A client of HTTP/0.9 reads it, which knows no head: none is written (WSGI-16).
+    BodyOnly,
+    /// A web server reads it: a `Status` field, as in CGI (WSGI-29).
+    Cgi,
+}
+
+/// How far the response has come.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// Nothing is written.
+    Unsent,
+    /// The head is written. This much of the body is left, if its length is known.
+    Begun(Option<u64>),
+}
+
+/// What is left of the announced length after a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Some is left, or the length is not known.
+    Left,
+    /// Nothing is left.
+    Filled,
+    /// The block was longer than what was left, and is cut.
+    Exceeded,
+}
+
+impl<W: Write> ResponseWriter<W> {
+    pub(super) fn new(stdout: W) -> ResponseWriter<W> {
+        ResponseWriter {
+            stdout,
+            form: Form::Http,
+            server_software: None,
+            head_only: false,
+            stage: Stage::Unsent,
+            failure: None,
+        }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Begun(_))
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Takes out the error of `stdout`.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// Whether the body is shorter than announced.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self.stage, Stage::Begun(Some(1..)))
+    }
+
+    pub(super) fn is_without_content(&self, head: &Head) -> bool {
+        self.head_only || !head.has_content()
+    }
+
+    /// Does what the application's `write()` does. All of it has left when this returns (WSGI-10).
+    pub(super) fn write_now(&mut self, start: &mut Start, bytes: &[u8]) -> HandlerResult {
+        // From here on the application cannot replace the head.
+        start.write(b"")?;
+        let Some(head) = start.head() else {
+            return Ok(());
+        };
+        match self.write(head, None, bytes) {
+            Ok(Room::Exceeded) => Err(ResponseError::TooLong.into()),
+            Ok(Room::Left | Room::Filled) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes as much of `block` as there is room for, before the first one the head, in as many
+    /// pieces as it takes (WSGI-23). The length of the body is what the application announced, or
+    /// else `whole`.
+    pub(super) fn write(
+        &mut self,
+        head: &Head,
+        whole: Option<u64>,
+        block: &[u8],
+    ) -> io::Result<Room> {
+        let mut bytes = Vec::new();
+        let left = match self.stage {
+            Stage::Begun(left) => left,
+            Stage::Unsent => {
+                let length = head.content_length().or(whole);
+                self.put_head(&mut bytes, head, length);
+                length
+            }
+        };
+        self.stage = Stage::Begun(left);
+        if self.is_without_content(head) {
+            self.send(&bytes)?;
+            return Ok(Room::Left);
+        }
+        let room = left.map_or(usize::MAX, |left| {
+            usize::try_from(left).unwrap_or(usize::MAX)
+        });
+        let (block, excess) = block.split_at(block.len().min(room));
+        let left = left.map(|left| left - block.len() as u64);
+        self.stage = Stage::Begun(left);
+        bytes.put(block);
+        self.send(&bytes)?;
+        Ok(match (excess, left) {
+            ([], Some(0)) => Room::Filled,
+            ([], _) => Room::Left,
+            _ => Room::Exceeded,
+        })
+    }
+
+    /// Sends all of `bytes`, unless something before them was lost.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(error) = &self.failure {
+            return Err(error.kind().into());
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let sent = self.stdout.write_all(bytes);
+        sent.and_then(|()| self.stdout.flush()).map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
+    }
+
+    /// Puts the head into `output`, in Python's order (WSGI-15).
+    fn put_head(&self, output: &mut Vec<u8>, head: &Head, length: Option<u64>) {
+        let status = format!("{} {}", head.code, head.reason);
+        match self.form {
+            Form::BodyOnly => return,
+            Form::Cgi => put_line(output, "Status: ", status.as_bytes()),
+            Form::Http => {
+                put_line(output, "HTTP/1.0 ", status.as_bytes());
+                if !head.sets("Date") {
+                    put_line(output, "Date: ", Now::new().date());
+                }
+                if let (false, Some(software)) = (head.sets("Server"), &self.server_software) {
+                    put_line(output, "Server: ", software.as_bytes());
+                }
+            }
+        }
+        for (name, value) in &head.headers {
+            if !name.eq_ignore_ascii_case("Content-Length") {
+                put_line(output, &format!("{name}: "), value);
+            }
+        }
+        match (head.code, length) {
+            // Without a length, a client would wait for content of a 205 (RFC 9110 §15.3.6).
+            (205, _) => h1::content_length(output, 0),
+            (204 | 304, _) | (_, None) => {}
+            (_, Some(length)) => h1::content_length(output, length),
+        }
+        h1::end_of_fields(output);
+    }
+}
+
+/// Puts a line of the head. `start_response` has checked what applications put there.
+fn put_line(output: &mut Vec<u8>, begin: &str, rest: &[u8]) {
+    output.put(begin.as_bytes());
+    output.put(rest);
+    output.put(b"\r\n");
+}
