@@ -644,7 +644,7 @@ fn messages() {
         ),
         (
             Breach::ReadAfterClose,
-            "VALID-18: a block was asked for after close()",
+            "VALID-18: a block was pulled after close()",
         ),
         (
             Breach::EndBeforeStart,

@@ -1,4 +1,4 @@
-//! What a program brings: the application, and the body it answers with.
+//! What a program supplies: the application, and the body of its response.
 
 use std::fmt;
 use std::mem;
@@ -8,13 +8,13 @@ use super::environ::Environ;
 use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult};
 
-/// What an application returns: the body of the answer, or why there is none.
+/// What an application returns: the body of the response, or a failure.
 pub type AppResult = Result<Body, Failure>;
 
 /// A WSGI application: called once for each request (PEP 3333).
 ///
-/// Any closure or function of this shape is one, and so is a type of one's own, which is Python's
-/// instance with a `__call__`:
+/// Any function or closure of this shape is an application. You can also implement the trait for
+/// your own type, like a class with a `__call__` method in Python:
 ///
 /// ```
 /// use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse};
@@ -38,16 +38,17 @@ pub type AppResult = Result<Body, Failure>;
 /// # assert_application(Greeter { greeting: "Hello".into() });
 /// ```
 ///
-/// Middleware is an application that calls another (`Application::call(&inner, environ,
-/// start_response)`; of a closure, `inner.call` is a method that the language has reserved). For
-/// one that is chosen at run time there is `Arc<dyn Application>`.
+/// Middleware is an application that calls another one, by `Application::call(&inner, environ,
+/// start_response)`. (If `inner` is a closure, `inner.call(..)` means a method that the language
+/// reserves.) To choose an application at run time, use `Arc<dyn Application>`.
 pub trait Application: Send + Sync {
-    /// Answers one request: calls `start_response`, and returns the body (WSGI-5).
+    /// Handles one request: calls `start_response` and returns the body (WSGI-5).
     ///
     /// # Errors
     ///
-    /// Any error, by `?`: the client gets 500, the server a report (WSGI-19). How an error that is
-    /// boxed already becomes one is said at [`Failure`]. [`Failure::Stop`] stops the server besides.
+    /// May return any error by `?`. The client then gets a 500, and the error is reported to the
+    /// server (WSGI-19). [`Failure`] explains how to return an error that is boxed already.
+    /// [`Failure::Stop`] also stops the server.
     fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult;
 }
 
@@ -66,15 +67,14 @@ impl<A: Application + ?Sized> Application for Arc<A> {
     }
 }
 
-/// The body of an answer: Python's iterable of byte strings.
+/// The body of a response: Python's iterable of byte strings.
 ///
-/// Text and bytes convert into it, as a list of one block does in Python; such an answer gets a
-/// `Content-Length` by itself (WSGI-13).
+/// Text and bytes convert into a body of one block, which is Python's list with one element. The
+/// server adds a `Content-Length` for it (WSGI-13).
 ///
-/// A file converts into it, too, and is read as the client takes it; so does anything else that can
-/// be read, in a
-/// [`FileWrapper`](super::FileWrapper). How long these are the application has to say, or the answer goes
-/// without (WSGI-24).
+/// A file converts into a body that is read as the client takes it. Anything else that can be read
+/// converts in the same way, inside a [`FileWrapper`](super::FileWrapper). The server does not know
+/// their length, so the response has a `Content-Length` only if the application sets it (WSGI-24).
 ///
 /// ```
 /// use std::fs::File;
@@ -90,23 +90,24 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Middleware that looks into a body pulls from it: it is an [`Iterable`] itself, and whoever has
-/// taken one on has to [close](Iterable::close) it.
+/// A body is an [`Iterable`] itself, so middleware can pull blocks from it. Middleware that does
+/// so must also [close](Iterable::close) the body.
 pub struct Body(Blocks);
 
 enum Blocks {
-    /// The only block.
+    /// A single block that lives as long as the program.
     Static(&'static [u8]),
-    /// The only block.
+    /// A single block.
     Owned(Vec<u8>),
+    /// Any number of blocks.
     Iterable(Box<dyn Iterable>),
 }
 
 impl Body {
-    /// A body of several blocks, which are pulled one by one as the client reads them.
+    /// Makes a body of several blocks. They are pulled one by one as the client reads them.
     ///
-    /// An iterator that knows it has exactly one block is Python's list of one: its answer gets a
-    /// `Content-Length` (WSGI-13).
+    /// If the iterator knows that it has exactly one block, the response gets a `Content-Length`,
+    /// as it does for Python's list with one element (WSGI-13).
     pub fn blocks<I>(blocks: I) -> Body
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Into<Vec<u8>>>,
@@ -114,20 +115,20 @@ impl Body {
         Body::from_iterable(Iterated(blocks.into_iter()))
     }
 
-    /// A body that wants more than an iterator has: `start_response` within reach, failures, or
-    /// a `close()`.
+    /// Makes a body of an [`Iterable`], which can do more than an iterator: it can call
+    /// `start_response`, fail, and be closed.
     pub fn from_iterable(iterable: impl Iterable + 'static) -> Body {
         Body(Blocks::Iterable(Box::new(iterable)))
     }
 }
 
-/// A body that is made block by block.
+/// A body that is made block by block, while it is sent.
 ///
 /// ```
 /// use serve_forever::socketserver::{Failure, HandlerResult};
 /// use serve_forever::wsgi::{Iterable, StartResponse};
 ///
-/// /// Says what it is only when it is asked for the first block, which is late but legal.
+/// /// Calls `start_response` only when its first block is pulled, which is late but legal.
 /// struct Countdown(u8);
 ///
 /// impl Iterable for Countdown {
@@ -144,38 +145,39 @@ impl Body {
 ///     }
 ///
 ///     fn close(&mut self) -> HandlerResult {
-///         println!("done, or the client is gone");
+///         println!("done, or the client has disconnected");
 ///         Ok(())
 ///     }
 /// }
 /// # let _ = serve_forever::wsgi::Body::from_iterable(Countdown(3));
 /// ```
 pub trait Iterable: Send {
-    /// The next block; `None` at the end. An empty one is not the end, and sends nothing.
+    /// Returns the next block, or `None` at the end. An empty block sends nothing and is not the
+    /// end.
     ///
-    /// `start_response` may be called as late as in the first of these calls (WSGI-11), and its
-    /// `write()` in any: what it wrote goes out before the block.
+    /// The first of these calls may still call `start_response` (WSGI-11). Every call may use its
+    /// `write()`; what was written is sent before the block.
     ///
     /// # Errors
     ///
-    /// While nothing was sent the client gets 500; later the connection breaks off, and it sees
-    /// that the answer is incomplete (WSGI-19).
+    /// May return any error. If nothing has been sent, the client gets a 500. Later the connection
+    /// is broken off, so that the client sees that the response is incomplete (WSGI-19).
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
     ) -> Result<Option<Vec<u8>>, Failure>;
 
-    /// How many blocks there are in all, if that is known: Python's `len()` (WSGI-13).
+    /// Returns how many blocks there are in all, if that is known. Python's `len()` (WSGI-13).
     fn block_count(&self) -> Option<usize> {
         None
     }
 
-    /// Called exactly once, whatever became of the answer: it was sent, it failed, or the client
-    /// is gone (WSGI-18).
+    /// Called exactly once, whether the response was sent, failed, or the client has disconnected
+    /// (WSGI-18). By default does nothing.
     ///
     /// # Errors
     ///
-    /// A failure is logged; the client does not learn of it.
+    /// May return any error. It is logged; the client does not see it.
     fn close(&mut self) -> HandlerResult {
         Ok(())
     }
@@ -208,12 +210,12 @@ impl Iterable for Body {
     }
 }
 
-/// The only block of a body; when it has been taken, the end.
+/// The single block of a body, or the end if it has been taken.
 fn only_block(bytes: Vec<u8>) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-/// An iterator as a body.
+/// The blocks of an iterator.
 struct Iterated<I>(I);
 
 impl<I> Iterable for Iterated<I>
@@ -249,7 +251,7 @@ impl Iterable for Box<dyn Iterable> {
     }
 }
 
-/// A body whose kind is chosen at run time.
+/// A body whose type is chosen at run time.
 impl From<Box<dyn Iterable>> for Body {
     fn from(iterable: Box<dyn Iterable>) -> Body {
         Body(Blocks::Iterable(iterable))

@@ -9,10 +9,11 @@ use super::environ::latin1;
 use super::simple_handler::SimpleHandler;
 use crate::socketserver::HandlerResult;
 
-/// Runs an application for the one request that a web server has started this process for.
+/// Runs an application as a CGI program: for the one request for which a web server has started
+/// this process.
 ///
-/// The request is in the environment and on standard input, the answer goes to standard output,
-/// and what fails to standard error (WSGI-29). `wsgi.run_once` and `wsgi.multiprocess` are true,
+/// The request is in the environment and on standard input. The response goes to standard output,
+/// failures to standard error (WSGI-29). `wsgi.run_once` and `wsgi.multiprocess` are true,
 /// `wsgi.multithread` is false.
 ///
 /// ```no_run
@@ -23,30 +24,32 @@ use crate::socketserver::HandlerResult;
 /// ```
 #[derive(Debug, Clone)]
 pub struct CgiHandler {
+    /// The variables of the request.
     environ: BTreeMap<String, String>,
 }
 
 impl CgiHandler {
-    /// A handler for the request in the environment of this process: Python's `CGIHandler`.
+    /// Returns a handler for the request in the environment of this process. Python's
+    /// `CGIHandler`.
     pub fn new() -> CgiHandler {
         CgiHandler {
             environ: read_environ(),
         }
     }
 
-    /// As [`new`](CgiHandler::new), for Microsoft's IIS, which repeats `SCRIPT_NAME` at the
-    /// beginning of `PATH_INFO` unless it is told not to: Python's `IISCGIHandler`.
+    /// Like [`new`](CgiHandler::new), but for Microsoft's IIS, which by default repeats
+    /// `SCRIPT_NAME` at the beginning of `PATH_INFO`. Python's `IISCGIHandler`.
     pub fn for_iis() -> CgiHandler {
         let mut environ = read_environ();
         strip_script_name(&mut environ);
         CgiHandler { environ }
     }
 
-    /// Calls the application and writes its answer.
+    /// Calls the application and writes its response.
     ///
     /// # Errors
     ///
-    /// As [`SimpleHandler::run`].
+    /// Returns the same errors as [`SimpleHandler::run`].
     pub fn run(self, application: &(impl Application + ?Sized)) -> HandlerResult {
         let (stdin, stdout) = (io::stdin().lock(), io::stdout().lock());
         SimpleHandler::new(stdin, stdout, io::stderr(), self.environ)
@@ -64,11 +67,12 @@ impl Default for CgiHandler {
     }
 }
 
-/// The environment of this process as an environ, request variables as Latin-1: each character
-/// one byte (PEP 3333). Python's `read_environ`.
+/// Returns the environment of this process as an environ. Python's `read_environ`.
 ///
-/// `HTTP_PROXY` is left out: a client's `Proxy` field becomes that, and libraries take it for the
-/// proxy that they are to use (ENV-14).
+/// The variables of the request are in Latin-1: each character stands for one byte (PEP 3333).
+///
+/// `HTTP_PROXY` is left out. A web server makes it from the client's `Proxy` field, and libraries
+/// would send their requests to that address (ENV-14).
 pub fn read_environ() -> BTreeMap<String, String> {
     env::vars_os()
         .map(|(key, value)| {
@@ -83,7 +87,7 @@ pub fn read_environ() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whether the web server has made this variable of the request.
+/// Whether the web server made this variable from the request.
 fn is_of_request(key: &str) -> bool {
     const REQUEST: [&str; 10] = [
         "SCRIPT_NAME",
@@ -97,12 +101,13 @@ fn is_of_request(key: &str) -> bool {
         "REMOTE_USER",
         "REMOTE_IDENT",
     ];
-    // A redirect, in the web server, puts one such word before the variables of the first request.
+    // A redirect inside the web server puts this word before the variables of the first request.
     let key = key.trim_start_matches("REDIRECT_");
     REQUEST.contains(&key) || key.starts_with("HTTP_") || key.starts_with("SSL_")
 }
 
-/// Takes `SCRIPT_NAME` off the beginning of `PATH_INFO`, if it ends there at a slash (WSGI-29).
+/// Removes `SCRIPT_NAME` from the beginning of `PATH_INFO`, if a slash or the end follows it
+/// (WSGI-29).
 fn strip_script_name(environ: &mut BTreeMap<String, String>) {
     let variable = |key| environ.get(key).map_or("", String::as_str);
     let path = variable("PATH_INFO").strip_prefix(variable("SCRIPT_NAME"));

@@ -1,7 +1,7 @@
-//! `environ`: what an application is told of a request.
+//! `environ`: the request, as an application sees it.
 //!
-//! Python copies everything into a dictionary first. Here a lookup finds its value in the request
-//! when it is asked for; only what an application inserts is kept beside it.
+//! Python first copies everything into a dictionary. Here a lookup finds its value in the request,
+//! and only the variables that somebody inserts are stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,11 +19,11 @@ pub(super) type BaseEnviron = BTreeMap<String, String>;
 /// What the server calls itself in `SERVER_SOFTWARE` (ENV-5).
 const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
 
-/// Sets up the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
+/// Builds the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
 ///
-/// The name is the address: to look one up could stall the start (HTTP-1). Without an address it
-/// is what the clients of a Unix-domain socket usually ask for, since both must not be empty
-/// (PEP 3333).
+/// `SERVER_NAME` is the address, because looking up a name could delay the start (HTTP-1). Without
+/// an address, name and port are what clients of a Unix-domain socket usually send in `Host`,
+/// because PEP 3333 allows neither of them to be empty.
 pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
     let (name, port) = match server_address {
         Some(address) => (address.ip().to_string(), address.port().to_string()),
@@ -42,7 +42,7 @@ pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
     .into()
 }
 
-/// The variables that come from the request, apart from its other header fields.
+/// The variables that come from the request, without those called `HTTP_*`.
 const REQUEST_KEYS: [&str; 7] = [
     "CONTENT_LENGTH",
     "CONTENT_TYPE",
@@ -53,7 +53,8 @@ const REQUEST_KEYS: [&str; 7] = [
     "SERVER_PROTOCOL",
 ];
 
-/// The variables of the gateway itself. Those that are no text read as Python would print them.
+/// The variables of the gateway itself. A value that is not text in Python is written as Python
+/// prints it.
 const WSGI_KEYS: [&str; 7] = [
     "wsgi.errors",
     "wsgi.input",
@@ -64,33 +65,33 @@ const WSGI_KEYS: [&str; 7] = [
     "wsgi.version",
 ];
 
-/// `wsgi.file_wrapper`, which is [`FileWrapper`](super::FileWrapper) (ENV-20).
+/// The value of `wsgi.file_wrapper`: the server has a [`FileWrapper`](super::FileWrapper) (ENV-20).
 pub(super) const FILE_WRAPPER: &str = "<FileWrapper>";
 
 /// Flags as Python prints them.
 pub(super) const TRUE: &str = "True";
 pub(super) const FALSE: &str = "False";
 
-/// The request as an application sees it: CGI variables, header fields, the input.
+/// The request as an application sees it: CGI variables, header fields, the body.
 ///
-/// Text is Latin-1, each character one byte of the request (PEP 3333, "bytes as text"). The
-/// environment of the process is no part of it: it holds secrets, and stray variables would pass
-/// for header fields (ENV-21).
+/// Text is Latin-1: each character stands for one byte of the request (PEP 3333, "bytes as text").
+/// The environment of the process is not part of it. That may hold secrets, and a variable called
+/// `HTTP_*` would look like a header field (ENV-21).
 ///
 /// | key | value |
 /// | --- | --- |
 /// | `REQUEST_METHOD`, `SERVER_PROTOCOL` | as in the request line |
 /// | `PATH_INFO` | the path, percent-decoded; `SCRIPT_NAME` is empty |
-/// | `QUERY_STRING` | what follows the first `?`, as it came, or empty |
+/// | `QUERY_STRING` | what follows the first `?`, as the client sent it, or empty |
 /// | `CONTENT_TYPE`, `CONTENT_LENGTH` | the header field, or empty |
 /// | `REMOTE_ADDR` | the client's address, empty on a Unix-domain socket; `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
 /// | `HTTP_HOST` | the `Host` field, or the authority of an absolute target |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
-/// | `wsgi.file_wrapper` | there unless it is removed from the [base environ](super::WsgiHandler::base_environ_mut): the server has a [`FileWrapper`](super::FileWrapper) |
+/// | `wsgi.file_wrapper` | present: the server has a [`FileWrapper`](super::FileWrapper). You can remove it from the [base environ](super::WsgiHandler::base_environ_mut) |
 /// | `wsgi.*` | see the methods |
 ///
-/// A gateway that is no HTTP server, or a test, makes one of the variables it has:
+/// A gateway that is not an HTTP server, or a test, makes an environ of its own variables:
 ///
 /// ```
 /// use serve_forever::wsgi::Environ;
@@ -99,28 +100,34 @@ pub(super) const FALSE: &str = "False";
 /// environ.set_input(&b"what was posted"[..]);
 /// ```
 pub struct Environ<'a> {
-    /// Where the variables of an HTTP request are looked up.
+    /// The HTTP request in which variables are looked up, if there is one.
     request: Option<Request<'a>>,
+    /// The variables of the server.
     base: &'a BaseEnviron,
+    /// `wsgi.input`.
     input: Input<'a>,
+    /// `wsgi.errors`.
     errors: Errors<'a>,
-    /// What was inserted, or removed (`None`).
+    /// The variables that were inserted, and those that were removed (`None`).
     changes: BTreeMap<String, Option<String>>,
 }
 
 enum Input<'a> {
+    /// The whole body of the request.
     Bytes(&'a [u8]),
+    /// What [`Environ::set_input`] was called with.
     Given(Box<dyn BufRead + 'a>),
 }
 
 enum Errors<'a> {
     Stderr(io::Stderr),
+    /// What [`Environ::set_errors`] was called with.
     Given(Box<dyn Write + 'a>),
 }
 
 impl<'a> Environ<'a> {
-    /// An environ without variables, but for those of the gateway itself (`wsgi.*`), and with an
-    /// empty input.
+    /// Makes an environ that has no variables but those of the gateway itself (`wsgi.*`). Its
+    /// input is empty.
     pub fn new() -> Environ<'a> {
         static NO_BASE: BaseEnviron = BaseEnviron::new();
         Environ {
@@ -141,7 +148,7 @@ impl<'a> Environ<'a> {
         }
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         if let Some(change) = self.changes.get(key) {
             return change.as_deref().map(Cow::Borrowed);
@@ -153,19 +160,20 @@ impl<'a> Environ<'a> {
         }
         let base = || self.base.get(key).map(|value| value.as_str().into());
         if key.starts_with("wsgi.") {
-            // What the server was told of itself is better than what is usual.
+            // A value that the base environ has replaces the usual one.
             base().or_else(|| self.wsgi_variable(key))
         } else {
             self.request_variable(key).or_else(base)
         }
     }
 
-    /// Whether there is such a variable.
+    /// Returns whether the variable exists.
     pub fn contains_key(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// Sets a variable, for this request only (ENV-23): how middleware talks to applications.
+    /// Sets a variable, for this request only (ENV-23). Middleware uses it to tell the application
+    /// something.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.changes.insert(key.into(), Some(value.into()));
     }
@@ -175,12 +183,12 @@ impl<'a> Environ<'a> {
         self.changes.insert(key.to_owned(), None);
     }
 
-    /// All variables and their values, in order of the keys.
+    /// Returns all variables and their values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (String, String)> + use<> {
         self.to_map().into_iter()
     }
 
-    /// A copy of all variables, to be kept beyond the request.
+    /// Returns a copy of all variables, which you can keep after the request.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let fixed = REQUEST_KEYS.iter().chain(&WSGI_KEYS).copied();
         let keys = fixed.chain(self.base.keys().map(String::as_str));
@@ -194,12 +202,15 @@ impl<'a> Environ<'a> {
         self.changes.keys().cloned().for_each(&mut add);
         let fields = self.request.iter().flat_map(|request| request.headers());
         fields.map(|(name, _)| http_key(name)).for_each(&mut add);
-        add("HTTP_HOST".to_owned()); // which may be in the target only
+        add("HTTP_HOST".to_owned()); // it may stand in the target only
         map
     }
 
-    /// The request body (`wsgi.input`), decoded; reading ends with it (WSGI-27). It has arrived
-    /// whole, unless the server [streams](super::WsgiHandler::stream_input) it.
+    /// The body of the request, decoded: `wsgi.input`. A read at its end returns nothing
+    /// (WSGI-27).
+    ///
+    /// All of it has arrived, unless the server
+    /// [streams the input](super::WsgiHandler::stream_input).
     ///
     /// | Python | here |
     /// | --- | --- |
@@ -215,13 +226,14 @@ impl<'a> Environ<'a> {
         }
     }
 
-    /// Replaces the [`input`](Self::input): how middleware decodes it, or a gateway brings it.
+    /// Replaces the [`input`](Self::input). Use it in middleware that decodes the body, and in a
+    /// gateway that supplies it.
     pub fn set_input(&mut self, input: impl BufRead + 'a) {
         self.input = Input::Given(Box::new(input));
     }
 
-    /// Where an application may complain (`wsgi.errors`): standard error, unless a gateway has
-    /// something better (ENV-17).
+    /// The stream for the application's error messages: `wsgi.errors`. It is standard error,
+    /// unless the gateway has [replaced](Self::set_errors) it (ENV-17).
     pub fn errors(&mut self) -> &mut dyn Write {
         match &mut self.errors {
             Errors::Stderr(stderr) => stderr,
@@ -229,17 +241,18 @@ impl<'a> Environ<'a> {
         }
     }
 
-    /// Replaces the place for [`errors`](Self::errors).
+    /// Replaces the stream for [`errors`](Self::errors).
     pub fn set_errors(&mut self, errors: impl Write + 'a) {
         self.errors = Errors::Given(Box::new(errors));
     }
 
-    /// Whether errors go somewhere else than to standard error.
+    /// Whether errors go to another stream than standard error.
     pub(super) fn has_errors(&self) -> bool {
         matches!(self.errors, Errors::Given(_))
     }
 
-    /// `wsgi.url_scheme`: what was inserted for it, else [`guess_scheme`] (ENV-16).
+    /// `wsgi.url_scheme`: the value that was inserted for it, or else that of [`guess_scheme`]
+    /// (ENV-16).
     pub fn url_scheme(&self) -> Cow<'_, str> {
         self.get("wsgi.url_scheme").unwrap_or("http".into())
     }
@@ -249,22 +262,23 @@ impl<'a> Environ<'a> {
         (1, 0)
     }
 
-    /// `wsgi.multithread`, whether the application may run on several threads at once: yes with
-    /// [`threads`](super::WsgiServer::threads) and where a handler is told so
-    /// ([`WsgiHandler::multithread`](super::WsgiHandler::multithread)), else no (ENV-18), unless
-    /// `True` was inserted for it.
+    /// `wsgi.multithread`: whether several threads may run the application simultaneously.
+    ///
+    /// This is true with [`threads`](super::WsgiServer::threads), with
+    /// [`WsgiHandler::multithread`](super::WsgiHandler::multithread), and if `True` was inserted
+    /// for it (ENV-18).
     pub fn multithread(&self) -> bool {
         self.flag("wsgi.multithread")
     }
 
-    /// `wsgi.multiprocess`, whether other processes run the same application: not by this
-    /// server's doing (ENV-19), unless `True` was inserted for it.
+    /// `wsgi.multiprocess`: whether other processes run the same application. This is false, unless
+    /// `True` was inserted for it, because the server starts no processes (ENV-19).
     pub fn multiprocess(&self) -> bool {
         self.flag("wsgi.multiprocess")
     }
 
-    /// `wsgi.run_once`, whether the application is called for one request only: no (ENV-19),
-    /// unless `True` was inserted for it.
+    /// `wsgi.run_once`: whether the application is called for one request only. This is false,
+    /// unless `True` was inserted for it (ENV-19).
     pub fn run_once(&self) -> bool {
         self.flag("wsgi.run_once")
     }
@@ -291,7 +305,7 @@ impl<'a> Environ<'a> {
         let header = |name| latin1(request.header(name).unwrap_or_default());
         Some(match key {
             "CONTENT_LENGTH" => header("Content-Length"),
-            // Absent is absent: the mail parser's `text/plain` would be a guess (ENV-10).
+            // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
             "CONTENT_TYPE" => header("Content-Type"),
             "PATH_INFO" => percent_decoded(request.path()),
             "QUERY_STRING" => request.query().unwrap_or_default().into(),
@@ -305,14 +319,14 @@ impl<'a> Environ<'a> {
         })
     }
 
-    /// The header field of a variable, whose `key` is without `HTTP_` (ENV-12).
+    /// The header field of the variable `HTTP_` and `key` (ENV-12).
     fn http_variable(&self, key: &str) -> Option<Cow<'_, str>> {
         if self.is_kept_out(key) {
             return None;
         }
         let request = self.request.as_ref()?;
         if key == "HOST" {
-            // What an absolute target says counts, not the field (RFC 9112 section 3.2.2).
+            // An absolute target comes before the field (RFC 9112 section 3.2.2).
             return request.authority().map(Cow::from);
         }
         let fields = request.headers().iter();
@@ -320,7 +334,7 @@ impl<'a> Environ<'a> {
             .filter(|(name, _)| is_named(name, key))
             .map(|(_, value)| latin1(value));
         let mut joined = values.next()?;
-        // A comma would be part of the cookie.
+        // A comma would become a part of the cookie.
         let separator = if key == "COOKIE" { "; " } else { "," };
         for value in values {
             let joined = joined.to_mut();
@@ -330,9 +344,11 @@ impl<'a> Environ<'a> {
         Some(joined)
     }
 
-    /// Whether a header field never becomes a variable: one that has a variable without `HTTP_`,
-    /// or is called like one (ENV-13), and `Proxy`, since `HTTP_PROXY` would tell libraries and
-    /// child processes where to send their requests (ENV-14, "httpoxy").
+    /// Whether a header field never becomes a variable.
+    ///
+    /// Some fields have a variable without `HTTP_`, or have the name of one (ENV-13). `Proxy` is
+    /// left out because libraries and child processes send their requests to `HTTP_PROXY` (ENV-14,
+    /// "httpoxy").
     fn is_kept_out(&self, key: &str) -> bool {
         key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
     }
@@ -344,7 +360,7 @@ impl Default for Environ<'_> {
     }
 }
 
-/// Inserts each variable into [a new environ](Environ::new).
+/// Makes [a new environ](Environ::new) and inserts each variable.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environ<'_> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         let mut environ = Environ::new();
@@ -361,7 +377,8 @@ impl fmt::Debug for Environ<'_> {
     }
 }
 
-/// `https` if the environ has `HTTPS` as exactly `yes`, `on` or `1`, else `http` (UTIL-2).
+/// Returns `https` if the variable `HTTPS` is exactly `yes`, `on` or `1`, and `http` otherwise
+/// (UTIL-2).
 pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
     match environ.get("HTTPS").as_deref() {
         Some("yes" | "on" | "1") => "https",
@@ -369,7 +386,7 @@ pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
     }
 }
 
-/// Bytes as text: each is the character of its number.
+/// Bytes as text: each byte becomes the character with its number (Latin-1, PEP 3333).
 pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => text.into(),
@@ -377,6 +394,7 @@ pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// The path with its percent-encoded bytes decoded, each to the character with its number (ENV-7).
 fn percent_decoded(path: &str) -> Cow<'_, str> {
     if path.contains('%') {
         percent_decode_str(path).map(char::from).collect()
@@ -385,7 +403,7 @@ fn percent_decoded(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// `Accept-Language` is `HTTP_ACCEPT_LANGUAGE`.
+/// The key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
 fn http_key(name: &str) -> String {
     let name = name.chars().map(|character| match character {
         '-' => '_',
@@ -394,10 +412,10 @@ fn http_key(name: &str) -> String {
     "HTTP_".chars().chain(name).collect()
 }
 
-/// Whether a field called `name` is the variable `key` (without `HTTP_`).
+/// Whether a field called `name` is the variable `HTTP_` and `key`.
 ///
-/// A name with an underscore is no variable at all: it would pass for the one with a hyphen,
-/// which a proxy in front may have checked or set (ENV-14).
+/// A name with an underscore never is. It would look like the field with a hyphen, which a proxy in
+/// front of the server may have checked or set (ENV-14).
 fn is_named(name: &str, key: &str) -> bool {
     let corresponds = |(byte, expected): (u8, u8)| match byte {
         b'_' => false,

@@ -10,9 +10,11 @@ use crate::socketserver::{Failure, HandlerResult};
 
 /// A file as a body, read block by block (UTIL-1).
 ///
-/// Anything that can be [read](Read) will do. How long it is nobody knows, so an answer gets no
-/// `Content-Length` but the application's own (WSGI-24). The file is read on the thread that sends
-/// the answer: one that makes its reader wait, such as a pipe, makes the whole loop wait.
+/// It takes anything that implements [`Read`]. The server does not know how long that is, so the
+/// response has a `Content-Length` only if the application sets it (WSGI-24).
+///
+/// The file is read on the thread that runs the application. On the loop's thread, a file that
+/// makes its reader wait, such as a pipe, makes every client wait.
 ///
 /// ```
 /// use serve_forever::wsgi::{AppResult, Environ, FileWrapper, StartResponse};
@@ -26,8 +28,9 @@ use crate::socketserver::{Failure, HandlerResult};
 /// # let _ = app;
 /// ```
 pub struct FileWrapper<F> {
-    /// `None` once it is closed.
+    /// `None` after `close`.
     file: Option<F>,
+    /// The size of the largest block, in bytes.
     block_size: usize,
 }
 
@@ -40,7 +43,7 @@ impl<F: Read> FileWrapper<F> {
         }
     }
 
-    /// Reads in blocks of at most `bytes`; Python's `blksize`.
+    /// Sets the size of the largest block. Python's `blksize`.
     #[must_use]
     pub fn block_size(mut self, bytes: usize) -> FileWrapper<F> {
         self.block_size = bytes;
@@ -48,8 +51,8 @@ impl<F: Read> FileWrapper<F> {
     }
 }
 
-/// The blocks, up to the first read that brings nothing. That end does not close the file; to
-/// drop the wrapper does.
+/// The blocks, up to the first read that returns nothing. That end does not close the file, but
+/// dropping the wrapper does.
 impl<F: Read> Iterator for FileWrapper<F> {
     type Item = io::Result<Vec<u8>>;
 
@@ -75,7 +78,7 @@ impl<F: Read + Send> Iterable for FileWrapper<F> {
         Ok(self.next().transpose()?)
     }
 
-    /// Closes the file, as far as dropping it does.
+    /// Closes the file by dropping it.
     fn close(&mut self) -> HandlerResult {
         self.file = None;
         Ok(())
@@ -88,8 +91,8 @@ impl<F: Read + Send + 'static> From<FileWrapper<F>> for Body {
     }
 }
 
-/// What is left of the file, in the blocks of a [`FileWrapper`]. The answer has no
-/// `Content-Length` but the application's own (WSGI-24).
+/// The rest of the file, in the blocks of a [`FileWrapper`]. The response has a `Content-Length`
+/// only if the application sets it (WSGI-24).
 impl From<File> for Body {
     fn from(file: File) -> Body {
         FileWrapper::new(file).into()

@@ -1,9 +1,9 @@
 //! Runs an application for each HTTP request. Python's `ServerHandler`.
 //!
-//! The order is Python's (WSGI-5): environ, the application, its blocks, `close()`. But blocks are
-//! pulled: the first that is not empty leaves together with the head, and each further one is
-//! asked for when the client has taken those before. So a body can be endless and costs one block
-//! of memory, and a client that does not read stops its own answer and nobody else's.
+//! The order is Python's (WSGI-5): environ, the application, its blocks, `close()`. But the blocks
+//! are pulled. The first block that is not empty is sent together with the head. Each further block
+//! is pulled when the client has taken those before. So a body may be endless and costs the memory
+//! of one block, and a client that does not read stops only its own response.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,39 +19,45 @@ use super::writing::{Outgoing, send_headers};
 use crate::http::{HttpRequestHandler, HttpResult, Intake, Request, Response, Workers};
 use crate::socketserver::{Failure, complain};
 
-/// Answers HTTP requests by calling an [`Application`].
+/// Handles HTTP requests by calling an [`Application`].
 ///
-/// [`make_server`](super::make_server) puts one into a server; by itself it is a handler for
-/// every server that wants an [`HttpRequestHandler`]. Each connection has a clone.
+/// [`make_server`](super::make_server) puts one into a server. You can also give it to any other
+/// server that takes an [`HttpRequestHandler`]. Each connection gets a clone.
 ///
 /// # On which thread
 ///
-/// | where the handler is used | the application runs | and it has to be told |
+/// | where the handler is used | the application runs | call |
 /// | --- | --- | --- |
 /// | in an [`HttpServer`](crate::http::HttpServer) | on the loop's thread | |
-/// | there, too | on a pool, while the loop keeps every socket | [`workers`](Self::workers) |
+/// | in an [`HttpServer`](crate::http::HttpServer) | on a pool, while the loop keeps every socket | [`workers`](Self::workers) |
 /// | in a [`ThreadingHttpServer`](crate::http::ThreadingHttpServer) | on its connection's thread | [`multithread`](Self::multithread) |
 pub struct WsgiHandler<A> {
+    /// Shared with the clones, until it is changed.
     gateway: Arc<Gateway<A>>,
 }
 
-/// What all connections share.
+/// The settings, which all connections share.
 struct Gateway<A> {
     application: Arc<A>,
+    /// The variables that are the same for every request.
     base_environ: BaseEnviron,
+    /// Where the application runs, if not on the loop's thread, and how it gets there.
     offload: Option<(Workers, Offload<A>)>,
+    /// Call the application before the body of the request is complete.
     stream_input: bool,
+    /// Responds in the place of an application that failed.
     error_output: Arc<dyn Application>,
 }
 
-/// Has a worker answer. A pointer, made where `A` is known to be `'static`: an application that
-/// runs on the loop need not be.
+/// Hands a request to a worker. This is a pointer to [`offload`], which needs an `A` that is
+/// `'static`; an application that runs on the loop's thread may borrow.
 type Offload<A> = fn(&Arc<Gateway<A>>, &Workers, &Request<'_>, Response<'_>) -> HttpResult;
 
 impl<A> WsgiHandler<A> {
-    /// A handler for a server that listens on `server_address`: a `SocketAddr`, or `None` if it
-    /// has no host and port, as on a Unix-domain socket; `SERVER_NAME` and `SERVER_PORT` are then
-    /// `localhost` and `80`.
+    /// Returns a handler for a server that listens on `server_address`.
+    ///
+    /// The address is a `SocketAddr`, or `None` if the server has no host and port, as on a
+    /// Unix-domain socket. `SERVER_NAME` and `SERVER_PORT` are then `localhost` and `80`.
     pub fn new(application: A, server_address: impl Into<Option<SocketAddr>>) -> WsgiHandler<A> {
         WsgiHandler {
             gateway: Arc::new(Gateway {
@@ -64,9 +70,12 @@ impl<A> WsgiHandler<A> {
         }
     }
 
-    /// Says whether several threads may call the application at once, which is
-    /// `wsgi.multithread` (ENV-18): for a handler in a
+    /// Sets `wsgi.multithread`: whether several threads may call the application simultaneously
+    /// (ENV-18).
+    ///
+    /// Set it to true for a handler in a
     /// [`ThreadingHttpServer`](crate::http::ThreadingHttpServer), or in several servers.
+    /// [`workers`](Self::workers) sets it by itself.
     ///
     /// ```
     /// use serve_forever::http::{Http, HttpSettings, listen};
@@ -88,27 +97,31 @@ impl<A> WsgiHandler<A> {
         self
     }
 
-    /// Calls an application that runs on [`workers`](Self::workers) when the head of the request is
-    /// there: `wsgi.input` is the content as it arrives, for uploads larger than memory, up to
-    /// [`Limits::upload`](crate::http::Limits::upload).
+    /// Calls the application as soon as the head of the request has arrived. `wsgi.input` is then
+    /// the body as it arrives.
     ///
-    /// A client is held back while the application is behind, and one that waits for
-    /// `100 Continue` gets it when the input is first read (WSGI-4). But a slow client does hold a
-    /// worker then, which waits in its reads, within
-    /// [`Deadlines::body`](crate::http::Deadlines::body). If the application leaves some of the
-    /// content unread, the connection ends with its answer. Without workers this has no effect.
+    /// Use it for uploads that are larger than memory, up to
+    /// [`Limits::upload`](crate::http::Limits::upload). It has an effect only on
+    /// [`workers`](Self::workers).
+    ///
+    /// A client that sends faster than the application reads is held back. A client that waits for
+    /// `100 Continue` gets it when the application first reads (WSGI-4). But a slow client now
+    /// holds a worker, which waits for it in each read, up to
+    /// [`Deadlines::body`](crate::http::Deadlines::body). If the application leaves a part of the
+    /// body unread, the connection is closed after the response.
     #[must_use]
     pub fn stream_input(mut self, stream_input: bool) -> WsgiHandler<A> {
         self.gateway_mut().stream_input = stream_input;
         self
     }
 
-    /// Answers with `application` in the place of one that has failed before its head was sent,
-    /// Python's method of that name; by default a 500 that tells nothing (WSGI-19, WSGI-25).
+    /// Sets the application that responds if the main one fails before its head is sent. Python's
+    /// method of that name.
     ///
-    /// It is called with the same environ. The failure is reported to the server, and the
-    /// connection ends with the answer. If this application fails, too, that is what is reported,
-    /// and the client gets the server's own error page (WSGI-20).
+    /// By default the client gets a 500 that tells it nothing (WSGI-19, WSGI-25). `application` is
+    /// called with the same environ. The first failure is reported to the server, and the
+    /// connection is closed after the response. If `application` fails as well, its failure is the
+    /// one that is reported, and the client gets the server's own error page (WSGI-20).
     ///
     /// ```
     /// use serve_forever::wsgi::{AppResult, Environ, StartResponse, demo_app, make_server};
@@ -138,32 +151,34 @@ impl<A> WsgiHandler<A> {
         self.gateway_mut().application = Arc::new(application);
     }
 
-    /// The variables that are the same for every request, to be changed for connections to come:
-    /// another `SERVER_NAME`, `HTTPS` behind a proxy that encrypts, or, if it must be, those of
-    /// the process (ENV-21).
+    /// The variables that are the same for every request. A change takes effect for connections
+    /// made afterwards.
+    ///
+    /// Use it to set another `SERVER_NAME`, or `HTTPS` behind a proxy that encrypts. Variables of
+    /// the process are not there unless you insert them (ENV-21).
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.gateway_mut().base_environ
     }
 
-    /// The gateway, no more shared with connections that there are already.
+    /// The gateway, no longer shared with the connections that are open.
     fn gateway_mut(&mut self) -> &mut Gateway<A> {
         Arc::make_mut(&mut self.gateway)
     }
 }
 
 impl<A: Application + 'static> WsgiHandler<A> {
-    /// Runs the application on `workers`, while the loop keeps every socket; `wsgi.multithread`
-    /// is true then (ENV-18).
+    /// Runs the application on `workers`, while the loop keeps every socket. Sets
+    /// `wsgi.multithread` to true (ENV-18).
     ///
-    /// A slow client holds no worker, in neither direction: the application is called when the
-    /// request has arrived whole, and blocks are pulled up to a high-water mark, and again when
-    /// the client has taken them. If too many requests wait for a worker, further ones are
-    /// answered with 503; see [`Workers::queue_length`].
+    /// A slow client does not hold a worker. The application is called when the whole request has
+    /// arrived. Its blocks are pulled up to a high-water mark, and again when the client has taken
+    /// them. There are two exceptions: with [`stream_input`](Self::stream_input) a worker waits for
+    /// the body of the request, and [`write`](super::StartResponse::write) waits until the client
+    /// has taken nearly all that was written.
     ///
-    /// But an application that [writes](super::StartResponse::write) holds its worker until the
-    /// client has taken nearly all of that. And with [`stream_input`](Self::stream_input) the
-    /// request need not have arrived. The result is
-    /// [closed](super::Iterable::close) on a worker, too, wherever it is when the client leaves.
+    /// If too many requests wait for a worker, further requests get a 503; see
+    /// [`Workers::queue_length`]. The result is always [closed](super::Iterable::close) on a
+    /// worker, even if the client disconnects first.
     #[must_use]
     pub fn workers(mut self, workers: Workers) -> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));
@@ -171,7 +186,7 @@ impl<A: Application + 'static> WsgiHandler<A> {
     }
 }
 
-/// Has a worker answer.
+/// Calls the application on a worker.
 fn offload<A: Application + 'static>(
     gateway: &Arc<Gateway<A>>,
     workers: &Workers,

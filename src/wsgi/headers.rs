@@ -5,13 +5,14 @@ use std::fmt;
 
 use super::start_response::{AppError, latin1_bytes};
 
-/// The list that [`Headers`] keeps its fields in, unless told otherwise: names and values in order.
+/// The list in which [`Headers`] keeps its fields: names and values in order.
 type List = Vec<(String, String)>;
 
-/// Header fields in order, looked up by name whatever the case; Python's `Headers`.
+/// A list of header fields, in which upper and lower case of a name are the same. Python's
+/// `Headers`.
 ///
-/// It has its own list, or works [over](Headers::over) one that the caller has. What goes in holds
-/// no CR, LF or NUL: no value can end its line and begin another (HDR-5 *Better*).
+/// It has its own list, or works [over](Headers::over) a list of yours. It accepts no CR, LF or NUL,
+/// so no value can end its line and begin another field (HDR-5 *Better*).
 ///
 /// ```
 /// use serve_forever::wsgi::Headers;
@@ -28,13 +29,13 @@ type List = Vec<(String, String)>;
 /// # Ok::<(), serve_forever::wsgi::AppError>(())
 /// ```
 ///
-/// [`items`](Headers::items) is what [`StartResponse::call`](super::StartResponse::call) takes.
+/// Pass its [`items`](Headers::items) to [`StartResponse::call`](super::StartResponse::call).
 ///
 /// | Python | here |
 /// | --- | --- |
 /// | `Headers()` | [`Headers::new`] |
 /// | `Headers(a_list)` | [`Headers::over`] of `&mut a_list`, or of the list itself |
-/// | `headers[name]`, `headers.get(name)` | [`get`](Headers::get), `None` if there is none |
+/// | `headers[name]`, `headers.get(name)` | [`get`](Headers::get), which may return `None` |
 /// | `name in headers`, `len(headers)` | [`contains`](Headers::contains), [`len`](Headers::len) |
 /// | `headers[name] = value` | [`set`](Headers::set) |
 /// | `del headers[name]` | [`remove`](Headers::remove) |
@@ -43,18 +44,18 @@ type List = Vec<(String, String)>;
 pub struct Headers<L = List>(L);
 
 impl Headers {
-    /// No fields (HDR-1).
+    /// Makes an empty list (HDR-1).
     pub fn new() -> Headers {
         Headers::default()
     }
 }
 
 impl<L: Borrow<List>> Headers<L> {
-    /// The fields of `list`, which may be a `&mut` of the caller's own: changes show in it (HDR-1).
+    /// Takes over the fields of `list`. If that is a `&mut`, changes are made in your list (HDR-1).
     ///
     /// # Errors
     ///
-    /// As [`set`](Headers::set), for the fields that are there.
+    /// Returns an [`AppError`] if a name or a value in the list has a CR, LF or NUL.
     pub fn over(list: L) -> Result<Headers<L>, AppError> {
         for (name, value) in list.borrow() {
             check(name, value)?;
@@ -62,57 +63,57 @@ impl<L: Borrow<List>> Headers<L> {
         Ok(Headers(list))
     }
 
-    /// The list, with what has become of it.
+    /// Returns the list.
     pub fn into_inner(self) -> L {
         self.0
     }
 
-    /// How many fields there are, repeated ones too (HDR-2).
+    /// Returns the number of fields, with repeated ones (HDR-2).
     pub fn len(&self) -> usize {
         self.list().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.list().is_empty()
     }
 
-    /// The value of the first field of that name, whatever its case (HDR-2).
+    /// Returns the value of the first field with this name (HDR-2).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.named(name).next()
     }
 
-    /// The values of all fields of that name, in order (HDR-2).
+    /// Returns the values of all fields with this name, in order (HDR-2).
     pub fn get_all(&self, name: &str) -> Vec<&str> {
         self.named(name).collect()
     }
 
-    /// Whether there is a field of that name, whatever its case (HDR-2).
+    /// Returns whether there is a field with this name (HDR-2).
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The names in order, repeated ones too (HDR-2).
+    /// Returns all names in order, with repeated ones (HDR-2).
     pub fn keys(&self) -> Vec<&str> {
         self.list().iter().map(|(name, _)| &**name).collect()
     }
 
-    /// The values in order (HDR-2).
+    /// Returns all values in order (HDR-2).
     pub fn values(&self) -> Vec<&str> {
         self.list().iter().map(|(_, value)| &**value).collect()
     }
 
-    /// Names and values in order (HDR-2).
+    /// Returns all names and values in order (HDR-2).
     pub fn items(&self) -> Vec<(&str, &str)> {
         let fields = self.list().iter();
         fields.map(|(name, value)| (&**name, &**value)).collect()
     }
 
-    /// What [`to_string`](ToString::to_string) shows, as the bytes that are sent (HDR-5).
+    /// Returns the text of [`to_string`](ToString::to_string) in Latin-1, as it is sent (HDR-5).
     ///
     /// # Errors
     ///
-    /// If a name or value has a character that Latin-1 has not.
+    /// Returns an [`AppError`] if a name or a value has a character that is not in Latin-1.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AppError> {
         let mut bytes = Vec::new();
         for (name, value) in self.list() {
@@ -139,12 +140,12 @@ impl<L: Borrow<List>> Headers<L> {
 }
 
 impl<L: BorrowMut<List>> Headers<L> {
-    /// Replaces all fields of that name by one, at the end and in this spelling (HDR-3).
+    /// Removes all fields with this name, and adds one at the end, in this spelling (HDR-3).
     ///
     /// # Errors
     ///
-    /// [`AppError::HeaderName`] or [`AppError::HeaderValue`] for what holds CR, LF or NUL; nothing
-    /// was changed.
+    /// Returns [`AppError::HeaderName`] or [`AppError::HeaderValue`] if the name or the value has a
+    /// CR, LF or NUL. The list is then unchanged.
     pub fn set(
         &mut self,
         name: impl Into<String>,
@@ -156,17 +157,17 @@ impl<L: BorrowMut<List>> Headers<L> {
         self.append(name, value)
     }
 
-    /// Removes all fields of that name; that there are none is fine (HDR-3).
+    /// Removes all fields with this name, if there are any (HDR-3).
     pub fn remove(&mut self, name: &str) {
         let list = self.0.borrow_mut();
         list.retain(|(candidate, _)| !candidate.eq_ignore_ascii_case(name));
     }
 
-    /// The first value of that name, which is `value` if there was none (HDR-3).
+    /// Returns the first value with this name. If there is none, adds `value` first (HDR-3).
     ///
     /// # Errors
     ///
-    /// As [`set`](Headers::set).
+    /// Returns the same errors as [`set`](Headers::set), if the field has to be added.
     pub fn setdefault(&mut self, name: &str, value: &str) -> Result<&str, AppError> {
         if !self.contains(name) {
             self.append(name.to_owned(), value.to_owned())?;
@@ -174,15 +175,15 @@ impl<L: BorrowMut<List>> Headers<L> {
         Ok(self.get(name).unwrap_or_default())
     }
 
-    /// Adds a field with parameters, beside others of that name (HDR-4).
+    /// Adds a field with parameters, and keeps other fields with this name (HDR-4).
     ///
-    /// An underscore in a parameter's name becomes a hyphen. A value is put in quotation marks; of
-    /// one that is `None` or empty only the name is added. Without a value of its own the field
-    /// consists of its parameters.
+    /// An underscore in the name of a parameter becomes a hyphen. The value of a parameter is put
+    /// in quotation marks; if it is `None` or empty, only the name is added. If `value` is `None`,
+    /// the field consists of its parameters.
     ///
     /// # Errors
     ///
-    /// As [`set`](Headers::set).
+    /// Returns the same errors as [`set`](Headers::set).
     pub fn add_header(
         &mut self,
         name: impl Into<String>,
@@ -201,7 +202,7 @@ impl<L: BorrowMut<List>> Headers<L> {
     }
 }
 
-/// The fields as they are sent: a line each, then an empty one (HDR-5).
+/// The fields as they are sent: one line for each, then an empty line (HDR-5).
 impl<L: Borrow<List>> fmt::Display for Headers<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in self.list() {
@@ -211,7 +212,7 @@ impl<L: Borrow<List>> fmt::Display for Headers<L> {
     }
 }
 
-/// Refuses what would end the line or the text (HDR-5 *Better*).
+/// Rejects a CR, LF or NUL, which would end the line or the text (HDR-5 *Better*).
 fn check(name: &str, value: &str) -> Result<(), AppError> {
     let breaks = |text: &str| text.contains(['\r', '\n', '\0']);
     if breaks(name) {
@@ -223,7 +224,7 @@ fn check(name: &str, value: &str) -> Result<(), AppError> {
     }
 }
 
-/// `name="value"`, or the name alone (HDR-4).
+/// Returns `name="value"`, or the name alone (HDR-4).
 fn param(name: &str, value: Option<&str>) -> String {
     let name = name.replace('_', "-");
     match value {

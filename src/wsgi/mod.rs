@@ -1,8 +1,9 @@
-//! Applications, apart from the server that runs them. Python's `wsgiref` and PEP 3333.
+//! Applications, kept separate from the server that runs them. Python's `wsgiref` and PEP 3333.
 //!
-//! An application is called with two things: `environ`, which is the request, and
-//! `start_response`, which takes status and header fields. What it returns is the body. So it
-//! knows nothing of sockets, and the server nothing of what it serves:
+//! The server calls an application with two arguments: `environ`, which is the request, and
+//! `start_response`, which takes the status and the header fields. What the application returns is
+//! the body of the response. So the application knows nothing of sockets, and the server knows
+//! nothing of what it serves:
 //!
 //! ```
 //! use serve_forever::socketserver::POLL_INTERVAL;
@@ -13,7 +14,7 @@
 //!     Ok("Hello, world!\n".into())
 //! }
 //!
-//! # let address = "127.0.0.1:0"; // not 8000, which another may have
+//! # let address = "127.0.0.1:0"; // port 8000 may be in use
 //! # #[cfg(any())]
 //! let address = "127.0.0.1:8000";
 //! let mut server = make_server(address, app)?;
@@ -22,20 +23,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The way of a request through this module:
+//! How a request passes through this module:
 //!
-//! 1. [`WsgiHandler`] gets it from the connection, whole and with its content decoded, and may
-//!    hand it to a thread.
-//! 2. [`Environ`] is made of it: a view, whose lookups find their value when they are asked for.
-//! 3. The [`Application`] is called, calls [`StartResponse::call`], and returns a [`Body`].
-//! 4. Blocks are pulled from the body, the first together with the head, the others as the client
-//!    takes them; an [`Iterable`] keeps `start_response` within its reach.
-//! 5. [`Iterable::close`] is called once, whatever happened.
+//! 1. [`WsgiHandler`] gets the request from the connection, with its whole body. It may hand the
+//!    request to a thread.
+//! 2. It builds an [`Environ`] from the request. This is a view: a value is computed when the
+//!    application looks it up.
+//! 3. It calls the [`Application`], which calls [`StartResponse::call`] and returns a [`Body`].
+//! 4. It pulls the first block from the body and sends it together with the head. The connection
+//!    pulls the other blocks when the client has taken those before. An [`Iterable`] may still call
+//!    `start_response`.
+//! 5. [`Iterable::close`] is called once, whether the response was sent or failed.
 //!
-//! Applications run on the loop thread, one call at a time: what they wait for, every client
-//! waits for. With [`threads`](WsgiServer::threads) they run on a pool and may block, while the loop
-//! keeps every socket, so that no slow client holds a thread. A panic or an error is answered with
-//! 500 and reported to [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
+//! Applications run on the loop's thread, one call at a time. While one of them waits, every client
+//! waits. With [`threads`](WsgiServer::threads) they run on a pool and may block. The loop keeps
+//! every socket, so a slow client does not hold a thread.
+//!
+//! If an application panics or returns an error, the client gets a 500, and
+//! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) is called.
 //!
 //! # Testing an application
 //!
@@ -55,8 +60,8 @@
 //!
 //! # Without a server
 //!
-//! [`SimpleHandler`] runs an application with three streams and an [`Environ`] that somebody else
-//! has made; [`CgiHandler`] with those of the process, which is a CGI program then.
+//! [`SimpleHandler`] runs an application on three streams and an environ that you supply.
+//! [`CgiHandler`] takes those of the process, which makes your program a CGI program.
 //!
 //! # Where Python's names are
 //!
@@ -74,7 +79,7 @@
 //! | `Headers` | [`Headers`] |
 //! | `environ["PATH_INFO"]` | [`Environ::get`] |
 //! | `environ["wsgi.input"]` | [`Environ::input`] |
-//! | `environ["wsgi.file_wrapper"](file)` | [`FileWrapper::new`]; a [`File`](std::fs::File) itself is a [`Body`] |
+//! | `environ["wsgi.file_wrapper"](file)` | [`FileWrapper::new`]; a [`File`](std::fs::File) also converts into a [`Body`] |
 //! | `error_status`, `error_headers`, `error_body`, `error_output` | [`WsgiHandler::error_output`] |
 //! | `[b"one block"]` | [`Body::from`] |
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |

@@ -75,7 +75,7 @@ impl Output {
             }
         };
         let rest = match first {
-            // After a write() nobody knows how long the body is (WSGI-13).
+            // After a write() the length of the body is not known (WSGI-13).
             Some(first) if !single || start.is_committed() => Rest::First(first),
             None if start.is_committed() => Rest::Ended,
             only => Rest::Whole(only.unwrap_or_default()),

@@ -10,10 +10,10 @@ use super::start_response::StartResponse;
 use crate::http::{self, Http, HttpServer, HttpSettings, Workers};
 use crate::socketserver::{Evented, Server, ServerAddress, Transport};
 
-/// A server that answers every request with an application; Python's `WSGIServer`.
+/// A server that passes every request to an application. Python's `WSGIServer`.
 pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
 
-/// A server for `app`, bound and listening on return (WSGI-1).
+/// Makes a server for `app`. It is bound and listening when this returns (WSGI-1).
 ///
 /// ```
 /// use serve_forever::wsgi::{demo_app, make_server};
@@ -27,7 +27,7 @@ pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
 ///
 /// # Errors
 ///
-/// What [`http::listen`] answers.
+/// Returns the errors of [`http::listen`], for example if the port is in use.
 pub fn make_server<A: Application>(
     address: impl ServerAddress,
     app: A,
@@ -35,25 +35,25 @@ pub fn make_server<A: Application>(
     make_server_with_settings(address, app, HttpSettings::default())
 }
 
-/// As [`make_server`], with limits and deadlines of one's own.
+/// Like [`make_server`], but with your own limits and deadlines.
 ///
 /// # Errors
 ///
-/// As [`make_server`].
+/// Returns the same errors as [`make_server`].
 pub fn make_server_with_settings<A: Application>(
     address: impl ServerAddress,
     app: A,
     settings: HttpSettings,
 ) -> io::Result<WsgiServer<A>> {
     let tcp = http::listen(address)?;
-    // The base environ needs the port, which is known only after bind (WSGI-2).
+    // The base environ has the port, which is known only after bind (WSGI-2).
     let handler = WsgiHandler::new(app, tcp.server_address());
     Server::new(tcp, Evented::new(Http::new(handler, settings)))
 }
 
 impl<A: Application + 'static> WsgiServer<A> {
     /// Runs the application on `threads` threads, at least one, while the loop keeps every
-    /// socket; see [`WsgiHandler::workers`]. `wsgi.multithread` says so.
+    /// socket. See [`WsgiHandler::workers`]. `wsgi.multithread` is then true.
     ///
     /// ```
     /// use serve_forever::wsgi::{demo_app, make_server};
@@ -64,15 +64,14 @@ impl<A: Application + 'static> WsgiServer<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// By value, to be said where the server is made: connections that are open keep to what
-    /// they began with. Nobody waits for the threads, which end after the server, with their
-    /// last request. An application that takes longer than
-    /// [`Deadlines::answer`](crate::http::Deadlines::answer) is not waited for, either: the client
-    /// gets a 503.
+    /// Call it where you make the server, because connections that are open already do not change.
+    /// When the server ends it does not wait for the threads; each of them ends after its last
+    /// request. If an application takes longer than
+    /// [`Deadlines::answer`](crate::http::Deadlines::answer), the client gets a 503.
     ///
     /// # Errors
     ///
-    /// If the system has no more threads.
+    /// Returns the operating system's error if a thread cannot be started.
     pub fn threads(self, threads: usize) -> io::Result<WsgiServer<A>> {
         let workers = Workers::new(threads)?;
         Ok(self.configure(|handler| handler.workers(workers)))
@@ -80,7 +79,7 @@ impl<A: Application + 'static> WsgiServer<A> {
 }
 
 impl<A: Application> WsgiServer<A> {
-    /// Sets what a [`WsgiHandler`] can be set to, for connections made afterwards.
+    /// Changes the settings of the [`WsgiHandler`], for connections made afterwards.
     ///
     /// ```
     /// use serve_forever::http::Workers;
@@ -107,16 +106,17 @@ impl<A: Application> WsgiServer<A> {
         self.handler().application()
     }
 
-    /// Replaces the application, for connections made afterwards; those that are open keep the
-    /// one they began with (WSGI-1).
+    /// Replaces the application, for connections made afterwards. Connections that are open keep
+    /// the application they began with (WSGI-1).
     ///
-    /// The type stays: for applications of several types it is `Arc<dyn Application>`.
+    /// The new application has the same type. If you need several types, make the server with an
+    /// `Arc<dyn Application>`.
     pub fn set_app(&mut self, app: A) {
         self.handler_mut().set_application(app);
     }
 
-    /// The variables that every environ has (WSGI-2), to be changed for connections made
-    /// afterwards; see [`WsgiHandler::base_environ_mut`].
+    /// The variables that every environ has (WSGI-2). A change takes effect for connections made
+    /// afterwards. See [`WsgiHandler::base_environ_mut`].
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         self.handler_mut().base_environ_mut()
     }
@@ -131,15 +131,15 @@ impl<A: Application> WsgiServer<A> {
     }
 }
 
-/// An application that greets and shows its environ, sorted by key (WSGI-28).
+/// An application that says hello and lists its environ, sorted by key (WSGI-28).
 ///
 /// # Errors
 ///
-/// If `start_response` was called before.
+/// Returns the error of `start_response` if that was called before.
 pub fn demo_app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
     let mut page = String::from("Hello world!\n\n");
     for (key, value) in environ.iter() {
-        // Escaped, so that a client cannot make up lines of the page.
+        // Escape the value, so that a client cannot add lines to the page.
         page.push_str(&format!("{key} = '{}'\n", value.escape_debug()));
     }
     let headers = [("Content-Type", "text/plain; charset=utf-8")];

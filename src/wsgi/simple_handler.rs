@@ -12,12 +12,13 @@ use super::response_writer::{Form, ResponseWriter, Room};
 use crate::http::{BodySource, ResponseError, h1};
 use crate::socketserver::{Failure, HandlerResult};
 
-/// Runs an application with three streams and an environ, whoever has made them; Python's
-/// `SimpleHandler`, and with [`origin_server(false)`](Self::origin_server) its `BaseCGIHandler`.
+/// Runs an application for one request, on three streams and an environ that you supply. Python's
+/// `SimpleHandler`.
 ///
-/// The rules are those of [`WsgiHandler`](super::WsgiHandler); but each block is written before the
-/// next one is asked for, what the application [writes](StartResponse::write) before that returns,
-/// and the caller waits.
+/// With [`origin_server(false)`](Self::origin_server) it is Python's `BaseCGIHandler`. The rules are
+/// those of [`WsgiHandler`](super::WsgiHandler), but the caller waits: each block is written before
+/// the next one is pulled, and [`write`](super::StartResponse::write) returns when its bytes are
+/// written.
 ///
 /// ```
 /// use serve_forever::wsgi::{AppResult, Environ, SimpleHandler, StartResponse};
@@ -52,12 +53,12 @@ pub struct SimpleHandler<R, W, E> {
 }
 
 impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
-    /// A handler for one request.
+    /// Returns a handler for the request whose variables are in `environ`.
     ///
-    /// The environ has the variables of the request. `wsgi.input` is as much of `stdin` as
-    /// `CONTENT_LENGTH` says, nothing without one (WSGI-27); `wsgi.errors` is `stderr`, where
-    /// failures are written, too. `wsgi.multithread` is true, `wsgi.multiprocess` and
-    /// `wsgi.run_once` are false (ENV-19), unless the environ has them.
+    /// `wsgi.input` reads `CONTENT_LENGTH` bytes from `stdin`, or nothing if there is no such
+    /// variable (WSGI-27). `wsgi.errors` is `stderr`, where failures are written as well. Unless
+    /// `environ` has them, `wsgi.multithread` is true, and `wsgi.multiprocess` and `wsgi.run_once`
+    /// are false (ENV-19).
     pub fn new<K, V>(
         stdin: R,
         stdout: W,
@@ -80,27 +81,29 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         }
     }
 
-    /// Whether several threads may call the application at once.
+    /// Sets `wsgi.multithread`: whether several threads may call the application simultaneously.
     #[must_use]
     pub fn multithread(self, multithread: bool) -> Self {
         self.flag("wsgi.multithread", multithread)
     }
 
-    /// Whether several processes may call the application at once.
+    /// Sets `wsgi.multiprocess`: whether several processes may call the application simultaneously.
     #[must_use]
     pub fn multiprocess(self, multiprocess: bool) -> Self {
         self.flag("wsgi.multiprocess", multiprocess)
     }
 
-    /// Whether the application is called for this one request only.
+    /// Sets `wsgi.run_once`: whether the application is called for this one request only.
     #[must_use]
     pub fn run_once(self, run_once: bool) -> Self {
         self.flag("wsgi.run_once", run_once)
     }
 
-    /// Whether a client reads what is written: the answer begins with a status line of HTTP/1.0
-    /// and has a `Date`. If not, a web server reads it: there is a `Status` field, as in CGI, and
-    /// the web server adds the rest (WSGI-29).
+    /// Sets who reads the response. By default (true) it is an HTTP client: the response begins
+    /// with a status line of HTTP/1.0 and has a `Date`.
+    ///
+    /// If false, it is a web server: the response has a `Status` field, as in CGI, and the web
+    /// server adds the rest (WSGI-29).
     #[must_use]
     pub fn origin_server(mut self, origin_server: bool) -> Self {
         self.writer.form = match origin_server {
@@ -110,36 +113,37 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         self
     }
 
-    /// What an origin server calls itself: the `Server` field, and `SERVER_SOFTWARE` unless the
-    /// environ has it (ENV-22). Nothing by default.
+    /// Sets the `Server` field of an origin server, and `SERVER_SOFTWARE` unless the environ has it
+    /// (ENV-22). By default there is none.
     ///
     /// # Errors
     ///
-    /// If it holds a control character.
+    /// Returns an error if `name` has a control character.
     pub fn server_software(mut self, name: &str) -> Result<Self, h1::EncodeError> {
         h1::field(&mut Vec::new(), "Server", name.as_bytes())?;
         self.writer.server_software = Some(name.to_owned());
         Ok(self)
     }
 
-    /// Answers with `application` in the place of one that has failed before its head was written;
-    /// by default a 500 that tells nothing (WSGI-19, WSGI-25).
+    /// Sets the application that responds if the main one fails before its head is written. By
+    /// default the client gets a 500 that tells it nothing (WSGI-19, WSGI-25).
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> Self {
         self.error_output = Arc::new(application);
         self
     }
 
-    /// Calls the application and writes its answer.
+    /// Calls the application and writes its response.
     ///
-    /// An application that fails is answered for with 500, or, once its head is written, breaks
-    /// off; either is written to `stderr` and is no error here (WSGI-19). Nor is it one if the
-    /// reader of the answer is gone (WSGI-20).
+    /// If the application fails, the response is a 500, or it breaks off if its head was written
+    /// before. The failure is written to `stderr`, and this returns `Ok` (WSGI-19). It also returns
+    /// `Ok` if the reader of the response has disconnected (WSGI-20).
     ///
     /// # Errors
     ///
-    /// If `stdout` fails otherwise, or the [`error_output`](Self::error_output) does;
-    /// [`Failure::Stop`] if the application did.
+    /// Returns the error of `stdout` if that fails in another way, and the failure of
+    /// [`error_output`](Self::error_output) if that fails. Returns [`Failure::Stop`] if the
+    /// application did.
     pub fn run(mut self, application: &(impl Application + ?Sized)) -> HandlerResult {
         self.writer.head_only = self.variable("REQUEST_METHOD") == "HEAD";
         let protocol = self.variable("SERVER_PROTOCOL");
@@ -243,20 +247,20 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
         self.environ.get(key).map_or("", String::as_str)
     }
 
-    /// Says what failed; a stop is handed on.
+    /// Writes a failure to `stderr`. A stop is returned.
     fn log(&mut self, failure: Failure) -> HandlerResult {
         let Failure::Request(error) = failure else {
             return Err(Failure::Stop);
         };
-        // A web server's log has lines, and the text may be the client's.
+        // Escape the text, which may come from a client: it must not add lines to a log.
         let text = error.to_string();
-        // Nobody is left to be told of a log that fails.
+        // Ignore the error: there is no other place to report it.
         let _ = writeln!(self.stderr, "application failed: {}", text.escape_debug());
         Ok(())
     }
 }
 
-/// Whether who should read the answer is gone (WSGI-20).
+/// Whether the reader of the response has disconnected (WSGI-20).
 fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
         matches!(

@@ -37,7 +37,7 @@ pub struct Slow<A> {
     limit: Arc<Limit>,
 }
 
-/// How long a step may take, and who hears of one that takes longer.
+/// How long a step may take, and what is called if it takes longer.
 struct Limit {
     threshold: Duration,
     report: Box<dyn Fn(&SlowCall<'_>) + Send + Sync>,

@@ -1,7 +1,7 @@
-//! `start_response`: what an application says of its answer, and what is wrong with it.
+//! `start_response`: takes the status and the header fields of a response, and checks them.
 //!
-//! Nothing is sent from here (WSGI-6). The status and the fields are checked and kept until the
-//! first block comes, so that they can still be replaced when the application fails meanwhile.
+//! Nothing is sent from here (WSGI-6). The head is kept until the first block comes, so that it can
+//! still be replaced if the application fails before that.
 
 use std::error::Error;
 use std::fmt;
@@ -9,25 +9,26 @@ use std::fmt;
 use crate::http::h1::{self, EncodeError, Sink};
 use crate::socketserver::{Failure, HandlerResult};
 
-/// Begins the answer; the second argument of an application.
+/// Begins the response. The second argument of an application.
 ///
-/// Text is Latin-1, each character one byte (PEP 3333, "bytes as text").
+/// Text is Latin-1: each character stands for one byte (PEP 3333, "bytes as text").
 pub trait StartResponse {
-    /// Takes status and header fields: `call("200 OK", &[("Content-Type", "text/plain")])`.
+    /// Takes the status and the header fields:
+    /// `call("200 OK", &[("Content-Type", "text/plain")])`.
     ///
     /// # Errors
     ///
-    /// An [`AppError`] if it was called before, even if that call failed (WSGI-7), or if an
-    /// argument is none that can be sent (WSGI-9).
+    /// Returns an [`AppError`] if it was called before, even if that call failed (WSGI-7), and if
+    /// the status or a field cannot be sent (WSGI-9).
     fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult;
 
-    /// As [`call`](Self::call), from an error handler: while nothing was sent, what was said
-    /// before is replaced (WSGI-8).
+    /// Like [`call`](Self::call), but for an error handler: replaces the head if that has not been
+    /// sent (WSGI-8).
     ///
     /// # Errors
     ///
-    /// `exc_info` itself if the head is sent already: the application gives up with it. Else as
-    /// [`call`](Self::call), for the arguments.
+    /// Returns `exc_info` if the head has been sent already. The application should end with it.
+    /// Returns an [`AppError`] if the status or a field cannot be sent.
     fn call_with_exc_info(
         &mut self,
         status: &str,
@@ -35,46 +36,51 @@ pub trait StartResponse {
         exc_info: Failure,
     ) -> HandlerResult;
 
-    /// Adds to the body, before the blocks that the application returns: the callable that
-    /// Python's `start_response` returns, for code that was written to print.
+    /// Adds `bytes` to the body, before the blocks that the application returns. Python's
+    /// `start_response` returns this function; it is for code that was written to print.
     ///
-    /// From here on the head counts as sent, even if `bytes` is empty. A [`SimpleHandler`] has sent
-    /// both when this returns. On [workers](super::WsgiHandler::workers) they are on their way, and
-    /// this waits for a client that is too far behind. On the loop's thread, where all other clients
-    /// would have to wait with it, what is written is collected until the application returns: for
-    /// all that is long a returned [`Body`](super::Body) is better.
+    /// After this call the head counts as sent, even if `bytes` is empty. When the bytes leave
+    /// depends on the handler:
+    ///
+    /// - A [`SimpleHandler`] has sent head and bytes when this returns.
+    /// - On [workers](super::WsgiHandler::workers) they are on their way. This waits if the client
+    ///   is too far behind.
+    /// - On the loop's thread, waiting would stop every client. The bytes are kept in memory until
+    ///   the application returns, so return a long body as a [`Body`](super::Body) instead.
     ///
     /// # Errors
     ///
-    /// An [`AppError`] before [`call`](Self::call) (WSGI-10). A [`SimpleHandler`] also says if its
-    /// output fails, or `bytes` goes beyond the `Content-Length`; on workers this fails once the
-    /// client is gone, or has got as much as was announced.
+    /// Returns an [`AppError`] if [`call`](Self::call) was not called before (WSGI-10). A
+    /// [`SimpleHandler`] returns an error if its output fails, or if the body becomes longer than
+    /// the `Content-Length`. On workers this fails if the client has disconnected, or has already
+    /// got as much as was announced.
     ///
     /// [`SimpleHandler`]: super::SimpleHandler
     fn write(&mut self, bytes: &[u8]) -> HandlerResult;
 }
 
-/// What an application did that PEP 3333 forbids.
+/// A mistake of an application that PEP 3333 forbids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AppError {
     /// `start_response` was called before (WSGI-7).
     HeadersAlreadySet,
-    /// `write` before `start_response` (WSGI-10).
+    /// `write` was called before `start_response` (WSGI-10).
     WriteBeforeStart,
-    /// A block, or the end, before `start_response` (WSGI-11).
+    /// A block, or the end of the body, came before `start_response` (WSGI-11).
     BlockBeforeStart,
-    /// A block, or the end, after a `start_response` that failed: there is nothing to send.
+    /// A block, or the end of the body, came after a `start_response` that failed, so there is no
+    /// head to send.
     HeadRefused,
-    /// The status is not three ASCII digits from 200 on, a space, and a reason in ASCII.
+    /// The status is not a number from 200 to 999, a space, and a reason in ASCII.
     Status(String),
     /// The field name is not a token.
     HeaderName(String),
-    /// The value of this field holds a control character, or one that Latin-1 has not.
+    /// The value of this field has a control character, or one that is not in Latin-1.
     HeaderValue(String),
-    /// The field concerns the connection, which is the server's.
+    /// This field is about the connection, so only the server may set it.
     HopByHop(String),
-    /// The Content-Length is no number, or a second one.
+    /// The `Content-Length` is not a number, or is set twice.
     ContentLength(String),
 }
 
@@ -95,7 +101,7 @@ impl fmt::Display for AppError {
             AppError::HopByHop(name) => {
                 write!(
                     f,
-                    "hop-by-hop header {name:?} is not the application's to set"
+                    "an application must not set the hop-by-hop header {name:?}"
                 )
             }
             AppError::ContentLength(value) => {
@@ -107,23 +113,28 @@ impl fmt::Display for AppError {
 
 impl Error for AppError {}
 
-/// The head of an answer, checked.
+/// The head of a response, checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) code: u16,
+    /// ASCII, perhaps empty.
     pub(super) reason: String,
+    /// Names and values in the application's order. The values are in Latin-1.
     pub(super) headers: Vec<(String, Vec<u8>)>,
 }
 
-/// How far the answer has come.
+/// How far the head has come.
 #[derive(Debug)]
 enum Stage {
+    /// `start_response` has not been called.
     Unset,
-    /// Called with what cannot be sent.
+    /// The last call failed.
     Refused,
+    /// The head can still be replaced.
     Set(Head),
-    /// `write` was called: the head can no longer be replaced, though it has not left.
+    /// `write` was called, so the head cannot be replaced any more. It has not been handed out.
     Committed(Head),
+    /// The head was handed out to be sent.
     Sent,
 }
 
@@ -131,6 +142,7 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Start {
     stage: Stage,
+    /// What the application wrote, until it is taken.
     written: Vec<u8>,
 }
 
@@ -142,7 +154,7 @@ impl Start {
         }
     }
 
-    /// Whether the application may send a block now.
+    /// Returns an error if no block may be sent yet.
     pub(super) fn check(&self) -> Result<(), AppError> {
         match self.stage {
             Stage::Unset => Err(AppError::BlockBeforeStart),
@@ -151,7 +163,7 @@ impl Start {
         }
     }
 
-    /// Hands out the head, to be sent; it counts as sent from here on.
+    /// Hands out the head. After that it counts as sent.
     pub(super) fn send(&mut self) -> Result<Head, AppError> {
         self.check()?;
         match std::mem::replace(&mut self.stage, Stage::Sent) {
@@ -160,7 +172,7 @@ impl Start {
         }
     }
 
-    /// The head, as long as it was not handed out.
+    /// The head, until it is handed out.
     pub(super) fn head(&self) -> Option<&Head> {
         match &self.stage {
             Stage::Set(head) | Stage::Committed(head) => Some(head),
@@ -168,18 +180,18 @@ impl Start {
         }
     }
 
-    /// Whether `write` was called before the head was sent (WSGI-13).
+    /// Whether `write` was called and the head is not handed out yet (WSGI-13).
     pub(super) fn is_committed(&self) -> bool {
         matches!(self.stage, Stage::Committed(_))
     }
 
-    /// What was written since the last time.
+    /// Takes out what the application has written.
     pub(super) fn take_written(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.written)
     }
 
     fn set(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
-        // That it was called is remembered even if the checks fail (WSGI-7).
+        // It counts as called even if the checks fail (WSGI-7).
         self.stage = Stage::Refused;
         self.stage = Stage::Set(Head::check(status, headers)?);
         Ok(())
@@ -221,7 +233,7 @@ impl StartResponse for Start {
     }
 }
 
-/// A sink for what is only to be checked.
+/// A sink that drops everything, for a check that writes nothing.
 struct Nowhere;
 
 impl Sink for Nowhere {
@@ -229,7 +241,8 @@ impl Sink for Nowhere {
 }
 
 impl Head {
-    /// The head, if all of it can be sent: so a bad field cannot fail half-way (WSGI-9, WSGI-22).
+    /// Checks the whole head now, so that no field can fail when a part of it is sent (WSGI-9,
+    /// WSGI-22).
     fn check(status: &str, headers: &[(&str, &str)]) -> Result<Head, AppError> {
         let (code, reason) = split_status(status)
             .filter(|(code, reason)| h1::status_line(&mut Nowhere, *code, reason).is_ok())
@@ -249,7 +262,7 @@ impl Head {
         if is_hop_by_hop(name) {
             return Err(AppError::HopByHop(name.to_owned()));
         }
-        // A length that the client would take for another one breaks the framing.
+        // With a length that it reads differently, a client would lose the end of the body.
         if name.eq_ignore_ascii_case("Content-Length")
             && (self.sets("Content-Length") || !is_length(value))
         {
@@ -267,7 +280,7 @@ impl Head {
         Ok(())
     }
 
-    /// Whether an answer of this status may have content (WSGI-14; 205: RFC 9110 §15.3.6).
+    /// Whether a response with this status may have content (WSGI-14; 205: RFC 9110 §15.3.6).
     pub(super) fn has_content(&self) -> bool {
         !matches!(self.code, 204 | 205 | 304)
     }
@@ -290,10 +303,10 @@ impl Head {
     }
 }
 
-/// Whether a field concerns the connection and not the answer (UTIL-8).
+/// Returns whether a field is about the connection and not about the response (UTIL-8).
 ///
-/// An application must not set one. Python's set has `Trailers`, which is no field, and not
-/// `Trailer`, which is one; so has this.
+/// An application must not set such a field. As in Python, `Trailers` is one of them, and the real
+/// field `Trailer` is not.
 ///
 /// ```
 /// use serve_forever::wsgi::is_hop_by_hop;
@@ -317,12 +330,13 @@ pub fn is_hop_by_hop(name: &str) -> bool {
         .any(|hop_by_hop| name.eq_ignore_ascii_case(hop_by_hop))
 }
 
-/// Code and reason of `"200 OK"`; `"200 "` has an empty reason, `"200"` is none (WSGI-9).
+/// Splits `"200 OK"` into code and reason. `"200 "` has an empty reason; `"200"` is not a status
+/// (WSGI-9).
 fn split_status(status: &str) -> Option<(u16, &str)> {
     let (code, reason) = status.split_once(' ')?;
     let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
     let code: u16 = code.parse().ok().filter(|_| digits)?;
-    // 1xx announces an answer and is none: the client would wait for the real one.
+    // After a 1xx the client would wait for the final response.
     (code >= 200 && reason.is_ascii()).then_some((code, reason))
 }
 
@@ -331,7 +345,7 @@ fn is_length(value: &str) -> bool {
     digits && value.parse::<u64>().is_ok()
 }
 
-/// "Bytes as text" back to bytes; `None` if a character is none of Latin-1.
+/// Turns "bytes as text" into bytes. Returns `None` if a character is not in Latin-1.
 pub(super) fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
     text.chars()
         .map(|character| u8::try_from(character).ok())

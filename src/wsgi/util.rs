@@ -1,4 +1,4 @@
-//! Small things that servers, applications and middleware share. Python's `wsgiref.util`.
+//! Small functions for servers, applications and middleware. Python's `wsgiref.util`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use super::environ::{Environ, FALSE, guess_scheme};
 use super::start_response::latin1_bytes;
 
-/// Where the application is: the URI of the request without `PATH_INFO` and query (UTIL-3).
+/// Returns the URI of the application: that of the request without `PATH_INFO` and the query
+/// (UTIL-3).
 ///
 /// ```
 /// use serve_forever::wsgi::{Environ, application_uri, request_uri};
@@ -45,11 +46,11 @@ fn script_name(environ: &Environ<'_>) -> String {
     }
 }
 
-/// `SERVER_NAME`, with the port unless it is the usual one of the scheme.
+/// `SERVER_NAME`, and the port unless it is the usual one for the scheme.
 fn server(environ: &Environ<'_>, scheme: &str) -> String {
     let mut server = environ.get("SERVER_NAME").unwrap_or_default().into_owned();
     if server.contains(':') && !server.starts_with('[') {
-        server = format!("[{server}]"); // an IPv6 address, RFC 3986 section 3.2.2
+        server = format!("[{server}]"); // an IPv6 address (RFC 3986 section 3.2.2)
     }
     let port = environ.get("SERVER_PORT").unwrap_or_default();
     let usual = if scheme == "https" { "443" } else { "80" };
@@ -60,7 +61,7 @@ fn server(environ: &Environ<'_>, scheme: &str) -> String {
     server
 }
 
-/// The URI of the request, if wanted with its query (UTIL-4).
+/// Returns the URI of the request, with or without its query (UTIL-4).
 pub fn request_uri(environ: &Environ<'_>, include_query: bool) -> String {
     origin(environ) + &path_and_query(environ, include_query)
 }
@@ -71,7 +72,7 @@ pub(super) fn path_and_query(environ: &Environ<'_>, include_query: bool) -> Stri
     let path_info = quote(&environ.get("PATH_INFO").unwrap_or_default(), SAFE_IN_PATH);
     let mut path_info = path_info.as_str();
     if environ.get("SCRIPT_NAME").unwrap_or_default().is_empty() {
-        // The slash is there already; Python drops the first character whatever it is.
+        // The URI ends with a slash already. Python drops the first character, whatever it is.
         path_info = path_info.strip_prefix('/').unwrap_or(path_info);
     }
     uri.push_str(path_info);
@@ -83,7 +84,7 @@ pub(super) fn path_and_query(environ: &Environ<'_>, include_query: bool) -> Stri
     uri
 }
 
-/// What `urllib.parse.quote` encodes.
+/// The bytes that `urllib.parse.quote` encodes: all but these.
 const SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
@@ -91,17 +92,20 @@ const SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
+/// Fewer bytes are encoded in `PATH_INFO` (UTIL-4).
 const SAFE_IN_PATH: &AsciiSet = &SAFE.remove(b';').remove(b'=').remove(b',');
 
-/// Percent-encodes the bytes that the characters stand for; of text that is no Latin-1, which no
-/// request has, those of UTF-8.
+/// Percent-encodes the bytes that the characters stand for. Text of a request is Latin-1; other
+/// text is encoded in UTF-8.
 fn quote(text: &str, set: &'static AsciiSet) -> String {
     let bytes = latin1_bytes(text).unwrap_or_else(|| text.into());
     percent_encode(&bytes, set).to_string()
 }
 
-/// Moves one segment from `PATH_INFO` to `SCRIPT_NAME` and returns it; `None` if there is none
-/// (UTIL-5). How a router finds its way:
+/// Moves one segment from `PATH_INFO` to `SCRIPT_NAME` and returns it. Returns `None` if there is
+/// none (UTIL-5).
+///
+/// A router finds its application with it:
 ///
 /// ```
 /// use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, shift_path_info};
@@ -126,15 +130,15 @@ fn quote(text: &str, set: &'static AsciiSet) -> String {
 /// # fn assert_application<A: Application, B: Application>(site: &Site<A, B>) -> &dyn Application { site }
 /// ```
 ///
-/// Empty segments and `.` between others vanish, and `..` shortens `SCRIPT_NAME`. Of a path that
-/// is only `/` the segment is empty, and `SCRIPT_NAME` ends with a slash, so that an application
-/// can tell `/x` from `/x/`.
+/// Empty segments and `.` between other segments are dropped, and `..` shortens `SCRIPT_NAME`. If
+/// the path is only `/`, the segment is empty and `SCRIPT_NAME` ends with a slash, so that an
+/// application can distinguish `/x` from `/x/`.
 pub fn shift_path_info(environ: &mut Environ<'_>) -> Option<String> {
     let path_info = environ.get("PATH_INFO")?.into_owned();
     if path_info.is_empty() {
         return None;
     }
-    // Python fails without the slash.
+    // Python fails if the slash is missing.
     let path = path_info.strip_prefix('/').unwrap_or(&path_info);
     let (between, last) = path.rsplit_once('/').unwrap_or(("", path));
     let mut segments = between
@@ -149,7 +153,7 @@ pub fn shift_path_info(environ: &mut Environ<'_>) -> Option<String> {
     (name != ".").then_some(name)
 }
 
-/// `script_name` with one more segment, normalised.
+/// Adds a segment to `script_name`, and resolves `.` and `..`.
 fn join(script_name: &str, name: &str) -> String {
     let mut segments = Vec::new();
     for segment in script_name.split('/').chain([name]) {
@@ -160,7 +164,7 @@ fn join(script_name: &str, name: &str) -> String {
         }
     }
     if name.is_empty() {
-        segments.push(""); // which is the slash at the end
+        segments.push(""); // the slash at the end
     }
     segments
         .iter()
@@ -168,10 +172,11 @@ fn join(script_name: &str, name: &str) -> String {
         .collect()
 }
 
-/// Adds what a test needs and the environ lacks: a GET request for `/` from nowhere (UTIL-6).
+/// Fills an environ for a test: adds the variables that are missing for a GET request for `/`
+/// (UTIL-6).
 ///
-/// What is there stays. Errors are collected in memory, unless they go somewhere of the test's
-/// own already. It is fake, and no server may use it.
+/// Variables that are there already stay. `wsgi.errors` becomes a buffer in memory, unless it was
+/// replaced already. The values are made up, so a server must not use them.
 ///
 /// ```
 /// use serve_forever::wsgi::{Environ, setup_testing_defaults};
@@ -217,10 +222,10 @@ fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
     }
 }
 
-/// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (UTIL-7, HTTP-33).
+/// Formats a time for an HTTP field: `Sun, 06 Nov 1994 08:49:37 GMT` (UTIL-7, HTTP-33).
 ///
-/// Fractions of a second are cut off. What lies before 1970 or after 9999 is written as the first
-/// or last second of that time.
+/// Fractions of a second are cut off. A time before 1970 becomes the first second of 1970, and a
+/// time after 9999 the last second of 9999.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -229,7 +234,7 @@ fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
 /// assert_eq!(serve_forever::wsgi::format_date_time(time), "Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
 pub fn format_date_time(time: SystemTime) -> String {
-    /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
+    /// 9999-12-31T23:59:59Z, the last second of a year with four digits.
     const LAST: u64 = 253_402_300_799;
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let second = Duration::from_secs(since.as_secs().min(LAST));

@@ -1,11 +1,13 @@
-//! Middleware that finds out who does not keep to PEP 3333. Python's `wsgiref.validate`.
+//! Middleware that finds breaches of PEP 3333. Python's `wsgiref.validate`.
 //!
-//! [`Validator`] stands between a server and an application and looks at what each tells the other.
-//! Nothing is changed on the way, not even how many blocks a body is known to have; Python's hides
-//! that, and a validated answer gets no `Content-Length` (VALID-22). What is wrong is a [`Breach`],
-//! which names its clause: a failure of the application, or, where nothing can fail, a report.
+//! A [`Validator`] stands between a server and an application and checks what each passes to the
+//! other. It changes nothing. A body keeps even its number of blocks; Python's validator hides that
+//! number, so that a validated response gets no `Content-Length` (VALID-22).
 //!
-//! | clause | what is looked at | a breach is |
+//! A mistake is a [`Breach`], which names its clause. It becomes a failure of the application, or a
+//! report if nothing can fail any more.
+//!
+//! | clause | what is checked | a breach is |
 //! | --- | --- | --- |
 //! | VALID-1, -7, -15, -16, -17, -21 | arguments, streams, `exc_info`, `write`, the result | a type error |
 //! | VALID-2, -3 | which keys the environ has, and must not have | a failure |
@@ -18,11 +20,11 @@
 //! | VALID-13, -14 | header names and values, `Content-Type` | a failure |
 //! | VALID-18 | blocks come after `start_response` and before `close()` | a failure |
 //! | VALID-19 | there is a `start_response` before the end; `close()` was called | a failure; reported |
-//! | VALID-20 | reads have a size, and nobody closes the input | a type error |
+//! | VALID-20 | reads have a size, and the input stays open | a type error |
 //!
-//! A read without a size is a failure in Python. Here
-//! [`read_to_end`](std::io::Read::read_to_end) is made of reads that have one, and the input has
-//! an end (WSGI-27).
+//! In Python it is also a failure to read without a size. Here
+//! [`read_to_end`](std::io::Read::read_to_end) is allowed: it consists of reads with a size, and the
+//! input has an end (WSGI-27).
 
 use std::error::Error;
 use std::fmt;
@@ -33,7 +35,9 @@ use super::environ::Environ;
 use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult, print};
 
-/// An application, watched for what PEP 3333 forbids it and its server.
+/// An application in which breaches of PEP 3333 are found, by itself or by its server.
+///
+/// Put it around an application in tests, or while you develop.
 ///
 /// ```
 /// use serve_forever::wsgi::testing::Client;
@@ -51,14 +55,15 @@ use crate::socketserver::{Failure, HandlerResult, print};
 /// ```
 pub struct Validator<A> {
     application: A,
+    /// Gets the breaches that do not become failures.
     reports: Reports,
 }
 
-/// Where breaches go that cannot be failures.
+/// A function that gets the breaches that cannot be failures.
 type Reports = Arc<dyn Fn(&Breach) + Send + Sync>;
 
 impl<A> Validator<A> {
-    /// Watches `application`; reports go to standard error (VALID-19), at most ten a second, because
+    /// Checks `application`. Reports go to standard error (VALID-19), at most ten a second, because
     /// clients can cause them.
     pub fn new(application: A) -> Validator<A> {
         Validator {
@@ -67,10 +72,10 @@ impl<A> Validator<A> {
         }
     }
 
-    /// Sends reports elsewhere, for example to a test.
+    /// Calls `reports` for each report, instead of printing it. Use it in a test.
     ///
-    /// What is reported are breaches that do no harm ([`is_warning`](Breach::is_warning)), and
-    /// [`Breach::NotClosed`], which is noticed when nobody is left to fail.
+    /// The reports are breaches that do no harm ([`is_warning`](Breach::is_warning)), and
+    /// [`Breach::NotClosed`], which is found when the request is over.
     #[must_use]
     pub fn report_to(mut self, reports: impl Fn(&Breach) + Send + Sync + 'static) -> Validator<A> {
         self.reports = Arc::new(reports);
@@ -103,55 +108,55 @@ impl<A> fmt::Debug for Validator<A> {
     }
 }
 
-/// What PEP 3333 forbids, and was done.
+/// A mistake of an application or a server that PEP 3333 forbids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Breach {
     /// The environ lacks this key (VALID-2).
     MissingKey(&'static str),
-    /// The environ has this key, which is to go without `HTTP_` (VALID-3).
+    /// The environ has this key, which must not begin with `HTTP_` (VALID-3).
     ForbiddenKey(&'static str),
     /// The environ lacks `QUERY_STRING`; only a warning (VALID-4).
     NoQueryString,
     /// `wsgi.url_scheme` is missing, or is neither `http` nor `https` (VALID-6).
     UrlScheme(String),
-    /// A `REQUEST_METHOD` that is not common; only a warning (VALID-8).
+    /// The `REQUEST_METHOD` is not a common one; only a warning (VALID-8).
     Method(String),
-    /// `SCRIPT_NAME` is `/`, or begins with something else (VALID-9).
+    /// `SCRIPT_NAME` is `/`, or does not begin with `/` (VALID-9).
     ScriptName(String),
-    /// `PATH_INFO` begins with something else than `/` (VALID-9).
+    /// `PATH_INFO` does not begin with `/` (VALID-9).
     PathInfo(String),
     /// There is neither `SCRIPT_NAME` nor `PATH_INFO` (VALID-9).
     NoPath,
-    /// `CONTENT_LENGTH` is not made of digits (VALID-10).
+    /// `CONTENT_LENGTH` does not consist of digits (VALID-10).
     ContentLength(String),
     /// The status does not begin with a number of three digits from 100 on (VALID-12).
     Status(String),
-    /// The status has no space, or several, after its number; only a warning (VALID-12).
+    /// The status does not have exactly one space after its number; only a warning (VALID-12).
     StatusSpace(String),
-    /// A header is called `Status`, which CGI has a use for (VALID-13).
+    /// A header is called `Status`, which has a meaning in CGI (VALID-13).
     StatusHeader,
-    /// The name of a header is not a letter, then letters, digits, `-` and `_`, the last one none
-    /// of these two (VALID-13).
+    /// The name of a header does not consist of a letter and then letters, digits, `-` and `_`, or
+    /// it ends with `-` or `_` (VALID-13).
     HeaderName(String),
     /// The value of this header has a control character (VALID-13).
     HeaderValue(String),
     /// There is no `Content-Type` (VALID-14).
     NoContentType,
-    /// There is a `Content-Type`, of no content (VALID-14).
+    /// There is a `Content-Type`, but the status allows no content (VALID-14).
     ContentType,
     /// A block came before `start_response` (VALID-18).
     BlockBeforeStart,
-    /// A block was asked for after `close()` (VALID-18).
+    /// A block was pulled after `close()` (VALID-18).
     ReadAfterClose,
-    /// The body ended, and `start_response` was not called (VALID-19).
+    /// The body ended before `start_response` was called (VALID-19).
     EndBeforeStart,
-    /// The body was dropped and `close()` not called (VALID-19).
+    /// The body was dropped before `close()` was called (VALID-19).
     NotClosed,
 }
 
 impl Breach {
-    /// The clause that was not kept, such as `VALID-14`.
+    /// Returns the number of the clause that was broken, such as `VALID-14`.
     pub fn clause(&self) -> &'static str {
         match self {
             Breach::MissingKey(_) => "VALID-2",
@@ -169,7 +174,7 @@ impl Breach {
         }
     }
 
-    /// Whether it does no harm: it is reported, and all goes on.
+    /// Returns whether the breach does no harm. It is then reported, and the request goes on.
     pub fn is_warning(&self) -> bool {
         matches!(
             self,
@@ -202,7 +207,7 @@ impl fmt::Display for Breach {
             Breach::NoContentType => f.write_str("no Content-Type"),
             Breach::ContentType => f.write_str("a Content-Type, but no content"),
             Breach::BlockBeforeStart => f.write_str("a block came before start_response()"),
-            Breach::ReadAfterClose => f.write_str("a block was asked for after close()"),
+            Breach::ReadAfterClose => f.write_str("a block was pulled after close()"),
             Breach::EndBeforeStart => f.write_str("the body ended without start_response()"),
             Breach::NotClosed => f.write_str("close() of the body was not called"),
         }
@@ -253,7 +258,7 @@ fn check_environ(environ: &Environ<'_>, reports: &Reports) -> Result<(), Breach>
     Ok(())
 }
 
-/// VALID-9.
+/// Checks `SCRIPT_NAME` and `PATH_INFO` (VALID-9).
 fn check_paths(environ: &Environ<'_>) -> Result<(), Breach> {
     let is_path = |text: &str| text.is_empty() || text.starts_with('/');
     let script_name = environ.get("SCRIPT_NAME").unwrap_or_default();
@@ -267,9 +272,10 @@ fn check_paths(environ: &Environ<'_>) -> Result<(), Breach> {
     }
 }
 
-/// `start_response`, with a look at what it is told (VALID-11).
+/// A `start_response` that checks its arguments (VALID-11).
 struct Watched<'a> {
     start_response: &'a mut dyn StartResponse,
+    /// Becomes true when it is called with good arguments.
     started: &'a mut bool,
     reports: &'a Reports,
 }
@@ -308,14 +314,14 @@ impl StartResponse for Watched<'_> {
     }
 }
 
-/// VALID-12; the code.
+/// Checks the status, and returns its code (VALID-12).
 fn check_status<'a>(status: &'a str, reports: &Reports) -> Result<&'a str, Breach> {
     let code = status.split_whitespace().next().unwrap_or_default();
     let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || code < "100" {
         return Err(Breach::Status(status.to_owned()));
     }
-    // Python looks at the fourth character only; two spaces are no better than none.
+    // Python looks only at the fourth character. Two spaces are as wrong as none.
     let rest = status.strip_prefix(code);
     let reason = rest.and_then(|rest| rest.strip_prefix(' '));
     if reason.is_none_or(|reason| reason.starts_with(' ')) {
@@ -324,7 +330,7 @@ fn check_status<'a>(status: &'a str, reports: &Reports) -> Result<&'a str, Breac
     Ok(code)
 }
 
-/// VALID-13.
+/// Checks the name and the value of a header (VALID-13).
 fn check_header((name, value): (&str, &str)) -> Result<(), Breach> {
     if name.eq_ignore_ascii_case("Status") {
         return Err(Breach::StatusHeader);
@@ -340,7 +346,7 @@ fn check_header((name, value): (&str, &str)) -> Result<(), Breach> {
     Ok(())
 }
 
-/// VALID-14.
+/// Checks that there is a `Content-Type` exactly if there may be content (VALID-14).
 fn check_content_type(code: &str, headers: &[(&str, &str)]) -> Result<(), Breach> {
     let mut names = headers.iter().map(|(name, _)| name);
     let typed = names.any(|name| name.eq_ignore_ascii_case("Content-Type"));
@@ -351,10 +357,12 @@ fn check_content_type(code: &str, headers: &[(&str, &str)]) -> Result<(), Breach
     }
 }
 
-/// A body, with a look at when it is asked for what (VALID-18, VALID-19).
+/// A body that checks the order in which it is used (VALID-18, VALID-19).
 struct WatchedBody {
     body: Body,
+    /// `start_response` was called.
     started: bool,
+    /// `close` was called.
     closed: bool,
     reports: Reports,
 }
@@ -380,7 +388,7 @@ impl Iterable for WatchedBody {
         }
     }
 
-    /// As many as there are without the validator (VALID-22 *Better*).
+    /// The same number as without the validator (VALID-22 *Better*).
     fn block_count(&self) -> Option<usize> {
         self.body.block_count()
     }

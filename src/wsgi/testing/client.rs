@@ -1,8 +1,8 @@
-//! A client without a socket, to test applications with.
+//! A client without a socket, for the tests of an application.
 //!
-//! A request is written as bytes and an [`HttpConnection`] answers it, as it would answer a
-//! browser; only the socket is memory. So a test sees what a client would: the length that was
-//! added, the body that a HEAD request does not get, the 500 of a panic.
+//! The request is written as bytes, and an [`HttpConnection`] handles them as it handles those of a
+//! browser. Only the socket is replaced by memory. So a test sees what a client would see: the
+//! length that was added, a HEAD request without a body, the 500 after a panic.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
 use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
 
-/// Asks an application in the same thread, without a server.
+/// Sends requests to an application in the same thread, without a server.
 ///
 /// ```
 /// use serve_forever::wsgi::testing::Client;
@@ -43,21 +43,21 @@ use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
 /// assert_eq!(response.text(), "Hello, guido!");
 /// ```
 ///
-/// A body without an end has no end here, either.
+/// It waits until the response is complete, so the application must not return an endless body.
 pub struct Client<A> {
     application: Arc<A>,
 }
 
 impl<A: Application> Client<A> {
-    /// A client of `application`.
+    /// Makes a client for `application`.
     pub fn new(application: A) -> Client<A> {
         Client {
             application: Arc::new(application),
         }
     }
 
-    /// Sends a GET request. `target` is the path with its query, as it stands in a request line:
-    /// percent-encoded.
+    /// Sends a GET request. `target` is the path with its query, percent-encoded as in a request
+    /// line.
     pub fn get(&self, target: &str) -> TestResponse {
         self.request("GET", target).send()
     }
@@ -72,7 +72,7 @@ impl<A: Application> Client<A> {
         self.request("POST", target).body(body).send()
     }
 
-    /// Prepares a request of any kind.
+    /// Prepares a request with any method. [`send`](TestRequest::send) sends it.
     pub fn request(&self, method: &str, target: &str) -> TestRequest<'_, A> {
         TestRequest {
             client: self,
@@ -91,20 +91,21 @@ impl<A> fmt::Debug for Client<A> {
     }
 }
 
-/// A request that is being prepared; [`send`](TestRequest::send) sends it.
-#[must_use = "a request has to be sent"]
+/// A request that is being prepared. [`send`](TestRequest::send) sends it.
+#[must_use = "a request does nothing until it is sent"]
 pub struct TestRequest<'a, A> {
     client: &'a Client<A>,
     method: String,
     target: String,
     headers: Vec<(String, Vec<u8>)>,
+    /// The variables to add to the environ.
     environ: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
 impl<A: Application> TestRequest<'_, A> {
-    /// Adds a header field. `Host: localhost` and the `Content-Length` of the body are there
-    /// unless they are added here.
+    /// Adds a header field. `Host: localhost` and the `Content-Length` of the body are sent unless
+    /// you add these fields.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .push((name.to_owned(), value.as_ref().to_vec()));
@@ -117,14 +118,14 @@ impl<A: Application> TestRequest<'_, A> {
         self
     }
 
-    /// Sets a variable of the environ, whatever the request has for it: what a server or
-    /// middleware would have put there.
+    /// Sets a variable of the environ, as a server or middleware would. It replaces that of the
+    /// request.
     pub fn environ(mut self, key: &str, value: &str) -> Self {
         self.environ.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// Sends the request and waits for the answer.
+    /// Sends the request and returns the response.
     pub fn send(mut self) -> TestResponse {
         let bytes = self.to_bytes();
         let errors = Collected::default();
@@ -171,67 +172,71 @@ impl<A> fmt::Debug for TestRequest<'_, A> {
     }
 }
 
-/// What came back.
+/// The response to a [`TestRequest`].
 #[derive(Debug, Default)]
 pub struct TestResponse {
     status: String,
     headers: Headers,
     body: Vec<u8>,
+    /// The body came to its end.
     complete: bool,
+    /// What the server would have reported.
     failure: Option<Failure>,
+    /// What was written to `wsgi.errors`.
     errors: String,
 }
 
 impl TestResponse {
-    /// Code and reason as the application said them, `200 OK`; empty if nothing was answered,
-    /// because the request was not whole.
+    /// The code and the reason, as in `200 OK`. Empty if there was no response because the request
+    /// was not complete.
     pub fn status(&self) -> &str {
         &self.status
     }
 
-    /// The status code; 0 if nothing was answered.
+    /// The status code, or 0 if there was no response.
     pub fn code(&self) -> u16 {
         let code = self.status.split(' ').next();
         code.and_then(|code| code.parse().ok()).unwrap_or_default()
     }
 
-    /// The header fields, those of the server too.
+    /// The header fields, including those that the server adds.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The value of the first field of that name.
+    /// The value of the first field with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)
     }
 
-    /// The body, as much as was sent of it, without chunks.
+    /// The body as far as it was sent, without the framing of chunks.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as text; what is no UTF-8 is replaced.
+    /// The body as text. Bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// Whether the body came to its end, and did not break off because the application failed.
+    /// Whether the body came to its end. If not, it broke off because the application failed.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// What a server would have reported to
-    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error), or been stopped by.
+    /// The failure that a server would have reported to
+    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error), or that would have stopped
+    /// it.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
 
-    /// What the application wrote to `wsgi.errors`.
+    /// The text that the application wrote to `wsgi.errors`.
     pub fn errors(&self) -> &str {
         &self.errors
     }
 
-    /// Reads the answer to a request from what a server sent.
+    /// Parses the bytes that a server sent.
     fn parse(bytes: &[u8], head_only: bool) -> TestResponse {
         let text = |bytes| latin1(bytes).into_owned();
         let mut lines = bytes;
@@ -248,7 +253,7 @@ impl TestResponse {
         let status = status.split_once(' ').map_or("", |(_, status)| status);
         let mut response = TestResponse {
             status: status.to_owned(),
-            // No line end has got into a line.
+            // No field can have a line end, because the lines were split there.
             headers: Headers::over(list).unwrap_or_default(),
             ..TestResponse::default()
         };
@@ -265,7 +270,7 @@ impl TestResponse {
             return;
         }
         if self.headers.contains("Transfer-Encoding") {
-            // It is in memory already, and not from a stranger.
+            // No limit is needed: the body is in memory already, and the application is trusted.
             let limits = ChunkLimits {
                 content: u64::MAX,
                 ..ChunkLimits::default()
@@ -281,13 +286,13 @@ impl TestResponse {
     }
 }
 
-/// What stands before `mark`, and after it.
+/// Returns the bytes before `mark` and those after it.
 fn split<'a>(bytes: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
     let at = bytes.windows(2).position(|window| window == mark)?;
     Some((&bytes[..at], &bytes[at + 2..]))
 }
 
-/// The application, called with what the test wants in the environ.
+/// The application, called with the variables of the test in its environ.
 struct Prepared<A> {
     application: Arc<A>,
     environ: Vec<(String, String)>,
@@ -304,7 +309,7 @@ impl<A: Application> Application for Prepared<A> {
     }
 }
 
-/// `wsgi.errors` of one request.
+/// The `wsgi.errors` of one request.
 #[derive(Clone, Default)]
 struct Collected(Arc<Mutex<Vec<u8>>>);
 
@@ -326,7 +331,7 @@ impl Write for Collected {
     }
 }
 
-/// A request that is whole in memory; nobody waits for the rest of it.
+/// A request that is whole in memory, so that there is no wait for the rest of it.
 struct Whole<'a>(&'a [u8]);
 
 impl Read for Whole<'_> {

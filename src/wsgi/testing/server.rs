@@ -1,4 +1,4 @@
-//! A server for tests, in a thread of its own.
+//! A server for tests, in its own thread.
 
 use std::fmt;
 use std::io;
@@ -11,10 +11,10 @@ use super::super::server::{WsgiServer, make_server_with_settings};
 use crate::http::HttpSettings;
 use crate::socketserver::{Failure, ShutdownHandle};
 
-/// A server on a free port of the loopback interface. Dropping it stops it and waits until it has.
+/// A server in its own thread, on a free port of the loopback interface.
 ///
-/// For what a [`Client`](super::Client) without a socket cannot test: another program, several
-/// connections, time.
+/// Use it for what a [`Client`](super::Client) cannot test: another program, several connections,
+/// time. Dropping it stops the server and waits for its end.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -25,34 +25,36 @@ use crate::socketserver::{Failure, ShutdownHandle};
 /// let server = TestServer::new(demo_app)?;
 /// let mut stream = TcpStream::connect(server.address())?;
 /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-/// let mut answer = String::new();
-/// stream.read_to_string(&mut answer)?;
-/// assert!(answer.contains("Hello world!"));
+/// let mut response = String::new();
+/// stream.read_to_string(&mut response)?;
+/// assert!(response.contains("Hello world!"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A call of the application that never returns is waited for forever.
+/// If a call of the application never returns, the wait never ends either.
 pub struct TestServer {
+    /// Where it listens.
     address: SocketAddr,
     shutdown: ShutdownHandle,
+    /// The thread that serves; `None` once it was waited for.
     thread: Option<JoinHandle<Result<(), Failure>>>,
 }
 
 impl TestServer {
-    /// Serves `application`. It listens when this returns.
+    /// Serves `application`. The server is listening when this returns.
     ///
     /// # Errors
     ///
-    /// If there is no port, descriptor or thread to be had.
+    /// Returns the operating system's error if there is no free port, descriptor or thread.
     pub fn new(application: impl Application + 'static) -> io::Result<TestServer> {
         TestServer::with_settings(application, HttpSettings::default())
     }
 
-    /// As [`new`](TestServer::new), with limits and deadlines of one's own.
+    /// Like [`new`](TestServer::new), but with your own limits and deadlines.
     ///
     /// # Errors
     ///
-    /// As [`new`](TestServer::new).
+    /// Returns the same errors as [`new`](TestServer::new).
     pub fn with_settings(
         application: impl Application + 'static,
         settings: HttpSettings,
@@ -64,7 +66,7 @@ impl TestServer {
         )?)
     }
 
-    /// Runs a server that was made and set up before, say to run its application on
+    /// Runs a server that you have made and set up, for example to run its application on
     /// [threads](super::super::WsgiServer::threads).
     ///
     /// ```
@@ -78,7 +80,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// If there is no thread to be had.
+    /// Returns the operating system's error if the thread cannot be started.
     pub fn serve<A: Application + 'static>(mut server: WsgiServer<A>) -> io::Result<TestServer> {
         let (address, shutdown) = (server.server_address(), server.shutdown_handle());
         let thread = Builder::new().name("test server".to_owned());
@@ -90,25 +92,25 @@ impl TestServer {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL of the server: `http://127.0.0.1:49152`, to which a path is to be added.
+    /// Returns the URL of the server without a path, such as `http://127.0.0.1:49152`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops the server and waits until it has.
+    /// Stops the server and waits for its end.
     ///
     /// # Errors
     ///
-    /// What `serve_forever` has answered: [`Failure::Stop`], if an application did.
+    /// Returns the error of `serve_forever`: [`Failure::Stop`] if an application returned that.
     ///
     /// # Panics
     ///
-    /// If the server's thread has panicked, which no application can bring about.
+    /// Panics if the server's thread has panicked, which an application cannot cause.
     pub fn stop(mut self) -> Result<(), Failure> {
         self.shutdown.request();
         match self.thread.take().map(JoinHandle::join) {
@@ -123,7 +125,7 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.shutdown.request();
         if let Some(thread) = self.thread.take() {
-            // Whoever wants to know how it ended calls `stop`.
+            // Ignore the result: a test that needs it calls `stop`.
             let _ = thread.join();
         }
     }
