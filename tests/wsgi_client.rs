@@ -2,13 +2,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use serve_forever::socketserver::Failure;
-use serve_forever::wsgi::testing::{Client, TestServer};
-use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, demo_app};
+use serve_forever::socketserver::{Failure, HandlerResult};
+use serve_forever::wsgi::testing::{Client, TestResponse, TestServer};
+use serve_forever::wsgi::{
+    AppResult, Body, Environ, Iterable, Slow, SlowStep, StartResponse, demo_app,
+};
 
 /// Longer than anything here takes, and an end for what hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -333,4 +335,68 @@ fn a_test_server_that_was_stopped() {
         answer.escape_ascii()
     );
     assert!(matches!(server.stop(), Err(Failure::Stop)));
+}
+
+/// Middleware that measures an application changes nothing: the length, what is written, the one
+/// call of `close()`, a failure and a panic. Each step is reported.
+#[test]
+fn a_measured_application() {
+    use SlowStep::{Block, Call};
+    struct Once(Option<&'static str>);
+    impl Iterable for Once {
+        fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+            Ok(self.0.take().map(Into::into))
+        }
+        fn block_count(&self) -> Option<usize> {
+            Some(1)
+        }
+        fn close(&mut self) -> HandlerResult {
+            Err(std::io::Error::other("closed").into())
+        }
+    }
+    fn app(environ: &mut Environ<'_>, start_response: Starter<'_>) -> AppResult {
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        match environ.get("PATH_INFO").as_deref() {
+            Some("/text") => Ok("text".into()),
+            Some("/closed") => Ok(Body::from_iterable(Once(Some("block")))),
+            Some("/written") => {
+                start_response.write(b"written ")?;
+                Ok("text".into())
+            }
+            Some("/fails") => Err(std::io::Error::other("scripted").into()),
+            _ => panic!("scripted"),
+        }
+    }
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::clone(&steps);
+    let client = Client::new(Slow::new(app, Duration::ZERO, move |slow| {
+        assert!(slow.is_on_loop());
+        let report = (slow.request_line().to_owned(), slow.step());
+        reported.lock().expect("no panic").push(report);
+    }));
+    let plain = Client::new(app);
+    let cases: [(&str, &[SlowStep]); 5] = [
+        ("/text?a=%20", &[Call, Block]),
+        ("/closed", &[Call, Block]),
+        ("/written", &[Call, Block, Block]),
+        ("/fails", &[Call]),
+        ("/panics", &[Call]),
+    ];
+    for (target, expected) in cases {
+        let (response, other) = (client.get(target), plain.get(target));
+        let fields = |response: &TestResponse| {
+            let mut fields = response.headers().clone();
+            fields.remove("Date");
+            fields
+        };
+        assert_eq!(response.status(), other.status(), "{target}");
+        assert_eq!(fields(&response), fields(&other), "{target}");
+        assert_eq!(response.text(), other.text(), "{target}");
+        let failure = |response: &TestResponse| response.failure().map(ToString::to_string);
+        assert_eq!(failure(&response), failure(&other), "{target}");
+        let reports = std::mem::take(&mut *steps.lock().expect("no panic"));
+        let line = format!("GET {target} HTTP/1.1");
+        let expected: Vec<_> = expected.iter().map(|step| (line.clone(), *step)).collect();
+        assert_eq!(reports, expected, "{target}");
+    }
 }

@@ -90,8 +90,8 @@ pub struct SlowCall<'a> {
 impl<'a> SlowCall<'a> {
     /// Method, target and version: `GET /search?q=a HTTP/1.1`.
     ///
-    /// The target is percent-encoded again from the environ, as in
-    /// [`request_uri`](super::request_uri), so it cannot contain a line end.
+    /// The target is put together from the environ, as in [`request_uri`](super::request_uri). Its
+    /// path was decoded there and is encoded again, so it may be written in another way.
     pub fn request_line(&self) -> &'a str {
         self.request_line
     }
