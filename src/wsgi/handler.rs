@@ -257,14 +257,11 @@ impl<A: Application> Gateway<A> {
         // On the loop's thread nothing can leave before the application returns (WSGI-10).
         let leaves = response.is_on_worker() && !head_only;
         let mut outgoing = Outgoing::Unsent(response);
-        let output = Output::of(
-            &*self.application,
-            &mut environ,
-            |start, bytes| match leaves {
-                true => outgoing.write(start, bytes),
-                false => start.write(bytes),
-            },
-        );
+        let write = |start: &mut Start, bytes: &[u8]| match leaves {
+            true => outgoing.write(start, bytes),
+            false => start.write(bytes),
+        };
+        let output = Output::of(&*self.application, &mut environ, write);
         match outgoing {
             Outgoing::Unsent(response) => {
                 let (output, failure) = self.or_error_output(output, &mut environ)?;
@@ -287,10 +284,8 @@ impl<A: Application> Gateway<A> {
             Ok(output) => return Ok((output, None)),
             Err(failure) => failure,
         };
-        match (
-            Output::of(&*self.error_output, environ, Start::write),
-            failure,
-        ) {
+        let second = Output::of(&*self.error_output, environ, Start::write);
+        match (second, failure) {
             (Ok(output), failure) => Ok((output, Some(failure))),
             (Err(_), Failure::Stop) => Err(Failure::Stop),
             (Err(second), first) => {

@@ -32,6 +32,7 @@ pub(super) fn error_output(
 /// The output of an application, pulled until its head is certain (WSGI-5).
 pub(super) struct Output {
     result: Pending,
+    /// For the blocks that are still to be pulled: a late `write()` goes here.
     start: Start,
     head: Head,
     rest: Rest,
@@ -41,10 +42,8 @@ pub(super) struct Output {
 enum Rest {
     /// All of the body is this block, so its length is known (WSGI-13). It is empty if the body is.
     Whole(Vec<u8>),
-    /// This block is pulled already; others may follow.
-    First(Vec<u8>),
-    /// The next block is still to be pulled.
-    Streaming,
+    /// Blocks are pulled one by one. The first one may have been pulled already.
+    Streaming(Option<Vec<u8>>),
     /// Nothing more is pulled.
     Ended,
 }
@@ -76,8 +75,8 @@ impl Output {
         };
         let rest = match first {
             // After a write() the length of the body is not known (WSGI-13).
-            Some(first) if !single || start.is_committed() => Rest::First(first),
             None if start.is_committed() => Rest::Ended,
+            Some(_) if start.is_committed() || !single => Rest::Streaming(first),
             only => Rest::Whole(only.unwrap_or_default()),
         };
         let head = start.send()?;
@@ -126,14 +125,13 @@ impl BodySource for Output {
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Whole(whole) => Ok(Some(whole).filter(|whole| !whole.is_empty())),
-            Rest::First(first) => {
-                self.rest = Rest::Streaming;
-                Ok(Some(first))
-            }
-            Rest::Streaming => {
-                let block = self.result.pull(&mut self.start)?;
+            Rest::Streaming(first) => {
+                let block = match first {
+                    None => self.result.pull(&mut self.start)?,
+                    first => first,
+                };
                 if block.is_some() {
-                    self.rest = Rest::Streaming;
+                    self.rest = Rest::Streaming(None);
                 }
                 Ok(block)
             }

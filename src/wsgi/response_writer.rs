@@ -19,7 +19,7 @@ pub(super) struct ResponseWriter<W> {
     pub(super) head_only: bool,
     stage: Stage,
     /// The error of `stdout`, after which nothing more is written.
-    failure: Option<io::Error>,
+    pub(super) failure: Option<io::Error>,
 }
 
 /// How a head is written, which depends on who reads it.
@@ -67,15 +67,6 @@ impl<W: Write> ResponseWriter<W> {
 
     pub(super) fn has_begun(&self) -> bool {
         matches!(self.stage, Stage::Begun(_))
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failure.is_some()
-    }
-
-    /// Takes out the error of `stdout`.
-    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
-        self.failure.take()
     }
 
     /// Whether the body is shorter than announced.

@@ -103,7 +103,7 @@ impl<A: Application> WsgiServer<A> {
 
     /// The application (WSGI-1).
     pub fn get_app(&self) -> &A {
-        self.handler().application()
+        self.engine().dispatch().factory().handler().application()
     }
 
     /// Replaces the application, for connections made afterwards. Connections that are open keep
@@ -119,10 +119,6 @@ impl<A: Application> WsgiServer<A> {
     /// afterwards. See [`WsgiHandler::base_environ_mut`].
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         self.handler_mut().base_environ_mut()
-    }
-
-    fn handler(&self) -> &WsgiHandler<A> {
-        self.engine().dispatch().factory().handler()
     }
 
     /// The handler that each connection gets a clone of.

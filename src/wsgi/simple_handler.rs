@@ -154,7 +154,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
             Ok(output) => self.finish_response(output),
             Err(failure) => self.fail(failure),
         };
-        let written = match (self.writer.take_failure(), written) {
+        let written = match (self.writer.failure.take(), written) {
             // It counts, even if the application went on as if nothing had happened.
             (Some(error), Ok(()) | Err(Failure::Request(_))) => Err(error.into()),
             (_, written) => written,
@@ -230,7 +230,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     fn fail(&mut self, failure: Failure) -> HandlerResult {
         let logged = match failure {
             // It was `stdout` that failed, not the application.
-            Failure::Request(_) if self.writer.has_failed() => Ok(()),
+            Failure::Request(_) if self.writer.failure.is_some() => Ok(()),
             failure => self.log(failure),
         };
         if self.writer.has_begun() {

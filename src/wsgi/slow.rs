@@ -33,15 +33,12 @@ use crate::socketserver::{Failure, HandlerResult, complain, contain};
 /// ```
 pub struct Slow<A> {
     application: A,
-    /// Shared with the bodies that are still being sent.
-    limit: Arc<Limit>,
+    threshold: Duration,
+    report: Report,
 }
 
-/// How long a step may take, and what is called if it takes longer.
-struct Limit {
-    threshold: Duration,
-    report: Box<dyn Fn(&SlowCall<'_>) + Send + Sync>,
-}
+/// The function that is called for each slow step.
+type Report = Arc<dyn Fn(&SlowCall<'_>) + Send + Sync>;
 
 impl<A> Slow<A> {
     /// Reports each step of `application` that takes `threshold` or longer.
@@ -52,17 +49,15 @@ impl<A> Slow<A> {
     ) -> Slow<A> {
         Slow {
             application,
-            limit: Arc::new(Limit {
-                threshold,
-                report: Box::new(report),
-            }),
+            threshold,
+            report: Arc::new(report),
         }
     }
 }
 
 impl<A: Application> Application for Slow<A> {
     fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
-        let watch = Watch::new(environ, Arc::clone(&self.limit));
+        let watch = Watch::new(environ, self.threshold, &self.report);
         let body = watch.time(SlowStep::Call, || {
             self.application.call(environ, start_response)
         })?;
@@ -73,7 +68,7 @@ impl<A: Application> Application for Slow<A> {
 impl<A> fmt::Debug for Slow<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slow")
-            .field("threshold", &self.limit.threshold)
+            .field("threshold", &self.threshold)
             .finish_non_exhaustive()
     }
 }
@@ -125,23 +120,22 @@ pub enum SlowStep {
 
 /// Measures the steps of one request.
 struct Watch {
-    limit: Arc<Limit>,
+    threshold: Duration,
+    report: Report,
     request_line: String,
     on_loop: bool,
 }
 
 impl Watch {
     /// Reads the environ before the application can change it.
-    fn new(environ: &Environ<'_>, limit: Arc<Limit>) -> Watch {
-        let variable = |key| environ.get(key).unwrap_or_default();
+    fn new(environ: &Environ<'_>, threshold: Duration, report: &Report) -> Watch {
+        let method = environ.get("REQUEST_METHOD").unwrap_or_default();
         let target = path_and_query(environ, true);
+        let version = environ.get("SERVER_PROTOCOL").unwrap_or_default();
         Watch {
-            limit,
-            request_line: format!(
-                "{} {target} {}",
-                variable("REQUEST_METHOD"),
-                variable("SERVER_PROTOCOL")
-            ),
+            threshold,
+            report: Arc::clone(report),
+            request_line: format!("{method} {target} {version}"),
             on_loop: !environ.multithread(),
         }
     }
@@ -156,7 +150,7 @@ impl Watch {
         let began = Instant::now();
         let result = contain(run);
         let duration = began.elapsed();
-        if duration >= self.limit.threshold {
+        if duration >= self.threshold {
             self.report(step, duration);
         }
         result
@@ -170,7 +164,7 @@ impl Watch {
             on_loop: self.on_loop,
         };
         let reported = contain(|| {
-            (self.limit.report)(&call);
+            (self.report)(&call);
             Ok(())
         });
         // The request is not to blame, so it goes on.
