@@ -1,5 +1,6 @@
 //! What a program supplies: the application, and the body of its response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -95,10 +96,8 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 pub struct Body(Blocks);
 
 enum Blocks {
-    /// A single block that lives as long as the program.
-    Static(&'static [u8]),
     /// A single block.
-    Owned(Vec<u8>),
+    Single(Cow<'static, [u8]>),
     /// Any number of blocks.
     Iterable(Box<dyn Iterable>),
 }
@@ -189,30 +188,26 @@ impl Iterable for Body {
         start_response: &mut dyn StartResponse,
     ) -> Result<Option<Vec<u8>>, Failure> {
         match &mut self.0 {
-            Blocks::Static(bytes) => Ok(only_block(mem::take(bytes).to_vec())),
-            Blocks::Owned(bytes) => Ok(only_block(mem::take(bytes))),
+            // An empty block is the end, and so it is when the block has been taken.
+            Blocks::Single(bytes) if bytes.is_empty() => Ok(None),
+            Blocks::Single(bytes) => Ok(Some(mem::take(bytes).into_owned())),
             Blocks::Iterable(iterable) => iterable.next_block(start_response),
         }
     }
 
     fn block_count(&self) -> Option<usize> {
         match &self.0 {
-            Blocks::Static(_) | Blocks::Owned(_) => Some(1),
+            Blocks::Single(_) => Some(1),
             Blocks::Iterable(iterable) => iterable.block_count(),
         }
     }
 
     fn close(&mut self) -> HandlerResult {
         match &mut self.0 {
-            Blocks::Static(_) | Blocks::Owned(_) => Ok(()),
+            Blocks::Single(_) => Ok(()),
             Blocks::Iterable(iterable) => iterable.close(),
         }
     }
-}
-
-/// The single block of a body, or the end if it has been taken.
-fn only_block(bytes: Vec<u8>) -> Option<Vec<u8>> {
-    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// The blocks of an iterator.
@@ -234,23 +229,6 @@ where
     }
 }
 
-impl Iterable for Box<dyn Iterable> {
-    fn next_block(
-        &mut self,
-        start_response: &mut dyn StartResponse,
-    ) -> Result<Option<Vec<u8>>, Failure> {
-        (**self).next_block(start_response)
-    }
-
-    fn block_count(&self) -> Option<usize> {
-        (**self).block_count()
-    }
-
-    fn close(&mut self) -> HandlerResult {
-        (**self).close()
-    }
-}
-
 /// A body whose type is chosen at run time.
 impl From<Box<dyn Iterable>> for Body {
     fn from(iterable: Box<dyn Iterable>) -> Body {
@@ -260,39 +238,38 @@ impl From<Box<dyn Iterable>> for Body {
 
 impl From<&'static str> for Body {
     fn from(text: &'static str) -> Body {
-        Body(Blocks::Static(text.as_bytes()))
+        text.as_bytes().into()
     }
 }
 
 impl From<String> for Body {
     fn from(text: String) -> Body {
-        Body(Blocks::Owned(text.into_bytes()))
+        text.into_bytes().into()
     }
 }
 
 impl From<&'static [u8]> for Body {
     fn from(bytes: &'static [u8]) -> Body {
-        Body(Blocks::Static(bytes))
+        Body(Blocks::Single(bytes.into()))
     }
 }
 
 impl<const N: usize> From<&'static [u8; N]> for Body {
     fn from(bytes: &'static [u8; N]) -> Body {
-        Body(Blocks::Static(bytes))
+        bytes.as_slice().into()
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Body {
-        Body(Blocks::Owned(bytes))
+        Body(Blocks::Single(bytes.into()))
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Blocks::Static(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Blocks::Owned(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Blocks::Single(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Blocks::Iterable(_) => f.write_str("Body(..)"),
         }
     }

@@ -49,7 +49,7 @@ enum Rest {
 }
 
 impl Output {
-    /// Calls the application. While it runs, `write` does what its `write()` does.
+    /// Calls the application. While it runs, `write` is called for its `write()`.
     pub(super) fn of<A: Application + ?Sized>(
         application: &A,
         environ: &mut Environ<'_>,

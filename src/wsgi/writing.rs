@@ -1,7 +1,7 @@
 //! `write()`: the body of a response, begun by the application itself (WSGI-10).
 //!
-//! What a worker's application writes leaves at once. On the loop's thread nothing can leave before
-//! the application returns; there [`Start`] keeps it until then.
+//! On a worker, what an application writes leaves at once. On the loop's thread nothing can leave
+//! before the application returns, so [`Start`] keeps it until then.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -85,10 +85,8 @@ impl Begun {
     /// Sends the rest of the response. If the application failed, breaks it off (WSGI-19).
     pub(super) fn finish(mut self, rest: Result<impl BodySource, Failure>) -> Reply {
         match rest.and_then(|rest| self.send_rest(rest)) {
-            Ok(Sent::All) => {
-                // Ignore the error: the connection itself notices a body that is too short.
-                let _ = self.stream.finish();
-            }
+            // Ignore the error: the connection itself notices a body that is too short.
+            Ok(Sent::All) => drop(self.stream.finish()),
             Ok(Sent::Enough) => {}
             Err(failure) => self.stream.fail(failure),
         }
