@@ -1,17 +1,18 @@
-//! Content on its way in: how it ends, how much it may be, how long it may take.
+//! The body of a request on its way in: how it ends, how large it may be, how long it may take.
 
 use std::time::{Duration, Instant};
 
 use super::h1::{self, ChunkLimits, ChunkedDecoder, Progress};
 use super::settings::BodyDeadlines;
 
-/// The content of a request that has not arrived whole.
+/// A body that has not arrived whole.
 #[derive(Debug)]
 pub(super) struct Incoming {
     coding: Coding,
     deadlines: BodyDeadlines,
+    /// When it began, moved on by the time for which nobody would have taken it.
     began: Instant,
-    /// Bytes of content that have arrived.
+    /// Bytes of the body that have arrived.
     received: u64,
 }
 
@@ -23,7 +24,7 @@ enum Coding {
 }
 
 impl Incoming {
-    /// Content of `length` bytes, which the caller has found to be within the limit.
+    /// A body of `length` bytes; the caller has found that to be within the limit.
     pub(super) fn sized(length: u64, deadlines: BodyDeadlines, now: Instant) -> Incoming {
         Incoming {
             coding: Coding::Length(length),
@@ -33,7 +34,7 @@ impl Incoming {
         }
     }
 
-    /// Chunked content within `limits`.
+    /// A chunked body within `limits`.
     pub(super) fn chunked(limits: ChunkLimits, deadlines: BodyDeadlines, now: Instant) -> Incoming {
         Incoming {
             coding: Coding::Chunked(ChunkedDecoder::default(), limits),
@@ -63,13 +64,13 @@ impl Incoming {
         Ok(progress)
     }
 
-    /// Nobody would have taken it: the client owes nothing for that time.
+    /// Nobody would have taken the body for so long: that time is not the client's.
     pub(super) fn forgive(&mut self, pause: Duration) {
         self.began = self.began.checked_add(pause).unwrap_or(self.began);
     }
 
-    /// Until when more must have arrived: a while after the last of it, but all in all not slower
-    /// than the minimum rate (design law 8).
+    /// Until when more must have arrived: soon after the last byte, which came at `since`, and on
+    /// average not slower than the minimum rate (design law 8).
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         let deadlines = &self.deadlines;
         let earned = Duration::from_secs(self.received / u64::from(deadlines.rate.max(1)));

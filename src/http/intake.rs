@@ -1,8 +1,8 @@
-//! How the content of a request reaches its handler.
+//! How the body of a request reaches its handler.
 
 use super::settings::BodyDeadlines;
 
-/// What becomes of the content of a request, decided from its head alone; see
+/// How the body of a request reaches its handler, decided from the head alone; see
 /// [`HttpRequestHandler::intake`](super::HttpRequestHandler::intake).
 ///
 /// ```
@@ -16,7 +16,9 @@ use super::settings::BodyDeadlines;
 #[must_use]
 pub struct Intake {
     pub(super) way: Way,
+    /// The most bytes; `None`: as the settings say.
     pub(super) limit: Option<u64>,
+    /// `None`: as the settings say.
     pub(super) deadlines: Option<BodyDeadlines>,
 }
 
@@ -28,36 +30,37 @@ pub(super) enum Way {
 }
 
 impl Intake {
-    /// The content is kept, and the handler called when it has arrived whole. The default.
+    /// Keeps the body, and calls the handler when it has arrived whole. The default.
     ///
-    /// At most [`Limits::body`](super::Limits::body) bytes, else 413.
+    /// A body of more than [`Limits::body`](super::Limits::body) bytes gets a 413.
     pub fn whole() -> Intake {
         Intake::new(Way::Whole)
     }
 
-    /// The handler is called at once, and takes the content as it arrives, by
-    /// [`Response::receive`] or [`Response::body_reader`], or answers without it.
+    /// Calls the handler when the head is there. The handler takes the body as it arrives, with
+    /// [`Response::receive`](super::Response::receive) or
+    /// [`Response::body_reader`](super::Response::body_reader), or responds without it.
     ///
-    /// At most [`Limits::upload`](super::Limits::upload) bytes, else 413. Content that has
-    /// arrived together with the head may be whole in [`Request::body`](super::Request::body);
-    /// the two methods hand it over all the same.
+    /// A body of more than [`Limits::upload`](super::Limits::upload) bytes gets a 413. A short body
+    /// may arrive together with the head and be whole in
+    /// [`Request::body`](super::Request::body); the two methods hand it over all the same.
     pub fn streamed() -> Intake {
         Intake::new(Way::Streamed)
     }
 
-    /// The content is not read at all: the request is answered with the error page of `code`,
-    /// 413 or 417 say, and the connection closes.
+    /// Does not read the body: the client gets the error page of `code`, for example 413 or 417,
+    /// and the connection closes.
     pub fn refused(code: u16) -> Intake {
         Intake::new(Way::Refused(code))
     }
 
-    /// Sets another limit for this request, in bytes of content.
+    /// Sets another limit for the body of this request, in bytes.
     pub fn limit(mut self, bytes: u64) -> Intake {
         self.limit = Some(bytes);
         self
     }
 
-    /// Sets other deadlines for the content of this request.
+    /// Sets other deadlines for the body of this request.
     pub fn deadlines(mut self, deadlines: BodyDeadlines) -> Intake {
         self.deadlines = Some(deadlines);
         self
@@ -72,11 +75,11 @@ impl Intake {
     }
 }
 
-/// Whether a [`BodySink`] goes on.
+/// Whether a [`BodySink`](super::BodySink) wants more of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uptake {
     /// It wants the rest.
     More,
-    /// It can answer without the rest, which is not read; the connection closes.
+    /// It can respond without the rest. The rest is not read, and the connection closes.
     Enough,
 }

@@ -1,5 +1,7 @@
 //! A request comes in: its head, what to do with its body, and the call of the handler.
 
+use std::time::Instant;
+
 use memchr::memchr;
 
 use super::exchange::Exchange;
@@ -13,13 +15,10 @@ use crate::http::incoming::Incoming;
 use crate::http::intake::Way;
 use crate::http::request::Request;
 use crate::http::response;
-use crate::http::stats::Hit;
-use crate::http::status::explanation;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, Context, Outcome, Place, Written};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Next, contain};
-use std::time::Instant;
 
 /// What to do with a request once its head is understood.
 enum Plan {
@@ -29,7 +28,8 @@ enum Plan {
     Await(Incoming),
     /// Handle it, and hand on its body as it arrives.
     Stream(Incoming),
-    Refuse(u16, Option<Hit>),
+    /// Refuse it with this status, and close.
+    Refuse(u16),
     Fail(Failure),
 }
 
@@ -61,11 +61,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         input: &mut Buffer,
         io: &mut Io<'_>,
     ) -> Step {
-        let now = io.now.instant();
-        let began = match awaited {
-            Awaited::Rest { .. } => self.since.unwrap_or(now),
-            Awaited::First | Awaited::Next => now,
-        };
+        let began = self.began(awaited, io.now);
         let mut storage = FieldStorage::new();
         let (range, head) = match scanner.head(input, &mut storage, &self.settings.limits.head) {
             Ok(Some(found)) => found,
@@ -110,17 +106,19 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                     step => step,
                 }
             }
-            Plan::Refuse(code, hit) => {
-                if let Some(hit) = hit {
-                    self.settings.counters.count(hit);
-                }
-                self.refuse(code, explanation(code), asked.subject(), io)
-            }
+            Plan::Refuse(code) => self.refuse_unread(code, asked.subject(), io),
             Plan::Fail(failure) => {
-                let subject = asked.subject();
-                let terms = Terms::refused(subject.origin.is_head());
-                self.fail(failure, terms, subject, io)
+                let terms = Terms::refused(head.method == "HEAD");
+                self.fail(failure, terms, asked.subject(), io)
             }
+        }
+    }
+
+    /// When the request began to arrive whose head is complete now.
+    fn began(&self, awaited: Awaited, now: &Now) -> Instant {
+        match awaited {
+            Awaited::Rest { .. } => self.since.unwrap_or(now.instant()),
+            Awaited::First | Awaited::Next => now.instant(),
         }
     }
 
@@ -150,13 +148,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn plan(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
         match (head.expect, head.framing) {
-            (Expect::Unknown, _) => Plan::Refuse(417, Some(Hit::ExpectationFailed)),
+            (Expect::Unknown, _) => Plan::Refuse(417),
             (_, Framing::Empty | Framing::Length(0)) => Plan::Serve(0),
             _ => self.plan_content(asked, arrived, now),
         }
     }
 
-    /// As [`plan`](Self::plan), for a request with content.
+    /// Like [`plan`](Self::plan), but for a request with a body.
     fn plan_content(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
         let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.ends);
@@ -169,20 +167,11 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let limit = match intake.way {
             Way::Whole => intake.limit.unwrap_or(limits.body as u64),
             Way::Streamed => intake.limit.unwrap_or(limits.upload),
-            Way::Refused(code) => {
-                let hit = match code {
-                    413 => Some(Hit::BodyTooLarge),
-                    417 => Some(Hit::ExpectationFailed),
-                    _ => None,
-                };
-                return Plan::Refuse(code, hit);
-            }
+            Way::Refused(code) => return Plan::Refuse(code),
         };
         let deadlines = intake.deadlines.unwrap_or(self.settings.deadlines.body);
         let incoming = match head.framing {
-            Framing::Length(length) if length > limit => {
-                return Plan::Refuse(413, Some(Hit::BodyTooLarge));
-            }
+            Framing::Length(length) if length > limit => return Plan::Refuse(413),
             Framing::Length(length) => match usize::try_from(length) {
                 Ok(content) if content <= arrived => return Plan::Serve(content),
                 _ => Incoming::sized(length, deadlines, now.instant()),
@@ -315,12 +304,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 }
 
-/// What of a head that is refused can be logged as its request line (HTTP-6).
+/// Returns the part of a refused head that is logged as its request line (HTTP-6).
 fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     use h1::Error::{EmptyLines, MethodTooLong, RequestLineTooLong};
     match error {
         EmptyLines => b"",
-        // Without its end, it is nothing to be logged; the method may be there.
+        // A line without its end is not logged, but its method may be complete.
         RequestLineTooLong | MethodTooLong => {
             let line = without_empty_lines(input);
             line.get(..memchr(b'\n', line).unwrap_or(line.len()))
@@ -330,7 +319,7 @@ fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     }
 }
 
-/// Less only what was skipped, so that it does not depend on what else has come.
+/// Removes only what was skipped, so that the result does not depend on what else has come.
 fn without_empty_lines(mut input: &[u8]) -> &[u8] {
     while let Some(rest) = input.strip_prefix(b"\r\n") {
         input = rest;

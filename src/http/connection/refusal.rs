@@ -82,6 +82,22 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.close(terms)
     }
 
+    /// Refuses a request from its head alone; its body stays unread.
+    #[cold]
+    pub(super) fn refuse_unread(
+        &mut self,
+        code: u16,
+        subject: Subject<'_>,
+        io: &mut Io<'_>,
+    ) -> Step {
+        match code {
+            413 => self.settings.counters.count(Hit::BodyTooLarge),
+            417 => self.settings.counters.count(Hit::ExpectationFailed),
+            _ => {}
+        }
+        self.refuse(code, explanation(code), subject, io)
+    }
+
     /// Refuses a request whose client has taken too long to send it.
     #[cold]
     pub(super) fn too_slow(&mut self, hit: Hit, subject: Subject<'_>, io: &mut Io<'_>) -> Step {
