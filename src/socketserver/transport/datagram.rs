@@ -1,52 +1,52 @@
-//! A datagram as a request: its bytes, and the way back to who sent it.
+//! A datagram as a request: its bytes, and the way back to its sender.
 
 use std::fmt::Debug;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Request;
+use super::traits::Request;
 use crate::socketserver::budget::complain;
+use crate::socketserver::failure::{Failure, HandlerResult, contain};
 use crate::socketserver::handler::Rfile;
-use crate::socketserver::{Failure, HandlerResult, contain};
-
-/// Python's `max_packet_size` (UDP-1).
-pub(super) const MAX_PACKET_SIZE: usize = 8192;
 
 /// One datagram, the server's own socket, and the sender's address (UDP-2).
 ///
-/// The handler reads the datagram from `rfile` and collects its answer in `wfile`; when it has
-/// finished, the answer leaves as one datagram (DGRAM-1, DGRAM-2). It leaves also when it is
-/// empty, and when `handle` or `finish` has failed, unless the transport was told otherwise. Only
-/// a `setup` that fails sends nothing, for nothing else ran (HND-1).
+/// The handler reads the datagram from `rfile` and collects its reply in `wfile`. When the handler
+/// has finished, the reply is sent as one datagram (DGRAM-1, DGRAM-2). It is also sent if it is
+/// empty, and if `handle` or `finish` has failed, unless the transport's settings say otherwise.
+/// If `setup` fails, nothing is sent, because nothing else ran (HND-1).
 ///
-/// The socket is shared by reference count: a request that is answered after the server was
-/// closed still reaches its sender, and the address is free once the last one is done (UDP-5).
+/// The socket is reference-counted. A request that outlives the server can therefore still reply,
+/// and the address becomes free when the last such request is dropped (UDP-5).
 #[derive(Debug)]
 pub struct Datagram<A> {
     bytes: Vec<u8>,
-    socket: Arc<dyn Socket<A>>,
+    socket: Arc<dyn SendTo<A>>,
     sender: A,
-    replies: Replies,
+    settings: DatagramSettings,
 }
 
-/// What a datagram is answered through.
-pub(super) trait Socket<A>: Debug + Send + Sync {
+/// A socket that sends replies to addresses of type `A`.
+pub(super) trait SendTo<A>: Debug + Send + Sync {
     fn send_to(&self, bytes: &[u8], address: &A) -> io::Result<usize>;
 }
 
-/// Which replies are sent (DGRAM-2).
+/// How much of a datagram is received, and which replies are sent (UDP-1, DGRAM-2).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Replies {
-    pub(super) empty: bool,
-    pub(super) after_failure: bool,
+pub(super) struct DatagramSettings {
+    pub(super) max_packet_size: usize,
+    pub(super) send_empty_replies: bool,
+    pub(super) send_replies_after_failure: bool,
 }
 
-impl Default for Replies {
-    fn default() -> Replies {
-        Replies {
-            empty: true,
-            after_failure: true,
+impl Default for DatagramSettings {
+    /// Python's behaviour, with its `max_packet_size`.
+    fn default() -> DatagramSettings {
+        DatagramSettings {
+            max_packet_size: 8192,
+            send_empty_replies: true,
+            send_replies_after_failure: true,
         }
     }
 }
@@ -54,35 +54,37 @@ impl Default for Replies {
 impl<A> Datagram<A> {
     pub(super) fn new(
         bytes: Vec<u8>,
-        socket: Arc<dyn Socket<A>>,
+        socket: Arc<dyn SendTo<A>>,
         sender: A,
-        replies: Replies,
+        settings: DatagramSettings,
     ) -> Datagram<A> {
         Datagram {
             bytes,
             socket,
             sender,
-            replies,
+            settings,
         }
     }
 
-    /// What was sent, up to the transport's `max_packet_size`.
+    /// Returns the bytes of the datagram, cut at the transport's `max_packet_size`.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Who sent it.
+    /// Returns the sender's address.
     pub fn sender(&self) -> &A {
         &self.sender
     }
 
-    /// Sends one datagram to the sender, at once: for answers besides the handler's.
+    /// Sends one datagram to the sender immediately, in addition to the handler's own reply.
+    ///
+    /// This never blocks. Otherwise a client that does not fetch its replies could stop the
+    /// server.
     ///
     /// # Errors
     ///
-    /// If it is too large for a datagram, or the sender has no address (DGRAM-3). `WouldBlock` if
-    /// there is no room for it: waiting for a client that does not fetch its answers would hand
-    /// the server over to it.
+    /// Returns `WouldBlock` if there is no room to send it. Returns the operating system's error
+    /// if the reply is too large for a datagram, or if the sender has no address (DGRAM-3).
     pub fn reply(&self, bytes: &[u8]) -> io::Result<()> {
         loop {
             match self.socket.send_to(bytes, &self.sender) {
@@ -93,10 +95,11 @@ impl<A> Datagram<A> {
         }
     }
 
-    /// Whether the answer is to be sent, after a handler that came to this.
-    fn wants(&self, answer: &Answer, handled: &HandlerResult) -> bool {
-        let ran = handled.is_ok() || (answer.begun && self.replies.after_failure);
-        ran && (self.replies.empty || !answer.bytes.is_empty())
+    /// Whether the reply is to be sent, given the handler's result.
+    fn sends(&self, reply: &ReplyBuffer, handled: &HandlerResult) -> bool {
+        let settings = self.settings;
+        let ran = handled.is_ok() || (reply.begun && settings.send_replies_after_failure);
+        ran && (settings.send_empty_replies || !reply.bytes.is_empty())
     }
 }
 
@@ -105,15 +108,15 @@ impl<A: Debug + Send + Sync + 'static> Request for Datagram<A> {
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
-        let mut answer = Answer::default();
-        let handled = contain(|| handle(&mut Packet(&self.bytes), &mut answer));
-        if !self.wants(&answer, &handled) {
+        let mut reply = ReplyBuffer::default();
+        let handled = contain(|| handle(&mut Packet(&self.bytes), &mut reply));
+        if !self.sends(&reply, &handled) {
             return handled;
         }
-        let sent = self.reply(&answer.bytes).map_err(Failure::from);
+        let sent = self.reply(&reply.bytes).map_err(Failure::from);
         match (handled, sent) {
             (Err(first), Err(second)) => {
-                // The first is the one that is reported (HND-2).
+                // Only the first failure is returned (HND-2).
                 complain("no reply after a failed handler", &second);
                 Err(first)
             }
@@ -142,7 +145,7 @@ impl BufRead for Packet<'_> {
 }
 
 impl Rfile for Packet<'_> {
-    /// Nothing to wait for.
+    /// Does nothing, because the whole datagram is there already.
     fn set_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
         Ok(())
     }
@@ -150,13 +153,14 @@ impl Rfile for Packet<'_> {
 
 /// What the handler has written.
 #[derive(Debug, Default)]
-struct Answer {
+struct ReplyBuffer {
     bytes: Vec<u8>,
-    /// The handler got beyond its `setup`, which cannot touch this file.
+    /// The handler got past its `setup`, which cannot write. After that, whatever runs the handler
+    /// flushes this file, even if nothing was written.
     begun: bool,
 }
 
-impl Write for Answer {
+impl Write for ReplyBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begun = true;
         self.bytes.extend_from_slice(bytes);

@@ -3,16 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket};
 
-/// A socket of the address's family that is never waited for.
-pub(super) fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// The options that are set before a socket is bound; all off by default (TCP-1, UDP-1, TCP-9).
+/// The options that are set before a socket is bound. All are off by default (TCP-1, UDP-1,
+/// TCP-9).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) allow_reuse_address: bool,
@@ -20,7 +14,7 @@ pub(super) struct Options {
     pub(super) dual_stack: bool,
 }
 
-/// Binds in Python's order: options, bind, the actual address (TCP-4).
+/// Binds in Python's order: options, bind, the actual address (TCP-4). Returns that address.
 pub(super) fn bind(
     socket: &Socket,
     address: SocketAddr,
@@ -34,20 +28,26 @@ pub(super) fn bind(
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
-        // Said either way: what it is otherwise depends on the system and its administrator.
+        // Always set, because the default depends on the system and its administrator.
         socket.set_only_v6(!options.dual_stack)?;
     }
     socket.bind(&SockAddr::from(address))?;
     Ok(socket.local_addr()?.as_socket().unwrap_or(address))
 }
 
-/// Where a server shall listen: anything [`ToSocketAddrs`] of the usual kinds, and the empty host.
+/// The address of a server: a [`SocketAddr`], text such as `"127.0.0.1:8000"`, or a host and a
+/// port.
+///
+/// It takes the usual kinds of [`ToSocketAddrs`], and in addition an empty host, as in `":8000"`
+/// or `("", 8000)`, which means all IPv4 interfaces (TCP-9).
 pub trait ServerAddress {
-    /// The one address to bind.
+    /// Returns the one address to bind. If a name has several addresses, this is its first IPv4
+    /// address, or else its first.
     ///
     /// # Errors
     ///
-    /// If the text is no address, or the name has none.
+    /// Returns an error if the text is not an address, if the name cannot be looked up, or if it
+    /// has no address.
     fn resolve(&self) -> io::Result<SocketAddr>;
 }
 

@@ -1,21 +1,39 @@
-//! A connected stream as a blocking request: the two files, and an end that destroys nothing.
+//! What the streams of all families have in common: listening for them, serving one with two
+//! blocking files, and closing one without losing its output.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
-use crate::socketserver::HandlerResult;
+use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
-/// How much input an inline request reads away before it closes, so that closing does not reset
-/// the connection under an answer still on its way (TCP-8). As much as a socket buffer holds.
+/// Python's default backlog (TCP-5).
+pub(super) const REQUEST_QUEUE_SIZE: u32 = 5;
+
+/// How much input a blocking request discards before it closes: about what a socket buffer holds.
+/// If unread input were left, closing would reset the connection, and the client could lose
+/// output that is still on its way (TCP-8).
 const DISCARD: usize = 256 * 1024;
 
-/// What the streams of all families have in common.
+/// A stream whose socket options can be set.
 pub(super) trait Connected {
     fn socket(&self) -> SockRef<'_>;
+}
+
+impl<S> Connected for S
+where
+    for<'a> SockRef<'a>: From<&'a S>,
+{
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self)
+    }
+}
+
+pub(super) fn listen(socket: &Socket, request_queue_size: u32) -> io::Result<()> {
+    socket.listen(i32::try_from(request_queue_size).unwrap_or(i32::MAX))
 }
 
 /// Serves a request by blocking reads and writes (STREAM-1 to STREAM-5).
@@ -37,27 +55,27 @@ where
     )
 }
 
-/// Shuts down the writing half, so that the client sees the end of the answer.
+/// Shuts down the writing half, so that the client sees where the output ends.
 pub(super) fn shutdown_write(stream: &impl Connected) -> io::Result<()> {
     stream.socket().shutdown(Shutdown::Write)
 }
 
-/// Makes the close that follows a reset.
+/// Makes the next close a reset.
 pub(super) fn reset_on_close(stream: &impl Connected) {
-    // Failing that, it is closed as usual.
+    // Ignore the error: the connection is then closed as usual.
     let _ = stream.socket().set_linger(Some(Duration::ZERO));
 }
 
-/// Ends a request: shuts down the writing half, and reads away what has arrived, in bounds
-/// (TCP-7, TCP-8).
+/// Ends a request: shuts down the writing half, and discards at most [`DISCARD`] bytes of the
+/// input that has arrived (TCP-7, TCP-8).
 pub(super) fn shutdown_request<S>(stream: &mut S)
 where
     S: Connected + Read,
 {
     if let Ok(Some(Duration::ZERO)) = stream.socket().linger() {
-        return; // it is to be reset, and not to see an end before
+        return; // The close is to be a reset, so the client must not see a regular end first.
     }
-    // Else the client is gone already, or what it sent would be waited for.
+    // If the first fails, the client has disconnected. If the second fails, a read could block.
     let shut = shutdown_write(stream).is_ok();
     if !shut || stream.socket().set_nonblocking(true).is_err() {
         return;
@@ -72,7 +90,7 @@ where
     }
 }
 
-/// A buffered reader that can set its socket's patience.
+/// A buffered reader that can set the timeouts of its socket.
 struct Reader<'a, S> {
     stream: &'a S,
     buffered: BufReader<&'a S>,
@@ -107,7 +125,7 @@ where
 {
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let socket = self.stream.socket();
-        // The system reads zero as "no limit".
+        // To the system, zero means "no limit".
         let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
         socket.set_read_timeout(timeout)?;
         socket.set_write_timeout(timeout)

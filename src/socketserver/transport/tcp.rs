@@ -1,22 +1,22 @@
-//! TCP: `server_bind`, `server_activate`, `get_request`, as Python's `TCPServer`.
+//! TCP: `server_bind`, `server_activate`, `get_request`, as in Python's `TCPServer`.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Protocol, SockRef, Type};
+use socket2::{Domain, Type};
 
 use super::inet::{self, Options, ServerAddress};
-use super::state::State;
-use super::stream::{self, Connected};
-use super::{Request, Stream, Transport};
-use crate::socketserver::HandlerResult;
+use super::life::{self, Life};
+use super::stream::{self, REQUEST_QUEUE_SIZE};
+use super::traits::{Request, Stream, Transport};
+use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
 /// A TCP listener and its settings.
 ///
-/// The socket exists from the beginning, so options can be set on it before it is bound (TCP-3).
+/// The socket exists from the beginning, so you can set options on it before it is bound (TCP-3).
 ///
 /// ```
 /// use serve_forever::socketserver::{Tcp, Transport};
@@ -28,101 +28,102 @@ use crate::socketserver::handler::Rfile;
 #[derive(Debug)]
 pub struct Tcp {
     address: SocketAddr,
-    request_queue_size: i32,
+    request_queue_size: u32,
     options: Options,
     disable_nagle_algorithm: bool,
-    /// The system hands the listener's `TCP_NODELAY` on to what it accepts.
+    /// The system copies the listener's `TCP_NODELAY` to the connections that it accepts.
     streams_inherit_options: bool,
-    state: State<TcpListener>,
+    life: Life<TcpListener>,
 }
 
 impl Tcp {
-    /// A socket for `address`, not bound yet.
+    /// Creates a socket for `address` that is not bound yet.
     ///
-    /// A name that has several addresses stands for its first IPv4 one, else its first: Python's
-    /// `address_family` is IPv4 unless said otherwise (TCP-1). An empty host is all IPv4
+    /// If a name has several addresses, the first IPv4 one is used, or else the first, because
+    /// Python's `address_family` is IPv4 by default (TCP-1). An empty host means all IPv4
     /// interfaces (TCP-9).
     ///
     /// # Errors
     ///
-    /// An address that cannot be used (TCP-12), or what the system answers.
+    /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
+    /// if the socket cannot be created.
     pub fn new(address: impl ServerAddress) -> io::Result<Tcp> {
         let address = address.resolve()?;
-        let socket = inet::socket(address, Type::STREAM, Protocol::TCP)?;
-        Ok(Tcp {
-            address,
-            request_queue_size: 5,
-            options: Options::default(),
-            disable_nagle_algorithm: false,
-            streams_inherit_options: false,
-            state: State::Created(socket),
-        })
+        let life = Life::new(Domain::for_address(address), Type::STREAM)?;
+        Ok(Tcp::with_life(address, life))
     }
 
-    /// A listener that somebody else has made: inherited, or with options that have no setting
-    /// here. It is active from the beginning.
+    /// Uses a listener that another program or another library has made, for example an inherited
+    /// one, or one with options that have no setting here. It is active from the beginning.
     ///
-    /// Whoever made it has bound it and listens: of the settings here, only
-    /// [`disable_nagle_algorithm`](Self::disable_nagle_algorithm) still has an effect. It becomes
-    /// non-blocking, also for other processes that share it; a port stays open as long as any of
-    /// them has it.
+    /// The listener is bound and listens already. Of the settings here, only
+    /// [`disable_nagle_algorithm`](Self::disable_nagle_algorithm) therefore still has an effect.
+    /// The listener becomes non-blocking, also for other processes that share it. Its port stays
+    /// open until the last of them has closed it.
     ///
-    /// The safe way to inherit one is standard input, which is what inetd (`wait`) and systemd
-    /// (`StandardInput=socket`) hand over; see the example `inherited`. systemd's `LISTEN_FDS`
-    /// names descriptors by their number, and to own a descriptor by its number is unsafe in
-    /// Rust.
+    /// The safe way to inherit a listener is standard input. inetd (`wait`) and systemd
+    /// (`StandardInput=socket`) pass it there; see the example `inherited`. systemd's `LISTEN_FDS`
+    /// names descriptors by their number, and in Rust it is unsafe to own a descriptor by its
+    /// number.
     ///
     /// # Errors
     ///
-    /// If it is no TCP socket, or what else the system answers.
+    /// Returns the operating system's error if `listener` is not a TCP socket, or cannot be made
+    /// non-blocking.
     pub fn from_listener(listener: std::net::TcpListener) -> io::Result<Tcp> {
-        let address = listener.local_addr()?; // before what is no socket is changed
+        // Asked first, so that a descriptor that is not a TCP socket is left as it is.
+        let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        Ok(Tcp {
+        let life = Life::Active(TcpListener::from_std(listener));
+        Ok(Tcp::with_life(address, life))
+    }
+
+    fn with_life(address: SocketAddr, life: Life<TcpListener>) -> Tcp {
+        Tcp {
             address,
-            request_queue_size: 5,
+            request_queue_size: REQUEST_QUEUE_SIZE,
             options: Options::default(),
             disable_nagle_algorithm: false,
             streams_inherit_options: false,
-            state: State::Active(TcpListener::from_std(listener)),
-        })
+            life,
+        }
     }
 
-    /// How many connections the kernel completes ahead of `get_request`; 5 by default, as in
-    /// Python. A server that expects bursts wants some hundreds (TCP-5).
+    /// Sets how many connections the kernel completes before `get_request` takes them; 5 by
+    /// default, as in Python. A server that expects bursts needs some hundreds (TCP-5).
     pub fn request_queue_size(mut self, size: u32) -> Tcp {
-        self.request_queue_size = i32::try_from(size).unwrap_or(i32::MAX);
+        self.request_queue_size = size;
         self
     }
 
-    /// Whether the address may be bound while connections of an earlier server linger in
-    /// TIME_WAIT (TCP-10); off by default.
+    /// Sets whether the address can be bound while connections of an earlier server are still in
+    /// TIME_WAIT (`SO_REUSEADDR`, TCP-10); off by default.
     pub fn allow_reuse_address(mut self, allow: bool) -> Tcp {
         self.options.allow_reuse_address = allow;
         self
     }
 
-    /// Whether several sockets may listen on the address and share its connections; off by
-    /// default, without effect where the platform has no `SO_REUSEPORT`.
+    /// Sets whether several sockets can listen on the address and share its connections
+    /// (`SO_REUSEPORT`); off by default. It has no effect if the platform lacks this option.
     pub fn allow_reuse_port(mut self, allow: bool) -> Tcp {
         self.options.allow_reuse_port = allow;
         self
     }
 
-    /// Whether an IPv6 address takes IPv4 clients, too; off by default, and without effect on an
-    /// IPv4 address (TCP-9).
+    /// Sets whether a listener on an IPv6 address also accepts IPv4 clients; off by default. It
+    /// has no effect on an IPv4 address (TCP-9).
     ///
-    /// With it, `[::]:8000` is one listener for all interfaces of both families. An IPv4 client's
-    /// address is then a mapped one, `::ffff:192.0.2.1`:
-    /// [`IpAddr::to_canonical`](std::net::IpAddr::to_canonical) makes it `192.0.2.1` again, which
-    /// a list of allowed addresses has to be compared with. Without it, the same port is free for
-    /// an IPv4 server beside it, on every system.
+    /// If it is on, `[::]:8000` is one listener for all interfaces of both families. The address
+    /// of an IPv4 client is then a mapped one, `::ffff:192.0.2.1`. Before you compare it with a
+    /// list of allowed addresses, turn it into `192.0.2.1` with
+    /// [`IpAddr::to_canonical`](std::net::IpAddr::to_canonical). If it is off, an IPv4 server can
+    /// use the same port, on every system.
     pub fn dual_stack(mut self, dual: bool) -> Tcp {
         self.options.dual_stack = dual;
         self
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`, STREAM-1); off by default.
+    /// Sets whether small writes are sent immediately (`TCP_NODELAY`, STREAM-1); off by default.
     pub fn disable_nagle_algorithm(mut self, disable: bool) -> Tcp {
         self.disable_nagle_algorithm = disable;
         self
@@ -132,12 +133,10 @@ impl Tcp {
     ///
     /// # Errors
     ///
-    /// What [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate) answers; the socket is closed (TCP-2).
-    pub fn bind_and_activate(mut self) -> io::Result<Tcp> {
-        self.server_bind()?;
-        self.server_activate()?;
-        Ok(self)
+    /// Returns the error of [`server_bind`](Transport::server_bind) or
+    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    pub fn bind_and_activate(self) -> io::Result<Tcp> {
+        life::bind_and_activate(self)
     }
 }
 
@@ -146,22 +145,22 @@ impl Transport for Tcp {
     type Address = SocketAddr;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.address = inet::bind(self.state.created()?, self.address, self.options)?;
+        self.address = inet::bind(self.life.created()?, self.address, self.options)?;
         Ok(())
     }
 
     fn server_activate(&mut self) -> io::Result<()> {
-        let socket = self.state.created()?;
-        // Set once instead of once for each client.
+        let socket = self.life.created()?;
+        // Set on the listener, which saves a system call for each client.
         socket.set_tcp_nodelay(self.disable_nagle_algorithm)?;
         self.streams_inherit_options = cfg!(target_os = "linux");
-        socket.listen(self.request_queue_size)?;
-        self.state
+        stream::listen(socket, self.request_queue_size)?;
+        self.life
             .activate(|socket| Ok(TcpListener::from_std(socket.into())))
     }
 
     fn server_close(&mut self) {
-        self.state = State::Closed;
+        self.life = Life::Closed;
     }
 
     fn server_address(&self) -> SocketAddr {
@@ -169,18 +168,18 @@ impl Transport for Tcp {
     }
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
-        Ok(self.state.active()?)
+        Ok(self.life.active()?)
     }
 
     fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, address) = self.state.active()?.accept()?;
+        let (stream, address) = self.life.active()?.accept()?;
         if self.disable_nagle_algorithm && !self.streams_inherit_options {
             stream.set_nodelay(true)?;
         }
         Ok((stream, address))
     }
 
-    /// A system call only if the server listens on all interfaces.
+    /// Makes a system call only if the server listens on all interfaces.
     fn local_address(stream: &TcpStream, server_address: &SocketAddr) -> io::Result<SocketAddr> {
         match server_address.ip().is_unspecified() {
             true => stream.local_addr(),
@@ -191,19 +190,13 @@ impl Transport for Tcp {
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for Tcp {
-    /// The socket, for options that have no setting here.
+    /// Returns the socket, for options that have no setting here.
     ///
     /// # Panics
     ///
-    /// If the server is closed: there is no socket.
+    /// Panics if the server is closed, because there is no socket then.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.state.as_fd()
-    }
-}
-
-impl Connected for TcpStream {
-    fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self)
+        self.life.as_fd()
     }
 }
 

@@ -1,20 +1,21 @@
 //! UDP: Python's `UDPServer`.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use mio::event::Source;
-use socket2::{Protocol, Type};
+use mio::net::UdpSocket;
+use socket2::{Domain, Type};
 
-use super::Transport;
-use super::datagram::{self, Datagram, MAX_PACKET_SIZE, Replies};
+use super::datagram::{Datagram, DatagramSettings, SendTo};
 use super::inet::{self, Options, ServerAddress};
-use super::state::State;
+use super::life::{self, Life};
+use super::packets::Packets;
+use super::traits::Transport;
 
 /// A UDP socket and its settings.
 ///
-/// There is nothing to accept: each datagram is a request, and its answer is one datagram.
+/// There are no connections to accept: each datagram is a request, and its reply is one datagram.
 ///
 /// ```
 /// use serve_forever::socketserver::{Transport, Udp};
@@ -24,7 +25,8 @@ use super::state::State;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A loop can keep a stream open, but not a datagram, so an evented UDP server does not compile:
+/// An event loop can keep a stream open, but not a datagram. An evented UDP server therefore does
+/// not compile:
 ///
 /// ```compile_fail,E0277
 /// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
@@ -36,7 +38,7 @@ use super::state::State;
 /// let dispatch: Evented<Udp, _> = Evented::new(Http::new(hello, HttpSettings::default()));
 /// ```
 ///
-/// The same with a [`Tcp`](super::Tcp) does:
+/// The same code with [`Tcp`](crate::socketserver::Tcp) compiles:
 ///
 /// ```
 /// # use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
@@ -51,96 +53,91 @@ use super::state::State;
 pub struct Udp {
     address: SocketAddr,
     options: Options,
-    max_packet_size: usize,
-    replies: Replies,
-    state: State<Active>,
+    settings: DatagramSettings,
+    life: Life<UdpPackets>,
 }
 
-/// The socket twice: the loop needs one of its own to watch, requests share the other.
-#[derive(Debug)]
-struct Active {
-    socket: mio::net::UdpSocket,
-    shared: Arc<UdpSocket>,
-    /// Where datagrams are received.
-    packet: Vec<u8>,
-}
+type UdpPackets = Packets<UdpSocket, std::net::UdpSocket>;
 
 impl Udp {
-    /// A socket for `address`, not bound yet; names as for [`Tcp`](super::Tcp::new).
+    /// Creates a socket for `address` that is not bound yet. Names are looked up as by
+    /// [`Tcp::new`](crate::socketserver::Tcp::new).
     ///
     /// # Errors
     ///
-    /// An address that cannot be used (TCP-12), or what the system answers.
+    /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
+    /// if the socket cannot be created.
     pub fn new(address: impl ServerAddress) -> io::Result<Udp> {
         let address = address.resolve()?;
-        let socket = inet::socket(address, Type::DGRAM, Protocol::UDP)?;
-        Ok(Udp::with_state(address, State::Created(socket)))
+        let life = Life::new(Domain::for_address(address), Type::DGRAM)?;
+        Ok(Udp::with_life(address, life))
     }
 
-    /// A socket that somebody else has bound, active from the beginning; as
-    /// [`Tcp::from_listener`](super::Tcp::from_listener), with `max_packet_size` and the reply
-    /// settings still to be made.
+    /// Uses a socket that another program or another library has bound. It is active from the
+    /// beginning.
+    ///
+    /// Like [`Tcp::from_listener`](crate::socketserver::Tcp::from_listener), but `max_packet_size`
+    /// and the settings of replies still have an effect.
     ///
     /// # Errors
     ///
-    /// If it is no UDP socket, or what else the system answers.
-    pub fn from_socket(socket: UdpSocket) -> io::Result<Udp> {
+    /// Returns the operating system's error if `socket` is not a UDP socket, cannot be made
+    /// non-blocking, or cannot be duplicated.
+    pub fn from_socket(socket: std::net::UdpSocket) -> io::Result<Udp> {
         let address = socket.local_addr()?;
-        Ok(Udp::with_state(
-            address,
-            State::Active(Active::new(socket)?),
-        ))
+        let packets = Packets::new(socket.into(), UdpSocket::from_std)?;
+        Ok(Udp::with_life(address, Life::Active(packets)))
     }
 
-    fn with_state(address: SocketAddr, state: State<Active>) -> Udp {
+    fn with_life(address: SocketAddr, life: Life<UdpPackets>) -> Udp {
         Udp {
             address,
             options: Options::default(),
-            max_packet_size: MAX_PACKET_SIZE,
-            replies: Replies::default(),
-            state,
+            settings: DatagramSettings::default(),
+            life,
         }
     }
 
-    /// How much of a datagram is received, 8192 bytes by default; the rest of a longer one is cut
-    /// off silently (UDP-2).
+    /// Sets how many bytes of a datagram are received; 8192 by default. The rest of a longer
+    /// datagram is lost without an error (UDP-2).
     pub fn max_packet_size(mut self, size: usize) -> Udp {
-        self.max_packet_size = size;
+        self.settings.max_packet_size = size;
         self
     }
 
-    /// Whether the address may be bound although another socket has it, if that one allows it,
-    /// too; off by default. On Linux the last one bound then takes all datagrams.
+    /// Sets whether the address can be bound although another socket has it, if that socket also
+    /// allows it (`SO_REUSEADDR`); off by default. On Linux the socket that was bound last then
+    /// receives all datagrams.
     pub fn allow_reuse_address(mut self, allow: bool) -> Udp {
         self.options.allow_reuse_address = allow;
         self
     }
 
-    /// Whether several sockets may be bound to the address and share its datagrams; off by
-    /// default, without effect where the platform has no `SO_REUSEPORT`.
+    /// Sets whether several sockets can be bound to the address and share its datagrams
+    /// (`SO_REUSEPORT`); off by default. It has no effect if the platform lacks this option.
     pub fn allow_reuse_port(mut self, allow: bool) -> Udp {
         self.options.allow_reuse_port = allow;
         self
     }
 
-    /// Whether an IPv6 address takes IPv4 datagrams, too; as
-    /// [`Tcp::dual_stack`](super::Tcp::dual_stack).
+    /// Sets whether a socket on an IPv6 address also receives IPv4 datagrams, like
+    /// [`Tcp::dual_stack`](crate::socketserver::Tcp::dual_stack); off by default.
     pub fn dual_stack(mut self, dual: bool) -> Udp {
         self.options.dual_stack = dual;
         self
     }
 
-    /// Whether a handler that wrote nothing is answered for by an empty datagram; on by default,
-    /// as in Python (DGRAM-2).
+    /// Sets whether an empty datagram is sent if a handler wrote nothing; on by default, as in
+    /// Python (DGRAM-2).
     pub fn send_empty_replies(mut self, send: bool) -> Udp {
-        self.replies.empty = send;
+        self.settings.send_empty_replies = send;
         self
     }
 
-    /// Whether what a handler wrote before it failed is sent all the same; on by default, as in
-    /// Python (DGRAM-2).
+    /// Sets whether the bytes that a handler wrote before it failed are sent; on by default, as
+    /// in Python (DGRAM-2).
     pub fn send_replies_after_failure(mut self, send: bool) -> Udp {
-        self.replies.after_failure = send;
+        self.settings.send_replies_after_failure = send;
         self
     }
 
@@ -148,22 +145,10 @@ impl Udp {
     ///
     /// # Errors
     ///
-    /// What [`server_bind`](Transport::server_bind) answers; the socket is closed (TCP-2).
-    pub fn bind_and_activate(mut self) -> io::Result<Udp> {
-        self.server_bind()?;
-        self.server_activate()?;
-        Ok(self)
-    }
-}
-
-impl Active {
-    fn new(socket: UdpSocket) -> io::Result<Active> {
-        socket.set_nonblocking(true)?;
-        Ok(Active {
-            shared: Arc::new(socket.try_clone()?),
-            socket: mio::net::UdpSocket::from_std(socket),
-            packet: Vec::new(),
-        })
+    /// Returns the error of [`server_bind`](Transport::server_bind) or
+    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    pub fn bind_and_activate(self) -> io::Result<Udp> {
+        life::bind_and_activate(self)
     }
 }
 
@@ -172,17 +157,18 @@ impl Transport for Udp {
     type Address = SocketAddr;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.address = inet::bind(self.state.created()?, self.address, self.options)?;
+        self.address = inet::bind(self.life.created()?, self.address, self.options)?;
         Ok(())
     }
 
-    /// Nothing listens (UDP-1).
+    /// A socket of datagrams does not listen (UDP-1).
     fn server_activate(&mut self) -> io::Result<()> {
-        self.state.activate(|socket| Active::new(socket.into()))
+        self.life
+            .activate(|socket| Packets::new(socket, UdpSocket::from_std))
     }
 
     fn server_close(&mut self) {
-        self.state = State::Closed;
+        self.life = Life::Closed;
     }
 
     fn server_address(&self) -> SocketAddr {
@@ -190,40 +176,29 @@ impl Transport for Udp {
     }
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
-        Ok(&mut self.state.active()?.socket)
+        Ok(self.life.active()?.source())
     }
 
     fn get_request(&mut self) -> io::Result<(Datagram<SocketAddr>, SocketAddr)> {
-        let active = self.state.active()?;
-        active.packet.resize(self.max_packet_size, 0);
-        let (length, sender) = active.socket.recv_from(&mut active.packet)?;
-        let bytes = active.packet[..length].to_vec();
-        let socket = Arc::clone(&active.shared);
-        Ok((Datagram::new(bytes, socket, sender, self.replies), sender))
+        let packets = self.life.active()?;
+        packets.get_request(self.settings, UdpSocket::recv_from)
     }
 }
 
-impl datagram::Socket<SocketAddr> for UdpSocket {
+impl SendTo<SocketAddr> for std::net::UdpSocket {
     fn send_to(&self, bytes: &[u8], address: &SocketAddr) -> io::Result<usize> {
-        UdpSocket::send_to(self, bytes, *address)
+        std::net::UdpSocket::send_to(self, bytes, *address)
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for Udp {
-    /// The socket, for options that have no setting here.
+    /// Returns the socket, for options that have no setting here.
     ///
     /// # Panics
     ///
-    /// If the server is closed: there is no socket.
+    /// Panics if the server is closed, because there is no socket then.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.state.as_fd()
-    }
-}
-
-#[cfg(unix)]
-impl std::os::fd::AsFd for Active {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.life.as_fd()
     }
 }

@@ -1,16 +1,17 @@
 //! Unix-domain datagrams: Python's `UnixDatagramServer`.
 
 use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
 
 use mio::event::Source;
-use socket2::Type;
+use mio::net::UnixDatagram;
+use socket2::{Domain, Type};
 
-use super::{BoundPath, UnixAddress, Unlink};
-use crate::socketserver::transport::Transport;
-use crate::socketserver::transport::datagram::{self, Datagram, MAX_PACKET_SIZE, Replies};
-use crate::socketserver::transport::state::State;
+use super::address::UnixAddress;
+use super::binding::{self, BoundPath, Unlink};
+use crate::socketserver::transport::datagram::{Datagram, DatagramSettings, SendTo};
+use crate::socketserver::transport::life::{self, Life};
+use crate::socketserver::transport::packets::Packets;
+use crate::socketserver::transport::traits::Transport;
 
 /// A Unix-domain datagram socket and its settings.
 ///
@@ -23,102 +24,97 @@ use crate::socketserver::transport::state::State;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A client has to bind its socket to get an answer: that of one that did not is
-/// [`UnixAddress::Unnamed`], and replying to it is a failure of the request (UNIX-3), unless
-/// nothing was written and [`send_empty_replies`](Self::send_empty_replies) is off.
+/// A client has to bind its socket to get a reply. The address of a client that did not is
+/// [`UnixAddress::Unnamed`], and replying to it is a failure of the request (UNIX-3). The
+/// exception is a handler that wrote nothing while
+/// [`send_empty_replies`](Self::send_empty_replies) is off.
 ///
-/// An answer takes room in the server's socket until its client has fetched it, and none is
-/// waited for: a client that fetches none can cost others their answers, until it is gone. Clients
-/// that do not trust each other better have streams.
+/// A reply occupies space in the server's socket until its client has fetched it, and sending
+/// never waits for space. A client that fetches no replies can therefore cost other clients
+/// theirs, until it disconnects. If your clients do not trust each other, use streams.
 #[derive(Debug)]
 pub struct UnixDatagrams {
     address: UnixAddress,
     unlink: Unlink,
-    max_packet_size: usize,
-    replies: Replies,
+    settings: DatagramSettings,
+    /// Stands before the socket, because it has to be dropped first.
     bound: Option<BoundPath>,
-    state: State<Active>,
+    life: Life<UnixPackets>,
 }
 
-/// The socket twice: the loop needs one of its own to watch, requests share the other.
-#[derive(Debug)]
-struct Active {
-    socket: mio::net::UnixDatagram,
-    shared: Arc<UnixDatagram>,
-    /// Where datagrams are received.
-    packet: Vec<u8>,
-}
+type UnixPackets = Packets<UnixDatagram, std::os::unix::net::UnixDatagram>;
 
 impl UnixDatagrams {
-    /// A socket for `address`, not bound yet.
+    /// Creates a socket for `address` that is not bound yet.
     ///
     /// # Errors
     ///
-    /// An empty or too long address, an abstract one where there is no such thing, or what the
-    /// system answers.
+    /// Returns an error if the address is empty or too long, or if it is an abstract name and the
+    /// platform has none. Returns the operating system's error if the socket cannot be created.
     pub fn new(address: impl Into<UnixAddress>) -> io::Result<UnixDatagrams> {
         let address = address.into();
         address.to_std()?;
-        let socket = super::socket(Type::DGRAM)?;
-        Ok(UnixDatagrams::with_state(address, State::Created(socket)))
+        let life = Life::new(Domain::UNIX, Type::DGRAM)?;
+        Ok(UnixDatagrams::with_life(address, life))
     }
 
-    /// A socket that somebody else has bound; as
-    /// [`Udp::from_socket`](crate::socketserver::Udp::from_socket). Its path is theirs, too, and
-    /// never unlinked.
+    /// Uses a socket that another program or another library has bound, like
+    /// [`Udp::from_socket`](crate::socketserver::Udp::from_socket). Its path is never unlinked
+    /// here, because it belongs to whoever bound the socket.
     ///
     /// # Errors
     ///
-    /// If it is no Unix-domain socket, or what else the system answers.
-    pub fn from_socket(socket: UnixDatagram) -> io::Result<UnixDatagrams> {
+    /// Returns the operating system's error if `socket` is not a Unix-domain socket, cannot be
+    /// made non-blocking, or cannot be duplicated.
+    pub fn from_socket(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagrams> {
         let address = UnixAddress::from_std(&socket.local_addr()?);
-        let active = State::Active(Active::new(socket)?);
-        Ok(UnixDatagrams::with_state(address, active))
+        let packets = Packets::new(socket.into(), UnixDatagram::from_std)?;
+        Ok(UnixDatagrams::with_life(address, Life::Active(packets)))
     }
 
-    fn with_state(address: UnixAddress, state: State<Active>) -> UnixDatagrams {
+    fn with_life(address: UnixAddress, life: Life<UnixPackets>) -> UnixDatagrams {
         UnixDatagrams {
             address,
             unlink: Unlink::default(),
-            max_packet_size: MAX_PACKET_SIZE,
-            replies: Replies::default(),
+            settings: DatagramSettings::default(),
             bound: None,
-            state,
+            life,
         }
     }
 
-    /// How much of a datagram is received, 8192 bytes by default; as
+    /// Sets how many bytes of a datagram are received; 8192 by default, like
     /// [`Udp::max_packet_size`](crate::socketserver::Udp::max_packet_size).
     pub fn max_packet_size(mut self, size: usize) -> UnixDatagrams {
-        self.max_packet_size = size;
+        self.settings.max_packet_size = size;
         self
     }
 
-    /// Whether a path that is in the way is unlinked if it is a socket that nobody answers on;
-    /// as [`UnixStreams::unlink_stale`](super::UnixStreams::unlink_stale).
+    /// Sets whether an existing path is unlinked if it is a socket that an earlier server has left
+    /// behind, like [`UnixStreams::unlink_stale`](crate::socketserver::UnixStreams::unlink_stale);
+    /// off by default.
     pub fn unlink_stale(mut self, unlink: bool) -> UnixDatagrams {
         self.unlink.stale = unlink;
         self
     }
 
-    /// Whether the path is unlinked when the server is closed or dropped, if it is still this
-    /// server's; off by default (UNIX-2).
+    /// Sets whether the path is unlinked when the server is closed or dropped, provided that it
+    /// still belongs to this server; off by default (UNIX-2).
     pub fn unlink_on_close(mut self, unlink: bool) -> UnixDatagrams {
         self.unlink.on_close = unlink;
         self
     }
 
-    /// Whether a handler that wrote nothing is answered for by an empty datagram; on by default,
-    /// as in Python (DGRAM-2).
+    /// Sets whether an empty datagram is sent if a handler wrote nothing; on by default, as in
+    /// Python (DGRAM-2).
     pub fn send_empty_replies(mut self, send: bool) -> UnixDatagrams {
-        self.replies.empty = send;
+        self.settings.send_empty_replies = send;
         self
     }
 
-    /// Whether what a handler wrote before it failed is sent all the same; on by default, as in
-    /// Python (DGRAM-2).
+    /// Sets whether the bytes that a handler wrote before it failed are sent; on by default, as
+    /// in Python (DGRAM-2).
     pub fn send_replies_after_failure(mut self, send: bool) -> UnixDatagrams {
-        self.replies.after_failure = send;
+        self.settings.send_replies_after_failure = send;
         self
     }
 
@@ -126,22 +122,10 @@ impl UnixDatagrams {
     ///
     /// # Errors
     ///
-    /// What [`server_bind`](Transport::server_bind) answers; the socket is closed (TCP-2).
-    pub fn bind_and_activate(mut self) -> io::Result<UnixDatagrams> {
-        self.server_bind()?;
-        self.server_activate()?;
-        Ok(self)
-    }
-}
-
-impl Active {
-    fn new(socket: UnixDatagram) -> io::Result<Active> {
-        socket.set_nonblocking(true)?;
-        Ok(Active {
-            shared: Arc::new(socket.try_clone()?),
-            socket: mio::net::UnixDatagram::from_std(socket),
-            packet: Vec::new(),
-        })
+    /// Returns the error of [`server_bind`](Transport::server_bind) or
+    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    pub fn bind_and_activate(self) -> io::Result<UnixDatagrams> {
+        life::bind_and_activate(self)
     }
 }
 
@@ -150,18 +134,19 @@ impl Transport for UnixDatagrams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = super::bind(self.state.created()?, &self.address, self.unlink)?;
+        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)?;
         Ok(())
     }
 
-    /// Nothing listens (UDP-1).
+    /// A socket of datagrams does not listen (UDP-1).
     fn server_activate(&mut self) -> io::Result<()> {
-        self.state.activate(|socket| Active::new(socket.into()))
+        self.life
+            .activate(|socket| Packets::new(socket, UnixDatagram::from_std))
     }
 
     fn server_close(&mut self) {
         self.bound = None;
-        self.state = State::Closed;
+        self.life = Life::Closed;
     }
 
     fn server_address(&self) -> UnixAddress {
@@ -169,40 +154,31 @@ impl Transport for UnixDatagrams {
     }
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
-        Ok(&mut self.state.active()?.socket)
+        Ok(self.life.active()?.source())
     }
 
     fn get_request(&mut self) -> io::Result<(Datagram<UnixAddress>, UnixAddress)> {
-        let active = self.state.active()?;
-        active.packet.resize(self.max_packet_size, 0);
-        let (length, sender) = active.socket.recv_from(&mut active.packet)?;
-        let bytes = active.packet[..length].to_vec();
-        let sender = UnixAddress::from_std(&sender);
-        let socket = Arc::clone(&active.shared);
-        let request = Datagram::new(bytes, socket, sender.clone(), self.replies);
-        Ok((request, sender))
+        let packets = self.life.active()?;
+        packets.get_request(self.settings, |socket, bytes| {
+            let (length, sender) = socket.recv_from(bytes)?;
+            Ok((length, UnixAddress::from_std(&sender)))
+        })
     }
 }
 
-impl datagram::Socket<UnixAddress> for UnixDatagram {
+impl SendTo<UnixAddress> for std::os::unix::net::UnixDatagram {
     fn send_to(&self, bytes: &[u8], address: &UnixAddress) -> io::Result<usize> {
         self.send_to_addr(bytes, &address.to_std()?)
     }
 }
 
 impl std::os::fd::AsFd for UnixDatagrams {
-    /// The socket, for options that have no setting here.
+    /// Returns the socket, for options that have no setting here.
     ///
     /// # Panics
     ///
-    /// If the server is closed: there is no socket.
+    /// Panics if the server is closed, because there is no socket then.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.state.as_fd()
-    }
-}
-
-impl std::os::fd::AsFd for Active {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.life.as_fd()
     }
 }

@@ -4,14 +4,15 @@ use std::io::{self, Write};
 
 use mio::event::Source;
 use mio::net::{UnixListener, UnixStream};
-use socket2::{SockRef, Type};
+use socket2::{Domain, Type};
 
-use super::{BoundPath, UnixAddress, Unlink};
-use crate::socketserver::HandlerResult;
+use super::address::UnixAddress;
+use super::binding::{self, BoundPath, Unlink};
+use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
-use crate::socketserver::transport::state::State;
-use crate::socketserver::transport::stream::{self, Connected};
-use crate::socketserver::transport::{Request, Stream, Transport};
+use crate::socketserver::transport::life::{self, Life};
+use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
+use crate::socketserver::transport::traits::{Request, Stream, Transport};
 
 /// A Unix-domain listener and its settings.
 ///
@@ -30,71 +31,73 @@ use crate::socketserver::transport::{Request, Stream, Transport};
 #[derive(Debug)]
 pub struct UnixStreams {
     address: UnixAddress,
-    request_queue_size: i32,
+    request_queue_size: u32,
     unlink: Unlink,
+    /// Stands before the socket, because it has to be dropped first.
     bound: Option<BoundPath>,
-    state: State<UnixListener>,
+    life: Life<UnixListener>,
 }
 
 impl UnixStreams {
-    /// A socket for `address`, not bound yet.
+    /// Creates a socket for `address` that is not bound yet.
     ///
     /// # Errors
     ///
-    /// An empty or too long address, an abstract one where there is no such thing, or what the
-    /// system answers.
+    /// Returns an error if the address is empty or too long, or if it is an abstract name and the
+    /// platform has none. Returns the operating system's error if the socket cannot be created.
     pub fn new(address: impl Into<UnixAddress>) -> io::Result<UnixStreams> {
         let address = address.into();
         address.to_std()?;
-        let socket = super::socket(Type::STREAM)?;
-        Ok(UnixStreams::with_state(address, State::Created(socket)))
+        let life = Life::new(Domain::UNIX, Type::STREAM)?;
+        Ok(UnixStreams::with_life(address, life))
     }
 
-    /// A listener that somebody else has made; as
-    /// [`Tcp::from_listener`](crate::socketserver::Tcp::from_listener). Its path is theirs, too,
-    /// and never unlinked.
+    /// Uses a listener that another program or another library has made, like
+    /// [`Tcp::from_listener`](crate::socketserver::Tcp::from_listener). Its path is never unlinked
+    /// here, because it belongs to whoever made the listener.
     ///
     /// # Errors
     ///
-    /// If it is no Unix-domain socket, or what else the system answers.
+    /// Returns the operating system's error if `listener` is not a Unix-domain socket, or cannot
+    /// be made non-blocking.
     pub fn from_listener(listener: std::os::unix::net::UnixListener) -> io::Result<UnixStreams> {
         let address = UnixAddress::from_std(&listener.local_addr()?);
         listener.set_nonblocking(true)?;
-        let listener = UnixListener::from_std(listener);
-        Ok(UnixStreams::with_state(address, State::Active(listener)))
+        let life = Life::Active(UnixListener::from_std(listener));
+        Ok(UnixStreams::with_life(address, life))
     }
 
-    fn with_state(address: UnixAddress, state: State<UnixListener>) -> UnixStreams {
+    fn with_life(address: UnixAddress, life: Life<UnixListener>) -> UnixStreams {
         UnixStreams {
             address,
-            request_queue_size: 5,
+            request_queue_size: REQUEST_QUEUE_SIZE,
             unlink: Unlink::default(),
             bound: None,
-            state,
+            life,
         }
     }
 
-    /// How many connections the kernel completes ahead of `get_request`; 5 by default, as for
-    /// [`Tcp`](crate::socketserver::Tcp::request_queue_size). Clients beyond them wait, or are
-    /// refused if they do not wait.
+    /// Sets how many connections the kernel completes before `get_request` takes them; 5 by
+    /// default, like [`Tcp::request_queue_size`](crate::socketserver::Tcp::request_queue_size).
+    /// Further clients wait, or are refused if their sockets are non-blocking.
     pub fn request_queue_size(mut self, size: u32) -> UnixStreams {
-        self.request_queue_size = i32::try_from(size).unwrap_or(i32::MAX);
+        self.request_queue_size = size;
         self
     }
 
-    /// Whether a path that is in the way is unlinked if it is a socket that nobody answers on:
-    /// one left behind; off by default (UNIX-2).
+    /// Sets whether an existing path is unlinked if it is a socket that an earlier server has left
+    /// behind, so that nobody listens to it; off by default (UNIX-2).
     ///
-    /// The server that may be there is asked by connecting to it, of which it notices a client
-    /// that goes at once. Of two servers that start at the same moment, the second may take the
-    /// path from the first before that listens: whoever starts them must not.
+    /// The check connects to the socket. If a server is there, it sees a client that disconnects
+    /// immediately. If two servers start at the same moment, the second may take the path from the
+    /// first before the first listens; do not start two on one path.
     pub fn unlink_stale(mut self, unlink: bool) -> UnixStreams {
         self.unlink.stale = unlink;
         self
     }
 
-    /// Whether the path is unlinked when the server is closed or dropped, if it is still this
-    /// server's; off by default (UNIX-2).
+    /// Sets whether the path is unlinked when the server is closed or dropped, provided that it
+    /// still belongs to this server; off by default (UNIX-2).
     pub fn unlink_on_close(mut self, unlink: bool) -> UnixStreams {
         self.unlink.on_close = unlink;
         self
@@ -104,12 +107,10 @@ impl UnixStreams {
     ///
     /// # Errors
     ///
-    /// What [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate) answers; the socket is closed (TCP-2).
-    pub fn bind_and_activate(mut self) -> io::Result<UnixStreams> {
-        self.server_bind()?;
-        self.server_activate()?;
-        Ok(self)
+    /// Returns the error of [`server_bind`](Transport::server_bind) or
+    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    pub fn bind_and_activate(self) -> io::Result<UnixStreams> {
+        life::bind_and_activate(self)
     }
 }
 
@@ -118,19 +119,19 @@ impl Transport for UnixStreams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = super::bind(self.state.created()?, &self.address, self.unlink)?;
+        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)?;
         Ok(())
     }
 
     fn server_activate(&mut self) -> io::Result<()> {
-        self.state.created()?.listen(self.request_queue_size)?;
-        self.state
+        stream::listen(self.life.created()?, self.request_queue_size)?;
+        self.life
             .activate(|socket| Ok(UnixListener::from_std(socket.into())))
     }
 
     fn server_close(&mut self) {
         self.bound = None;
-        self.state = State::Closed;
+        self.life = Life::Closed;
     }
 
     fn server_address(&self) -> UnixAddress {
@@ -138,29 +139,23 @@ impl Transport for UnixStreams {
     }
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
-        Ok(self.state.active()?)
+        Ok(self.life.active()?)
     }
 
     fn get_request(&mut self) -> io::Result<(UnixStream, UnixAddress)> {
-        let (stream, address) = self.state.active()?.accept()?;
+        let (stream, address) = self.life.active()?.accept()?;
         Ok((stream, UnixAddress::from_std(&address)))
     }
 }
 
 impl std::os::fd::AsFd for UnixStreams {
-    /// The socket, for options that have no setting here.
+    /// Returns the socket, for options that have no setting here.
     ///
     /// # Panics
     ///
-    /// If the server is closed: there is no socket.
+    /// Panics if the server is closed, because there is no socket then.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.state.as_fd()
-    }
-}
-
-impl Connected for UnixStream {
-    fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self)
+        self.life.as_fd()
     }
 }
 

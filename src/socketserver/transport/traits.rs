@@ -1,0 +1,114 @@
+//! What a transport does, and what the requests that it accepts can do.
+
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
+
+use mio::event::Source;
+
+use crate::socketserver::failure::HandlerResult;
+use crate::socketserver::handler::Rfile;
+
+/// A listening socket: Python's `TCPServer` and its siblings, without the loop.
+///
+/// A server calls these methods; a program that only uses a server needs none of them except
+/// [`server_address`](Self::server_address).
+pub trait Transport {
+    /// What the transport accepts: a connection, or a datagram together with a way to reply.
+    type Request: Request;
+    /// The address of a client, and of the server itself.
+    type Address: Clone + Debug;
+
+    /// Binds the socket to its address (TCP-4).
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket cannot be bound; the socket is then
+    /// still unbound. Returns `InvalidInput` if the transport is already activated, or closed.
+    fn server_bind(&mut self) -> io::Result<()>;
+
+    /// Starts to listen (TCP-5).
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket cannot listen, and `InvalidInput` if
+    /// the transport is already activated, or closed.
+    fn server_activate(&mut self) -> io::Result<()>;
+
+    /// Closes the socket. Closing it a second time does nothing (SRV-4).
+    fn server_close(&mut self);
+
+    /// Returns the actual address once the socket is bound, and the requested one before that
+    /// (SRV-6).
+    fn server_address(&self) -> Self::Address;
+
+    /// Returns the source of events that the loop registers with its poll.
+    ///
+    /// # Errors
+    ///
+    /// Returns `InvalidInput` if the transport is not activated, or closed (LOOP-15).
+    fn source(&mut self) -> io::Result<&mut dyn Source>;
+
+    /// Takes one request without blocking.
+    ///
+    /// # Errors
+    ///
+    /// Returns `WouldBlock` if no request is waiting, `InvalidInput` if the transport is not
+    /// activated, and the operating system's error if a request cannot be accepted.
+    fn get_request(&mut self) -> io::Result<(Self::Request, Self::Address)>;
+
+    /// Returns the address that the client of `request` connected to.
+    ///
+    /// By default this is `server_address`. A transport that can listen on several addresses, as
+    /// on `0.0.0.0`, asks the socket of the request. The call may come from another thread than
+    /// the transport's, because the request may have moved there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket does not know its address.
+    fn local_address(
+        request: &Self::Request,
+        server_address: &Self::Address,
+    ) -> io::Result<Self::Address> {
+        let _ = request;
+        Ok(server_address.clone())
+    }
+}
+
+/// One accepted request: a connection or a datagram. Dropping it closes it (`close_request`).
+pub trait Request: Send + 'static {
+    /// Calls `handle` with two files, from which it reads and to which it writes. Both may block
+    /// (STREAM-1 to STREAM-5).
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of `handle`, or a failure to make the files or to send what `handle`
+    /// wrote.
+    fn serve(
+        &mut self,
+        handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+    ) -> HandlerResult
+    where
+        Self: Sized;
+
+    /// Ends the request so that its client notices immediately. Calling it again does no harm
+    /// (REQ-10, TCP-7).
+    fn shutdown_request(&mut self) {}
+}
+
+/// A request that is a stream of bytes.
+///
+/// Only a stream can stay open on an event loop. An evented server of datagrams is therefore a
+/// type error.
+pub trait Stream: Request + Read + Write + Source {
+    /// Shuts down the writing half, so that the client sees where the output ends.
+    ///
+    /// # Errors
+    ///
+    /// Returns `NotConnected` if the client has disconnected, or another error of the operating
+    /// system.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Makes the next close a reset, if the transport has resets. The client then knows that its
+    /// data is incomplete.
+    fn reset_on_close(&mut self) {}
+}
