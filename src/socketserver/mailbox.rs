@@ -1,8 +1,17 @@
-//! How another thread reaches a conversation: a message, a wake, and no shared state.
+//! How another thread sends a message to a conversation on the loop.
+//!
+//! The loop alone touches connections and their protocols, so it needs no locks for them. Another
+//! thread puts its message into a channel and wakes the loop. The loop takes the message out and
+//! calls [`Protocol::deliver`](super::protocol::Protocol::deliver) with it.
+//!
+//! A message carries the slot of its conversation with the slot's generation. It may arrive after
+//! the conversation has ended and another has taken the slot; the generation then differs, and the
+//! message is dropped.
+
+mod shelf;
 
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
@@ -10,57 +19,66 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::Waker;
 
+use self::shelf::Shelf;
 use crate::reactor::Slot;
 
-/// How many messages may wait for one conversation: a slow client holds back its own producer
-/// and nobody else. Enough for a burst, and at most a few KiB of small messages.
+/// How many messages may wait for one conversation.
+///
+/// The limit is for each conversation, so a slow client delays only the sender of its own
+/// messages. 64 is enough for a burst, and amounts to a few KiB if the messages are small.
 pub const MAILBOX_CAPACITY: u32 = 64;
 
-/// Sends messages to one conversation from any thread; see [`Protocol::deliver`].
+/// Sends messages to one conversation, from any thread.
 ///
-/// [`Protocol::deliver`]: super::Protocol::deliver
+/// A conversation is a connection with its [`Protocol`](super::Protocol), which gets the messages
+/// through [`Protocol::deliver`](super::Protocol::deliver). Clones of a mailbox send to the same
+/// conversation.
 pub struct Mailbox<M> {
     office: Arc<PostOffice<M>>,
+    /// The conversation: its slot, and the generation that tells it from others at this slot.
     slot: Slot,
 }
 
 impl<M> Mailbox<M> {
-    /// A mailbox that nobody empties: every message is answered by [`SendError::Gone`].
+    /// Creates a mailbox without a conversation: every [`send`](Self::send) returns
+    /// [`SendError::Gone`].
     ///
-    /// For driving a protocol by hand, as a test does.
+    /// Use it to drive a protocol by hand, for example in a test, if the protocol gets no
+    /// messages. If it does, use an [`Inbox`].
     pub fn dangling() -> Mailbox<M> {
         Post::new(0, None).mailbox(Slot::default())
     }
 
-    /// Leaves a message and wakes the loop. Never blocks.
+    /// Sends a message and wakes the loop. Never blocks.
     ///
-    /// Messages of one sender arrive in order. One that is accepted may still be dropped unread
-    /// if the conversation ends first.
+    /// Messages of one sender arrive in order. `Ok` means that the message is on its way: it is
+    /// dropped if the conversation ends before it arrives.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] if the conversation has ended, [`SendError::Full`] if
-    /// [`MAILBOX_CAPACITY`] messages wait already; both give the message back.
+    /// Returns [`SendError::Gone`] if the conversation has ended, and [`SendError::Full`] if
+    /// [`MAILBOX_CAPACITY`] messages wait already. Both give the message back.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
         self.post(message, MAILBOX_CAPACITY)
     }
 
-    /// As [`send`](Self::send) for one who has a bound of their own: there is always room.
+    /// Like [`send`](Self::send), but without a limit, for senders that have their own.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`].
+    /// Returns [`SendError::Gone`] if the conversation has ended.
     pub(crate) fn notify(&self, message: M) -> Result<(), SendError<M>> {
         self.post(message, u32::MAX)
     }
 
-    /// Whether the conversation has ended.
+    /// Returns whether the conversation has ended, and messages to it are dropped.
     pub fn is_gone(&self) -> bool {
         let shelf = self.office.shelf(self.slot);
         shelf.is_none_or(|shelf| shelf.owner() != self.slot.generation())
     }
 
-    /// Whether it is this thread that empties the mailbox: to wait for that here is to wait forever.
+    /// Whether this thread is the one that takes messages out. Waiting on it for that would
+    /// deadlock.
     pub(crate) fn is_emptied_here(&self) -> bool {
         *self.office.lock() == Some(thread::current().id())
     }
@@ -81,7 +99,9 @@ impl<M> Mailbox<M> {
     }
 }
 
-/// The other end of a mailbox, for driving a protocol by hand, as a test does.
+/// Receives the messages of a mailbox without a loop.
+///
+/// Use it to drive a protocol by hand, for example in a test.
 ///
 /// ```
 /// use serve_forever::socketserver::Inbox;
@@ -95,19 +115,19 @@ impl<M> Mailbox<M> {
 pub struct Inbox<M>(Post<M>);
 
 impl<M> Inbox<M> {
-    /// The inbox of one conversation, which does not end before it is dropped.
+    /// Creates the inbox of one conversation. The conversation ends when the inbox is dropped.
     pub fn new() -> Inbox<M> {
         let post = Post::new(1, None);
         post.open(Slot::default());
         Inbox(post)
     }
 
-    /// A mailbox whose messages arrive here.
+    /// Returns a mailbox that sends to this inbox.
     pub fn mailbox(&self) -> Mailbox<M> {
         self.0.mailbox(Slot::default())
     }
 
-    /// Takes the oldest message, without waiting for one.
+    /// Takes the oldest message; `None` if there is none. Never blocks.
     pub fn receive(&self) -> Option<M> {
         self.0.attend();
         let (slot, message) = self.0.receive()?;
@@ -149,12 +169,12 @@ impl<M> fmt::Debug for Mailbox<M> {
     }
 }
 
-/// Why a message was not accepted.
+/// Why a message was not accepted. It holds the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendError<M> {
     /// The conversation has ended.
     Gone(M),
-    /// The conversation has too many messages waiting.
+    /// [`MAILBOX_CAPACITY`] messages wait for the conversation already.
     Full(M),
 }
 
@@ -178,12 +198,15 @@ impl<M> fmt::Debug for SendError<M> {
 
 impl<M> Error for SendError<M> {}
 
-/// What all mailboxes of one loop share: a channel, the waker, and who still lives where.
+/// What all mailboxes of one loop share.
 struct PostOffice<M> {
+    /// Unbounded, because the shelves limit how many messages wait for each conversation.
     sender: Sender<(Slot, M)>,
+    /// Ends the loop's wait. `None` if there is no loop.
     waker: Option<Arc<Waker>>,
+    /// One for each slot, so that a sender sees whether its conversation still exists.
     shelves: Box<[Shelf]>,
-    /// Who empties the mailboxes.
+    /// The thread that takes messages out.
     thread: Mutex<Option<ThreadId>>,
 }
 
@@ -193,11 +216,14 @@ impl<M> PostOffice<M> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        // It is one word, which no panic can leave half written.
+        // A poisoned lock is fine: a panic cannot leave one word half written.
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a message for the conversation at `slot`, unless that has ended or `capacity` wait.
+    /// Counts one more message for the conversation at `slot`.
+    ///
+    /// If the conversation has ended, or `capacity` messages wait, the error makes a [`SendError`]
+    /// of the message.
     fn admit(&self, slot: Slot, capacity: u32) -> Result<(), fn(M) -> SendError<M>> {
         let shelf = self.shelf(slot).ok_or(SendError::Gone as fn(M) -> _)?;
         let one_more = |waiting: u32| (waiting < capacity).then(|| waiting + 1);
@@ -209,44 +235,14 @@ impl<M> PostOffice<M> {
     }
 }
 
-/// The generation of a slot's present owner, and how many messages wait for it: in one word, so
-/// that nobody is charged for a message to who lived there before.
-#[derive(Default)]
-struct Shelf(AtomicU64);
-
-impl Shelf {
-    /// Nothing waits for `generation`, whose place this is from now on.
-    fn assign(&self, generation: u32) {
-        let word = u64::from(generation) << u32::BITS;
-        self.0.store(word, Ordering::Release);
-    }
-
-    fn owner(&self) -> u32 {
-        (self.0.load(Ordering::Acquire) >> u32::BITS) as u32
-    }
-
-    /// Changes the number that waits for `generation`. If that has lost the place, or `change`
-    /// declines, the owner is the error.
-    fn count(&self, generation: u32, change: impl Fn(u32) -> Option<u32>) -> Result<(), u32> {
-        let update = |word: u64| {
-            let (owner, waiting) = ((word >> u32::BITS) as u32, word as u32);
-            let waiting = change(waiting).filter(|_| owner == generation)?;
-            Some(u64::from(owner) << u32::BITS | u64::from(waiting))
-        };
-        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
-        let updated = self.0.fetch_update(set, fetch, update);
-        updated.map(drop).map_err(|word| (word >> u32::BITS) as u32)
-    }
-}
-
-/// The loop's end of all its mailboxes.
+/// The loop's end of all its mailboxes: it receives what they send.
 pub(crate) struct Post<M> {
     office: Arc<PostOffice<M>>,
     receiver: Receiver<(Slot, M)>,
 }
 
 impl<M> Post<M> {
-    /// A post office with `capacity` addresses.
+    /// Creates a post for conversations at the slots up to `capacity`.
     pub(crate) fn new(capacity: usize, waker: Option<Arc<Waker>>) -> Post<M> {
         let (sender, receiver) = unbounded();
         let office = Arc::new(PostOffice {
@@ -258,12 +254,12 @@ impl<M> Post<M> {
         Post { office, receiver }
     }
 
-    /// From now on it is this thread that empties the mailboxes.
+    /// From now on this thread takes messages out.
     pub(crate) fn attend(&self) {
         *self.office.lock() = Some(thread::current().id());
     }
 
-    /// A conversation begins at `slot`, on this thread.
+    /// A conversation begins at `slot`. Its messages are taken out by this thread.
     pub(crate) fn open(&self, slot: Slot) {
         self.attend();
         if let Some(shelf) = self.office.shelf(slot) {
@@ -271,7 +267,7 @@ impl<M> Post<M> {
         }
     }
 
-    /// A mailbox of the conversation at `slot`.
+    /// Returns a mailbox of the conversation at `slot`.
     pub(crate) fn mailbox(&self, slot: Slot) -> Mailbox<M> {
         Mailbox {
             office: Arc::clone(&self.office),
@@ -279,19 +275,20 @@ impl<M> Post<M> {
         }
     }
 
-    /// The conversation at `slot` has ended: its mailboxes answer so from now on.
+    /// The conversation at `slot` has ended. From now on its mailboxes return
+    /// [`SendError::Gone`].
     pub(crate) fn close(&self, slot: Slot) {
         if let Some(shelf) = self.office.shelf(slot) {
             shelf.assign(slot.generation().wrapping_add(1));
         }
     }
 
-    /// How many messages wait: cheaper than trying to receive one.
+    /// Returns how many messages wait. This is cheaper than trying to receive one.
     pub(crate) fn waiting(&self) -> usize {
         self.receiver.len()
     }
 
-    /// Takes the next message, with the conversation it is for.
+    /// Takes the next message, together with the slot of its conversation.
     pub(crate) fn receive(&self) -> Option<(Slot, M)> {
         self.receiver.try_recv().ok()
     }
@@ -307,36 +304,11 @@ impl<M> Post<M> {
         Some(message)
     }
 
-    /// A message has been delivered: there is room for one more.
+    /// A message for the conversation at `slot` was delivered, so there is room for one more.
     pub(crate) fn delivered(&self, slot: Slot) {
         if let Some(shelf) = self.office.shelf(slot) {
-            // Err: it was for who lived there before.
+            // Ignore the error: the message was for an earlier conversation at this slot.
             let _ = shelf.count(slot.generation(), |waiting| waiting.checked_sub(1));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A sender may be between finding its conversation and being counted when that ends and
-    /// another takes its place.
-    #[test]
-    fn who_lived_here_before_is_not_counted() {
-        let shelf = Shelf::default();
-        let waiting = || shelf.0.load(Ordering::Acquire) as u32;
-        let one_more = |waiting: u32| waiting.checked_add(1);
-        let one_less = |waiting: u32| waiting.checked_sub(1);
-        shelf.assign(1);
-        assert_eq!(shelf.count(1, one_more), Ok(()));
-        shelf.assign(2);
-        assert_eq!(waiting(), 0);
-        assert_eq!(shelf.count(2, one_more), Ok(()));
-        assert_eq!(shelf.count(1, one_more), Err(2));
-        assert_eq!(shelf.count(1, one_less), Err(2));
-        assert_eq!(waiting(), 1);
-        assert_eq!(shelf.count(2, one_less), Ok(()));
-        assert_eq!(shelf.count(2, one_less), Err(2), "there is none");
     }
 }
