@@ -1,12 +1,13 @@
-//! How much is said about what clients cause: it must not flood a log (design law 10).
+//! How many entries of a log clients can cause: few enough that they cannot flood it (design law
+//! 10).
 
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Logs an error that a client can cause as often as it likes: escaped, and at most
-/// [`Budget::ENTRIES`] such a second in the whole process.
+/// Logs an error that a client can cause as often as it likes. The text is escaped, and the whole
+/// process logs at most [`Budget::ENTRIES`] of these a second.
 pub(crate) fn complain(what: &str, error: &dyn fmt::Display) {
     static LOG: Mutex<Budget> = Mutex::new(Budget::new());
     if let Some(more) = spend(&LOG) {
@@ -15,19 +16,20 @@ pub(crate) fn complain(what: &str, error: &dyn fmt::Display) {
     }
 }
 
-/// As [`complain`], to standard error, where the specification has it said. What `error` quotes of
-/// a client it has escaped.
+/// Like [`complain`], but prints to standard error, for reports that Python prints there. `error`
+/// has to escape what it quotes of a client.
 pub(crate) fn print(what: &str, error: &dyn fmt::Display) {
     static PRINTED: Mutex<Budget> = Mutex::new(Budget::new());
     if let Some(more) = spend(&PRINTED) {
-        // Nobody may be reading it.
+        // Ignore the error: standard error may be closed, and there is no other place to report to.
         let _ = writeln!(io::stderr(), "{what}: {error}{more}");
     }
 }
 
-/// Whether there may be one entry more; how many there were not since the last one.
+/// Asks for one entry. Returns `None` if the budget is spent, or else text for the entry that says
+/// how many were left out since the last one.
 fn spend(budget: &Mutex<Budget>) -> Option<String> {
-    // Given back at once: who is told may be slow.
+    // The lock is released before anything is written, because the log may be slow.
     let spend = budget
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -39,22 +41,29 @@ fn spend(budget: &Mutex<Budget>) -> Option<String> {
     }
 }
 
-/// At most [`Budget::ENTRIES`] entries a second: what clients cause must not flood a log
-/// (design law 10).
+/// Grants at most [`Budget::ENTRIES`] entries a second (design law 10).
 #[derive(Debug, Default)]
 pub(super) struct Budget {
+    /// When the present second began.
     second: Option<Instant>,
+    /// How many entries were granted in it.
     spent: u32,
+    /// How many were denied since the last one that was granted.
     denied: u64,
 }
 
+/// Whether an entry was granted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spend {
-    Granted { denied_before: u64 },
+    Granted {
+        /// How many were denied since the last one that was granted.
+        denied_before: u64,
+    },
     Denied,
 }
 
 impl Budget {
+    /// Enough to see what is going wrong, and few enough to read.
     pub(super) const ENTRIES: u32 = 10;
 
     pub(super) const fn new() -> Budget {
@@ -65,6 +74,7 @@ impl Budget {
         }
     }
 
+    /// Asks for one entry at the time `now`.
     pub(super) fn spend(&mut self, now: Instant) -> Spend {
         let fresh = match self.second {
             Some(began) => now.saturating_duration_since(began) >= Duration::from_secs(1),

@@ -1,28 +1,31 @@
-//! Bytes on their way: what arrived and is not used yet, what is written and not sent yet.
+//! Bytes between the socket and a protocol: input that is not used yet, output that is not sent.
 
 use std::io::{self, Read, Write};
 use std::ops::{Deref, DerefMut, Range};
 
 /// A queue of bytes that reads as a slice.
 ///
-/// Bytes are appended at the end and [consumed](Buffer::consume) from the front; what is between
-/// is the buffer's value (it derefs to `[u8]`). The storage is initialised once and reused, so a
-/// read goes straight into it. An empty buffer that was never used owns no memory.
+/// Bytes are appended at the end and [consumed](Buffer::consume) from the front. The bytes in
+/// between are the buffer's value: it derefs to `[u8]`. The storage is initialised once and
+/// reused, so a read goes directly into it. An empty buffer that was never used owns no memory.
 #[derive(Default)]
 pub struct Buffer {
+    /// Initialised memory: the bytes of the buffer, and free room before and after them.
     storage: Vec<u8>,
+    /// Where the bytes of the buffer begin in the storage.
     start: usize,
+    /// Where they end.
     end: usize,
 }
 
-/// The least that storage grows to: smaller steps would only mean more of them.
+/// The smallest size of storage that is allocated, so that small appends do not each allocate.
 const LEAST: usize = 256;
 
-/// Up to here storage is doubled.
+/// A buffer with fewer bytes than this doubles its storage.
 const FAST: usize = 4 * 1024;
 
 impl Buffer {
-    /// An empty buffer without memory.
+    /// Creates an empty buffer that owns no memory.
     pub const fn new() -> Buffer {
         Buffer {
             storage: Vec::new(),
@@ -31,7 +34,7 @@ impl Buffer {
         }
     }
 
-    /// An empty buffer with room for `capacity` bytes.
+    /// Creates an empty buffer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Buffer {
         Buffer {
             storage: vec![0; capacity],
@@ -40,19 +43,20 @@ impl Buffer {
         }
     }
 
-    /// How many bytes there are; as that of the slice, but found out with less.
+    /// Returns how many bytes there are. It returns the same as the length of the slice, but
+    /// cheaper, because it checks no bounds.
     #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Whether there is no byte.
+    /// Returns whether there are no bytes.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// How many bytes of memory the buffer holds, used or not.
+    /// Returns how many bytes of memory the buffer holds, used or not.
     pub fn capacity(&self) -> usize {
         self.storage.len()
     }
@@ -63,7 +67,7 @@ impl Buffer {
         self.extend_from_slices(&[bytes]);
     }
 
-    /// Appends all of `parts`; room is made for them at once.
+    /// Appends all of `parts`, with one check for room.
     #[inline(always)]
     pub(crate) fn extend_from_slices(&mut self, parts: &[&[u8]]) {
         let length = parts.iter().map(|part| part.len()).sum();
@@ -79,7 +83,7 @@ impl Buffer {
         self.end += length;
     }
 
-    /// Makes room for `more` bytes that are appended in several pieces.
+    /// Makes room for `more` bytes, before you append them in several pieces.
     #[inline]
     pub fn reserve(&mut self, more: usize) {
         if self.end + more > self.storage.len() {
@@ -87,7 +91,7 @@ impl Buffer {
         }
     }
 
-    /// Drops `count` bytes, or all there are, from the front.
+    /// Drops `count` bytes from the front, or all bytes if there are fewer.
     pub fn consume(&mut self, count: usize) {
         self.start += count.min(self.len());
         if self.is_empty() {
@@ -95,44 +99,46 @@ impl Buffer {
         }
     }
 
-    /// Drops all bytes and keeps the memory.
+    /// Drops all bytes, and keeps the memory.
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
     }
 
-    /// Keeps the first `length` bytes only: what was written since is taken back.
+    /// Keeps only the first `length` bytes. Use it to take back what was written after them.
     pub fn truncate(&mut self, length: usize) {
         self.end = self.end.min(self.start + length);
     }
 
-    /// Cuts `range` out of the middle; what follows moves up.
+    /// Removes the bytes in `range`. The bytes after it move forward.
     ///
     /// # Panics
     ///
-    /// If the range is not within the buffer.
+    /// Panics if the range is not within the buffer.
     pub fn remove(&mut self, range: Range<usize>) {
         let value = &mut self.storage[self.start..self.end];
         value.copy_within(range.end.., range.start);
         self.end -= range.len();
     }
 
-    /// Appends what one `read` returns, at most as much as there is memory left for.
+    /// Appends what one `read` returns. It reads at most as much as there is room for, so
+    /// [`reserve`](Self::reserve) room first: without any, it returns 0.
     ///
     /// # Errors
     ///
-    /// What the read answers.
+    /// Returns the error of `read`; the buffer is then unchanged.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let count = source.read(&mut self.storage[self.end..])?;
         self.end += count;
         Ok(count)
     }
 
-    /// Gives one `write` everything there is, and drops what it took.
+    /// Passes all bytes to one `write`, and drops those that it took.
     ///
     /// # Errors
     ///
-    /// What the write answers; `WriteZero` if it took nothing.
+    /// Returns the error of `write`, or `WriteZero` if it took nothing. The buffer is then
+    /// unchanged.
     pub fn write_to(&mut self, sink: &mut impl Write) -> io::Result<usize> {
         let count = sink.write(self)?;
         if count == 0 && !self.is_empty() {
@@ -142,7 +148,8 @@ impl Buffer {
         Ok(count)
     }
 
-    /// Makes room for `more` bytes after the end, by moving to the front if that suffices.
+    /// Makes room for `more` bytes after the end. If moving the bytes to the front is enough, the
+    /// storage does not grow.
     #[cold]
     fn grow(&mut self, more: usize) -> &mut [u8] {
         self.storage.copy_within(self.start..self.end, 0);
@@ -150,8 +157,8 @@ impl Buffer {
         self.start = 0;
         let needed = self.end + more;
         if needed > self.storage.len() {
-            // Twice as much while it is little. Later a quarter more: what is filled slowly up to
-            // a limit shall not take twice the limit (design law 7).
+            // Double while it is small, then add a quarter: a buffer that fills slowly up to a
+            // limit must not take twice the limit (design law 7).
             let step = match self.end < FAST {
                 true => self.end,
                 false => self.end / 4,
@@ -225,7 +232,7 @@ mod tests {
         assert_eq!((buffer[49], buffer[50]), (b'a', b'b'));
     }
 
-    /// Law 7: whatever the steps in which it is filled, a buffer takes little more than it holds.
+    /// Law 7: in whatever steps it is filled, a buffer takes little more memory than it holds.
     #[test]
     fn memory_follows_what_arrives() {
         for step in [1, 100, 255, 1023, 5000, 40_000] {

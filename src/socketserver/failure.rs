@@ -1,4 +1,4 @@
-//! What goes wrong in a handler or a hook: Python's `Exception` and `SystemExit`.
+//! Failures of handlers and hooks: Python's `Exception` and `SystemExit`.
 
 use std::any::Any;
 use std::error::Error;
@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a handler or a hook did not succeed.
 ///
-/// Any error becomes a [`Failure::Request`] by `?`. A failure is not itself an
-/// [`Error`], which is what makes that possible; it converts into
-/// `Box<dyn Error>` and [`io::Error`] for those who call the server.
+/// The operator `?` turns any error into a [`Failure::Request`]. This is possible because a failure
+/// is not itself an [`Error`]. For the code that calls the server, a failure converts into
+/// `Box<dyn Error>` and [`io::Error`].
 ///
 /// ```
 /// use serve_forever::socketserver::HandlerResult;
@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// assert!(handle("7").is_ok() && handle("seven").is_err());
 /// ```
 ///
-/// One that is boxed already, or is only a text, is put into it:
+/// If your error is boxed already, or only a text, make the failure yourself:
 ///
 /// ```
 /// use std::error::Error;
@@ -41,23 +41,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// assert!(handle("7").is_ok() && handle("0").is_err() && handle("seven").is_err());
 /// ```
 pub enum Failure {
-    /// This request failed; the server goes on (Python's `Exception`).
+    /// This request failed, and the server goes on (Python's `Exception`).
     Request(Box<dyn Error + Send + Sync>),
-    /// The server shall stop (Python's `SystemExit`).
+    /// The server is to stop (Python's `SystemExit`).
     Stop,
 }
 
-/// What a handler returns.
+/// The result of a handler or a hook.
 pub type HandlerResult = Result<(), Failure>;
 
-/// A panic that was caught at the boundary of a request.
+/// A panic in a handler or a hook. It was caught, so that it fails one request and not the server.
+///
+/// It arrives in a [`Failure::Request`], from which you can downcast it. A program that is built
+/// with `panic = "abort"` ends instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic {
     message: String,
 }
 
 impl Panic {
-    /// What the panic said.
+    /// Returns the message of the panic.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -83,9 +86,9 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
-/// Runs `step`; a panic in it is a failure of the request, not of the server (design law 10).
+/// Runs `step`. A panic in it becomes a failure of the request, not of the server (design law 10).
 pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-    // Whatever the step left half done is dropped with the request it belongs to.
+    // Unwind safety: what the step left half done belongs to the request, and is dropped with it.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result,
         Err(payload) => Err(Panic::from_payload(payload.as_ref()).into()),

@@ -1,16 +1,18 @@
-//! Stopping: a channel that carries the request, and the `is_shut_down` event that answers it.
+//! Stopping: a channel that carries the request, and an event, `is_shut_down`, that tells of the
+//! end.
 //!
-//! Python keeps a flag and a `threading.Event`. Here the flag is a channel of one place: a
-//! request lies in it until the run that it ends takes it out. So a request made before the loop
-//! starts is latched and ends the next run at once (SHUT-5, SHUT-6), and a second one changes
-//! nothing (SHUT-7). A second such channel asks for a drain, which ends in a request.
+//! Python keeps a flag and a `threading.Event`. Here the flag is a channel with one place. A
+//! request lies in it until the run that it ends takes it out. A request made before the loop
+//! starts is therefore latched and ends the next run immediately (SHUT-5, SHUT-6), and a second
+//! request changes nothing (SHUT-7). A second channel of this kind carries requests for a drain,
+//! which ends in a request to stop.
 //!
-//! The event is a state behind a mutex, and a condition variable. A run that ends takes the
-//! request out, says that it is over and counts itself, all under the mutex; a request is made
-//! under the same mutex. So each request belongs either to the run that is ending or to the next
-//! one, never to both or neither; and a waiter waits for *its* run to be counted, not for a flag
-//! that a restart could clear again before it wakes (SHUT-7). `tests.rs` has loom try every
-//! interleaving of this.
+//! The event is a condition variable with a state behind a mutex. A run that ends does three
+//! things under the mutex: it takes the request out, notes that it is over, and counts itself. A
+//! request is made under the same mutex. Each request therefore belongs either to the run that is
+//! ending or to the next one, never to both or to none. A waiter waits until *its* run is counted.
+//! If it waited for a flag instead, a restart could clear the flag before the waiter wakes
+//! (SHUT-7). In `tests.rs`, loom tries every interleaving of this.
 
 use std::error::Error;
 use std::fmt;
@@ -21,24 +23,55 @@ use std::time::{Duration, Instant};
 use super::sync::thread::{self, ThreadId};
 use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 
-/// Stops a server, from any thread, a handler, or before it starts. Cloned freely.
+/// Stops a server: from any thread, from a handler, or before the server starts.
+///
+/// There are two ways to stop, and they differ in what happens to open connections:
+///
+/// - [`request`](Self::request) and [`shutdown`](Self::shutdown) stop the loop. Open connections
+///   stay as they are, in the middle of a response, too. Output that is not sent yet is lost when
+///   the server is dropped.
+/// - [`request_drain`](Self::request_drain) and [`drain`](Self::drain) let clients finish first:
+///   no response is cut off, unless it takes longer than your patience.
+///
+/// | A connection that | when the loop stops | in a drain |
+/// | --- | --- | --- |
+/// | waits in the listener's queue | stays there | is reset |
+/// | is idle | stays open | is closed |
+/// | has a request or a response under way | stays where it is | is finished, then closed |
+/// | has a thread of [`Threading`](super::Threading) | is served to the end | is served to the end |
+///
+/// After a stop you can call `serve_forever` again, which continues with these connections. If
+/// you drop the server instead, it closes the connections and the listener, and clients in the
+/// queue are reset.
+///
+/// A loop cannot stop while one of its handlers blocks. With [`Inline`](super::Inline), `shutdown`
+/// and `drain` therefore wait until the current handler has returned.
+///
+/// A handle is a reference: clones stop the same server, and it stays valid when the server is
+/// gone.
 #[derive(Clone)]
 pub struct ShutdownHandle {
     shared: Arc<Shared>,
 }
 
-/// Why the loop is not known to have ended. The request was made in every case.
+/// Why a call returned without knowing that the loop had ended as asked.
+///
+/// The request itself was made in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotStopped {
-    /// No loop was running: the request is latched and ends the next run at once (SHUT-5).
+    /// No loop was running. The request is kept, and ends the next run immediately (SHUT-5).
+    ///
+    /// This also happens if you start the loop on another thread and call `shutdown` before that
+    /// thread has entered it.
     NotRunning,
-    /// The caller is the loop's own thread, which cannot wait for itself (SHUT-8).
+    /// The caller is the loop's own thread, which cannot wait for itself. The loop ends when the
+    /// handler or hook returns (SHUT-8).
     OnLoopThread,
-    /// The loop was still running when the time was up.
+    /// The loop was still running when the timeout was over.
     TimedOut,
-    /// The loop has ended, but before the drain was over: somebody asked it to stop at once, or
-    /// it failed.
+    /// The loop has ended, but before the drain was over: another caller asked it to stop
+    /// immediately, or it failed.
     NotDrained,
 }
 
@@ -55,15 +88,15 @@ impl fmt::Display for NotStopped {
 
 impl Error for NotStopped {}
 
-/// What became of the connections that were open when a server began to drain.
+/// What happened to the connections that were open when a server began to drain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Closed by themselves in time: idle at once, the others when their answers were sent.
+    /// How many were closed in time: the idle ones immediately, the others after their responses.
     pub finished: usize,
-    /// Still open when the patience was over, and reset.
+    /// How many were still open when the patience was over, and were reset.
     pub aborted: usize,
-    /// Of all of them, those that had been upgraded to another protocol.
+    /// How many of all these had been upgraded to another protocol.
     pub upgraded: usize,
 }
 
@@ -71,89 +104,97 @@ pub struct Drained {
 #[derive(Debug)]
 struct Stop;
 
+/// What the loop and all handles share.
 struct Shared {
     stops: Sender<Stop>,
-    /// Each asks for a drain that ends at the given time.
+    /// Each request for a drain carries the time at which its patience is over.
     drains: Sender<Instant>,
-    /// Ends the loop's wait, and is remembered if it does not wait.
+    /// Ends the loop's wait. If the loop does not wait, this ends its next wait.
     wake: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
-    state: Mutex<State>,
+    runs: Mutex<Runs>,
+    /// Notified when a run ends.
     is_shut_down: Condvar,
 }
 
+/// The runs of the loop: the present one, and those that have ended.
 #[derive(Debug, Default)]
-struct State {
-    /// The thread of the loop that is running.
+struct Runs {
+    /// The thread of the loop, while it runs.
     running: Option<ThreadId>,
     /// How many runs have ended.
     ended: u64,
-    /// What the last drain came to, and how many runs had ended before the one that it ended.
+    /// The result of the last drain, and how many runs had ended before the run that it ended.
     drained: Option<(u64, Drained)>,
 }
 
 impl ShutdownHandle {
-    /// Asks the loop to stop and returns at once.
+    /// Asks the loop to stop, and returns immediately.
     ///
-    /// The loop ends at its next test, without accepting anything more (SHUT-3).
+    /// The loop ends at its next test and accepts no further client (SHUT-3). A handler that wants
+    /// its own response to be sent calls [`request_drain`](Self::request_drain) instead.
     pub fn request(&self) {
         self.ask(Ask::Stop);
     }
 
-    /// Asks the loop to drain and returns at once; see [`drain`](Self::drain).
+    /// Asks the loop to drain, and returns immediately; see [`drain`](Self::drain).
     pub fn request_drain(&self, patience: Duration) {
         self.ask(Ask::Drain(patience));
     }
 
-    /// Asks the loop to stop and waits until it has.
+    /// Asks the loop to stop, and waits until it has stopped.
     ///
-    /// Does not close the listener: clients queue until it is closed or served again (SHUT-9).
+    /// The listener stays open: new clients wait in its queue until the server runs again or is
+    /// dropped (SHUT-9). Handlers on other threads are not waited for (SHUT-10).
     ///
     /// # Errors
     ///
-    /// If there was nothing to wait for, or nobody who could: see [`NotStopped`].
+    /// Returns [`NotStopped::NotRunning`] if no loop is running, and
+    /// [`NotStopped::OnLoopThread`] if the caller is the loop's own thread.
     pub fn shutdown(&self) -> Result<(), NotStopped> {
         self.ask_and_wait(Ask::Stop, None).map(drop)
     }
 
-    /// Asks the loop to stop and waits until it has, but no longer than `timeout`.
+    /// Like [`shutdown`](Self::shutdown), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`shutdown`](Self::shutdown), and [`NotStopped::TimedOut`].
+    /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::TimedOut`] if the
+    /// loop is still running when the timeout is over.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotStopped> {
         self.ask_and_wait(Ask::Stop, Some(timeout)).map(drop)
     }
 
-    /// Asks the loop to finish what clients have begun, and waits until it has and has stopped.
+    /// Asks the loop to finish the requests that have begun, and waits until it has stopped.
     ///
-    /// The listener is closed, and so are idle connections; a request that has begun is answered,
-    /// with `Connection: close`. What is still open after `patience` is reset. The server cannot
-    /// be started again afterwards.
+    /// The loop closes the listener and the idle connections. A request that has begun gets its
+    /// response, with `Connection: close`. Connections that are still open after `patience` are
+    /// reset. The server cannot be started again afterwards.
     ///
     /// # Errors
     ///
-    /// As [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`].
+    /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`] if the
+    /// loop ended before the drain was over.
     pub fn drain(&self, patience: Duration) -> Result<Drained, NotStopped> {
         let drained = self.ask_and_wait(Ask::Drain(patience), None)?;
         drained.ok_or(NotStopped::NotDrained)
     }
 
-    /// What became of the connections when the server was drained, whoever asked for it; `None`
-    /// if it was not, or not to the end.
+    /// Returns the result of the last drain, also if another caller or a signal asked for it.
+    /// `None` if no drain has come to its end.
     pub fn drained(&self) -> Option<Drained> {
         self.shared.lock().drained.map(|(_, drained)| drained)
     }
 
-    /// Makes the request; answers the state it was made in.
+    /// Makes the request. Returns which thread was running the loop, and how many runs had ended.
     fn ask(&self, ask: Ask) -> (Option<ThreadId>, u64) {
         let asked = {
-            let state = self.shared.lock();
-            // A full channel holds such a request already, and the first one counts.
+            let runs = self.shared.lock();
+            // Ignore the error: a full channel holds such a request already, and the first counts.
             let _ = match ask {
                 Ask::Stop => self.shared.stops.try_send(Stop).is_ok(),
                 Ask::Drain(patience) => self.shared.drains.try_send(after(patience)).is_ok(),
             };
-            (state.running, state.ended)
+            (runs.running, runs.ended)
         };
         if let Err(error) = (self.shared.wake)() {
             log::error!("cannot wake the loop for a shutdown: {error}");
@@ -161,7 +202,7 @@ impl ShutdownHandle {
         asked
     }
 
-    /// Makes the request and waits until the run has ended; what its drain came to.
+    /// Makes the request and waits until the run has ended. Returns the result of its drain.
     fn ask_and_wait(
         &self,
         ask: Ask,
@@ -176,20 +217,20 @@ impl ShutdownHandle {
             }
             Some(_) => {}
         }
-        let mut state = self.shared.lock();
-        while state.ended == ended {
-            state = match deadline {
-                None => wait(&self.shared.is_shut_down, state),
+        let mut runs = self.shared.lock();
+        while runs.ended == ended {
+            runs = match deadline {
+                None => wait(&self.shared.is_shut_down, runs),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return Err(NotStopped::TimedOut);
                     }
-                    wait_timeout(&self.shared.is_shut_down, state, left)
+                    wait_timeout(&self.shared.is_shut_down, runs, left)
                 }
             };
         }
-        let drained = state.drained.filter(|(run, _)| *run == ended);
+        let drained = runs.drained.filter(|(run, _)| *run == ended);
         Ok(drained.map(|(_, drained)| drained))
     }
 }
@@ -200,7 +241,7 @@ enum Ask {
     Drain(Duration),
 }
 
-/// When a wait that begins now is over; one without a sensible end lasts for a century.
+/// Returns the end of a wait that begins now. If the clock cannot express it, a century is enough.
 fn after(patience: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     let now = Instant::now();
@@ -209,31 +250,31 @@ fn after(patience: Duration) -> Instant {
 
 impl fmt::Debug for ShutdownHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.lock();
+        let runs = self.shared.lock();
         f.debug_struct("ShutdownHandle")
-            .field("running", &state.running)
-            .field("ended", &state.ended)
+            .field("running", &runs.running)
+            .field("ended", &runs.ended)
             .finish()
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole at every moment, so a panic elsewhere cannot have broken it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        // A poisoned lock is fine: nothing panics between two changes that belong together.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn wait<'a>(event: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-    event.wait(state).unwrap_or_else(PoisonError::into_inner)
+fn wait<'a>(event: &Condvar, runs: MutexGuard<'a, Runs>) -> MutexGuard<'a, Runs> {
+    event.wait(runs).unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wait_timeout<'a>(
     event: &Condvar,
-    state: MutexGuard<'a, State>,
+    runs: MutexGuard<'a, Runs>,
     timeout: Duration,
-) -> MutexGuard<'a, State> {
-    let waited = event.wait_timeout(state, timeout);
+) -> MutexGuard<'a, Runs> {
+    let waited = event.wait_timeout(runs, timeout);
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
@@ -244,7 +285,7 @@ pub(crate) struct Control {
     handle: ShutdownHandle,
 }
 
-/// What lies in the channels.
+/// The requests that lie in the channels.
 #[derive(Debug, Clone)]
 struct Asked {
     stops: Receiver<Stop>,
@@ -260,7 +301,7 @@ impl Asked {
 }
 
 impl Control {
-    /// `wake` ends the wait of the loop.
+    /// `wake` ends the wait of the loop, or its next wait.
     pub(crate) fn new(wake: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Control {
         let (stop_sender, stops) = bounded(1);
         let (drain_sender, drains) = bounded(1);
@@ -268,7 +309,7 @@ impl Control {
             stops: stop_sender,
             drains: drain_sender,
             wake: Box::new(wake),
-            state: Mutex::default(),
+            runs: Mutex::default(),
             is_shut_down: Condvar::new(),
         };
         let handle = ShutdownHandle {
@@ -294,28 +335,28 @@ impl Control {
         !self.asked.drains.is_empty()
     }
 
-    /// Takes a request for a drain out: until when it may last.
+    /// Takes a request for a drain out. Returns when its patience is over.
     pub(crate) fn take_drain(&self) -> Option<Instant> {
         self.asked.drains.try_recv().ok()
     }
 
-    /// A drain is over: whoever asked for it reads this when the run has ended.
+    /// A drain is over. The callers that asked for it get this result when the run has ended.
     pub(crate) fn drained(&self, drained: Drained) {
-        let mut state = self.handle.shared.lock();
-        state.drained = Some((state.ended, drained));
+        let mut runs = self.handle.shared.lock();
+        runs.drained = Some((runs.ended, drained));
     }
 
-    /// Takes back a request that no run has answered yet (SHUT-6).
+    /// Takes back the requests that no run has taken out yet (SHUT-6).
     pub(crate) fn clear(&self) {
-        let _state = self.handle.shared.lock();
+        let _runs = self.handle.shared.lock();
         self.asked.clear();
     }
 
-    /// A run begins: clears `is_shut_down`, and does not clear the request (LOOP-3).
+    /// A run begins. This clears `is_shut_down`, but not the request (LOOP-3).
     pub(crate) fn run(&self) -> Running {
-        let mut state = self.handle.shared.lock();
-        state.running = Some(thread::current().id());
-        drop(state);
+        let mut runs = self.handle.shared.lock();
+        runs.running = Some(thread::current().id());
+        drop(runs);
         Running {
             asked: self.asked.clone(),
             handle: self.handle(),
@@ -323,8 +364,8 @@ impl Control {
     }
 }
 
-/// A run of the loop. However it ends, by a return, a failure or a panic, dropping this takes the
-/// request out and then sets `is_shut_down` (LOOP-4).
+/// A run of the loop. Dropping it takes the request out and then sets `is_shut_down`, whether the
+/// run ends by a return, by a failure or by a panic (LOOP-4).
 #[derive(Debug)]
 pub(crate) struct Running {
     asked: Asked,
@@ -333,10 +374,10 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.handle.shared.lock();
+        let mut runs = self.handle.shared.lock();
         self.asked.clear();
-        state.running = None;
-        state.ended += 1;
+        runs.running = None;
+        runs.ended += 1;
         self.handle.shared.is_shut_down.notify_all();
     }
 }

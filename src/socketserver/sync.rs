@@ -1,5 +1,7 @@
-//! What [`shutdown`](super::shutdown) synchronises threads with: the standard library's and
-//! crossbeam's means, or, to check every interleaving of them, loom's models (`--cfg loom`).
+//! The locks and channels of [`shutdown`](super::shutdown).
+//!
+//! They are those of the standard library and of crossbeam. With `--cfg loom` they are loom's
+//! models instead, so that a test can check every interleaving of threads.
 
 #[cfg(not(all(test, loom)))]
 mod real {
@@ -19,7 +21,7 @@ mod model {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread;
 
-    /// What a channel of one place promises: it is full or empty, and either step is atomic.
+    /// A model of a channel with one place: it is full or empty, and each step is atomic.
     #[derive(Debug)]
     struct Place<T>(Mutex<Option<T>>);
 

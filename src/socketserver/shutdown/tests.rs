@@ -1,6 +1,6 @@
-//! With threads, one interleaving at a time; and with loom's models of them, every one.
+//! Tests with threads, which try one interleaving at a time, and with loom, which tries them all.
 
-/// loom's means work in its models only.
+/// Left out with `--cfg loom`, because loom's locks work only inside its models.
 #[cfg(not(loom))]
 mod threads {
     use std::sync::mpsc;
@@ -15,7 +15,7 @@ mod threads {
         (event_loop, control)
     }
 
-    /// SHUT-7: a waiter whose run ended returns even if another began before it woke.
+    /// SHUT-7: a waiter returns when its run has ended, even if another run began before it woke.
     #[test]
     fn a_restart_does_not_hide_the_end_of_a_run() {
         let (_poll, control) = control();
@@ -39,7 +39,7 @@ mod threads {
         }
     }
 
-    /// SHUT-5, SHUT-6: latched while nothing runs; can be taken back.
+    /// SHUT-5, SHUT-6: a request is kept while nothing runs, and can be taken back.
     #[test]
     fn a_request_without_a_run_is_latched() {
         let (_poll, control) = control();
@@ -67,8 +67,7 @@ mod threads {
         assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
     }
 
-    /// SHUT-7: who waited for a drain learns what it came to, even if another run was tried
-    /// before it woke.
+    /// SHUT-7: a waiter gets the result of its drain, even if another run began before it woke.
     #[test]
     fn a_restart_does_not_hide_the_end_of_a_drain() {
         let (_poll, control) = control();
@@ -90,7 +89,7 @@ mod threads {
     }
 }
 
-/// Every interleaving of a loop and those who ask it to stop. A model that can hang, fails.
+/// Every interleaving of a loop and the threads that ask it to stop. A model that can hang fails.
 #[cfg(loom)]
 mod loom_models {
     use std::io;
@@ -137,8 +136,8 @@ mod loom_models {
             Loop { control, wake }
         }
 
-        /// `serve_forever` and `turn`, as far as they have to do with stopping. What the drain
-        /// came to, if there was one.
+        /// The parts of `serve_forever` and `turn` that concern stopping. Returns the result of
+        /// the drain, if there was one.
         fn serve_forever(&self) -> Option<Drained> {
             let mut drained = None;
             let _running = self.control.run();
@@ -167,7 +166,7 @@ mod loom_models {
         thread.join().expect("no panic")
     }
 
-    /// SHUT-5, SHUT-13, LOOP-4: whoever comes first, the loop ends, the waiter returns, and the
+    /// SHUT-5, SHUT-13, LOOP-4: in either order the loop ends, the waiter returns, and the
     /// request is used up.
     #[test]
     fn a_shutdown_races_with_the_start() {
@@ -176,13 +175,13 @@ mod loom_models {
             let handle = looping.control.handle();
             let waiter = thread::spawn(move || handle.shutdown());
             looping.serve_forever();
-            let answer = join(waiter);
-            assert!(matches!(answer, Ok(()) | Err(NotStopped::NotRunning)));
+            let stopped = join(waiter);
+            assert!(matches!(stopped, Ok(()) | Err(NotStopped::NotRunning)));
             assert!(!looping.control.shutdown_requested());
         });
     }
 
-    /// SHUT-7: two requests end one run; one that is left over was made when it had ended.
+    /// SHUT-7: two requests end one run. If one is left over, it was made after the run had ended.
     #[test]
     fn two_shutdowns_race_with_a_run() {
         loom::model(|| {
@@ -192,9 +191,9 @@ mod loom_models {
                 thread::spawn(move || handle.shutdown())
             });
             looping.serve_forever();
-            let answers = waiters.map(join);
+            let results = waiters.map(join);
             if looping.control.shutdown_requested() {
-                assert!(answers.contains(&Err(NotStopped::NotRunning)));
+                assert!(results.contains(&Err(NotStopped::NotRunning)));
                 looping.control.clear();
             }
             assert!(!looping.control.shutdown_requested());
@@ -219,7 +218,7 @@ mod loom_models {
         });
     }
 
-    /// The report is that of the waiter's own run, whoever else asks for what meanwhile.
+    /// A waiter gets the report of its own run, although other threads ask for other things.
     #[test]
     fn a_drain_races_with_a_shutdown_and_a_restart() {
         loom::model(|| {
@@ -232,14 +231,14 @@ mod loom_models {
             match (join(drain), drained) {
                 (Ok(report), Some(drained)) => assert_eq!(report, drained),
                 (Err(NotStopped::NotDrained | NotStopped::NotRunning), _) => {}
-                (answer, drained) => panic!("{answer:?} after {drained:?}"),
+                (result, drained) => panic!("{result:?} after {drained:?}"),
             }
             let stopped = join(stop);
             assert!(matches!(stopped, Ok(()) | Err(NotStopped::NotRunning)));
         });
     }
 
-    /// A drain that nobody disturbs is never said to have failed.
+    /// A drain that nothing interrupts is never reported as failed.
     #[test]
     fn a_drain_races_with_a_restart() {
         loom::model(|| {
@@ -255,7 +254,7 @@ mod loom_models {
         });
     }
 
-    /// SHUT-6: taking a request back removes it or comes too early; it never breaks the next one.
+    /// SHUT-6: taking a request back removes it, or comes too early; the next request works.
     #[test]
     fn clearing_races_with_a_request() {
         loom::model(|| {
@@ -272,7 +271,7 @@ mod loom_models {
         });
     }
 
-    /// SHUT-8: on the loop's own thread it is not waited for, also while others do.
+    /// SHUT-8: the loop's own thread does not wait, also while another thread does.
     #[test]
     fn the_loops_own_thread_does_not_wait() {
         loom::model(|| {
@@ -280,8 +279,8 @@ mod loom_models {
             let handle = looping.control.handle();
             let running = looping.control.run();
             let other = thread::spawn(move || handle.shutdown());
-            let answer = looping.control.handle().shutdown();
-            assert_eq!(answer, Err(NotStopped::OnLoopThread));
+            let refused = looping.control.handle().shutdown();
+            assert_eq!(refused, Err(NotStopped::OnLoopThread));
             assert!(looping.control.shutdown_requested());
             drop(running);
             let other = join(other);
