@@ -45,6 +45,28 @@ pub trait Rfile: BufRead {
     }
 }
 
+/// A request that is whole in memory, such as a datagram, or the input of a test. Nothing waits.
+///
+/// ```
+/// use std::io::{BufRead, Write};
+/// use serve_forever::socketserver::{HandlerResult, Rfile};
+///
+/// fn upper(rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
+///     let mut line = String::new();
+///     rfile.read_line(&mut line)?;
+///     Ok(wfile.write_all(line.to_uppercase().as_bytes())?)
+/// }
+///
+/// let mut output = Vec::new();
+/// assert!(upper(&mut b"hello\n".as_slice(), &mut output).is_ok());
+/// assert_eq!(output, b"HELLO\n");
+/// ```
+impl Rfile for &[u8] {
+    fn set_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is done with one request: [`setup`](Self::setup), [`handle`](Self::handle),
 /// [`finish`](Self::finish).
 ///

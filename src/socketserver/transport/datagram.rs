@@ -1,9 +1,8 @@
 //! A datagram as a request: its bytes, and the way back to its sender.
 
 use std::fmt::Debug;
-use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::traits::Request;
 use crate::socketserver::budget::complain;
@@ -109,7 +108,7 @@ impl<A: Debug + Send + Sync + 'static> Request for Datagram<A> {
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
         let mut reply = ReplyBuffer::default();
-        let handled = contain(|| handle(&mut Packet(&self.bytes), &mut reply));
+        let handled = contain(|| handle(&mut self.bytes.as_slice(), &mut reply));
         if !self.sends(&reply, &handled) {
             return handled;
         }
@@ -122,32 +121,6 @@ impl<A: Debug + Send + Sync + 'static> Request for Datagram<A> {
             }
             (handled, sent) => handled.and(sent),
         }
-    }
-}
-
-/// The datagram as a file.
-struct Packet<'a>(&'a [u8]);
-
-impl Read for Packet<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
-    }
-}
-
-impl BufRead for Packet<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(self.0)
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.0.consume(count);
-    }
-}
-
-impl Rfile for Packet<'_> {
-    /// Does nothing, because the whole datagram is there already.
-    fn set_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
-        Ok(())
     }
 }
 
