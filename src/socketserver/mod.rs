@@ -75,7 +75,7 @@ pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
 use std::io;
 use std::net::SocketAddr;
 
-/// Python's `TCPServer`: one blocking handler after the other.
+/// Python's `TCPServer`: one blocking handler after another.
 pub type TcpServer<F> = Server<Tcp, Inline<F>>;
 
 impl<F, H> TcpServer<F>
@@ -83,11 +83,11 @@ where
     F: FnMut(&SocketAddr) -> H,
     H: RequestHandler,
 {
-    /// Listens on `address`; `make_handler` makes a handler for each client.
+    /// Listens on `address`. `make_handler` makes a handler for each client.
     ///
     /// # Errors
     ///
-    /// What [`Tcp::bind_and_activate`] answers.
+    /// Returns the error of [`Tcp::new`] or [`Tcp::bind_and_activate`].
     pub fn bind(address: impl ServerAddress, make_handler: F) -> io::Result<TcpServer<F>> {
         Server::new(
             Tcp::new(address)?.bind_and_activate()?,
@@ -98,20 +98,20 @@ where
 
 /// Python's `ThreadingTCPServer`: blocking handlers on the workers of a pool.
 ///
-/// For a pool that is not as [`Threading::new`] makes it, and for hooks, it is put together by
-/// [`Server::new`] or [`Server::with_hooks`].
+/// If you need hooks or other settings of the pool, make the server with [`Server::new`] or
+/// [`Server::with_hooks`].
 pub type ThreadingTcpServer<H> = Server<Tcp, Threading<Tcp, MakeHandler<H>>>;
 
-/// Makes a handler for each client, on any thread. Boxed, so that a program can name the type of
-/// its server.
+/// Makes a handler for each client, on any thread. It is boxed, so that a program can name the
+/// type of its server.
 pub type MakeHandler<H> = Box<dyn Fn(&SocketAddr) -> H + Send + Sync>;
 
 impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
-    /// Listens on `address`; `make_handler` makes a handler for each client, on its worker.
+    /// Listens on `address`. `make_handler` makes a handler for each client, on its worker.
     ///
     /// # Errors
     ///
-    /// What [`Tcp::bind_and_activate`] answers.
+    /// Returns the error of [`Tcp::new`] or [`Tcp::bind_and_activate`].
     pub fn bind(
         address: impl ServerAddress,
         make_handler: impl Fn(&SocketAddr) -> H + Send + Sync + 'static,
@@ -124,7 +124,7 @@ impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
     }
 }
 
-/// Python's `UDPServer`: one datagram after the other, one datagram for an answer.
+/// Python's `UDPServer`: one datagram at a time. Each reply is one datagram.
 pub type UdpServer<F> = Server<Udp, Inline<F>>;
 
 impl<F, H> UdpServer<F>
@@ -132,11 +132,11 @@ where
     F: FnMut(&SocketAddr) -> H,
     H: RequestHandler,
 {
-    /// Takes datagrams on `address`; `make_handler` makes a handler for each.
+    /// Receives datagrams on `address`. `make_handler` makes a handler for each.
     ///
     /// # Errors
     ///
-    /// What [`Udp::bind_and_activate`] answers.
+    /// Returns the error of [`Udp::new`] or [`Udp::bind_and_activate`].
     pub fn bind(address: impl ServerAddress, make_handler: F) -> io::Result<UdpServer<F>> {
         Server::new(
             Udp::new(address)?.bind_and_activate()?,
@@ -145,7 +145,7 @@ where
     }
 }
 
-/// Python's `UnixStreamServer`: as [`TcpServer`], on a path.
+/// Python's `UnixStreamServer`: like [`TcpServer`], but on a path.
 #[cfg(unix)]
 pub type UnixStreamServer<F> = Server<UnixStreams, Inline<F>>;
 
@@ -155,11 +155,11 @@ where
     F: FnMut(&UnixAddress) -> H,
     H: RequestHandler,
 {
-    /// Listens on `address`; `make_handler` makes a handler for each client.
+    /// Listens on `address`. `make_handler` makes a handler for each client.
     ///
     /// # Errors
     ///
-    /// What [`UnixStreams::bind_and_activate`] answers.
+    /// Returns the error of [`UnixStreams::new`] or [`UnixStreams::bind_and_activate`].
     pub fn bind(
         address: impl Into<UnixAddress>,
         make_handler: F,
@@ -171,7 +171,7 @@ where
     }
 }
 
-/// Python's `UnixDatagramServer`: as [`UdpServer`], on a path.
+/// Python's `UnixDatagramServer`: like [`UdpServer`], but on a path.
 #[cfg(unix)]
 pub type UnixDatagramServer<F> = Server<UnixDatagrams, Inline<F>>;
 
@@ -181,11 +181,11 @@ where
     F: FnMut(&UnixAddress) -> H,
     H: RequestHandler,
 {
-    /// Takes datagrams on `address`; `make_handler` makes a handler for each.
+    /// Receives datagrams on `address`. `make_handler` makes a handler for each.
     ///
     /// # Errors
     ///
-    /// What [`UnixDatagrams::bind_and_activate`] answers.
+    /// Returns the error of [`UnixDatagrams::new`] or [`UnixDatagrams::bind_and_activate`].
     pub fn bind(
         address: impl Into<UnixAddress>,
         make_handler: F,
