@@ -28,7 +28,7 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// There are two ways to stop, and they differ in what happens to open connections:
 ///
 /// - [`request`](Self::request) and [`shutdown`](Self::shutdown) stop the loop. Open connections
-///   stay as they are, in the middle of a response, too. Output that is not sent yet is lost when
+///   stay as they are, even in the middle of a response. Output that is not sent yet is lost when
 ///   the server is dropped.
 /// - [`request_drain`](Self::request_drain) and [`drain`](Self::drain) let clients finish first:
 ///   no response is cut off, unless it takes longer than your patience.

@@ -60,7 +60,7 @@ impl UnixDatagrams {
 
     /// Uses a socket that another program or another library has bound, like
     /// [`Udp::from_socket`](crate::socketserver::Udp::from_socket). Its path is never unlinked
-    /// here, because it belongs to whoever bound the socket.
+    /// here, because it belongs to the code that bound the socket.
     ///
     /// # Errors
     ///

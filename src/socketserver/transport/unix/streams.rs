@@ -54,7 +54,7 @@ impl UnixStreams {
 
     /// Uses a listener that another program or another library has made, like
     /// [`Tcp::from_listener`](crate::socketserver::Tcp::from_listener). Its path is never unlinked
-    /// here, because it belongs to whoever made the listener.
+    /// here, because it belongs to the code that made the listener.
     ///
     /// # Errors
     ///
