@@ -20,9 +20,13 @@ use crate::socketserver::handler::Rfile;
 /// and the address becomes free when the last such request is dropped (UDP-5).
 #[derive(Debug)]
 pub struct Datagram<A> {
+    /// What was received.
     bytes: Vec<u8>,
+    /// The server's socket, through which replies are sent.
     socket: Arc<dyn SendTo<A>>,
+    /// Where replies are sent to.
     sender: A,
+    /// Which replies are sent.
     settings: DatagramSettings,
 }
 
@@ -34,8 +38,11 @@ pub(super) trait SendTo<A>: Debug + Send + Sync {
 /// How much of a datagram is received, and which replies are sent (UDP-1, DGRAM-2).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DatagramSettings {
+    /// How many bytes of a datagram are received.
     pub(super) max_packet_size: usize,
+    /// Whether a reply is sent if the handler wrote nothing.
     pub(super) send_empty_replies: bool,
+    /// Whether a reply is sent if the handler failed.
     pub(super) send_replies_after_failure: bool,
 }
 

@@ -14,7 +14,9 @@ use super::datagram::{Datagram, DatagramSettings, SendTo};
 /// `S` is mio's type of the socket, `R` the standard library's.
 #[derive(Debug)]
 pub(super) struct Packets<S, R> {
+    /// The loop's own.
     socket: S,
+    /// The requests'.
     shared: Arc<R>,
     /// Where datagrams are received. It is reused, so a request allocates only what it needs.
     packet: Vec<u8>,

@@ -27,12 +27,17 @@ use crate::socketserver::handler::Rfile;
 /// ```
 #[derive(Debug)]
 pub struct Tcp {
+    /// The requested address; the actual one once the socket is bound.
     address: SocketAddr,
+    /// The backlog of `listen`.
     request_queue_size: u32,
+    /// What is set on the socket before it is bound.
     options: Options,
+    /// Whether `TCP_NODELAY` is set on each connection.
     disable_nagle_algorithm: bool,
-    /// The system copies the listener's `TCP_NODELAY` to the connections that it accepts.
+    /// Whether the system copies the listener's `TCP_NODELAY` to the connections that it accepts.
     streams_inherit_options: bool,
+    /// The socket itself.
     life: Life<TcpListener>,
 }
 

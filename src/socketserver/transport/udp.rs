@@ -51,9 +51,13 @@ use super::traits::Transport;
 /// ```
 #[derive(Debug)]
 pub struct Udp {
+    /// The requested address; the actual one once the socket is bound.
     address: SocketAddr,
+    /// What is set on the socket before it is bound.
     options: Options,
+    /// What is received and sent; each request gets a copy.
     settings: DatagramSettings,
+    /// The socket itself.
     life: Life<UdpPackets>,
 }
 

@@ -34,11 +34,16 @@ use crate::socketserver::transport::traits::Transport;
 /// theirs, until it disconnects. If your clients do not trust each other, use streams.
 #[derive(Debug)]
 pub struct UnixDatagrams {
+    /// Where the socket is bound, or is to be bound.
     address: UnixAddress,
+    /// When the path is unlinked.
     unlink: Unlink,
+    /// What is received and sent; each request gets a copy.
     settings: DatagramSettings,
-    /// Stands before the socket, because it has to be dropped first.
+    /// The path to unlink on close. It stands before the socket, because it has to be dropped
+    /// first.
     bound: Option<BoundPath>,
+    /// The socket itself.
     life: Life<UnixPackets>,
 }
 

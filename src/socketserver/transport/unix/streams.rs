@@ -30,11 +30,16 @@ use crate::socketserver::transport::traits::{Request, Stream, Transport};
 /// The address of a client that did not bind its socket is [`UnixAddress::Unnamed`] (UNIX-3).
 #[derive(Debug)]
 pub struct UnixStreams {
+    /// Where the socket is bound, or is to be bound.
     address: UnixAddress,
+    /// The backlog of `listen`.
     request_queue_size: u32,
+    /// When the path is unlinked.
     unlink: Unlink,
-    /// Stands before the socket, because it has to be dropped first.
+    /// The path to unlink on close. It stands before the socket, because it has to be dropped
+    /// first.
     bound: Option<BoundPath>,
+    /// The socket itself.
     life: Life<UnixListener>,
 }
 
