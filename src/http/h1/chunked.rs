@@ -1,31 +1,51 @@
 //! The chunked transfer coding, removed in place.
+//!
+//! The grammar (RFC 9112 sections 7.1, 7.1.1 and 7.1.2):
+//!
+//! ```text
+//! chunked-body    = *chunk
+//!                   last-chunk
+//!                   trailer-section
+//!                   CRLF
+//! chunk           = chunk-size [ chunk-ext ] CRLF
+//!                   chunk-data CRLF
+//! chunk-size      = 1*HEXDIG
+//! last-chunk      = 1*("0") [ chunk-ext ] CRLF
+//! chunk-data      = 1*OCTET ; a sequence of chunk-size octets
+//! chunk-ext       = *( BWS ";" BWS chunk-ext-name
+//!                      [ BWS "=" BWS chunk-ext-val ] )
+//! chunk-ext-name  = token
+//! chunk-ext-val   = token / quoted-string
+//! trailer-section = *( field-line CRLF )
+//! ```
 
 use super::error::Error;
 use super::grammar::{is_tchar, is_value_byte};
 
-/// How much a chunked body may be, and how much of it something else than content (RFC 9112 section 7.1).
+/// Limits on a chunked body: on its content, its framing and its trailers (RFC 9112 section 7.1).
 ///
-/// Each limit is a place in the bytes: where a body is refused, and why, does not depend on how it
-/// was split.
+/// Where a body is refused, and why, does not depend on how its bytes were split.
 #[derive(Debug, Clone)]
 pub struct ChunkLimits {
-    /// Bytes of content of one body, else 413. 1 MiB, as nginx has: it is the memory that one client
-    /// can claim. The sizes in the chunk lines count, so nothing of a chunk that exceeds it is read.
+    /// Bytes of content of one body; more get status 413. 1 MiB, like nginx: it is the memory that one
+    /// client can claim. The size in the chunk line counts, so a chunk that is too large is not read.
     ///
     /// An [`HttpConnection`](crate::http::HttpConnection) puts its
     /// [`Limits::body`](crate::http::Limits::body) here.
     pub content: u64,
-    /// Bytes of chunk lines beyond a fair share, summed over one body, else 400.
+    /// Bytes of chunk lines beyond a fair share, summed over one body; more get status 400.
     ///
-    /// The share of a chunk is 16 bytes and twice its data, so honest senders of one-byte chunks never
-    /// exceed it and senders of megabytes of extensions do. Rule and 16 KiB are those of Go's `net/http`;
-    /// hyper allows 16 KiB of extensions, Node 16 KiB each (CVE-2024-22019, CVE-2023-39326).
+    /// The fair share of a chunk is 16 bytes plus twice its data. An honest client that sends one-byte
+    /// chunks never exceeds it; a client that sends megabytes of extensions does. The rule and the 16 KiB
+    /// are those of Go's `net/http`; hyper allows 16 KiB of extensions, Node 16 KiB each
+    /// (CVE-2024-22019, CVE-2023-39326).
     pub overhead: usize,
-    /// Bytes of one chunk line with its CRLF, else 400. Go allows 4 KiB, too.
+    /// Bytes of one chunk line with its CRLF; more get status 400. Go allows 4 KiB, too.
     pub line: usize,
-    /// Bytes of the trailer section without its final empty line, else 431. hyper allows 16 KiB.
+    /// Bytes of the trailer section without its final empty line; more get status 431. hyper allows
+    /// 16 KiB.
     pub trailers: usize,
-    /// Number of trailer fields, else 431. hyper allows 100.
+    /// Number of trailer fields; more get status 431. hyper allows 100.
     pub trailer_fields: usize,
 }
 
@@ -41,7 +61,7 @@ impl Default for ChunkLimits {
     }
 }
 
-/// Removes the chunked coding, a piece at a time (RFC 9112 section 7.1).
+/// Removes the chunked coding, one piece at a time (RFC 9112 section 7.1).
 ///
 /// ```
 /// use serve_forever::http::h1::{ChunkLimits, ChunkedDecoder};
@@ -58,33 +78,35 @@ impl Default for ChunkLimits {
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ChunkedDecoder {
+    /// The place in the grammar.
     state: State,
-    /// Hexadecimal digits of the chunk size so far.
+    /// How many hexadecimal digits of the chunk size have been read.
     digits: u8,
-    /// The size while it is read, then the data still to come.
+    /// The chunk size while it is read; then the bytes of chunk data that are still to come.
     remaining: u64,
-    /// The sizes of all chunks so far.
+    /// The sum of all chunk sizes so far.
     content: u64,
     /// Bytes of the chunk line, or of the trailer section, so far.
     length: usize,
-    /// Bytes of chunk lines beyond the fair share.
+    /// Bytes of chunk lines beyond the fair share, see [`ChunkLimits::overhead`].
     excess: usize,
+    /// How many trailer fields have begun.
     trailer_fields: usize,
 }
 
-/// What the next byte belongs to; the grammar of RFC 9112 section 7.1, a state for each place in it.
+/// What the next byte belongs to: one state for each place in the grammar (RFC 9112 section 7.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     /// `chunk-size`.
     #[default]
     Size,
-    /// Whitespace that a `;` must follow.
+    /// Whitespace before the `;` that must follow.
     BeforeSemicolon,
     /// After `;`: whitespace, then the name.
     BeforeName,
     /// `chunk-ext-name`.
     Name,
-    /// Whitespace after the name, that `;` or `=` must follow.
+    /// Whitespace after the name; `;` or `=` must follow.
     AfterName,
     /// After `=`: whitespace, then the value.
     BeforeValue,
@@ -114,37 +136,39 @@ enum State {
     TrailerLf,
     /// The LF of the final empty line.
     FinalLf,
-    /// Everything was read.
+    /// The whole body was read.
     Complete,
-    /// The body was refused, and stays so.
+    /// The body was refused. Every later call returns the same error.
     Refused(Error),
 }
 
 /// What one call of [`ChunkedDecoder::decode`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Raw bytes that were read from the front; those after them are untouched.
+    /// How many raw bytes were read. The bytes after them are unchanged.
     pub consumed: usize,
-    /// Bytes of content, now at the front.
+    /// How many bytes of content now stand at the front.
     pub content: usize,
-    /// Bytes of trailer field lines after the content, each with its CRLF, without the final empty line.
+    /// How many bytes of trailer field lines stand after the content. Each line has its CRLF; the final
+    /// empty line is not included.
     pub trailers: usize,
-    /// Whether the body has ended (RFC 9112 section 7.1); what follows is the next request.
+    /// Whether the body has ended (RFC 9112 section 7.1). The next byte belongs to the next request.
     pub complete: bool,
 }
 
 impl ChunkedDecoder {
-    /// Decodes in place: `bytes[..content]` becomes content, `bytes[content..content + trailers]` raw
-    /// trailer lines, and `bytes[consumed..]` stays as it was (RFC 9112 section 7.1.3).
+    /// Decodes in place: `bytes[..content]` becomes content, `bytes[content..content + trailers]` becomes
+    /// raw trailer lines, and `bytes[consumed..]` stays unchanged (RFC 9112 section 7.1.3).
     ///
-    /// Everything is consumed unless the body ends before. Call again with the bytes that follow: any
-    /// split gives the same totals. Trailer lines are checked here already, and a line may be handed
-    /// out in pieces; join them, then [`parse_fields`](super::parse_fields). They must not be merged
-    /// into the header (RFC 9110 section 6.5.1).
+    /// All bytes are consumed unless the body ends first. Call again with the bytes that follow: any
+    /// split gives the same totals. Trailer lines are checked here, but one line may come out in several
+    /// pieces. Join the pieces, then call [`parse_fields`](super::parse_fields). Trailers must not be
+    /// merged into the header (RFC 9110 section 6.5.1).
     ///
     /// # Errors
     ///
-    /// The first defect. It leaves the content of `bytes` unspecified, and every later call repeats it.
+    /// Returns the first defect. What `bytes` then holds is unspecified, and every later call returns
+    /// the same error.
     pub fn decode(&mut self, bytes: &mut [u8], limits: &ChunkLimits) -> Result<Progress, Error> {
         let mut progress = Progress::default();
         while let Some(&byte) = bytes.get(progress.consumed) {
@@ -175,12 +199,13 @@ impl ChunkedDecoder {
         Ok(progress)
     }
 
+    /// Goes to the next state, or to [`State::Refused`].
     fn enter(&mut self, next: Result<State, Error>) -> Result<(), Error> {
         self.state = next.unwrap_or_else(State::Refused);
         next.map(|_| ())
     }
 
-    /// Moves as much chunk data to the front as there is.
+    /// Moves all available chunk data to the front.
     fn data(&mut self, bytes: &mut [u8], progress: &mut Progress) {
         let available = bytes.len() - progress.consumed;
         let count = usize::try_from(self.remaining).map_or(available, |left| left.min(available));
@@ -196,7 +221,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// A byte of the framing around the data.
+    /// Reads one byte of the framing around the data.
     fn step(&mut self, byte: u8, limits: &ChunkLimits) -> Result<State, Error> {
         match (self.state, byte) {
             (State::DataCr, b'\r') => Ok(State::DataLf),
@@ -215,8 +240,8 @@ impl ChunkedDecoder {
         }
     }
 
-    /// `chunk-size [ chunk-ext ] CRLF`, where whitespace stands only around `;` and `=`, and a list of
-    /// extensions has no empty member (RFC 9112 sections 7.1 and 7.1.1).
+    // chunk-size [ chunk-ext ] CRLF
+    /// Reads one byte of a chunk line (RFC 9112 sections 7.1 and 7.1.1).
     fn line(&mut self, byte: u8, limits: &ChunkLimits) -> Result<State, Error> {
         match (self.state, byte) {
             (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.size(byte),
@@ -236,6 +261,10 @@ impl ChunkedDecoder {
         }
     }
 
+    // chunk-ext     = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+    // quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE
+    /// Reads one byte of the chunk extensions. Whitespace may stand only around `;` and `=`, and no
+    /// extension may be empty (RFC 9112 section 7.1.1, RFC 9110 section 5.6.4).
     fn extension(&self, byte: u8) -> Result<State, Error> {
         let blank = matches!(byte, b' ' | b'\t');
         match (self.state, byte) {
@@ -257,7 +286,9 @@ impl ChunkedDecoder {
         }
     }
 
-    /// One to sixteen digits: what fits 64 bits. More, even zeros, nobody needs to write.
+    // chunk-size = 1*HEXDIG
+    /// Reads one digit of the size. Sixteen digits fit into 64 bits. More are refused, even if they are
+    /// zeros, because no honest client needs them.
     fn size(&mut self, digit: u8) -> Result<State, Error> {
         if self.digits == 16 {
             return Err(Error::ChunkSize);
@@ -268,7 +299,7 @@ impl ChunkedDecoder {
         Ok(State::Size)
     }
 
-    /// A chunk line is complete: its size counts, and what of it is beyond the fair share.
+    /// Ends a chunk line: counts its size, and its bytes beyond the fair share.
     fn line_end(&mut self, limits: &ChunkLimits) -> Result<State, Error> {
         self.content = self
             .content
@@ -292,7 +323,8 @@ impl ChunkedDecoder {
         })
     }
 
-    /// `trailer-section = *( field-line CRLF )`, then the final CRLF (RFC 9112 section 7.1.2).
+    // trailer-section = *( field-line CRLF )
+    /// Reads one byte of the trailer section, or the CR of the final CRLF (RFC 9112 section 7.1.2).
     fn trailer(&mut self, byte: u8, limits: &ChunkLimits) -> Result<State, Error> {
         let next = match (self.state, byte) {
             (State::Trailer, b'\r') => return Ok(State::FinalLf),

@@ -5,12 +5,12 @@ use core::fmt;
 
 use super::grammar::{is_token, is_value_byte};
 
-/// Where encoded bytes go; the encoder itself allocates nothing.
+/// The destination of encoded bytes. The encoder itself allocates nothing.
 pub trait Sink {
     /// Appends all of `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Appends all of `parts`, in order: one step for a sink that can make room for them at once.
+    /// Appends all of `parts`, in order. A sink can override it to make room for all of them in one step.
     #[inline]
     fn put_all(&mut self, parts: &[&[u8]]) {
         for part in parts {
@@ -38,17 +38,18 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     }
 }
 
-/// What cannot be written because it would not be read back as what it is (RFC 9112 section 11.1).
+/// Why a status, field or trailer is not written: a recipient would read something else (RFC 9112
+/// section 11.1).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EncodeError {
-    /// The status is not a number of three digits from 100 on (RFC 9110 section 15).
+    /// The status is not between 100 and 999 (RFC 9110 section 15).
     InvalidStatus,
-    /// The reason phrase holds a control byte (RFC 9112 section 4).
+    /// The reason phrase has a control byte (RFC 9112 section 4).
     InvalidReason,
     /// The field name is not a token (RFC 9110 section 5.1).
     InvalidName,
-    /// The field value holds CR, LF, NUL or another control byte (RFC 9110 section 5.5).
+    /// The field value has CR, LF, NUL or another control byte (RFC 9110 section 5.5).
     InvalidValue,
     /// The field must not be sent as a trailer: it frames or routes the message (RFC 9110 section 6.5.1).
     ForbiddenTrailer,
@@ -71,7 +72,9 @@ impl core::error::Error for EncodeError {}
 /// The interim response that asks for the content (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Writes the status line, always of HTTP/1.1 whatever the request had (RFC 9112 section 4, RFC 9110 section 6.2).
+// status-line = HTTP-version SP status-code SP [ reason-phrase ]
+/// Writes the status line. It always says HTTP/1.1, also in response to HTTP/1.0 (RFC 9112 section 4, RFC
+/// 9110 section 6.2).
 ///
 /// ```
 /// let mut output = Vec::new();
@@ -82,7 +85,7 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 ///
 /// # Errors
 ///
-/// Status or reason are unfit; nothing was written.
+/// Returns [`EncodeError::InvalidStatus`] or [`EncodeError::InvalidReason`], and writes nothing.
 #[inline]
 pub fn status_line(sink: &mut impl Sink, status: u16, reason: &str) -> Result<(), EncodeError> {
     if !(100..=999).contains(&status) {
@@ -93,20 +96,22 @@ pub fn status_line(sink: &mut impl Sink, status: u16, reason: &str) -> Result<()
     }
     sink.put(b"HTTP/1.1 ");
     decimal(sink, u64::from(status));
-    // The space stays where the reason is empty (RFC 9112 section 4).
+    // The space is required even if the reason is empty (RFC 9112 section 4).
     sink.put(b" ");
     sink.put(reason.as_bytes());
     sink.put(b"\r\n");
     Ok(())
 }
 
+// field-line = field-name ":" OWS field-value OWS
 /// Writes one field line (RFC 9112 section 5).
 ///
-/// Whitespace around the value is written as it is, and no recipient will keep it.
+/// Whitespace around the value is written as it is; recipients remove it.
 ///
 /// # Errors
 ///
-/// Name or value are unfit; nothing was written, so CR, LF and NUL never reach the wire.
+/// Returns [`EncodeError::InvalidName`] or [`EncodeError::InvalidValue`], and writes nothing. So CR, LF
+/// and NUL never get into the output.
 #[inline(always)]
 pub fn field(sink: &mut impl Sink, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
@@ -118,7 +123,7 @@ pub fn field(sink: &mut impl Sink, name: &str, value: &[u8]) -> Result<(), Encod
 #[inline]
 pub fn content_length(sink: &mut impl Sink, length: u64) {
     const NAME: &[u8; 16] = b"Content-Length: ";
-    // Written from the end, in one piece: nearly every answer has one.
+    // Built from the end, then written in one piece: nearly every response has this field.
     let mut line = [0; NAME.len() + 20 + 2];
     let mut start = line.len() - 2;
     line[start..].copy_from_slice(b"\r\n");
@@ -148,7 +153,9 @@ pub fn decimal(sink: &mut impl Sink, number: u64) {
     digits::<20>(sink, number, 10);
 }
 
-/// Writes one chunk (RFC 9112 section 7.1); of empty data nothing, since an empty chunk would end the body.
+/// Writes one chunk (RFC 9112 section 7.1).
+///
+/// If `data` is empty, nothing is written, because an empty chunk would end the body.
 ///
 /// ```
 /// let mut output = Vec::new();
@@ -169,7 +176,7 @@ pub fn chunk(sink: &mut impl Sink, data: &[u8]) {
 ///
 /// # Errors
 ///
-/// A trailer is unfit; nothing was written.
+/// Returns the [`EncodeError`] of the first bad trailer, and writes nothing.
 pub fn last_chunk<'t, I>(sink: &mut impl Sink, trailers: I) -> Result<(), EncodeError>
 where
     I: IntoIterator<Item = (&'t str, &'t [u8]), IntoIter: Clone>,
@@ -189,7 +196,8 @@ where
     Ok(())
 }
 
-/// What frames, routes, authenticates or describes the content comes before it (RFC 9110 section 6.5.1).
+/// Whether the field must come before the content, because it frames, routes or authenticates the
+/// message or describes the content (RFC 9110 section 6.5.1).
 fn is_forbidden_trailer(name: &str) -> bool {
     const FORBIDDEN: [&str; 12] = [
         "authorization",

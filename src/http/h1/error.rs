@@ -1,26 +1,26 @@
-//! Why a request is refused, and with which status.
+//! The reasons to refuse a request, and the status of each.
 
 use core::fmt;
 
-/// A defect of a request, one variant for each that can be told apart (RFC 9112).
+/// A defect of a request: one variant for each that the parser tells apart (RFC 9112).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Error {
-    /// More empty lines before the request line than are skipped (RFC 9112 section 2.2).
+    /// There are too many empty lines before the request line (RFC 9112 section 2.2).
     EmptyLines,
     /// A line of the head or of a trailer section ends in LF without CR (RFC 9112 section 2.2).
     BareLf,
     /// The request line is a single word (RFC 9112 section 3).
     RequestLine,
-    /// A request line without version: an HTTP/0.9 simple request (RFC 1945 section 5).
+    /// The request line has no version: it is an HTTP/0.9 simple request (RFC 1945 section 5).
     SimpleRequest,
     /// The method is empty or not a token (RFC 9110 section 9.1).
     Method,
-    /// The method alone fills the limit of the request line (RFC 9112 section 3).
+    /// The method alone is as long as the limit of the request line (RFC 9112 section 3).
     MethodTooLong,
-    /// The target is empty or holds a byte that no URI has (RFC 9112 section 3.2).
+    /// The target is empty or has a byte that is not allowed in a URI (RFC 9112 section 3.2).
     Target,
-    /// The target has none of the four forms, or one that its method does not take (RFC 9112 section 3.2).
+    /// The target has none of the four forms, or not the form that its method needs (RFC 9112 section 3.2).
     TargetForm,
     /// The request line exceeds its limit (RFC 9112 section 3).
     RequestLineTooLong,
@@ -34,33 +34,35 @@ pub enum Error {
     TooManyFields,
     /// The bytes given as a head do not end in an empty line (RFC 9112 section 2.1).
     Unterminated,
-    /// A field line starts with whitespace: obs-fold, or a hidden first field (RFC 9112 sections 2.2, 5.2).
+    /// A field line starts with whitespace: obs-fold, or whitespace before the first field (RFC 9112
+    /// sections 2.2, 5.2).
     FieldFold,
     /// A field line has no colon (RFC 9112 section 5).
     FieldColon,
     /// A field name is empty, not a token, or followed by whitespace (RFC 9112 section 5.1).
     FieldName,
-    /// A field value holds a control byte, a bare CR among them (RFC 9110 section 5.5).
+    /// A field value has a control byte, for example a bare CR (RFC 9110 section 5.5).
     FieldValue,
-    /// An HTTP/1.1 request without Host (RFC 9112 section 3.2).
+    /// An HTTP/1.1 request has no Host (RFC 9112 section 3.2).
     MissingHost,
-    /// More than one Host (RFC 9112 section 3.2).
+    /// There is more than one Host (RFC 9112 section 3.2).
     RepeatedHost,
     /// Host is not `uri-host [":" port]` (RFC 9110 section 7.2).
     Host,
     /// Content-Length is not a plain number (RFC 9110 section 8.6).
     ContentLength,
-    /// More than one Content-Length, even if they agree (RFC 9112 section 6.3).
+    /// There is more than one Content-Length, perhaps of equal value (RFC 9112 section 6.3).
     RepeatedContentLength,
-    /// Content-Length is a number beyond 64 bits (RFC 9110 section 8.6).
+    /// Content-Length does not fit into 64 bits (RFC 9110 section 8.6).
     ContentLengthOverflow,
-    /// Content-Length and Transfer-Encoding in one request (RFC 9112 section 6.3).
+    /// The request has both Content-Length and Transfer-Encoding (RFC 9112 section 6.3).
     LengthWithCoding,
-    /// Transfer-Encoding in an HTTP/1.0 request (RFC 9112 section 6.1).
+    /// An HTTP/1.0 request has Transfer-Encoding (RFC 9112 section 6.1).
     CodingInHttp10,
-    /// Transfer-Encoding is not a list of codings that ends in its only `chunked` (RFC 9112 section 6.3).
+    /// Transfer-Encoding is malformed, or `chunked` is not its last coding or stands twice (RFC 9112
+    /// section 6.3).
     TransferEncoding,
-    /// A transfer coding other than `chunked` (RFC 9112 section 6.1).
+    /// The request uses a transfer coding other than `chunked` (RFC 9112 section 6.1).
     UnknownCoding,
     /// A chunk size is not 1 to 16 hexadecimal digits (RFC 9112 section 7.1).
     ChunkSize,
@@ -72,9 +74,9 @@ pub enum Error {
     ChunkLineEnd,
     /// Chunk data is not followed by CRLF (RFC 9112 section 7.1).
     ChunkDataEnd,
-    /// The body is mostly chunk framing (RFC 9112 section 7.1.1).
+    /// The body has much more chunk framing than content (RFC 9112 section 7.1.1).
     ChunkOverhead,
-    /// The content exceeds the limit of whoever keeps it (RFC 9110 section 15.5.14).
+    /// The content exceeds its limit (RFC 9110 section 15.5.14).
     BodyTooLarge,
     /// The trailer section exceeds its limit (RFC 9112 section 7.1.2).
     TrailersTooLarge,
@@ -83,7 +85,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status code that answers this defect (RFC 9110 section 15).
+    /// The status code of the response to this defect (RFC 9110 section 15).
     #[must_use]
     pub fn status(self) -> u16 {
         match self {

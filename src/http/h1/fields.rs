@@ -1,4 +1,4 @@
-//! Field lines: a view over those of a head or a trailer section.
+//! The field lines of a head or a trailer section, as a view.
 
 use core::fmt;
 
@@ -9,7 +9,7 @@ use super::grammar::{is_tchar, is_value_byte, trim_ows};
 
 /// The fields of a head or of a trailer section, in order of arrival (RFC 9110 section 5).
 ///
-/// A copyable view: names as they came, values as bytes without the whitespace around them.
+/// A view that can be copied: names as the client sent them, values without the whitespace around them.
 ///
 /// ```
 /// use serve_forever::http::h1::parse_fields;
@@ -25,9 +25,9 @@ pub struct Fields<'a>(Repr<'a>);
 
 #[derive(Clone, Copy)]
 enum Repr<'a> {
-    /// What `httparse` found.
+    /// The table that `httparse` filled.
     Table(&'a [httparse::Header<'a>]),
-    /// Field lines that [`parse_fields`] has checked; they are taken apart again when asked for.
+    /// Field lines that [`parse_fields`] has checked. The iterator takes them apart again.
     Lines { lines: &'a [u8], count: usize },
 }
 
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
         FieldIter(self.0)
     }
 
-    /// The value of the first field called `name`, whatever its case (RFC 9110 section 5.1).
+    /// The value of the first field called `name`, in any case (RFC 9110 section 5.1).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.get_all(name).next()
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
             .map(|(_, value)| value)
     }
 
-    /// How many fields there are, repeated ones counted each.
+    /// How many fields there are. Repeated fields count each time.
     #[must_use]
     pub fn len(&self) -> usize {
         match self.0 {
@@ -140,15 +140,15 @@ impl fmt::Debug for FieldIter<'_> {
     }
 }
 
-/// Checks a section of at most `max` field lines, each with its CRLF and without the empty line that ends
-/// the section, and returns a view of it (RFC 9112 section 5).
+/// Checks at most `max` field lines and returns a view of them (RFC 9112 section 5).
 ///
-/// Needs no storage, so it suits trailers, which are rare and short. Bytes that a
-/// [`ChunkedDecoder`](super::ChunkedDecoder) handed out as trailers pass if `max` is its limit.
+/// `section` has each line with its CRLF, but not the empty line at the end. No storage is needed, which
+/// suits trailers: they are rare and short. The trailers of a [`ChunkedDecoder`](super::ChunkedDecoder)
+/// always pass if `max` is its limit.
 ///
 /// # Errors
 ///
-/// The defect of the first bad line, or [`Error::TooManyFields`].
+/// Returns the defect of the first bad line, or [`Error::TooManyFields`].
 pub fn parse_fields(section: &[u8], max: usize) -> Result<Fields<'_>, Error> {
     let (mut rest, mut count) = (section, 0);
     while let Some((line, after)) = split_line(rest)? {
@@ -164,7 +164,7 @@ pub fn parse_fields(section: &[u8], max: usize) -> Result<Fields<'_>, Error> {
 
 type LineAndRest<'a> = (&'a [u8], &'a [u8]);
 
-/// The first line without its CRLF, and what follows it; nothing if there is no byte left.
+/// The first line without its CRLF, and the rest. `None` if `bytes` is empty.
 pub(super) fn split_line(bytes: &[u8]) -> Result<Option<LineAndRest<'_>>, Error> {
     if bytes.is_empty() {
         return Ok(None);
@@ -176,7 +176,8 @@ pub(super) fn split_line(bytes: &[u8]) -> Result<Option<LineAndRest<'_>>, Error>
     }
 }
 
-/// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 section 5), without its CRLF.
+// field-line = field-name ":" OWS field-value OWS
+/// Name and value of a field line without its CRLF (RFC 9112 section 5).
 fn field_line(line: &[u8]) -> Result<(&str, &[u8]), Error> {
     let length = line.iter().take_while(|&&byte| is_tchar(byte)).count();
     let (name, rest) = line.split_at_checked(length).ok_or(Error::FieldName)?;
@@ -193,9 +194,10 @@ fn field_line(line: &[u8]) -> Result<(&str, &[u8]), Error> {
     Ok((name, value))
 }
 
-/// The members of a comma-separated list, without whitespace and without empty ones (RFC 9110 section 5.6.1).
+/// The members of a comma-separated list, without whitespace around them and without empty members (RFC
+/// 9110 section 5.6.1).
 ///
-/// Quoted strings are not understood: a comma inside one separates.
+/// Quoted strings are not recognised: a comma inside one separates members, too.
 ///
 /// ```
 /// let members: Vec<_> = serve_forever::http::h1::tokens(b" ,close,\tUpgrade ,").collect();

@@ -9,9 +9,9 @@ use super::request_line::Version;
 pub enum Framing {
     /// Neither Content-Length nor Transfer-Encoding: there is no content.
     Empty,
-    /// Content-Length: exactly so many bytes.
+    /// Content-Length: exactly this many bytes.
     Length(u64),
-    /// The chunked transfer coding: the content says itself where it ends.
+    /// The chunked transfer coding: the last chunk marks the end.
     Chunked,
 }
 
@@ -23,10 +23,12 @@ impl Framing {
     }
 }
 
-/// Decides how the content ends, from all values of the two fields that say so (RFC 9112 section 6.3).
+/// Decides how the content ends, from all values of Content-Length and Transfer-Encoding (RFC 9112
+/// section 6.3).
 ///
-/// Whatever another recipient might read in another way is refused, even where the RFC allows to repair
-/// it, since a disagreement here is a smuggled request (RFC 9112 section 11.2). The first row that fits holds:
+/// Anything that another recipient might read differently is refused, even where the RFC allows a
+/// repair: if two recipients disagree here, a request can be smuggled (RFC 9112 section 11.2). The first
+/// row that fits decides:
 ///
 /// | version | Content-Length | Transfer-Encoding | verdict |
 /// | --- | --- | --- | --- |
@@ -34,7 +36,7 @@ impl Framing {
 /// | any | one or more | one or more | 400 [`Error::LengthWithCoding`] |
 /// | 1.0 | – | one or more | 400 [`Error::CodingInHttp10`] |
 /// | any | two or more, equal or not | – | 400 [`Error::RepeatedContentLength`] |
-/// | any | `5`, `0`, `010` (is ten) | – | [`Framing::Length`] |
+/// | any | `5`, `0`, `010` (which is ten) | – | [`Framing::Length`] |
 /// | any | digits beyond 64 bits | – | 413 [`Error::ContentLengthOverflow`] |
 /// | any | ``, `+5`, `0x5`, `5 5`, `5,5` | – | 400 [`Error::ContentLength`] |
 /// | 1.1 | – | `chunked` in any case | [`Framing::Chunked`] |
@@ -44,7 +46,7 @@ impl Framing {
 ///
 /// # Errors
 ///
-/// As the table says.
+/// Returns the error that the table names.
 pub fn framing<'v>(
     version: Version,
     content_length: impl IntoIterator<Item = &'v [u8]>,

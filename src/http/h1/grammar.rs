@@ -1,15 +1,33 @@
-//! Character classes and the two little grammars that several files need: lists and authorities.
+//! Character classes, and the small grammar of `host:port`, which several files need.
+//!
+//! Above each rule stands the grammar that it follows, as the RFC prints it.
 
 use core::net::Ipv6Addr;
 
-/// tchar: what methods, field names and options are made of (RFC 9110 section 5.6.2).
+// tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*"
+//       / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
+//       / DIGIT / ALPHA
+//       ; any VCHAR, except delimiters
+/// A byte of a method, a field name or a connection option (RFC 9110 section 5.6.2).
 const TCHAR: u8 = 1;
-/// unreserved or sub-delims: what a reg-name is made of, beside escapes (RFC 3986 section 3.2.2).
+
+// unreserved = ALPHA / DIGIT / "-" / "." / "_" / "~"
+// sub-delims = "!" / "$" / "&" / "'" / "(" / ")"
+//            / "*" / "+" / "," / ";" / "="
+/// A byte of a reg-name that is not part of an escape (RFC 3986 sections 2.2, 2.3 and 3.2.2).
 const REG_NAME: u8 = 2;
-/// field-vchar, SP and HTAB, which includes obs-text (RFC 9110 section 5.5).
+
+// field-content = field-vchar
+//                 [ 1*( SP / HTAB / field-vchar ) field-vchar ]
+// field-vchar   = VCHAR / obs-text
+// obs-text      = %x80-FF
+/// A byte of a field value, or SP or HTAB inside one (RFC 9110 section 5.5).
 const VALUE: u8 = 4;
-/// Printable ASCII but `#`. Browsers send more than RFC 3986 allows (`|`, `[`, `{`), raw bytes above
-/// 0x7f are not among it, and a fragment is never sent (RFC 9112 section 3.2).
+
+/// A byte of a request target: printable ASCII except `#` (RFC 9112 section 3.2).
+///
+/// This is more than RFC 3986 allows, because browsers send `|`, `[` and `{`. They escape bytes above
+/// 0x7f, so those are refused; and clients never send a fragment, so `#` is refused.
 const TARGET: u8 = 8;
 
 const CLASSES: [u8; 256] = classes();
@@ -54,31 +72,33 @@ fn has(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
 }
 
-/// tchar (RFC 9110 section 5.6.2).
+/// Whether `byte` may stand in a token, see [`TCHAR`].
 #[inline]
 pub(super) fn is_tchar(byte: u8) -> bool {
     has(byte, TCHAR)
 }
 
-/// token (RFC 9110 section 5.6.2).
+// token = 1*tchar
+/// Whether `bytes` are a token (RFC 9110 section 5.6.2).
 #[inline(always)]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
 }
 
-/// field-vchar, SP or HTAB (RFC 9110 section 5.5).
+/// Whether `byte` may stand in a field value, see [`VALUE`].
 #[inline]
 pub(super) fn is_value_byte(byte: u8) -> bool {
     has(byte, VALUE)
 }
 
-/// A byte of a request target, see [`TARGET`].
+/// Whether `byte` may stand in a request target, see [`TARGET`].
 #[inline]
 pub(super) fn is_target_byte(byte: u8) -> bool {
     has(byte, TARGET)
 }
 
-/// `value` without optional whitespace around it (RFC 9110 section 5.6.3).
+// OWS = *( SP / HTAB )
+/// `value` without the optional whitespace around it (RFC 9110 section 5.6.3).
 #[inline]
 pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
@@ -90,10 +110,14 @@ pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The parts of `uri-host [":" port]` (RFC 9110 section 7.2): the host, and the port if there is a colon.
+// Host     = uri-host [ ":" port ]
+// uri-host = <host, see [URI], Section 3.2.2>
+// host     = IP-literal / IPv4address / reg-name
+// port     = *DIGIT
+/// The host, and the port if there is a colon (RFC 9110 sections 4.1 and 7.2).
 ///
-/// The host is a reg-name (which covers IPv4) or an IP literal and may be empty only if nothing
-/// follows; a port is at most 65535 and may be empty (RFC 3986 section 3.2.3). No userinfo.
+/// The host is a reg-name, which covers IPv4, or an IP literal. It may be empty only if nothing
+/// follows. A port may be empty, and is at most 65535 (RFC 3986 section 3.2.3). There is no userinfo.
 #[inline(always)]
 pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host = if value.first() == Some(&b'[') {
@@ -109,6 +133,7 @@ pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
+// reg-name = *( unreserved / pct-encoded / sub-delims )
 /// The length of the reg-name at the start of `value` (RFC 3986 section 3.2.2).
 #[inline]
 fn reg_name(value: &[u8]) -> Option<usize> {
@@ -119,7 +144,8 @@ fn reg_name(value: &[u8]) -> Option<usize> {
     }
 }
 
-/// As [`reg_name`], from its first percent sign on.
+// pct-encoded = "%" HEXDIG HEXDIG
+/// Continues [`reg_name`] at its first percent sign (RFC 3986 section 2.1).
 #[cold]
 fn escaped_reg_name(value: &[u8], mut length: usize) -> Option<usize> {
     while let Some(&byte) = value.get(length) {
@@ -134,6 +160,7 @@ fn escaped_reg_name(value: &[u8], mut length: usize) -> Option<usize> {
     Some(length)
 }
 
+// IP-literal = "[" ( IPv6address / IPvFuture  ) "]"
 /// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
 #[cold]
 fn ip_literal(value: &[u8]) -> Option<usize> {
@@ -145,7 +172,8 @@ fn ip_literal(value: &[u8]) -> Option<usize> {
     valid.then_some(close + 1)
 }
 
-/// What follows the `v` of an IPvFuture: `1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+// IPvFuture = "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
+/// Whether `text` is an IPvFuture without its `v` (RFC 3986 section 3.2.2).
 fn is_ip_future(text: &[u8]) -> bool {
     let digits = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     match text.get(digits..) {
@@ -156,14 +184,16 @@ fn is_ip_future(text: &[u8]) -> bool {
     }
 }
 
+// port = *DIGIT
+/// Whether `digits` are a port of at most 65535 (RFC 3986 section 3.2.3).
 #[inline(always)]
 fn is_port(digits: &[u8]) -> bool {
-    // Leading zeros are allowed, so the length alone does not say that a port is too large.
+    // Leading zeros are allowed, so five digits or more may still be a small number.
     let all = digits.iter().all(u8::is_ascii_digit);
     all && (digits.len() < 5 || is_large_port(digits))
 }
 
-/// Whether five digits or more are at most 65535.
+/// Whether a number of five digits or more is at most 65535.
 #[cold]
 fn is_large_port(digits: &[u8]) -> bool {
     let add = |port: u32, digit: &u8| {

@@ -18,12 +18,13 @@ use super::request_line::{RequestLine, TargetForm, Version, absolute_authority};
 /// | fields | 100 | within head | 100 | 2000 | 100 | 99 |
 #[derive(Debug, Clone)]
 pub struct HeadLimits {
-    /// Bytes of the request line without its CRLF, else 414: RFC 9112 section 3 recommends at least 8000.
+    /// Bytes of the request line without its CRLF. A longer one gets status 414. RFC 9112 section 3
+    /// recommends at least 8000.
     pub request_line: usize,
-    /// Bytes of the whole head with its empty line, else 431: room for large cookies, and all the memory
-    /// that a client gets before it has said what it wants.
+    /// Bytes of the whole head with its empty line. A larger one gets status 431. It has room for large
+    /// cookies, and it is all the memory that a client gets before its request is known.
     pub head: usize,
-    /// Number of fields, else 431: bounds the work per request. At most [`MAX_FIELDS`].
+    /// Number of fields; more get status 431. It bounds the work per request. At most [`MAX_FIELDS`].
     pub fields: usize,
 }
 
@@ -51,10 +52,10 @@ impl HeadLimits {
     }
 }
 
-/// How many fields a [`FieldStorage`] has room for, whatever [`HeadLimits::fields`] says.
+/// How many fields a [`FieldStorage`] has room for. A larger [`HeadLimits::fields`] has no effect.
 pub const MAX_FIELDS: usize = 128;
 
-/// Room for the fields of one head, to be kept on the stack; it costs nothing until it is filled.
+/// Room for the fields of one head. Keep it on the stack; it costs nothing until it is filled.
 pub struct FieldStorage<'b>([MaybeUninit<httparse::Header<'b>>; MAX_FIELDS]);
 
 impl FieldStorage<'_> {
@@ -79,48 +80,48 @@ impl fmt::Debug for FieldStorage<'_> {
     }
 }
 
-/// What the client expects before it sends its content (RFC 9110 section 10.1.1).
+/// What the client waits for before it sends its content (RFC 9110 section 10.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Expect {
-    /// Nothing, or nothing that counts: HTTP/1.0, or a request without content.
+    /// Nothing. An Expect field in HTTP/1.0 or in a request without content does not count.
     #[default]
     None,
-    /// `100-continue`: the client waits for [`CONTINUE`](super::CONTINUE), or for a final answer.
+    /// `100-continue`: the client waits for [`CONTINUE`](super::CONTINUE), or for a final response.
     Continue,
-    /// Something that nobody knows: answer 417.
+    /// An expectation that no RFC defines. Respond with status 417.
     Unknown,
 }
 
 /// The head of a request, all of it borrowed from the bytes it was parsed from (RFC 9112 section 2.1).
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// The method, case-sensitive, any token (RFC 9110 section 9.1).
+    /// The method: any token, case-sensitive (RFC 9110 section 9.1).
     pub method: &'a str,
-    /// The request target as it came: printable ASCII without `#` (RFC 9112 section 3.2).
+    /// The request target as the client sent it: printable ASCII without `#` (RFC 9112 section 3.2).
     pub target: &'a str,
     /// Which of the four forms the target has.
     pub target_form: TargetForm,
-    /// The version; what is above 1.1 counts as 1.1.
+    /// The version. HTTP/1.2 to 1.9 count as 1.1.
     pub version: Version,
     /// The fields in order of arrival.
     pub fields: Fields<'a>,
     /// How the content ends.
     pub framing: Framing,
-    /// Whether the client would send another request on this connection (RFC 9112 section 9.3).
+    /// Whether the client may send another request on this connection (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// Whether the client waits before it sends its content.
+    /// What the client waits for before it sends its content.
     pub expect: Expect,
 }
 
 impl<'a> Head<'a> {
-    /// Parses the head that `bytes` consists of, from request line to empty line (RFC 9112 sections 2 to 6).
+    /// Parses a complete head, from request line to empty line (RFC 9112 sections 2 to 6).
     ///
-    /// `bytes` is what [`Scanner::scan`](super::Scanner::scan) delimited. The sizes were limited there;
-    /// here [`HeadLimits::fields`] is.
+    /// `bytes` is exactly the range that [`Scanner::scan`](super::Scanner::scan) returned. `scan` has
+    /// already checked the limits in bytes; this function checks [`HeadLimits::fields`].
     ///
     /// # Errors
     ///
-    /// The first defect in this order: request line, fields from top to bottom, Host, framing.
+    /// Returns the first defect in this order: request line, fields from top to bottom, Host, framing.
     pub fn parse<'b: 'a>(
         bytes: &'b [u8],
         storage: &'a mut FieldStorage<'b>,
@@ -134,8 +135,8 @@ impl<'a> Head<'a> {
 
     /// Reads the head that `input` starts with, if it is complete, well-formed and within the limits.
     ///
-    /// What [`Scanner::head`](super::Scanner::head) tries first: for a head that comes in one piece, as
-    /// almost all do, the search for its end is saved.
+    /// [`Scanner::head`](super::Scanner::head) tries this first. Almost every head arrives in one piece,
+    /// and then no separate search for its end is needed.
     #[inline(always)]
     pub(super) fn try_parse<'b: 'a>(
         input: &'b [u8],
@@ -149,15 +150,16 @@ impl<'a> Head<'a> {
         (line_length <= limits.request_line).then_some((parsed, end))
     }
 
-    /// As [`Head::parse`], without the fast path: for a head that is known to be unusual.
+    /// Like [`Head::parse`], but without the fast path, for a head that the fast path did not accept.
     #[cold]
     pub(super) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
         Head::assemble(parse_slowly(bytes, limits.fields_room())?)
     }
 
-    /// The authority that the request is for: that of an absolute or authority target, else Host.
+    /// The host, and perhaps the port, that the request is for.
     ///
-    /// An absolute-form overrules Host (RFC 9112 section 3.2.2). Absent only in HTTP/1.0.
+    /// It comes from the target if that has an authority, and else from Host: an absolute-form overrules
+    /// Host (RFC 9112 section 3.2.2). It is absent only in HTTP/1.0.
     #[must_use]
     pub fn authority(&self) -> Option<&'a str> {
         let authority = match self.target_form {
@@ -168,7 +170,7 @@ impl<'a> Head<'a> {
         authority.and_then(|authority| core::str::from_utf8(authority).ok())
     }
 
-    /// Draws the conclusions from a head that is syntactically good.
+    /// Derives Host check, framing, expectation and keep-alive from a head whose syntax is correct.
     #[inline(always)]
     pub(super) fn assemble(parsed: Parsed<'a>) -> Result<Head<'a>, Error> {
         let Parsed {
@@ -189,13 +191,13 @@ impl<'a> Head<'a> {
         } else {
             framing(version, survey.content_length, survey.transfer_encoding)?
         };
-        // RFC 9110 section 10.1.1: ignored in 1.0, and pointless where no content follows.
+        // RFC 9110 section 10.1.1: ignored in HTTP/1.0, and without effect if no content follows.
         let expect = match survey.expect {
             _ if version < Version::Http11 => Expect::None,
             Expect::Continue if framing.is_empty() => Expect::None,
             expect => expect,
         };
-        // RFC 9112 section 9.3: close wins, 1.1 persists by default, 1.0 only if asked to.
+        // RFC 9112 section 9.3: `close` wins. HTTP/1.1 persists by default, 1.0 only if asked to.
         let keep_alive = !survey.close && (version >= Version::Http11 || survey.keep_alive);
         Ok(Head {
             method,
@@ -210,19 +212,22 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What a parser found.
+/// A head whose syntax is correct, before [`Head::assemble`] derives anything from it.
 #[derive(Debug)]
 pub(super) struct Parsed<'a> {
+    /// The request line, taken apart.
     line: RequestLine<'a>,
+    /// All fields.
     fields: Fields<'a>,
+    /// The fields that the codec itself reads.
     survey: Survey<'a>,
 }
 
-/// The fast path: `httparse`, less what it lets pass and we do not; and how many bytes the head has.
-/// `None`: ask the slow path.
+/// The fast path: `httparse`, with checks for what it accepts and we do not. Also returns how many
+/// bytes the head has. `None` means that the slow path must decide.
 ///
-/// Inlined by force, as are its neighbours: moving the parsed parts from frame to frame would cost a third
-/// of what parsing a small head does.
+/// `inline(always)`, here and next to it: moving the parsed parts from frame to frame would cost a third
+/// of the time that it takes to parse a small head.
 #[inline(always)]
 pub(super) fn parse_fast<'a, 'b: 'a>(
     bytes: &'b [u8],
@@ -243,8 +248,8 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     };
     let table: &'a [httparse::Header<'b>] = request.headers;
     let head = bytes.get(..end)?;
-    // `httparse` takes LF for CRLF. The two bytes before each name end the line before it, the last
-    // four of the head the last two lines.
+    // `httparse` accepts a bare LF as a line end. So check every line end: the two bytes before each
+    // name end the line before it, and the last four bytes of the head end the last two lines.
     if offset(head, method) != 0 || !head.ends_with(b"\r\n\r\n") || !is_plain(target) {
         return None;
     }
@@ -272,7 +277,7 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     Some((parsed, end))
 }
 
-/// Where in `bytes` its part `text` lies.
+/// The index at which `text`, a part of `bytes`, begins.
 #[inline]
 fn offset(bytes: &[u8], text: &str) -> usize {
     (text.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize)
@@ -285,7 +290,7 @@ fn is_plain(target: &str) -> bool {
     !target.bytes().fold(false, |found, byte| found | odd(byte))
 }
 
-/// The slow path: names the defect, or accepts what `httparse` does not know, which is HTTP/1.2 to 1.9.
+/// The slow path: names the defect, or accepts HTTP/1.2 to 1.9, which `httparse` does not know.
 #[cold]
 pub(super) fn parse_slowly(bytes: &[u8], max: usize) -> Result<Parsed<'_>, Error> {
     let (line, rest) = split_line(bytes)?.ok_or(Error::Unterminated)?;
@@ -303,22 +308,29 @@ pub(super) fn parse_slowly(bytes: &[u8], max: usize) -> Result<Parsed<'_>, Error
     })
 }
 
-/// The fields that say something about the request as such, picked out in one pass.
+/// The fields that the codec itself has to read, found in one pass.
 #[derive(Debug, Default)]
 struct Survey<'a> {
+    /// The last Host.
     host: Option<&'a [u8]>,
+    /// How many Host fields there are.
     hosts: usize,
+    /// The last Content-Length.
     content_length: Option<&'a [u8]>,
+    /// The last Transfer-Encoding.
     transfer_encoding: Option<&'a [u8]>,
-    /// Whether Content-Length or Transfer-Encoding came more than once.
+    /// Whether there is more than one Content-Length, or more than one Transfer-Encoding.
     repeated: bool,
+    /// Whether Connection has the option `close`.
     close: bool,
+    /// Whether Connection has the option `keep-alive`.
     keep_alive: bool,
+    /// The sum of all Expect fields.
     expect: Expect,
 }
 
 impl<'a> Survey<'a> {
-    /// The length rules out almost every name at the cost of one comparison.
+    /// Takes note of one field. One comparison, of the length, rules out almost every other name.
     #[inline]
     fn note(&mut self, name: &str, value: &'a [u8]) {
         match name.len() {
@@ -340,7 +352,7 @@ impl<'a> Survey<'a> {
 
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
-        // The two values that are seen most; the list below would find the same.
+        // A shortcut for the two most frequent values; the loop would find the same.
         match value {
             b"keep-alive" => self.keep_alive = true,
             b"close" => self.close = true,
@@ -364,7 +376,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// RFC 9112 section 3.2: one valid Host; HTTP/1.0 may leave it out.
+    /// Checks that there is one valid Host. HTTP/1.0 may leave it out (RFC 9112 section 3.2).
     #[inline]
     fn check_host(&self, version: Version) -> Result<(), Error> {
         match self.host {
@@ -376,7 +388,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Whether `name` is `usual` in some case; the usual spelling is one comparison.
+/// Whether `name` is `usual` in any case. The usual spelling costs one comparison.
 #[inline]
 fn is(name: &str, usual: &str) -> bool {
     name == usual || name.eq_ignore_ascii_case(usual)

@@ -1,4 +1,4 @@
-//! The request line, read slowly and exactly: the plain counterpart of what `httparse` does fast.
+//! The request line, parsed plainly and exactly; `httparse` does the same, but faster.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use super::grammar::{host_and_port, is_target_byte, is_tchar};
 pub enum Version {
     /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1, or a 1.x above it, which is answered like 1.1 (RFC 9110 section 6.2).
+    /// HTTP/1.1, or 1.2 to 1.9, which are treated like 1.1 (RFC 9110 section 6.2).
     Http11,
 }
 
@@ -23,24 +23,30 @@ impl fmt::Display for Version {
     }
 }
 
+// request-target = origin-form / absolute-form / authority-form / asterisk-form
+// origin-form    = absolute-path [ "?" query ]
+// absolute-form  = absolute-URI
+// authority-form = uri-host ":" port
+// asterisk-form  = "*"
 /// The four forms of a request target (RFC 9112 section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TargetForm {
-    /// `/path?query`, of any method but CONNECT.
+    /// `/path?query`, with any method except CONNECT.
     Origin,
-    /// `http://host/path?query`, as sent to proxies; any scheme that has an authority.
+    /// `http://host/path?query`, as sent to proxies. The scheme may be any that has an authority.
     Absolute,
-    /// `host:port`, of CONNECT only.
+    /// `host:port`, with CONNECT only.
     Authority,
-    /// `*`, of OPTIONS only.
+    /// `*`, with OPTIONS only.
     Asterisk,
 }
 
 impl TargetForm {
-    /// The form of a target whose bytes are known to be good.
+    /// The form of a target whose bytes are already known to be allowed.
     ///
-    /// RFC 9110 section 9.3.6 asks CONNECT for a usable port; sections 4.2.1 and 4.2.4 want a host and no
-    /// userinfo in an `http` URI. We want that of every scheme: `h.test:80` and `mailto:x` are URIs, too.
+    /// CONNECT needs a usable port (RFC 9110 section 9.3.6). An `http` URI needs a host and must not
+    /// have userinfo (sections 4.2.1 and 4.2.4). We ask the same of every scheme, because `h.test:80` and
+    /// `mailto:x` are URIs, too.
     #[inline]
     pub(super) fn of(method: &str, target: &str) -> Result<TargetForm, Error> {
         let target = target.as_bytes();
@@ -64,7 +70,11 @@ impl TargetForm {
     }
 }
 
-/// The authority of an absolute-form: a host, perhaps with a port (RFC 9112 section 3.2.2).
+// absolute-URI = scheme ":" hier-part [ "?" query ]
+// hier-part    = "//" authority path-abempty / path-absolute / path-rootless / path-empty
+// scheme       = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
+/// The authority of an absolute-form: a host, perhaps with a port (RFC 9112 section 3.2.2, RFC 3986
+/// section 4.3).
 pub(super) fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
     let colon = target.iter().position(|&byte| byte == b':')?;
     let (scheme, rest) = target.split_at_checked(colon)?;
@@ -86,17 +96,22 @@ pub(super) fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
         .map(|_| authority)
 }
 
-/// `request-line = method SP request-target SP HTTP-version` (RFC 9112 section 3), taken apart.
+// request-line = method SP request-target SP HTTP-version
+/// The parts of a request line (RFC 9112 section 3).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestLine<'a> {
+    /// The method, any token.
     pub(super) method: &'a str,
+    /// The request target as it was sent.
     pub(super) target: &'a str,
+    /// The form of the target, which fits the method.
     pub(super) target_form: TargetForm,
+    /// The version, with 1.2 to 1.9 read as 1.1.
     pub(super) version: Version,
 }
 
 impl<'a> RequestLine<'a> {
-    /// Reads a complete line, without its line end; reports the first defect from left to right.
+    /// Parses a complete line, without its line end. Returns the first defect from left to right.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Error> {
         let words = Words::read(line)?;
         let target = words.target.ok_or(Error::RequestLine)?;
@@ -119,13 +134,16 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// The words of a request line of which more may follow.
+/// The words of a request line that may still be incomplete.
 ///
-/// Only what no continuation could mend is an error here, so a line gets the same verdict whether it is
-/// read whole or as it arrives.
+/// A defect is an error here only if no further bytes could repair it. So a line gets the same verdict
+/// whether it arrives whole or in pieces.
 struct Words<'a> {
+    /// The first word, perhaps only its beginning.
     method: &'a [u8],
+    /// The second word, if the line goes that far.
     target: Option<&'a [u8]>,
+    /// The third word, if the line goes that far.
     version: Option<&'a [u8]>,
 }
 
@@ -151,7 +169,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// A word of allowed bytes, and what follows the single SP after it, if the line goes that far.
+/// A word of allowed bytes, and what follows the single SP after it. `None` if the line ends before.
 fn word(
     line: &[u8],
     allowed: fn(u8) -> bool,
@@ -165,7 +183,9 @@ fn word(
     }
 }
 
-/// Whether `text` is a beginning of `"HTTP" "/" DIGIT "." DIGIT` (RFC 9112 section 2.3).
+// HTTP-version = HTTP-name "/" DIGIT "." DIGIT
+// HTTP-name    = %s"HTTP"
+/// Whether `text` is the beginning of an HTTP version (RFC 9112 section 2.3).
 fn is_version_prefix(text: &[u8]) -> bool {
     const PATTERN: &[u8; 8] = b"HTTP/d.d";
     text.len() <= PATTERN.len()
@@ -178,7 +198,7 @@ fn is_version_prefix(text: &[u8]) -> bool {
             })
 }
 
-/// The defect of a line that is not complete yet, if no continuation can mend it.
+/// The defect of an incomplete line, if no further bytes can repair it.
 pub(super) fn beyond_repair(line: &[u8]) -> Option<Error> {
     Words::read(line).err()
 }

@@ -1,4 +1,4 @@
-//! Where the head ends: the search that comes before parsing.
+//! The search for the end of a head, which comes before parsing.
 
 use core::ops::Range;
 
@@ -9,16 +9,16 @@ use super::grammar::is_tchar;
 use super::head::{FieldStorage, Head, HeadLimits};
 use super::request_line::{RequestLine, beyond_repair};
 
-/// Bytes of empty lines skipped before a request line: four times CRLF.
+/// How many bytes of empty lines are skipped before a request line: four times CRLF.
 ///
-/// RFC 9112 section 2.2 asks for one, which old clients send after a body; a hand at a terminal may
-/// send a few. Any number would let a client keep a connection busy without ever sending a request.
+/// RFC 9112 section 2.2 asks for one empty line, which old clients send after a body. A person at a
+/// terminal may send a few. Without a limit, a client could keep a connection busy with empty lines alone.
 const MAX_SKIPPED: usize = 8;
 
 /// Finds the end of a head in a growing buffer and remembers how far it looked (RFC 9112 section 2.1).
 ///
-/// One scanner serves one connection: having found a head it is ready for the next one. Only this search
-/// is done while a head is incomplete, and each byte is looked at once, so a slow sender costs O(n).
+/// One scanner serves one connection: after a head it is ready for the next one. While a head is
+/// incomplete, only this search runs, and it looks at each byte once. So a slow sender costs O(n).
 ///
 /// ```
 /// use serve_forever::http::h1::{HeadLimits, Scanner};
@@ -30,31 +30,33 @@ const MAX_SKIPPED: usize = 8;
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scanner {
-    /// No head ends before this index.
+    /// The search goes on at this index; no head ends before it.
     looked: usize,
-    /// Bytes of empty lines before the request line.
+    /// How many bytes of empty lines precede the request line.
     skipped: u8,
     /// Whether the end of the request line lies before `looked`.
     in_fields: bool,
 }
 
 impl Scanner {
-    /// Looks for a complete head in `input`, which starts at the same byte until the head is complete.
+    /// Looks for a complete head in `input`.
     ///
-    /// `None` asks for more bytes. The range starts after skipped empty lines and ends past the empty line
-    /// that ends the head; it is what [`Head::parse`](super::Head::parse) wants.
+    /// `None` asks for more bytes: append them to the same `input`, which must start at the same byte
+    /// until the head is complete. The range that is returned begins after skipped empty lines and
+    /// includes the empty line that ends the head. Pass its bytes to [`Head::parse`](super::Head::parse).
     ///
     /// # Errors
     ///
-    /// What can be said before the head is complete: a limit is exceeded, a line ends in a bare LF or in
-    /// CR CR LF, which an empty line may have been meant to be, or the request line is bad. The verdict does not depend on how the bytes were split.
+    /// Returns the defects that show before the head is complete: a limit is exceeded, the request line
+    /// is bad, or a line ends in a bare LF or in CR CR LF, which somebody may read as an empty line. The
+    /// verdict does not depend on how the bytes were split.
     #[inline]
     pub fn scan(
         &mut self,
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Range<usize>>, Error> {
-        // Leading line ends are rare, and only looked for while nothing else has come.
+        // Empty lines are rare. Look for them only while nothing else has arrived.
         if self.looked == usize::from(self.skipped) {
             if let Some(b'\r' | b'\n') = input.get(self.looked) {
                 self.skip_empty_lines(input)?;
@@ -64,7 +66,7 @@ impl Scanner {
         let (mut looked, mut in_fields) = (self.looked, self.in_fields);
         while let Some(offset) = input.get(looked..).and_then(|rest| memchr(b'\n', rest)) {
             let lf = looked + offset;
-            // Judged by where the LF is alone, so that any split gives the same verdict.
+            // Only the place of the LF decides, so that any split gives the same verdict.
             if lf - start >= limits.head
                 || (!in_fields && lf - start > limits.request_line_room())
                 || lf == start
@@ -86,13 +88,14 @@ impl Scanner {
         self.pause(input, limits, looked, in_fields)
     }
 
-    /// Finds and parses the head that `input` starts with: [`Scanner::scan`] and then
-    /// [`Head::parse`](super::Head::parse), with their verdicts and at less cost for a head that comes in
-    /// one piece.
+    /// Finds and parses the head that `input` starts with.
+    ///
+    /// It gives the same verdicts as [`Scanner::scan`] followed by [`Head::parse`](super::Head::parse),
+    /// and is faster if the head arrives in one piece.
     ///
     /// # Errors
     ///
-    /// Those of the two.
+    /// Returns the errors of these two.
     pub fn head<'a, 'b: 'a>(
         &mut self,
         input: &'b [u8],
@@ -114,12 +117,12 @@ impl Scanner {
         let Some(range) = self.scan(input, limits)? else {
             return Ok(None);
         };
-        // It came in one piece and was not taken above: it is bad, or odd.
+        // The head came in one piece, but the fast path did not accept it: it is bad or unusual.
         let bytes = input.get(range.clone()).unwrap_or_default();
         Head::parse_slowly(bytes, limits).map(|head| Some((range, head)))
     }
 
-    /// Whether a byte of a request line has been seen: what separates an idle connection from a slow one.
+    /// Whether a byte of a request line has arrived. If not, the connection is idle and not slow.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.looked > usize::from(self.skipped)
@@ -142,7 +145,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// The head is not complete: notes how far we got, and refuses what can be refused already.
+    /// Remembers how far the search got in an incomplete head, and refuses a head that is bad already.
     #[cold]
     fn pause(
         &mut self,
@@ -154,8 +157,8 @@ impl Scanner {
         let start = usize::from(self.skipped);
         let head = input.get(start..).unwrap_or_default();
         if !self.in_fields && in_fields {
-            // The request line came to its end just now. Refusing a bad one without waiting for the empty
-            // line answers peers that speak another protocol, or HTTP/0.9 (HTTP-14).
+            // The request line has just become complete. Refuse a bad one now: a peer that speaks another
+            // protocol, or HTTP/0.9, may never send the empty line (HTTP-14).
             check_request_line(head, limits)?;
         }
         let room = if in_fields {
@@ -177,7 +180,7 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Whether the bytes that are new since the last look can be part of a request line at all.
+    /// Whether the bytes that arrived since the last call can be part of a request line.
     fn may_become_request_line(&self, head: &[u8]) -> bool {
         let seen = self.looked.saturating_sub(usize::from(self.skipped) + 1);
         let new = match head.get(seen..).unwrap_or_default() {
@@ -186,14 +189,14 @@ impl Scanner {
         };
         head.first()
             .is_none_or(|&byte| is_tchar(byte) || head == b"\r")
-            // A CR at the end may become a line end; anywhere else it is one of the bytes refused here.
+            // A CR at the end may become a line end. Anywhere else it is refused here.
             && new.iter().all(|byte| (b' '..=b'~').contains(byte))
     }
 }
 
-/// The reason to refuse a head whose search ended at `end`, where a LF is or where the input ends.
+/// Why a head is refused whose search stopped at `end`, at an LF or at the end of the input.
 ///
-/// A defect of the request line comes first, as it does when the bytes come one at a time.
+/// A defect of the request line comes first, as it would if the bytes arrived one at a time.
 #[cold]
 fn refuse(head: &[u8], end: usize, limits: &HeadLimits) -> Error {
     if let Err(error) = check_request_line(head, limits) {
@@ -215,12 +218,12 @@ fn check_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), Error> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         return RequestLine::parse(line).map(|_| ());
     }
-    // The byte after the longest line may be the CR of its end; else it is judged like the others.
+    // The byte after the longest line may be the CR of its end. Otherwise it is checked like the others.
     let line = head.get(..room).unwrap_or(head);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match beyond_repair(line) {
         Some(error) => Err(error),
-        // RFC 9112 section 3: 501 for a method, 414 for a target longer than we wish to parse.
+        // RFC 9112 section 3: 501 for a method that is too long, 414 for a target that is too long.
         None if memchr(b' ', line).is_none() => Err(Error::MethodTooLong),
         None => Err(Error::RequestLineTooLong),
     }

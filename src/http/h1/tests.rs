@@ -1,4 +1,4 @@
-//! What holds across the files: whole equals split, fast equals slow, the scanner equals its reference.
+//! Tests across the files: whole equals split, fast equals slow, the scanner equals its reference.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,7 +12,7 @@ use super::*;
 
 type Verdict = Result<Option<(Range<usize>, String)>, Error>;
 
-/// The verdict on `input` when it arrives in growing prefixes that end at `stops` and at its end.
+/// The verdict on `input` if it arrives in growing prefixes that end at `stops` and at its end.
 fn verdict(input: &[u8], stops: &[usize], limits: &HeadLimits) -> Verdict {
     let combined = combined_verdict(input, stops, limits);
     let separate = separate_verdict(input, stops, limits);
@@ -59,7 +59,7 @@ fn check_splits(input: &[u8], limits: &HeadLimits) -> Verdict {
     whole
 }
 
-/// Marsaglia's xorshift: enough chance for a test, and the same every time.
+/// Marsaglia's xorshift: random enough for a test, and the same every time.
 struct Chance(u64);
 
 impl Chance {
@@ -120,7 +120,7 @@ const PIECES: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: h\r\n",
 ];
 
-/// Heads that are good, almost good, and heaps of pieces.
+/// Good heads, almost good heads, and pieces put together at random.
 fn generated(chance: &mut Chance) -> Vec<u8> {
     let mut input = Vec::new();
     let good = chance.below(4) > 0;
@@ -203,7 +203,7 @@ fn fast_equals_slow_and_httparse_agrees() {
     }
 }
 
-/// What [`Scanner`] finds in one look, written for the reader.
+/// What [`Scanner`] finds in a whole input, written as simply as possible.
 fn reference(input: &[u8], limits: &HeadLimits) -> Option<Option<Range<usize>>> {
     let mut start = 0;
     while input[start..].starts_with(b"\r\n") && start < 8 {

@@ -1,4 +1,4 @@
-//! The decoder, whole and split at every byte.
+//! Tests of the decoder, with input that comes whole and input split at every byte.
 
 use super::*;
 use crate::http::h1::{chunk, last_chunk, parse_fields};
@@ -210,7 +210,7 @@ fn limits() {
     let cases: [(&[u8], Option<Error>); 9] = [
             (b"1;aaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n0\r\n\r\n", None),
             (b"1;aaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", Some(Error::ChunkLineTooLong)),
-            // 26 and 28 bytes, of which 18 each are fair; the next is too much.
+            // Lines of 26 and 28 bytes, of which 18 are fair in each. The next one is too much.
             (b"1;aaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n0\r\n\r\n", None),
             (
                 b"1;aaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n1;aaaaaaaaaaaaaaaaa\r\nx\r\n",
@@ -228,8 +228,8 @@ fn limits() {
     }
 }
 
-/// The size that takes the content over its limit is refused where its line ends: what comes later
-/// is not looked at, so one that is malformed there, too, is refused for the same reason.
+/// A size that takes the content over its limit is refused where its line ends. Later bytes are not
+/// looked at, so a second defect there does not change the reason.
 #[test]
 fn content_over_its_limit() {
     const MAX: u64 = u64::MAX;
