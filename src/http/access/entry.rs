@@ -1,4 +1,4 @@
-//! What there is to be logged of a request (LOG-2).
+//! What can be logged about a request (LOG-2).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,31 +8,38 @@ use memchr::memchr;
 use crate::http::h1::Head;
 use crate::reactor::Now;
 
-/// One request and what became of it; see
+/// One request and its outcome; see
 /// [`HttpRequestHandler::log_request`](crate::http::HttpRequestHandler::log_request).
 ///
-/// Everything in it that comes from the client is as it came: who writes it somewhere has to
-/// escape it (LOG-3).
+/// What the client sent is in it unchanged. Escape it before you write it anywhere (LOG-3).
 #[derive(Debug, Clone, Copy)]
 pub struct LogEntry<'a> {
+    /// Where to read the client's own words.
     origin: Origin<'a>,
+    /// The client's address, if it has host and port.
     client_address: Option<SocketAddr>,
+    /// The status of the response, if there was one.
     code: Option<u16>,
+    /// Bytes of content in the response.
     sent: u64,
+    /// Whether the response was written to its end.
     complete: bool,
+    /// When the request began to arrive.
     began: Instant,
+    /// The time of the loop's turn.
     now: &'a Now,
-    /// How far the clock has gone on since `now`, as far as is known.
+    /// How long after `now` the response ended, as far as is known.
     late: Duration,
 }
 
 impl<'a> LogEntry<'a> {
-    /// Who asked; `None` if clients have no host and port.
+    /// The client's address; `None` if clients have no host and port.
     pub fn client_address(&self) -> Option<SocketAddr> {
         self.client_address
     }
 
-    /// The request line as it came, without its end; empty if none came whole (HTTP-6).
+    /// The request line as the client sent it, without its line end. It is empty if the client did
+    /// not send a whole line (HTTP-6).
     pub fn request_line(&self) -> &'a [u8] {
         match self.origin {
             Origin::Head(bytes, _) | Origin::Bytes(bytes) => first_line(bytes),
@@ -58,84 +65,88 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// The status of the answer; `None` if there was none.
+    /// The status of the response; `None` if there was no response.
     pub fn code(&self) -> Option<u16> {
         self.code
     }
 
-    /// Bytes of content in the answer, without framing (WSGI-21).
+    /// Bytes of content in the response, without framing (WSGI-21).
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether the answer was written to its end. It does not prove delivery (LOG-5).
+    /// Whether the response was written to its end. This does not prove delivery (LOG-5).
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// When the request began to arrive; the first on a connection that arrives in pieces, when the
-    /// connection was made.
+    /// When the request began to arrive. For the first request of a connection, if it arrives in
+    /// pieces, it is when the connection was made.
     pub fn began(&self) -> SystemTime {
         let ended = self.ended();
         ended.checked_sub(self.duration()).unwrap_or(ended)
     }
 
-    /// When the answer ended, which is now.
+    /// When the response ended, which is now.
     pub fn ended(&self) -> SystemTime {
         let wall = self.now.wall();
         wall.checked_add(self.late).unwrap_or(wall)
     }
 
-    /// How long it took from the beginning to the end.
+    /// The time from [`began`](Self::began) to [`ended`](Self::ended).
     ///
-    /// By the time of the loop, which looks at the clock once a turn: a request that is answered
-    /// in the turn in which it arrived took none, whatever its handler did meanwhile. Behind an
-    /// [`AccessLog`](crate::http::AccessLog), which looks at the clock itself, and on
-    /// [`Workers`](crate::http::Workers), a handler's time counts.
+    /// The loop reads the clock once a turn. So a request whose response is written in the turn in
+    /// which it arrived takes zero time, however long its handler ran. The handler's time counts
+    /// behind an [`AccessLog`](crate::http::AccessLog), which reads the clock itself, and on
+    /// [`Workers`](crate::http::Workers).
     pub fn duration(&self) -> Duration {
         let turn = self.now.instant().saturating_duration_since(self.began);
         turn.saturating_add(self.late)
     }
 
-    /// The same, of an answer that did not end before `instant`.
+    /// The same entry for a response that did not end before `instant`.
     pub(super) fn not_before(mut self, instant: Instant) -> LogEntry<'a> {
         self.late = instant.saturating_duration_since(self.now.instant());
         self
     }
 }
 
-/// Where the words of the client are found.
+/// Where to read what the client sent.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) enum Origin<'a> {
-    /// In the input still.
+    /// The head is still in the input: its bytes, and the same parsed.
     Head(&'a [u8], &'a Head<'a>),
-    /// In the input, which is no request.
+    /// The input is not a valid request.
     Bytes(&'a [u8]),
-    /// In a copy.
+    /// The head is gone, and this copy was made of it.
     Record(&'a Record),
 }
 
 impl Origin<'_> {
-    /// Whether the answer has no content whatever its status (RFC 9110 §9.3.2).
+    /// Whether the response has no content, whatever its status (RFC 9110 §9.3.2).
     pub(in crate::http) fn is_head(&self) -> bool {
         match self {
             Origin::Head(_, head) => head.method == "HEAD",
-            // However much of it has come: what is refused must not depend on that.
+            // The method is enough: the result must not depend on how much has arrived.
             Origin::Bytes(bytes) => bytes.starts_with(b"HEAD "),
             Origin::Record(record) => record.request_line.starts_with(b"HEAD "),
         }
     }
 }
 
-/// What is kept of a request for its entry in the log.
+/// A copy of those parts of a head that its log entry needs later.
 #[derive(Debug)]
 pub(in crate::http) struct Record {
+    /// The request line without its line end.
     request_line: Box<[u8]>,
+    /// The `Referer` field.
     referer: Option<Box<[u8]>>,
+    /// The `User-Agent` field.
     user_agent: Option<Box<[u8]>>,
 }
 
 impl Record {
+    /// Copies them from a head and its bytes.
     pub(in crate::http) fn new(bytes: &[u8], head: &Head<'_>) -> Record {
         let kept = |name| head.fields.get(name).map(Box::from);
         Record {
@@ -146,23 +157,28 @@ impl Record {
     }
 }
 
-/// The request that something is said of.
+/// The request that an entry is about.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Subject<'a> {
+    /// Where to read what the client sent.
     pub(in crate::http) origin: Origin<'a>,
     /// When it began to arrive.
     pub(in crate::http) began: Instant,
 }
 
-/// What of an entry is known when the answer is.
+/// The part of an entry that is known when the response ends.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Outcome {
+    /// The status of the response, if there was one.
     pub(in crate::http) code: Option<u16>,
+    /// Bytes of content in the response.
     pub(in crate::http) sent: u64,
+    /// Whether the response was written to its end.
     pub(in crate::http) complete: bool,
 }
 
 impl<'a> LogEntry<'a> {
+    /// Puts an entry together. Its response ends at `now`.
     pub(in crate::http) fn new(
         subject: Subject<'a>,
         client_address: Option<SocketAddr>,
@@ -182,7 +198,7 @@ impl<'a> LogEntry<'a> {
     }
 }
 
-/// The first line of a request without its end, if it is there to its end.
+/// The first line of a request without its line end; empty if the line is not complete.
 fn first_line(bytes: &[u8]) -> &[u8] {
     let end = memchr(b'\n', bytes).unwrap_or(0);
     let line = bytes.get(..end).unwrap_or_default();

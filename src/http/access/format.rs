@@ -1,4 +1,4 @@
-//! What a line looks like, and how what clients sent is escaped in it.
+//! The format of a log line, and how it escapes what clients sent.
 
 use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,65 +6,69 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::LogEntry;
 use crate::reactor::{DateLine, format_date};
 
-/// How the lines of an [`AccessLog`](super::AccessLog) look.
+/// The format of the lines of an [`AccessLog`](super::AccessLog).
 ///
 /// | format | an example |
 /// | --- | --- |
 /// | `Python` | `192.0.2.1 - - [06/Nov/1994 08:49:37] "GET / HTTP/1.1" 200 5` |
 /// | `Common` | `192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 5` |
-/// | `Combined` | as `Common`, then ` "http://h/from" "curl/8.0"` |
+/// | `Combined` | like `Common`, then ` "http://h/from" "curl/8.0"` |
 /// | `Json` | `{"time":"1994-11-06T08:49:37.000000Z","client":"192.0.2.1","request":"GET / HTTP/1.1","status":200,"size":5,"complete":true,"duration_us":12,"referer":null,"user_agent":"curl/8.0"}` |
 ///
-/// The host is the client's address, never a name that was looked up (LOG-6), and `-` (in JSON
-/// `null`) for a client that has none, on a Unix-domain socket. The size counts the content, without
-/// head and framing. A client that left before there was an answer has the status `-` or `null`.
+/// The host is the client's address; names are never looked up (LOG-6). On a Unix-domain socket a
+/// client has no address, and the host is `-` (in JSON `null`). The size counts the content, without
+/// head and framing. If the client disconnected before there was a response, the status is `-` or
+/// `null`.
 ///
-/// Only JSON tells of an answer that was broken off, by `"complete":false`; the others have the
-/// size of what was written until then.
+/// Only JSON marks a response that was broken off, with `"complete":false`. The other formats just
+/// show how much was written until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFormat {
-    /// That of Python's `http.server` and `wsgiref` (LOG-1, LOG-2).
+    /// The format of Python's `http.server` and `wsgiref` (LOG-1, LOG-2).
     ///
-    /// The time is when the line was written. It has no zone in it and is not that of the place,
-    /// but UTC, unless [`utc_offset`](super::AccessLog::utc_offset) is set. The size is always
-    /// known, where `http.server` writes `-`; it is `-` without an answer.
+    /// The time is when the line was written. It names no zone: it is UTC, unless
+    /// [`utc_offset`](super::AccessLog::utc_offset) is set, and not local time as in Python.
+    /// `http.server` writes `-` for the size; here it is known, and `-` means that there was no
+    /// response.
     ///
-    /// Bytes are taken for Latin-1 as in Python, and a line is UTF-8 text. Control characters,
-    /// those above 0x7f too, are written as `\x1b`, and a backslash as two (LOG-3). A quotation
-    /// mark is left as it is, as in Python: who takes such lines apart looks for the last one.
+    /// Bytes are read as Latin-1, as in Python, and a line is UTF-8 text. Control characters, also
+    /// those above 0x7f, are written like `\x1b`, and a backslash as two (LOG-3). A quotation mark
+    /// is not escaped, as in Python. If you parse such lines, look for the last quotation mark.
     Python,
-    /// NCSA's common log format, as Apache has it.
+    /// NCSA's common log format, as Apache writes it.
     ///
-    /// The time is when the request began to arrive. The size is `-` if no content was sent. What
-    /// is not printable ASCII is written as `\xe9`, byte for byte, and a quotation mark or a
-    /// backslash has a backslash before it.
+    /// The time is when the request began to arrive. The size is `-` if no content was sent. A byte
+    /// that is not printable ASCII is written like `\xe9`. A quotation mark or a backslash gets a
+    /// backslash before it.
     Common,
-    /// The same with the `Referer` and the `User-Agent` of the request, `"-"` if it had none.
+    /// Like `Common`, with the `Referer` and the `User-Agent` of the request, or `"-"`.
     Combined,
-    /// One object a line, with the members of the example.
+    /// One JSON object in each line, with the members of the example.
     ///
-    /// `time` is when the request began to arrive, `duration_us` how many microseconds it took
-    /// from there to the end of the answer, as [`LogEntry::duration`] counts them. The line of an
-    /// error page has the members `time`, which is when it was written, `client`, `request` and
-    /// `error`.
+    /// `time` is when the request began to arrive. `duration_us` is the number of microseconds from
+    /// then to the end of the response, see [`LogEntry::duration`]. The line of an error page has
+    /// the members `time` (when it was written), `client`, `request` and `error`.
     ///
-    /// A line is ASCII. What a client sent need not be text of any encoding, so each byte is the
-    /// character of its number (Latin-1), and nothing is lost: `text.encode("latin-1")` in
-    /// Python, or its like elsewhere, gives the bytes back.
+    /// A line is ASCII. What a client sent may not be valid text in any encoding, so each byte
+    /// becomes the character with its number (Latin-1). Nothing is lost: `text.encode("latin-1")`
+    /// in Python, or the same in another language, gives the bytes back.
     Json,
 }
 
-/// What the lines of one log have in common.
+/// The settings of one log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
+    /// The format of the lines.
     format: LogFormat,
-    /// Minutes.
+    /// How many minutes the time is ahead of UTC.
     utc_offset: i16,
+    /// Whether error pages get a second line.
     pub(super) errors: bool,
 }
 
 impl Style {
+    /// The default settings of a format.
     pub(super) fn new(format: LogFormat) -> Style {
         Style {
             format,
@@ -73,12 +77,13 @@ impl Style {
         }
     }
 
+    /// Sets the offset, which stays below a day.
     pub(super) fn set_utc_offset(&mut self, minutes: i16) {
         const DAY: i16 = 24 * 60;
         self.utc_offset = minutes.clamp(1 - DAY, DAY - 1);
     }
 
-    /// Appends what there is to be said of a request, without a line end.
+    /// Appends the line of a request, without a line end.
     pub(super) fn request(&self, line: &mut String, entry: &LogEntry<'_>) {
         match self.format {
             LogFormat::Python => {
@@ -122,7 +127,7 @@ impl Style {
         }
     }
 
-    /// Appends what there is to be said of an error page, without a line end.
+    /// Appends the line of an error page, without a line end.
     pub(super) fn error(&self, line: &mut String, entry: &LogEntry<'_>, message: &str) {
         match self.format {
             LogFormat::Python => {
@@ -142,6 +147,7 @@ impl Style {
         }
     }
 
+    /// Appends a request in the common log format.
     fn common(&self, line: &mut String, entry: &LogEntry<'_>) {
         self.prefix(line, entry, entry.began());
         push_quoted(line, entry.request_line());
@@ -151,8 +157,8 @@ impl Style {
         push_or_dash(line, Some(entry.sent()).filter(|&sent| sent > 0));
     }
 
-    /// Who and when, as all formats have it that are not JSON. Of the two dashes one is the user
-    /// as identd knows them, the other as HTTP does: neither is asked for (LOG-1).
+    /// Appends client and time, for all formats except JSON. The first dash stands for the user name
+    /// that identd reports, the second for the HTTP user; we know neither (LOG-1).
     fn prefix(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
         push_or_dash(line, entry.client_address().map(|address| address.ip()));
         let time = Stamp::new(time, self.utc_offset);
@@ -173,7 +179,7 @@ impl Style {
         }
     }
 
-    /// The same in JSON, with the request.
+    /// Appends time, client and request as the first members of a JSON object.
     fn members(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
         let time = Stamp::new(time, self.utc_offset);
         let (year, month, day) = (time.year(), time.month_number(), time.day());
@@ -195,7 +201,7 @@ impl Style {
         push_json(line, latin_1(entry.request_line()));
     }
 
-    /// Sign, hours and minutes.
+    /// The offset from UTC as sign, hours and minutes.
     fn zone(&self) -> (char, u16, u16) {
         let sign = if self.utc_offset < 0 { '-' } else { '+' };
         let minutes = self.utc_offset.unsigned_abs();
@@ -203,9 +209,11 @@ impl Style {
     }
 }
 
-/// A time in parts, of which the words are those of a `Date` field.
+/// A time in parts, cut out of the text of a `Date` field.
 struct Stamp {
+    /// The date and the time in the form of a `Date` field.
     date: DateLine,
+    /// Microseconds beyond the second.
     microseconds: u32,
 }
 
@@ -249,7 +257,7 @@ impl Stamp {
     }
 }
 
-/// Writing to a String cannot fail.
+/// Appends `text`. The result is ignored, because writing to a String cannot fail.
 fn push(line: &mut String, text: impl Display) {
     let _ = write!(line, "{text}");
 }
@@ -265,12 +273,12 @@ fn push_or(line: &mut String, value: Option<impl Display>, otherwise: &str) {
     }
 }
 
-/// Each byte is the character of its number.
+/// Reads each byte as the character with its number.
 fn latin_1(bytes: &[u8]) -> impl Iterator<Item = char> {
     bytes.iter().map(|&byte| char::from(byte))
 }
 
-/// As Python's `log_message` does (LOG-3).
+/// Escapes like Python's `log_message` (LOG-3).
 fn push_escaped(line: &mut String, text: impl Iterator<Item = char>) {
     for character in text {
         match character {
@@ -289,7 +297,7 @@ fn push_quoted(line: &mut String, bytes: &[u8]) {
     line.push('"');
 }
 
-/// As Apache does, only that a line feed is `\x0a` here, too.
+/// Escapes like Apache, except that a line feed is `\x0a` here, like all other control bytes.
 fn push_ascii(line: &mut String, bytes: &[u8]) {
     for &byte in bytes {
         match byte {
@@ -300,7 +308,7 @@ fn push_ascii(line: &mut String, bytes: &[u8]) {
     }
 }
 
-/// A string of JSON, in ASCII (RFC 8259 section 7).
+/// Appends a JSON string in ASCII (RFC 8259 section 7).
 fn push_json(line: &mut String, text: impl Iterator<Item = char>) {
     line.push('"');
     for character in text {

@@ -1,4 +1,4 @@
-//! What becomes of requests, and the lines that say so: Python's `log_message`.
+//! The access log: one line for each request; Python's `log_message`.
 
 mod entry;
 mod format;
@@ -17,16 +17,16 @@ use std::time::Instant;
 use super::{HttpRequestHandler, HttpResult, Intake, Request, Response};
 use format::Style;
 
-/// A line longer than this leaves no room behind.
+/// The buffer of a line is freed if it has grown beyond this many bytes.
 const KEPT: usize = 16 * 1024;
 
 thread_local! {
-    /// Room for the line that this thread writes next. It is not in the handler, of which every
-    /// connection has a clone, and an idle one keeps no buffer (design law 6).
+    /// The buffer for the next line of this thread. It is not in the handler, because every
+    /// connection has a clone of the handler, and an idle connection keeps no buffer (design law 6).
     static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
-/// Answers as its handler does, and writes a line for every request.
+/// Wraps a handler and writes one log line for every request.
 ///
 /// ```
 /// use serve_forever::http::{AccessLog, HttpResult, HttpServer, LogFormat, Request, Response};
@@ -41,36 +41,40 @@ thread_local! {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// # What there is a line for
+/// # Which requests get a line
 ///
-/// For every request that got an answer, also one that the handler never saw because it was
-/// malformed or too large, and for every answer that was broken off. The line is written when the
-/// answer ends (LOG-5), on the thread that the connection is on, so lines of one connection are in
-/// the order of its requests. A client that leaves before its request came to the handler leaves no
-/// line.
+/// Every request that got a response has a line. This includes a request that the handler never saw
+/// because it was malformed or too large, and a response that was broken off. The line is written
+/// when the response ends (LOG-5), on the thread of the connection. So the lines of one connection
+/// are in the order of its requests. There is no line if the client disconnects before its request
+/// reaches the handler.
 ///
-/// An error page has a line of its own before that (LOG-4), in the formats that have room for one;
+/// An error page gets a second line, before that one (LOG-4), in the formats that have room for it;
 /// see [`errors`](Self::errors).
 ///
-/// The hooks of the handler itself are called as well, after the line.
+/// After the line, the wrapped handler's own log hooks are called, too.
 ///
-/// # Nothing that a client sends is written raw
+/// # Escaping
 ///
-/// Every format escapes what could end a line or steer a terminal (LOG-3, cpython gh-100001), in
-/// the manner of its own that [`LogFormat`] tells.
+/// Nothing that a client sends is written raw. Every format escapes all bytes that could end a line
+/// or control a terminal (LOG-3, cpython gh-100001); [`LogFormat`] says how.
 #[derive(Clone)]
 pub struct AccessLog<H> {
+    /// The wrapped handler.
     handler: H,
+    /// The destination of the lines.
     sink: Arc<dyn LogSink>,
+    /// The format of the lines.
     style: Style,
-    /// When the handler was last done, until its answer is logged.
+    /// When the handler last returned, until its response is logged.
     handled: Option<Instant>,
 }
 
 impl<H> AccessLog<H> {
-    /// Logs the requests that `handler` answers to `sink`: [`std::io::stderr`], a
-    /// [`File`](std::fs::File), anything that can be written to in a [`Mutex`](std::sync::Mutex),
-    /// or a closure; see [`LogSink`].
+    /// Writes a line to `sink` for each request that `handler` serves.
+    ///
+    /// The sink is [`std::io::stderr`], a [`File`](std::fs::File), any writer in a
+    /// [`Mutex`](std::sync::Mutex), or a closure; see [`LogSink`].
     pub fn new(handler: H, format: LogFormat, sink: impl LogSink + 'static) -> AccessLog<H> {
         AccessLog {
             handler,
@@ -80,32 +84,33 @@ impl<H> AccessLog<H> {
         }
     }
 
-    /// Sets by how many minutes the time in the lines is ahead of UTC: 0 by default.
+    /// Sets by how many minutes the time in the lines is ahead of UTC. The default is 0.
     ///
-    /// The standard library knows no time zones, so the program has to say which is its own, and
-    /// when summer begins nobody tells it. More than a day is cut to a day less a minute.
+    /// The standard library does not know time zones, so you have to give the offset yourself, and
+    /// it does not follow summer time. A value beyond 23 hours and 59 minutes is cut to that.
     #[must_use]
     pub fn utc_offset(mut self, minutes: i16) -> AccessLog<H> {
         self.style.set_utc_offset(minutes);
         self
     }
 
-    /// Sets whether error pages have a line of their own, `code 404, message Not Found`: by
-    /// default in [`LogFormat::Python`] and [`LogFormat::Json`]. Who reads the two others expects
-    /// a request in each line.
+    /// Sets whether error pages get a second line, `code 404, message Not Found`.
+    ///
+    /// By default they do in [`LogFormat::Python`] and [`LogFormat::Json`]. In the two other formats
+    /// readers expect each line to be a request.
     #[must_use]
     pub fn errors(mut self, errors: bool) -> AccessLog<H> {
         self.style.errors = errors;
         self
     }
 
-    /// The handler that answers.
+    /// The wrapped handler.
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
     fn write(&self, fill: impl FnOnce(&mut String)) {
-        // Err: the thread is ending, and has no room of its own any more.
+        // An error means that the thread is ending and its buffer is gone: use a new one.
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
         line.clear();
         fill(&mut line);

@@ -1,4 +1,4 @@
-//! Where the lines go.
+//! The destinations of log lines.
 
 use std::fs::File;
 use std::io::{self, Stderr, Write};
@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::socketserver::complain;
 
-/// Takes the lines of an [`AccessLog`](super::AccessLog), from any number of threads.
+/// Receives the lines of an [`AccessLog`](super::AccessLog), from any number of threads.
 ///
-/// A line that cannot be written is lost, and costs its request nothing. A sink that blocks holds
-/// up every connection of its loop; where that may be, a closure hands lines to a thread:
+/// If a line cannot be written, it is lost, and its request is not affected. A sink that blocks stops
+/// every connection of its loop meanwhile. If yours may block, use a closure that passes the lines to
+/// a thread:
 ///
 /// ```
 /// use std::sync::mpsc::sync_channel;
@@ -22,17 +23,17 @@ use crate::socketserver::complain;
 /// let (sender, lines) = sync_channel::<String>(1000);
 /// std::thread::spawn(move || {
 ///     for line in lines {
-///         print!("{line}"); // or whatever takes its time
+///         print!("{line}"); // or something slow
 ///     }
 /// });
 /// let handler = AccessLog::new(handler, LogFormat::Json, move |line: &str| {
-///     // Err: the thread is a thousand lines behind.
+///     // An error means that the thread is 1000 lines behind: this line is lost.
 ///     let _ = sender.try_send(line.to_owned());
 /// });
 /// # let _ = handler;
 /// ```
 pub trait LogSink: Send + Sync {
-    /// Takes one line, which ends in a line feed and holds no other.
+    /// Receives one line. It ends in a line feed and has no other line feed in it.
     fn write_line(&self, line: &str);
 }
 
@@ -42,17 +43,18 @@ impl<F: Fn(&str) + Send + Sync> LogSink for F {
     }
 }
 
-/// Each line whole, and one write to standard error. Nobody may be reading it.
+/// Writes each line to standard error, whole and in one write. Errors are ignored, because there is
+/// nowhere else to report them.
 impl LogSink for Stderr {
     fn write_line(&self, line: &str) {
         let _ = self.lock().write_all(line.as_bytes());
     }
 }
 
-/// One write for each line. Open it to append, so that other programs can write to it and rotate
-/// it.
+/// Writes each line in one write. Open the file for appending, so that other programs can write to
+/// it and rotate it.
 ///
-/// That a line is lost is reported through [`log`], at most a few times a second.
+/// A lost line is reported through [`log`], at most a few times a second.
 impl LogSink for File {
     fn write_line(&self, line: &str) {
         let mut file = self;
@@ -60,15 +62,15 @@ impl LogSink for File {
     }
 }
 
-/// Each line whole, and one write to a pipe, a buffer, or whatever it is.
+/// Writes each line whole and in one write, to a pipe, a buffer or any other writer.
 ///
-/// That a line is lost is reported as for a file.
+/// A lost line is reported through [`log`], at most a few times a second.
 impl<W: Write + Send> LogSink for Mutex<W> {
     fn write_line(&self, line: &str) {
-        // A writer that panicked has lost its line, and may do better with the next.
+        // The writer panicked on an earlier line. That line is lost; try this one.
         let mut writer = self.lock().unwrap_or_else(PoisonError::into_inner);
         let written = writer.write_all(line.as_bytes());
-        drop(writer); // a logger may be slow
+        drop(writer); // The logger may be slow: do not hold the lock.
         report(written);
     }
 }
