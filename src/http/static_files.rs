@@ -1,10 +1,10 @@
 //! The files of a directory: Python's `SimpleHTTPRequestHandler`.
 //!
-//! The path of a request is [translated](super::translate_path) to names below the root; `root`
-//! finds what is there and opens it, never outside. A directory is redirected to, shown by its
-//! index page or listed. Of a file, `coding` chooses the variant, `preconditions` decide whether it
-//! is sent at all, `ranges` which bytes of it, and `content` reads them block by block while the
-//! client takes them.
+//! The path of a request is [translated](super::translate_path) to names below the root. `root` finds
+//! the file or directory and opens it, never outside of the root. For a directory the response is a
+//! redirect, its index page or a listing. For a file, `coding` chooses the variant, `preconditions`
+//! decides whether it is sent, and `ranges` decides which bytes. `content` reads them block by block,
+//! as fast as the client takes them.
 
 mod coding;
 mod content;
@@ -33,14 +33,14 @@ use super::{
     HttpRequestHandler, HttpResult, Request, Response, ResponseHead, explanation, translate_path,
 };
 
-/// The pages that stand for their directory unless told otherwise (STATIC-7).
+/// The index pages of a directory by default (STATIC-7).
 const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];
 
-/// How many ranges a request may ask for at once: what a viewer of documents does is far below,
-/// what CVE-2011-3192 did to Apache far above (RFC 9110 §14.2). Apache has 200 by default.
+/// How many ranges one request may ask for by default. Document viewers ask for far fewer; the attack
+/// on Apache, CVE-2011-3192, asked for far more (RFC 9110 §14.2). Apache allows 200.
 const MAX_RANGES: usize = 16;
 
-/// Serves the files below a directory to GET and HEAD; Python's `SimpleHTTPRequestHandler`.
+/// Serves the files below a directory in response to GET and HEAD; Python's `SimpleHTTPRequestHandler`.
 ///
 /// ```
 /// use serve_forever::http::{HttpServer, SimpleHttpRequestHandler};
@@ -51,17 +51,17 @@ const MAX_RANGES: usize = 16;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Index pages and listings, redirects, types and dates are as in Python (STATIC-1 to STATIC-14),
-/// and beyond them there are entity tags with all the conditional fields (RFC 9110 §13), ranges
-/// (§14) and files that were compressed beforehand. A clone shares the settings, and costs nothing.
+/// Index pages, listings, redirects, types and dates are as in Python (STATIC-1 to STATIC-14). In
+/// addition there are entity tags with all conditional fields (RFC 9110 §13), ranges (§14) and
+/// precompressed files. Clones share the settings, so a clone is cheap.
 ///
-/// # On the loop, or not
+/// # On the loop, or on workers
 ///
-/// A file is read in blocks of 16 KiB, each when the client has taken the one before, so no file
-/// is ever whole in memory. A directory listing is. Reading happens on the thread that the handler
-/// runs on: from the page cache that takes microseconds, from a slow disk or a network file system
-/// it may take long, and meanwhile the loop serves nobody. [`Workers`](super::Workers) move it off
-/// the loop, the first block and all that follow:
+/// A file is read in blocks of 16 KiB. The next block is read when the client has taken the one
+/// before, so no file is ever whole in memory; a directory listing is. Files are read on the thread of
+/// the handler. From the page cache this takes microseconds. From a slow disk or a network file
+/// system it may take long, and meanwhile the loop serves nobody. [`Workers`](super::Workers) read
+/// all blocks on other threads:
 ///
 /// ```
 /// use serve_forever::http::{HttpServer, Pooled, SimpleHttpRequestHandler, Workers};
@@ -72,51 +72,60 @@ const MAX_RANGES: usize = 16;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// # What can be reached
+/// # What clients can reach
 ///
-/// What is below the root by its names: `..` never climbs above it, however it is written. A
-/// symbolic link that leads out of it is answered with 404 (STATIC-4), unless links are
-/// [followed](Self::follow_symlinks). Only regular files are opened: never a FIFO, a device or a
-/// socket (STATIC-9). Hidden files are files; what must not be seen does not belong below the root,
-/// and a hard link to it neither.
+/// Clients can reach every file below the root. `..` never leads above the root, however it is
+/// written. A symbolic link that leads out of the root gets status 404 (STATIC-4), unless you
+/// [follow](Self::follow_symlinks) such links. Only regular files are opened, never a FIFO, a device
+/// or a socket (STATIC-9). Hidden files are served, too. Keep secret files, and hard links to them,
+/// outside of the root.
 ///
-/// Somebody who can change the tree *while* it is served can race against that. A file is looked at
-/// before it is opened, and what was opened is looked at again: Linux, if it has `/proc`, says
-/// where the opened file really is, so that nothing outside is ever sent. Elsewhere the path is
-/// resolved a second time, which two well-timed changes can deceive. And in any case, between look
-/// and open a file can become a FIFO, whose opening waits for a writer, or a directory a link, so
-/// that the names in a listing are those of a directory outside. Serve no tree to which people can
-/// write whom you do not trust.
+/// Somebody who can change the tree *while* it is served can race against these checks. A file is
+/// checked before it is opened and again when it is open. On Linux, `/proc` then tells where the open
+/// file really is, so that nothing outside is ever sent. On other systems, or without `/proc`, the path
+/// is resolved a second time, and two well-timed changes can deceive that check. On every system two
+/// changes between check and use remain: a file can become a FIFO, and opening it waits for a writer;
+/// and a directory can become a link, so that the listing shows names from outside. Do not serve a
+/// tree to which people can write whom you do not trust.
 ///
 /// # Validators
 ///
-/// The entity tag is made of the time of modification, to the nanosecond, and the size. It is
-/// strong, so it promises that two files with the same tag have the same bytes: replacing a file
-/// by one of the same size within one tick of the file system's clock, or setting its time back on
-/// purpose, breaks the promise.
+/// The entity tag consists of the modification time, in nanoseconds, and the size. It is a strong tag:
+/// it promises that two files with the same tag have the same bytes. Two things break this promise:
+/// a file is replaced by another of the same size within one tick of the file system's clock, or its
+/// modification time is set back on purpose.
 ///
-/// A file that changes while it is sent never makes the answer longer or shorter than announced:
-/// if it has grown, the rest is not sent, and if it has shrunk, the connection is closed early,
-/// which tells the client.
+/// A file may change while it is sent, but the response keeps its announced length. If the file has
+/// grown, the new bytes are not sent. If it has shrunk, the connection is closed early, which tells
+/// the client that bytes are missing.
 #[derive(Debug, Clone)]
 pub struct SimpleHttpRequestHandler(Arc<Settings>);
 
+/// The settings, which all clones share.
 #[derive(Debug, Clone)]
 struct Settings {
+    /// The directory that is served.
     root: Root,
+    /// The names of index pages; the first that exists is sent.
     index_pages: Vec<OsString>,
+    /// Whether a directory without an index page is listed.
     list_directories: bool,
+    /// Whether a compressed variant of a file may be sent.
     precompressed: bool,
+    /// How many ranges one request may ask for.
     max_ranges: usize,
+    /// The table of content types.
     content_types: ContentTypes,
 }
 
 impl SimpleHttpRequestHandler {
-    /// Serves what is below `directory`. A relative one is meant from the working directory of
-    /// now (STATIC-1). It may come to be later, or be a link that is changed later.
+    /// Serves the files below `directory`.
+    ///
+    /// A relative path is resolved now, against the current directory (STATIC-1). The directory need
+    /// not exist yet, and it may be a link that changes later.
     pub fn new(directory: impl AsRef<Path>) -> SimpleHttpRequestHandler {
         let directory = directory.as_ref();
-        // Err: an empty path, or no working directory any more; there will be no files, either.
+        // This fails for an empty path, or if there is no working directory: no file will be found.
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         SimpleHttpRequestHandler(Arc::new(Settings {
             root: Root::new(absolute),
@@ -128,40 +137,40 @@ impl SimpleHttpRequestHandler {
         }))
     }
 
-    /// Sets the pages that stand for their directory, the first that is there: `index.html`, then
-    /// `index.htm` by default (STATIC-7).
+    /// Sets the names of index pages. The first that exists is sent in place of a listing. By default
+    /// these are `index.html`, then `index.htm` (STATIC-7).
     #[must_use]
     pub fn index_pages<P: Into<OsString>>(self, pages: impl IntoIterator<Item = P>) -> Self {
         let pages = pages.into_iter().map(Into::into).collect();
         self.set(|settings| settings.index_pages = pages)
     }
 
-    /// Sets whether a directory without an index page is listed: yes by default. If not, it is
-    /// answered as one that cannot be read (STATIC-14).
+    /// Sets whether a directory without an index page is listed. By default it is. If not, the
+    /// response is a 404, as for a directory that cannot be read (STATIC-14).
     #[must_use]
     pub fn list_directories(self, list: bool) -> Self {
         self.set(|settings| settings.list_directories = list)
     }
 
-    /// Sets whether symbolic links are followed out of the root: no by default, other than in
-    /// Python (STATIC-4). Those that stay below it always are.
+    /// Sets whether symbolic links may lead out of the root. By default they may not; in Python they
+    /// may (STATIC-4). Links that stay below the root are always followed.
     #[must_use]
     pub fn follow_symlinks(self, follow: bool) -> Self {
         self.set(|settings| settings.root.follow_symlinks = follow)
     }
 
-    /// Sets whether `x.js.br` or `x.js.gz` is sent for `x.js` to clients that take it (RFC 9110
-    /// §12.5.3): no by default, because such a neighbour may be something else altogether.
+    /// Sets whether `x.js.br` or `x.js.gz` is sent in place of `x.js` to clients that accept it (RFC
+    /// 9110 §12.5.3). By default it is not, because a file with such a name may be something else.
     ///
-    /// One that is older than the file is not used: it was made of what the file was before.
+    /// A compressed file that is older than the plain one is not used: it is out of date.
     #[must_use]
     pub fn precompressed(self, precompressed: bool) -> Self {
         self.set(|settings| settings.precompressed = precompressed)
     }
 
-    /// Sets how many ranges one request may ask for: 16 by default. One with more gets the whole
-    /// file, and so does one whose ranges together are longer than it (RFC 9110 §14.2). With 0
-    /// there are no ranges at all.
+    /// Sets how many ranges one request may ask for. The default is 16. A request with more ranges gets
+    /// the whole file, and so does one whose ranges together are longer than the file (RFC 9110 §14.2).
+    /// 0 turns ranges off.
     #[must_use]
     pub fn max_ranges(self, max_ranges: usize) -> Self {
         self.set(|settings| settings.max_ranges = max_ranges)
@@ -170,14 +179,15 @@ impl SimpleHttpRequestHandler {
     /// Sets the `Content-Type` of files whose names end in `suffix`, such as `.txt`; Python's
     /// `extensions_map` (STATIC-11).
     ///
-    /// The suffix of a name is looked up as it is, then in lower case, and then in a table that is
-    /// built in; nothing of the system is read. A type has no charset unless it is given one here.
+    /// A suffix is looked up as it is, and then in lower case, each time first in what you set here and
+    /// then in a built-in table. No file of the system is read. A type has no charset unless you give
+    /// it one here.
     #[must_use]
     pub fn content_type(self, suffix: &str, content_type: &str) -> Self {
         self.set(|settings| settings.content_types.insert(suffix, content_type))
     }
 
-    /// The type of a file by its name; Python's `guess_type` (STATIC-11).
+    /// The content type of a file, guessed from its name; Python's `guess_type` (STATIC-11).
     ///
     /// ```
     /// use std::path::Path;
@@ -191,8 +201,10 @@ impl SimpleHttpRequestHandler {
         self.0.content_types.guess(path)
     }
 
-    /// Answers a GET or HEAD with what is at `path`, a path of a URL that need not be that of the
-    /// request: for a handler that serves files below a prefix, among other things.
+    /// Responds to a GET or HEAD with the file or directory at `path`.
+    ///
+    /// `path` is the path of a URL, but need not be that of the request. Use it, for example, in a
+    /// handler that serves files below a prefix.
     ///
     /// ```
     /// use serve_forever::http::{HttpResult, Request, Response, SimpleHttpRequestHandler};
@@ -212,13 +224,13 @@ impl SimpleHttpRequestHandler {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read although it could be opened.
+    /// Returns the operating system's error if the file could be opened but cannot be read.
     pub fn serve(&self, path: &str, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         let Some(found) = translate_path(path) else {
             return send_404("File not found", response);
         };
         let names_directory = match path {
-            // A prefix took the slash with it; or there is none, which is as good as one (RFC 9110
+            // The prefix included the slash; or the request has no path, which means `/` (RFC 9110
             // §4.2.3).
             "" => request.path().is_empty() || request.path().ends_with('/'),
             _ => found.trailing_slash,
@@ -245,16 +257,21 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
 
 /// What a path leads to.
 enum Target {
+    /// A file, perhaps the index page of a directory.
     File(Representation),
+    /// A directory without an index page, and where it is.
     Directory(PathBuf),
-    /// A directory whose slash is missing.
+    /// A directory, but the path does not end in a slash.
     WithoutSlash,
 }
 
-/// A file that is open, to be sent as what `name` says it is.
+/// An open file.
 struct Representation {
+    /// The name below the root, which decides the content type.
     name: PathBuf,
+    /// The open file.
     file: File,
+    /// Its metadata, read after it was opened.
     metadata: Metadata,
 }
 
@@ -284,7 +301,7 @@ impl Settings {
         }
         for page in &self.index_pages {
             let page = path.join(page);
-            // One that is there is the page, even if it cannot be opened: then nothing is shown.
+            // The first that exists is the index page. If it cannot be opened, do not list instead.
             if self.root.is_file(&page) {
                 return self.open(&page).map(Target::File);
             }
@@ -340,39 +357,21 @@ impl Settings {
             "GET" => self.select(request, &validators, length),
             _ => Selection::Whole, // RFC 9110 §14.2: ranges are for GET
         };
-        let content_type = content_type.to_owned();
-        let (code, content_range, content_type, content) = match selection {
-            Selection::Whole => {
-                let content = FileContent::range(file, ByteRange { first: 0, length });
-                (200, None, content_type, content)
-            }
-            Selection::Single(range) => {
-                let content_range = range.content_range(length);
-                let content = FileContent::range(file, range);
-                (206, Some(content_range), content_type, content)
-            }
-            Selection::Several(ranges) => {
-                let (boundary, content) =
-                    FileContent::multipart(file, &ranges, &content_type, length);
-                let content_type = format!("multipart/byteranges; boundary={boundary}");
-                (206, None, content_type, content)
-            }
-            Selection::Unsatisfiable => {
-                return response
-                    .send_response(416)
-                    .send_header("Content-Range", format!("bytes */{length}"))
-                    .body("");
-            }
+        let Some(payload) = Payload::new(file, selection, content_type, length) else {
+            return response
+                .send_response(416)
+                .send_header("Content-Range", format!("bytes */{length}"))
+                .body("");
         };
         let head = response
-            .send_response(code)
-            .send_header("Content-Type", content_type)
-            .send_header("Content-Length", content.length().to_string());
+            .send_response(payload.code)
+            .send_header("Content-Type", payload.content_type)
+            .send_header("Content-Length", payload.content.length().to_string());
         let mut head = self.describe(head, &validators, coding);
-        if let Some(content_range) = content_range {
+        if let Some(content_range) = payload.content_range {
             head = head.send_header("Content-Range", content_range);
         }
-        head.stream(content)
+        head.stream(payload.content)
     }
 
     /// The file itself, or a compressed one beside it that the client prefers.
@@ -396,6 +395,7 @@ impl Settings {
         (plain, None)
     }
 
+    /// Which part of the file the request asks for.
     fn select(&self, request: &Request<'_>, validators: &Validators, length: u64) -> Selection {
         let mut fields = request.headers().get_all("range");
         match (fields.next(), fields.next()) {
@@ -406,7 +406,7 @@ impl Settings {
         }
     }
 
-    /// The fields that a file has, whichever part of it is sent.
+    /// Adds the fields that do not depend on which part of the file is sent.
     fn describe<'a>(
         &self,
         mut head: ResponseHead<'a>,
@@ -425,7 +425,7 @@ impl Settings {
         self.vary(head.send_header("ETag", &validators.etag))
     }
 
-    /// That another client may get a compressed variant, even if this one does not.
+    /// Adds `Vary` if other clients may get a compressed variant, even if this one does not.
     fn vary<'a>(&self, head: ResponseHead<'a>) -> ResponseHead<'a> {
         match self.precompressed {
             true => head.send_header("Vary", "Accept-Encoding"),
@@ -434,7 +434,50 @@ impl Settings {
     }
 }
 
-/// Time and size as validators; each coding has an entity tag of its own (RFC 9110 §8.8.3.3).
+/// What is sent of a file, with the status and the fields that depend on it.
+struct Payload {
+    /// 200 for the whole file, 206 for ranges.
+    code: u16,
+    /// The type of the file, or of a multipart body.
+    content_type: String,
+    /// The value of `Content-Range`, for a single range.
+    content_range: Option<String>,
+    /// The bytes.
+    content: FileContent,
+}
+
+impl Payload {
+    /// `None` if no range overlaps the file.
+    fn new(file: File, selection: Selection, content_type: &str, length: u64) -> Option<Payload> {
+        let mut content_type = content_type.to_owned();
+        let mut content_range = None;
+        let (code, content) = match selection {
+            Selection::Whole => {
+                let whole = ByteRange { first: 0, length };
+                (200, FileContent::range(file, whole))
+            }
+            Selection::Single(range) => {
+                content_range = Some(range.content_range(length));
+                (206, FileContent::range(file, range))
+            }
+            Selection::Several(ranges) => {
+                let (boundary, content) =
+                    FileContent::multipart(file, &ranges, &content_type, length);
+                content_type = format!("multipart/byteranges; boundary={boundary}");
+                (206, content)
+            }
+            Selection::Unsatisfiable => return None,
+        };
+        Some(Payload {
+            code,
+            content_type,
+            content_range,
+            content,
+        })
+    }
+}
+
+/// Makes validators from time and size. Each coding has its own entity tag (RFC 9110 §8.8.3.3).
 fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
     let modified = metadata.modified().ok();
     let nanos = match modified.map(|modified| modified.duration_since(UNIX_EPOCH)) {
@@ -447,12 +490,12 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
     Validators::new(etag, modified, now)
 }
 
-/// A file with an unknown time is taken for older than any other.
+/// Whether a variant is at least as new as the plain file. A file without a time counts as oldest.
 fn is_up_to_date(variant: &Metadata, plain: &Metadata) -> bool {
     variant.modified().ok() >= plain.modified().ok()
 }
 
-/// What cannot be had is not there, unless it only cannot be had now.
+/// Responds with 404 if the file cannot be opened, or with 503 if it only cannot be opened now.
 fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult {
     match is_shortage(&error) {
         false => send_404(reason, response),
@@ -468,7 +511,7 @@ fn send_404(reason: &str, response: Response<'_>) -> HttpResult {
     response.send_error_with(404, reason, explanation(404))
 }
 
-/// Descriptors are short, or memory is: the file is there, and can be had in a while.
+/// Whether descriptors or memory are short: the file exists, and opening it may succeed later.
 fn is_shortage(error: &io::Error) -> bool {
     /// `ENFILE` and `EMFILE`, the same on every Unix.
     const DESCRIPTORS: [Option<i32>; 2] = [Some(23), Some(24)];
@@ -476,8 +519,8 @@ fn is_shortage(error: &io::Error) -> bool {
     descriptors || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// What no URI holds unescaped (RFC 3986 appendix A). Browsers take a backslash for a slash: `/\h/`
-/// would lead to another host.
+/// Bytes that must be escaped in a URI (RFC 3986 appendix A). A backslash is dangerous, too: browsers
+/// read it as a slash, and `/\h/` would lead to another host.
 const NOT_IN_A_URI: AsciiSet = CONTROLS
     .add(b' ')
     .add(b'"')
@@ -490,7 +533,7 @@ const NOT_IN_A_URI: AsciiSet = CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// To the same URL with a slash after its path (STATIC-6).
+/// Redirects to the same URL with a slash after its path (STATIC-6).
 fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let target = collapsed(request);
     let (path, query) = match target.find('?') {
@@ -506,7 +549,7 @@ fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
         .body("")
 }
 
-/// The target with one leading slash, so that it cannot be taken for an authority (HTTP-15).
+/// The target with only one leading slash, because a browser reads `//h` as a host (HTTP-15).
 fn collapsed(request: &Request<'_>) -> String {
     let target = request.target();
     match target.strip_prefix('/') {

@@ -1,16 +1,18 @@
-//! Files that were compressed beforehand, and whether a client takes them (RFC 9110 §12.5.3).
+//! Precompressed files, and which of them a client accepts (RFC 9110 §12.5.3).
 
 use super::super::h1::{Fields, tokens};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
+    /// Brotli, usually the smaller file.
     Brotli,
+    /// gzip.
     Gzip,
 }
 
 impl Coding {
-    /// What is put behind the name of a file that is compressed so.
+    /// The suffix that the name of the compressed file has in addition.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -26,6 +28,7 @@ impl Coding {
         }
     }
 
+    /// Whether a client calls this coding `name`.
     fn is(self, name: &[u8]) -> bool {
         // RFC 9110 §8.4.1.3
         let alias = self == Coding::Gzip && name.eq_ignore_ascii_case(b"x-gzip");
@@ -33,8 +36,8 @@ impl Coding {
     }
 }
 
-/// The codings that a client wants at least as much as none, most wanted first, and of two that it
-/// wants alike the smaller. None without the field: it need not know any.
+/// The codings that a client wants at least as much as the plain file, the most wanted first. If it
+/// wants two equally, Brotli comes first. Without the field there are none: the client may not know any.
 pub(super) fn preferred(fields: Fields<'_>) -> Vec<Coding> {
     let wish = |is: &dyn Fn(&[u8]) -> bool| {
         let mut members = fields.get_all("accept-encoding").flat_map(tokens);
@@ -58,13 +61,16 @@ fn split(member: &[u8]) -> (&[u8], u16) {
         None => (member, 1000),
         Some(mark) => {
             let (name, parameter) = member.split_at(mark);
-            // What cannot be read is not wanted.
+            // If the weight is malformed, the client does not get this coding.
             (name.trim_ascii_end(), weight(parameter).unwrap_or(0))
         }
     }
 }
 
-/// `;q=0.5` (RFC 9110 §12.4.2).
+// weight = OWS ";" OWS "q=" qvalue
+// qvalue = ( "0" [ "." 0*3DIGIT ] )
+//        / ( "1" [ "." 0*3("0") ] )
+/// A weight like `;q=0.5`, in thousandths (RFC 9110 §12.4.2).
 fn weight(parameter: &[u8]) -> Option<u16> {
     let parameter = parameter.strip_prefix(b";")?.trim_ascii();
     let value = match parameter.split_first_chunk() {

@@ -1,4 +1,4 @@
-//! The bytes of a file on their way out, block by block.
+//! The content of a file, read block by block while it is sent.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -11,18 +11,23 @@ use super::super::body::BLOCK;
 use super::ranges::ByteRange;
 use crate::socketserver::Failure;
 
-/// What is sent of a file: exactly so many bytes, or the file has shrunk (STATIC-9).
+/// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks (STATIC-9).
 #[derive(Debug)]
 pub(super) struct FileContent {
+    /// The open file.
     file: File,
-    /// Where the file will be read next, unless it is moved to.
+    /// The offset at which the operating system reads next.
     position: u64,
+    /// What is still to be sent, in order.
     parts: VecDeque<Part>,
 }
 
+/// A part of the content.
 #[derive(Debug)]
 enum Part {
+    /// A boundary with the head of a part.
     Text(String),
+    /// Bytes of the file.
     Range(ByteRange),
 }
 
@@ -32,7 +37,7 @@ impl FileContent {
         FileContent::new(file, VecDeque::from([Part::Range(range)]))
     }
 
-    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6), and their boundary.
+    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6). Returns the boundary, too.
     pub(super) fn multipart(
         file: File,
         ranges: &[ByteRange],
@@ -63,7 +68,7 @@ impl FileContent {
         }
     }
 
-    /// How many bytes this is.
+    /// How many bytes are to be sent.
     pub(super) fn length(&self) -> u64 {
         let lengths = self.parts.iter().map(|part| match part {
             Part::Text(text) => text.len() as u64,
@@ -72,7 +77,7 @@ impl FileContent {
         lengths.fold(0, u64::saturating_add)
     }
 
-    /// The next bytes of a range, at least one; `None` if the file ends before it.
+    /// Reads the next bytes of a range, at least one. `None` if the file ends before them.
     fn read(&mut self, range: ByteRange) -> Result<Option<Vec<u8>>, Failure> {
         if self.position != range.first {
             self.file.seek(SeekFrom::Start(range.first))?;
@@ -112,12 +117,12 @@ impl BodySource for FileContent {
     }
 }
 
-/// A line that is in no file: nobody could have known it before, since the hashers' keys come from
-/// the system's random numbers (RFC 2046 §5.1.1).
+/// A boundary that no file contains. Nobody can guess it, because the keys of the hashers come from the
+/// system's random numbers (RFC 2046 §5.1.1).
 fn boundary() -> String {
     let mut boundary = String::with_capacity(32);
     for _ in 0..2 {
-        // Writing to a String cannot fail.
+        // Ignore the result: writing to a String cannot fail.
         let _ = write!(
             boundary,
             "{:016x}",

@@ -1,22 +1,24 @@
-//! What the suffix of a name says about a file (STATIC-11).
+//! The content type of a file, by the suffix of its name (STATIC-11).
 
 use std::path::Path;
 
-/// What is said of a file about which nothing is known.
+/// The content type of a file whose suffix is not known.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// The table, and what was added to it.
+/// The built-in table, and the types that the program added to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContentTypes {
-    /// Suffix and type; the last one counts.
+    /// The suffixes and types that were added. If a suffix was added twice, the later one counts.
     own: Vec<(String, String)>,
 }
 
 impl ContentTypes {
+    /// Adds a suffix and its type.
     pub(super) fn insert(&mut self, suffix: &str, content_type: &str) {
         self.own.push((suffix.to_owned(), content_type.to_owned()));
     }
 
+    /// The type of a file by its name.
     pub(super) fn guess(&self, path: &Path) -> &str {
         let name = path.file_name().map(|name| name.to_string_lossy());
         let suffix = name.as_deref().and_then(suffix).unwrap_or_default();
@@ -37,14 +39,15 @@ impl ContentTypes {
     }
 }
 
-/// The last dot of a name and what follows it; the dots that it begins with hide it (STATIC-11).
+/// The last dot of a name and what follows it. Dots at the beginning of the name do not count
+/// (STATIC-11).
 fn suffix(name: &str) -> Option<&str> {
     let shown = name.trim_start_matches('.');
     shown.rfind('.').and_then(|dot| shown.get(dot..))
 }
 
-/// Suffix and type, in order: CPython's table, and what has become common since. Of an archive that
-/// is compressed Python names the archive (`.tgz`).
+/// Suffix and type, sorted by suffix: CPython's table, and types that have become common since. For a
+/// compressed archive, Python gives the type of the archive (`.tgz`).
 #[rustfmt::skip]
 const TABLE: &[(&str, &str)] = &[
     (".3g2", "audio/3gpp2"),

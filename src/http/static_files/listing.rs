@@ -1,4 +1,4 @@
-//! A directory as a page (STATIC-12).
+//! The listing of a directory as an HTML page (STATIC-12).
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use super::super::error_page::escape;
 
-/// What is not escaped in a link, besides letters and digits.
+/// The bytes that are escaped in a link: all except letters, digits and these five.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
@@ -20,17 +20,20 @@ const ESCAPED: AsciiSet = NON_ALPHANUMERIC
 /// An entry of a directory.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// The bytes of the name.
     name: Vec<u8>,
+    /// Whether it is a directory, or a link to one.
     is_directory: bool,
+    /// Whether it is a symbolic link.
     is_symlink: bool,
 }
 
-/// The entries of a directory, in the order of their names in lower case, hidden ones too.
+/// Reads the entries of a directory, sorted by their names in lower case. Hidden files are included.
 pub(super) fn read(directory: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        // Err: it is gone meanwhile. Of a link the target counts, if there is one.
+        // An error means that the entry is gone already: list it as a file. For a link, its target counts.
         let kind = entry.file_type().ok();
         let is_symlink = kind.is_some_and(|kind| kind.is_symlink());
         entries.push(Entry {
@@ -42,12 +45,12 @@ pub(super) fn read(directory: &Path) -> io::Result<Vec<Entry>> {
             is_symlink,
         });
     }
-    // The name itself decides between those that differ in case only.
+    // The exact name decides between names that differ only in case.
     entries.sort_by_cached_key(|entry| (label(&entry.name).to_lowercase(), entry.name.clone()));
     Ok(entries)
 }
 
-/// The page of a directory that was asked for as `target`.
+/// The page of a directory; `target` is the request target.
 pub(super) fn page(target: &str, entries: &[Entry]) -> String {
     let target = percent_decode_str(target).decode_utf8_lossy();
     let title = format!("Directory listing for {}", escape(&target));
@@ -66,7 +69,7 @@ pub(super) fn page(target: &str, entries: &[Entry]) -> String {
     for entry in entries {
         let slash = if entry.is_directory { "/" } else { "" };
         let mark = if entry.is_symlink { "@" } else { slash };
-        // The bytes of the name, whatever they mean (STATIC-13).
+        // Escape the bytes of the name, in whatever encoding they are (STATIC-13).
         let link = percent_encode(&entry.name, &ESCAPED).to_string();
         let label = escape(&label(&entry.name));
         page += &format!("<li><a href=\"{link}{slash}\">{label}{mark}</a></li>\n");
@@ -74,7 +77,7 @@ pub(super) fn page(target: &str, entries: &[Entry]) -> String {
     page + "</ul>\n<hr>\n</body>\n</html>\n"
 }
 
-/// A name for people.
+/// A name as text for people to read.
 fn label(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }

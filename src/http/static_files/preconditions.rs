@@ -1,23 +1,25 @@
-//! Conditional requests (RFC 9110 §13): whether what the client has is still good.
+//! Conditional requests (RFC 9110 §13): is the client's copy of a file still current?
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::h1::Fields;
 
-/// What a client can compare of a file.
+/// What a client can compare to find out whether a file has changed.
 #[derive(Debug)]
 pub(super) struct Validators {
     /// The entity tag, strong, with its quotes.
     pub(super) etag: String,
-    /// The time of modification in whole seconds, if HTTP has a date for it.
+    /// The time of modification in whole seconds, if an HTTP date can express it.
     modified: Option<SystemTime>,
+    /// The time of the request.
     now: SystemTime,
 }
 
-/// The first second that HTTP has no date for, in the year 10000 (RFC 9110 §5.6.7).
+/// The first second of the year 10000, which an HTTP date cannot express (RFC 9110 §5.6.7).
 const END_OF_DATES: u64 = 253_402_300_800;
 
 impl Validators {
+    /// Cuts the time of modification to whole seconds.
     pub(super) fn new(etag: String, modified: Option<SystemTime>, now: SystemTime) -> Validators {
         let since = modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
         let seconds = since.map(|since| since.as_secs());
@@ -29,14 +31,14 @@ impl Validators {
         }
     }
 
-    /// The value of the `Last-Modified` field; never after that of `Date` (RFC 9110 §8.8.2.1).
+    /// The value of the `Last-Modified` field. It is never later than `Date` (RFC 9110 §8.8.2.1).
     pub(super) fn last_modified(&self) -> Option<String> {
         let modified = self.modified?.min(self.now.max(UNIX_EPOCH));
         Some(httpdate::fmt_http_date(modified))
     }
 
-    /// Whether the file is the same, bytes and all, that had this date (RFC 9110 §8.8.2.2). In the
-    /// second in which it was changed, it may be changed again.
+    /// Whether the file has the same bytes as the one that had this date (RFC 9110 §8.8.2.2). The date
+    /// must be a second old: within the second of a change the file may change again.
     fn is_exactly(&self, date: SystemTime) -> bool {
         let age = self.now.duration_since(date).unwrap_or_default();
         self.modified == Some(date) && age >= Duration::from_secs(1)
@@ -46,7 +48,7 @@ impl Validators {
         Some(self.modified? > date)
     }
 
-    /// Whether a list of entity tags has ours (RFC 9110 §8.8.3.2).
+    /// Whether our entity tag is in a list (RFC 9110 §8.8.3.2).
     fn is_among(&self, fields: Fields<'_>, name: &str, comparison: Comparison) -> bool {
         let mut values = fields.get_all(name);
         values.any(|value| value == b"*" || tags(value).any(|tag| self.matches(tag, comparison)))
@@ -58,25 +60,28 @@ impl Validators {
     }
 }
 
+/// How entity tags are compared (RFC 9110 §8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
+    /// A weak tag never matches.
     Strong,
+    /// Whether the client's tag is weak makes no difference.
     Weak,
 }
 
-/// What the preconditions of a GET or HEAD come to.
+/// The result of the preconditions of a GET or HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Answer it.
+    /// Send the file.
     Perform,
-    /// 304
+    /// Send status 304: the client's copy is current.
     NotModified,
-    /// 412
+    /// Send status 412.
     Failed,
 }
 
-/// Evaluates the preconditions of a file that is there, in their order (RFC 9110 §13.2.2). `Range`
-/// comes last, with [`if_range`].
+/// Evaluates the preconditions for a file that exists, in the order of RFC 9110 §13.2.2. The last of
+/// them is [`if_range`].
 pub(super) fn evaluate(fields: Fields<'_>, validators: &Validators) -> Verdict {
     let newer_than = |name| {
         let date = date(fields, name)?;
@@ -99,7 +104,8 @@ pub(super) fn evaluate(fields: Fields<'_>, validators: &Validators) -> Verdict {
     Verdict::Perform
 }
 
-/// Whether the client's part is one of this very file, or it did not say of what (RFC 9110 §13.1.5).
+/// Whether a range may be sent: the client's part is of this exact file, or there is no `If-Range`
+/// (RFC 9110 §13.1.5).
 pub(super) fn if_range(fields: Fields<'_>, validators: &Validators) -> bool {
     let mut values = fields.get_all("if-range");
     match (values.next(), values.next()) {
@@ -118,8 +124,8 @@ fn has(fields: Fields<'_>, name: &str) -> bool {
     fields.get(name).is_some()
 }
 
-/// The date in a field; one that is none, or comes with a second, does not count
-/// (RFC 9110 §13.1.3).
+/// The date in a field. A malformed date, or a second field of the same name, does not count (RFC 9110
+/// §13.1.3).
 fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
     let mut values = fields.get_all(name);
     match (values.next(), values.next()) {
@@ -128,26 +134,33 @@ fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
     }
 }
 
-/// A date in one of the three forms of RFC 9110 §5.6.7, in which UTC may also be said in other
-/// ways, or not at all (STATIC-10).
+/// A date in one of the three forms of RFC 9110 §5.6.7. `GMT` may also be `UTC`, `+0000` or `-0000`, or
+/// be missing (STATIC-10).
 fn parse_date(value: &[u8]) -> Option<SystemTime> {
     const ZONES: [&str; 4] = [" GMT", " UTC", " +0000", " -0000"];
     let text = std::str::from_utf8(value).ok()?.trim();
     let bare = ZONES.iter().find_map(|zone| text.strip_suffix(zone));
     let bare = bare.unwrap_or(text);
-    // Only asctime's form has no comma, and no zone.
+    // Only the form of asctime has no comma; it has no zone, either.
     let zone = if bare.contains(',') { " GMT" } else { "" };
     httpdate::parse_http_date(&format!("{bare}{zone}")).ok()
 }
 
-/// An entity tag of a client.
+/// An entity tag that a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tag<'a> {
+    /// Whether it begins with `W/`.
     weak: bool,
+    /// The tag with its quotes.
     quoted: &'a [u8],
 }
 
-/// The entity tags in a list, up to the first thing that is none (RFC 9110 §8.8.3). A comma may be
+// entity-tag = [ weak ] opaque-tag
+// weak       = %s"W/"
+// opaque-tag = DQUOTE *etagc DQUOTE
+// etagc      = %x21 / %x23-7E / obs-text
+//            ; VCHAR except double quotes, plus obs-text
+/// The entity tags in a list, up to the first member that is malformed (RFC 9110 §8.8.3). A comma may be
 /// part of a tag.
 fn tags(list: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = list;
@@ -189,7 +202,7 @@ mod tests {
         lines.replace('|', "\r\n").into_bytes()
     }
 
-    /// RFC 9110 §13.2.2. `|` ends a line.
+    /// RFC 9110 §13.2.2. In this table `|` ends a line.
     #[test]
     fn preconditions_in_their_order() {
         use Verdict::{Failed, NotModified, Perform};
@@ -219,7 +232,7 @@ mod tests {
             ("If-None-Match: x, \"a,b\"|".into(), Perform),
             ("If-None-Match: \"x\"\"a,b\"|".into(), Perform),
             ("If-None-Match: \"x y\", \"a,b\"|".into(), Perform),
-            // If-Modified-Since, only without it.
+            // If-Modified-Since counts only without If-None-Match.
             (format!("If-Modified-Since: {SAME}|"), NotModified),
             (format!("If-Modified-Since: {AFTER}|"), NotModified),
             (format!("If-Modified-Since: {BEFORE}|"), Perform),
@@ -243,7 +256,7 @@ mod tests {
             ("If-Match: W/\"a,b\"|".into(), Failed),
             ("If-Match: \"x\"|".into(), Failed),
             ("If-Match: |".into(), Failed),
-            // If-Unmodified-Since, only without that.
+            // If-Unmodified-Since counts only without If-Match.
             (format!("If-Unmodified-Since: {SAME}|"), Perform),
             (format!("If-Unmodified-Since: {BEFORE}|"), Failed),
             (
@@ -255,7 +268,7 @@ mod tests {
                 Failed,
             ),
             ("If-Unmodified-Since: yesterday|".into(), Perform),
-            // Failure comes before 304.
+            // A 412 comes before a 304.
             ("If-Match: \"x\"|If-None-Match: \"a,b\"|".into(), Failed),
             (
                 "If-Match: \"a,b\"|If-None-Match: \"a,b\"|".into(),
@@ -273,7 +286,7 @@ mod tests {
         }
     }
 
-    /// RFC 9110 §13.1.5: an exact match, of a validator that is strong.
+    /// RFC 9110 §13.1.5: an exact match of a strong validator.
     #[test]
     fn a_part_is_continued_only_of_the_same_file() {
         let cases = [
@@ -301,7 +314,7 @@ mod tests {
         }
     }
 
-    /// STATIC-10: UTC in every guise; what is in another zone, or no date, is none.
+    /// STATIC-10: all names of UTC are understood. Another zone, or no date, is ignored.
     #[test]
     fn dates_of_clients() {
         let same = [
@@ -338,7 +351,7 @@ mod tests {
         }
     }
 
-    /// RFC 9110 §8.8.2.1, and files from outside of HTTP's calendar.
+    /// RFC 9110 §8.8.2.1, and files whose time an HTTP date cannot express.
     #[test]
     fn the_date_that_is_sent() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);

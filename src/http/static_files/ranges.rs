@@ -1,21 +1,24 @@
-//! Which bytes of a file are asked for (RFC 9110 §14).
+//! Which bytes of a file a client asks for (RFC 9110 §14).
 
 use super::super::h1::tokens;
 
-/// Bytes of a file.
+/// A range of bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByteRange {
+    /// The offset of the first byte.
     pub(super) first: u64,
+    /// The number of bytes.
     pub(super) length: u64,
 }
 
 impl ByteRange {
-    /// The value of a `Content-Range` field; a range that is sent is not empty.
+    /// The value of a `Content-Range` field. The range must not be empty.
     pub(super) fn content_range(&self, complete_length: u64) -> String {
         let last = self.first.saturating_add(self.length).saturating_sub(1);
         format!("bytes {}-{last}/{complete_length}", self.first)
     }
 
+    /// The range that is left after `count` bytes.
     pub(super) fn without_first(self, count: u64) -> ByteRange {
         ByteRange {
             first: self.first.saturating_add(count),
@@ -24,13 +27,14 @@ impl ByteRange {
     }
 }
 
-/// What a `Range` field comes to.
+/// The part of a file that a `Range` field selects.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// All: the field is to be ignored.
+    /// The whole file: the field is ignored.
     Whole,
+    /// One range.
     Single(ByteRange),
-    /// Two or more, in the order in which they were asked for.
+    /// Two or more ranges, in the order in which the client asked for them.
     Several(Vec<ByteRange>),
     /// None of the ranges overlaps the file.
     Unsatisfiable,
@@ -38,9 +42,9 @@ pub(super) enum Selection {
 
 /// What a `Range` field selects of a file with `length` bytes.
 ///
-/// A field that cannot be read is ignored, one with another unit too, and one that asks for so
-/// many or such long ranges that it is either an attack or better served with the whole file
-/// (RFC 9110 §14.2).
+/// The field is ignored if it is malformed or has another unit. It is also ignored if it asks for too
+/// many ranges, or if the ranges together are longer than the file: then it is an attack, or the
+/// client is better served with the whole file (RFC 9110 §14.2).
 pub(super) fn select(field: &[u8], length: u64, max_ranges: usize) -> Selection {
     let mut ranges = Vec::new();
     let mut asked = 0;
@@ -53,7 +57,8 @@ pub(super) fn select(field: &[u8], length: u64, max_ranges: usize) -> Selection 
             return Selection::Whole;
         }
         match spec.within(length) {
-            // The last bytes of an empty file can be had, but not named (RFC 9110 §14.1.2).
+            // The last bytes of an empty file are a valid request, but Content-Range cannot express
+            // an empty range (RFC 9110 §14.1.2).
             Some(range) if range.length == 0 => return Selection::Whole,
             range => ranges.extend(range),
         }
@@ -69,7 +74,9 @@ pub(super) fn select(field: &[u8], length: u64, max_ranges: usize) -> Selection 
     }
 }
 
-/// The parts of a range set; one `None` if the unit is not bytes.
+// ranges-specifier = range-unit "=" range-set
+// range-set        = 1#range-spec
+/// The members of a range set (RFC 9110 §14.1.1). A single `None` if the unit is not `bytes`.
 fn specs(field: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let unit = field.split_at_checked(6);
     let set = unit.and_then(|(unit, set)| unit.eq_ignore_ascii_case(b"bytes=").then_some(set));
@@ -79,10 +86,14 @@ fn specs(field: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
         .chain(tokens(set.unwrap_or_default()).map(Some))
 }
 
-/// `first-last`, `first-` or `-suffix`.
+// int-range    = first-pos "-" [ last-pos ]
+// suffix-range = "-" suffix-length
+/// One member of a range set (RFC 9110 §14.1.1).
 #[derive(Debug, Clone, Copy)]
 enum Spec {
+    /// `first-last`, or `first-` up to the end.
     From(u64, Option<u64>),
+    /// `-suffix`: that many bytes at the end.
     Last(u64),
 }
 
@@ -101,7 +112,7 @@ impl Spec {
         }
     }
 
-    /// The part of it that a file with `length` bytes has.
+    /// The range of a file with `length` bytes. `None` if the two do not overlap.
     fn within(self, length: u64) -> Option<ByteRange> {
         match self {
             Spec::From(first, _) if first >= length => None,
@@ -124,7 +135,7 @@ impl Spec {
     }
 }
 
-/// Digits, as many as there are: no file is longer than what fits.
+/// A number of any length. It saturates, because no file is longer than 64 bits can say.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -163,19 +174,19 @@ mod tests {
             ("bytes=0-1,8-9", Several(vec![range(0, 2), range(8, 2)])),
             ("bytes=8-9 ,\t0-1", Several(vec![range(8, 2), range(0, 2)])),
             ("bytes=0-2,1-3", Several(vec![range(0, 3), range(1, 3)])),
-            // One of several that there is.
+            // Only one of several ranges overlaps the file.
             ("bytes=2-3,20-30", Single(range(2, 2))),
             ("bytes=-0,2-3", Single(range(2, 2))),
-            // None.
+            // No range overlaps the file.
             ("bytes=10-", Unsatisfiable),
             ("bytes=10-20", Unsatisfiable),
             ("bytes=-0", Unsatisfiable),
             ("bytes=20-30,-0", Unsatisfiable),
-            // More than there is, together.
+            // Together longer than the file.
             ("bytes=0-9,0-0", Whole),
             ("bytes=0-,0-,0-", Whole),
             ("bytes=-9,-9", Whole),
-            // No range set.
+            // Not a range set.
             ("", Whole),
             ("bytes", Whole),
             ("bytes=", Whole),
@@ -234,7 +245,7 @@ mod tests {
         );
     }
 
-    /// CVE-2011-3192: neither many nor overlapping ranges cost more than the file.
+    /// CVE-2011-3192: many or overlapping ranges never cost more than the whole file.
     #[test]
     fn more_ranges_than_allowed_are_all_ignored() {
         let set = |count: u64| {

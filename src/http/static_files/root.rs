@@ -1,4 +1,4 @@
-//! What there is below the root, and no further (STATIC-4).
+//! Finds and opens files below the root, and nothing outside of it (STATIC-4).
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 /// The directory that is served.
 #[derive(Debug, Clone)]
 pub(super) struct Root {
+    /// The absolute path of the directory, perhaps with symbolic links in it.
     directory: PathBuf,
+    /// Whether symbolic links may lead out of the root.
     pub(super) follow_symlinks: bool,
 }
 
-/// Something below the root.
+/// A file or directory below the root.
 pub(super) struct Found {
-    /// Where it really is; without symbolic links, unless they are followed.
+    /// Its real path. It has no symbolic links, unless they may lead out of the root.
     pub(super) path: PathBuf,
+    /// Its metadata, read before it is opened.
     pub(super) metadata: Metadata,
-    /// Where the root really is, if it must not be left.
+    /// The real path of the root, if nothing outside may be opened.
     root: Option<PathBuf>,
 }
 
@@ -28,13 +31,13 @@ impl Root {
         }
     }
 
-    /// Looks for `path`, which is made of plain names; opens nothing.
+    /// Looks for `path`, which consists of plain names. Opens nothing.
     pub(super) fn find(&self, path: &Path) -> io::Result<Found> {
         let full = self.directory.join(path);
         let (path, root) = match self.follow_symlinks {
             true => (full, None),
             false => {
-                // Each time anew: the root may itself be a link, which is changed to publish.
+                // Resolve the root each time: it may be a link that is changed to publish a new version.
                 let root = fs::canonicalize(&self.directory)?;
                 let real = fs::canonicalize(full)?;
                 if !real.starts_with(&root) {
@@ -51,21 +54,21 @@ impl Root {
         })
     }
 
-    /// Whether there is a regular file, be it outside of the root.
+    /// Whether `path` leads to a regular file, perhaps outside of the root.
     pub(super) fn is_file(&self, path: &Path) -> bool {
         self.directory.join(path).is_file()
     }
 }
 
 impl Found {
-    /// Opens a regular file, and nothing else: to open a FIFO waits for a writer, and to open a
+    /// Opens a regular file, and nothing else. Opening a FIFO would wait for a writer, and opening a
     /// device may do anything (STATIC-9).
     pub(super) fn open(&self) -> io::Result<(File, Metadata)> {
         if !self.metadata.is_file() {
             return Err(ErrorKind::NotFound.into());
         }
         let file = File::open(&self.path)?;
-        // Whatever was changed meanwhile, this is what was opened.
+        // The path may lead somewhere else by now: look at what was really opened.
         let metadata = file.metadata()?;
         let inside = match &self.root {
             Some(root) => opened_path(&file, &self.path)?.starts_with(root),
@@ -78,17 +81,17 @@ impl Found {
     }
 }
 
-/// Where an open file is.
+/// The real path of an open file.
 #[cfg(target_os = "linux")]
 fn opened_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd;
 
-    // Err: there is no /proc here.
+    // If there is no /proc, resolve the path a second time.
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     fs::read_link(link).or_else(|_| fs::canonicalize(path))
 }
 
-/// Where an open file is, if the path still leads to it.
+/// The real path of an open file, if `path` still leads to it.
 #[cfg(not(target_os = "linux"))]
 fn opened_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
@@ -98,7 +101,7 @@ fn opened_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// STATIC-9: what was opened is looked at again, since it may be another thing than was found.
+    /// STATIC-9: the open file is checked again, because it may not be the file that was found.
     #[cfg(unix)]
     #[test]
     fn what_became_a_directory_is_not_opened() {
