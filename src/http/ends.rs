@@ -1,38 +1,45 @@
-//! Who talks to whom: the addresses of a connection's two ends.
+//! The addresses of the two ends of a connection.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Two socket addresses in the room of half a one, for an idle connection is small (design law 6).
+/// Two socket addresses in half the space of one, because an idle connection is small (design law 6).
 #[derive(Debug, Clone)]
 pub(super) struct Ends(Repr);
 
+/// The usual pairs, each in its smallest form.
 #[derive(Debug, Clone)]
 enum Repr {
     /// The client has no host and port, as on a Unix-domain socket (UNIX-4).
     Unnamed,
+    /// Two addresses of IPv4, or only the client's.
     V4 {
         client: SocketAddrV4,
         local: Option<SocketAddrV4>,
     },
+    /// Two addresses of IPv6, without what is equal or zero in both.
     V6 {
         client_port: u16,
         local_port: u16,
         hosts: Box<Hosts>,
     },
-    /// What is not met with.
+    /// Any other pair; it hardly ever occurs.
     Other(Box<(Option<SocketAddr>, Option<SocketAddr>)>),
 }
 
-/// What two addresses of IPv6 have but their ports: without flow information, and with one scope,
-/// since they are reached over the same link.
+/// Two addresses of IPv6 without their ports. They have no flow information and the same scope,
+/// because both are reached over the same link.
 #[derive(Debug, Clone)]
 struct Hosts {
+    /// The client's address.
     client: Ipv6Addr,
+    /// The server's address.
     local: Ipv6Addr,
+    /// The scope of both.
     scope_id: u32,
 }
 
 impl Ends {
+    /// Stores a pair in its smallest form.
     pub(super) fn new(client: Option<SocketAddr>, local: Option<SocketAddr>) -> Ends {
         let repr = match (client, local) {
             (None, None) => Some(Repr::Unnamed),
@@ -50,6 +57,7 @@ impl Ends {
         Ends(repr.unwrap_or_else(|| Repr::Other(Box::new((client, local)))))
     }
 
+    /// The client's address.
     pub(super) fn client(&self) -> Option<SocketAddr> {
         match &self.0 {
             Repr::Unnamed => None,
@@ -61,6 +69,7 @@ impl Ends {
         }
     }
 
+    /// The server's address that the client connected to.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         match &self.0 {
             Repr::Unnamed => None,
@@ -79,6 +88,7 @@ impl Hosts {
     }
 }
 
+/// The form for two addresses of IPv6, if they fit into it.
 fn v6(client: SocketAddrV6, local: SocketAddrV6) -> Option<Repr> {
     let usual = client.scope_id() == local.scope_id() && client.flowinfo() | local.flowinfo() == 0;
     usual.then(|| Repr::V6 {
@@ -117,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Design law 6: 300 bytes for an idle connection, and these are part of them.
+    /// Design law 6: an idle connection has 300 bytes, and these are a part of them.
     #[test]
     fn the_usual_pairs_are_small() {
         assert!(size_of::<Ends>() <= 16, "{} bytes", size_of::<Ends>());

@@ -1,11 +1,12 @@
-//! What to do with a request: Python's `BaseHTTPRequestHandler`.
+//! The trait for handlers of requests: Python's `BaseHTTPRequestHandler`.
 
 use super::{HttpResult, Intake, LogEntry, Request, Response};
 
-/// Answers requests, one after the other of the same connection.
+/// Handles the requests of one connection, one after the other.
 ///
-/// Write the methods that you serve; the others answer 501 (HTTP-28). Or override
-/// [`handle`](Self::handle), which sees every request, as a closure does:
+/// Implement the methods that you serve; all others respond with 501 (HTTP-28). Or implement
+/// [`handle`](Self::handle), which gets every request. A closure is a handler, too, and also gets every
+/// request:
 ///
 /// ```
 /// use serve_forever::http::{HttpRequestHandler, HttpResult, Request, Response};
@@ -24,13 +25,13 @@ use super::{HttpResult, Intake, LogEntry, Request, Response};
 /// assert_handler(|_: &Request<'_>, response: Response<'_>| response.send_response(204).body(""));
 /// ```
 ///
-/// A handler that fails or panics answers 500, and the failure is reported.
+/// If a handler fails or panics, the client gets status 500, and the failure is reported.
 pub trait HttpRequestHandler {
-    /// Answers any request: by default calls the method's own function.
+    /// Handles any request. By default it calls the function of the method: `do_get` for GET.
     ///
     /// # Errors
     ///
-    /// A failure is answered with 500.
+    /// Return any error if the request cannot be handled: the client gets status 500.
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         match request.method() {
             "GET" => self.do_get(request, response),
@@ -47,96 +48,97 @@ pub trait HttpRequestHandler {
     /// Decides from the head of a request how its content reaches the handler: by default
     /// [whole](Intake::whole).
     ///
-    /// Asked when there is content to come, which `Content-Length: 0` is not, before any of it is
-    /// looked at; the [body](Request::body) is empty. A client that waits for `100 Continue` is asked for the
-    /// content when it is first wanted, and never if it is [refused](Intake::refused): Python's
-    /// `handle_expect_100` (HTTP-26).
+    /// It is called before any content is read, so the [body](Request::body) is empty. It is not called
+    /// for a request without content or with `Content-Length: 0`. A client that waits for
+    /// `100 Continue` gets it when the content is first needed, and never if the content is
+    /// [refused](Intake::refused): Python's `handle_expect_100` (HTTP-26).
     fn intake(&mut self, request: &Request<'_>) -> Intake {
         let _ = request;
         Intake::whole()
     }
 
-    /// Logs a request that has been answered, or whose answer was broken off; by default nothing.
-    /// An [`AccessLog`](super::AccessLog) around the handler writes a line.
+    /// Logs a request when its response has ended or was broken off. By default it does nothing; an
+    /// [`AccessLog`](super::AccessLog) around the handler writes a line.
     ///
-    /// Called once for each request that gets an answer, when its last byte is written, which is
-    /// mostly before the first is sent, and proves no delivery (LOG-5); also for what was no
-    /// request, and was refused.
+    /// It is called once for each request that gets a response, also for a malformed request that was
+    /// refused. The call comes when the last byte is in the output, which is mostly before the first is
+    /// sent. So it does not prove delivery (LOG-5).
     fn log_request(&mut self, entry: &LogEntry<'_>) {
         let _ = entry;
     }
 
-    /// Logs that a request was answered with an error page, just before
-    /// [`log_request`](Self::log_request) (LOG-4, HTTP-34); by default nothing.
+    /// Logs that the response is an error page, just before [`log_request`](Self::log_request) (LOG-4,
+    /// HTTP-34). By default it does nothing.
     fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
         let _ = (entry, message);
     }
 
-    /// Answers GET.
+    /// Handles GET.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 
-    /// Answers HEAD; by default as GET, whose content is left out.
+    /// Handles HEAD. By default it calls [`do_get`](Self::do_get), and the content is not sent.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_head(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         self.do_get(request, response)
     }
 
-    /// Answers POST.
+    /// Handles POST.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_post(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 
-    /// Answers PUT.
+    /// Handles PUT.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_put(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 
-    /// Answers DELETE.
+    /// Handles DELETE.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_delete(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 
-    /// Answers OPTIONS.
+    /// Handles OPTIONS.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_options(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 
-    /// Answers PATCH.
+    /// Handles PATCH.
     ///
     /// # Errors
     ///
-    /// As [`handle`](Self::handle).
+    /// Like [`handle`](Self::handle).
     fn do_patch(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         unsupported(request, response)
     }
 }
 
-/// 501, naming the method; it is a token, so it cannot break the status line (HTTP-28, HTTP-39).
+/// Responds with 501 and names the method. It is a token, so it is safe in the status line (HTTP-28,
+/// HTTP-39).
 fn unsupported(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let reason = format!("Unsupported method ('{}')", request.method());
     response.send_error_with(501, &reason, super::explanation(501))

@@ -1,37 +1,37 @@
-//! From the path of a URL to a path below a directory.
+//! Translates the path of a URL to a path below a directory.
 //!
-//! Only names are looked at, never the file system: a file server joins the result to its root,
-//! and what it then finds there (a symbolic link, a device, nothing) is its own affair.
+//! This module looks only at names, never at the file system. A file server joins the result to its
+//! root, and has to deal itself with what it finds there: a symbolic link, a device, or nothing.
 
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-/// Where below its root a file server has to look; what [`translate_path`] returns.
+/// Where a file server has to look below its root; the result of [`translate_path`].
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TranslatedPath {
-    /// Relative and made of plain names only, so that a root joined with it is never left but
-    /// through a symbolic link. Empty for the root itself.
+    /// A relative path that consists of plain names only. Joined to a root, it can lead out of the
+    /// root only through a symbolic link. Empty for the root itself.
     pub path: PathBuf,
-    /// Whether the URL ended in a slash as it was written: it names a directory (STATIC-6,
-    /// STATIC-8). One that came escaped does not count (STATIC-3).
+    /// Whether the URL ended in a slash, so that it names a directory (STATIC-6, STATIC-8). An
+    /// escaped slash does not count (STATIC-3).
     pub trailing_slash: bool,
 }
 
 /// Translates the path of a URL, such as [`Request::path`](super::Request::path), to a path below
 /// a root; Python's `translate_path` (STATIC-2).
 ///
-/// Query and fragment are cut off, the rest is percent-decoded and normalised by its letters: `.`
-/// and empty components go, `..` takes back the component before it and never climbs above the
-/// root, escaped or not. The bytes are taken as they are, not as text, so that every name of a
-/// Unix file can be asked for (STATIC-13).
+/// Query and fragment are cut off, and the rest is percent-decoded and normalised. `.` and empty
+/// components are removed. `..` removes the component before it and never leads above the root,
+/// whether it is escaped or not. The result has the bytes of the URL, which need not be text, so that
+/// a client can ask for every file name of Unix (STATIC-13).
 ///
-/// `None` stands for a path that no file can have: one with a NUL (STATIC-5), or one that is not
-/// UTF-8 where names are not bytes. Answer it with 404.
+/// It returns `None` for a path that no file can have: one with a NUL (STATIC-5), or, on systems whose
+/// file names are not bytes, one that is not UTF-8. Respond with 404.
 ///
-/// Elsewhere than on Unix, names are dropped that the system would take apart or read as another:
-/// those with a backslash or a colon, and those that end in a dot or a space.
+/// On systems other than Unix it drops names that the system would split or read as another name:
+/// names with a backslash or a colon, and names that end in a dot or a space.
 ///
 /// ```
 /// use std::path::Path;
@@ -61,15 +61,15 @@ pub fn translate_path(path: &str) -> Option<TranslatedPath> {
     })
 }
 
-/// The names that a decoded path leads through. `unix`: only the slash means anything in them.
+/// The names in a decoded path. If `unix`, only the slash has a meaning in names.
 ///
-/// First normalised, then weeded out, as Python does: `a\b/..` is nothing on every system.
+/// The path is first normalised, then filtered, as in Python: `a\b/..` is empty on every system.
 fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
     let mut names = Vec::new();
     for component in decoded.split(|&byte| byte == b'/') {
         match component {
             b"" | b"." => {}
-            // Of nothing it takes nothing back.
+            // At the root there is nothing to remove.
             b".." => drop(names.pop()),
             name => names.push(name),
         }
@@ -78,8 +78,8 @@ fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
     names
 }
 
-/// Whether a name stands for itself on Windows: `c:x` has a drive, `a:b` is a stream of `a`, and
-/// `a.` or `a ` is `a`, which made `..%20` climb above CPython's root (gh-157504).
+/// Whether Windows reads a name as the same name. It reads `c:x` as a drive, `a:b` as a stream of `a`,
+/// and `a.` or `a ` as `a`; with the last, `..%20` led above CPython's root (gh-157504).
 fn is_portable(name: &[u8]) -> bool {
     !name.iter().any(|byte| b"\\:".contains(byte)) && !name.ends_with(b".") && !name.ends_with(b" ")
 }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(found, Some((path, trailing_slash)), "{url:?}");
     }
 
-    /// STATIC-2: the steps in their order.
+    /// STATIC-2: the steps of the translation, in order.
     #[test]
     fn a_url_becomes_a_relative_path() {
         let cases = [
@@ -147,7 +147,7 @@ mod tests {
             ("/a/../b/../c", "c", false),
             ("/...", "...", false),
             ("/..a/.b/c..", "..a/.b/c..", false),
-            // `..` never climbs above the root, escaped or not.
+            // `..` never leads above the root, whether it is escaped or not.
             ("/..", "", false),
             ("/../", "", true),
             ("/../x", "x", false),
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// STATIC-3: what follows from that.
+    /// STATIC-3: what follows from these steps.
     #[test]
     fn the_consequences_that_were_measured() {
         let cases = [
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// STATIC-3: ordinary names on Unix, no names on Windows.
+    /// STATIC-3: names that are ordinary on Unix, and dropped on Windows.
     #[test]
     fn what_only_windows_reads_as_more_than_a_name() {
         let cases: [(&str, &str, &str); 12] = [
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// STATIC-5: refused, where CPython's `open` fails and the client gets no answer.
+    /// STATIC-5: refused here. In CPython `open` fails and the client gets no response.
     #[test]
     fn no_file_has_a_nul_in_its_name() {
         for url in ["/%00", "/a%00.txt", "/a%00/../b", "/a/%00/", "/a\0"] {
@@ -219,7 +219,7 @@ mod tests {
         check("/a?%00", "a", false);
     }
 
-    /// STATIC-13: bytes, not text with replacements; those above 0x7f need no escape.
+    /// STATIC-13: names are bytes, not text with replacements. Bytes above 0x7f need no escape.
     #[cfg(unix)]
     #[test]
     fn a_name_that_is_no_utf8_can_be_asked_for() {
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// STATIC-2: whatever the URL, the result stays below the root. All that six of these make.
+    /// STATIC-2: for every URL of up to six of these pieces, the result stays below the root.
     #[test]
     fn no_url_leaves_the_root() {
         const PIECES: [&str; 7] = ["/", ".", "%2f", "%2e", "a", "\\", "%00"];

@@ -1,4 +1,4 @@
-//! A request that is whole: head, content and trailers, borrowed from the bytes that arrived.
+//! A complete request: head, content and trailers, borrowed from the bytes that arrived.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -10,12 +10,12 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use super::ends::Ends;
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 
-/// One request, as the handler sees it. Nothing in it is copied, and what has to be decoded is so
-/// when it is asked for.
+/// One request, as the handler sees it. It borrows all its data, and decodes a part only when you
+/// ask for it.
 ///
-/// The helpers for single fields, such as [`content_type`](Self::content_type), give what nearly
-/// every handler wants of them. [`header`](Self::header) and [`headers`](Self::headers) have the
-/// bytes of all of them.
+/// The methods for single fields, such as [`content_type`](Self::content_type), are what most
+/// handlers need. [`header`](Self::header) and [`headers`](Self::headers) return the bytes of any
+/// field.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, Request, Response};
@@ -34,14 +34,20 @@ use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The parsed head.
     head: &'a Head<'a>,
+    /// The bytes that the head was parsed from.
     head_bytes: &'a [u8],
+    /// The content, decoded.
     body: &'a [u8],
+    /// The trailer fields.
     trailers: Fields<'a>,
+    /// The addresses of client and server.
     ends: &'a Ends,
 }
 
 impl<'a> Request<'a> {
+    /// Puts a request together from its parts.
     pub(super) fn new(
         head: &'a Head<'a>,
         head_bytes: &'a [u8],
@@ -58,7 +64,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Who talks to whom.
+    /// The addresses of client and server.
     pub(super) fn ends(&self) -> &'a Ends {
         self.ends
     }
@@ -73,20 +79,20 @@ impl<'a> Request<'a> {
         self.head.method
     }
 
-    /// The request target exactly as it came (RFC 9112 §3.2).
+    /// The request target exactly as the client sent it (RFC 9112 §3.2).
     pub fn target(&self) -> &'a str {
         self.head.target
     }
 
-    /// The version; what is above 1.1 counts as 1.1.
+    /// The version. HTTP/1.2 to 1.9 count as 1.1.
     pub fn version(&self) -> Version {
         self.head.version
     }
 
     /// The path of the target, still percent-encoded, without the query.
     ///
-    /// Of an absolute target the scheme and authority are left out, `*` has an empty path, and
-    /// several leading slashes are one (HTTP-15: no path can pass for an authority).
+    /// The scheme and authority of an absolute target are left out. The path of `*` is empty. Several
+    /// leading slashes become one, so that nobody reads the path as an authority (HTTP-15).
     pub fn path(&self) -> &'a str {
         let mut path = self.path_and_query().0;
         while path.starts_with("//") {
@@ -95,22 +101,22 @@ impl<'a> Request<'a> {
         path
     }
 
-    /// The bytes that [`path`](Self::path) stands for: percent-decoded once, and not normalised
-    /// (RFC 3986 section 2.1). An escape that is none stays as it is.
+    /// The bytes of [`path`](Self::path), percent-decoded once and not normalised (RFC 3986 section
+    /// 2.1). A malformed escape stays as it is.
     ///
-    /// Bytes and not text, for nothing says how they are encoded. An escaped slash is a slash here,
-    /// so a router that tells `/a%2Fb` from `/a/b` goes by [`path`](Self::path), and a file server
-    /// by [`translate_path`](super::translate_path).
+    /// They are bytes and not text, because nothing says which encoding they have. An escaped slash
+    /// becomes a slash here. So use [`path`](Self::path) in a router that must tell `/a%2Fb` from
+    /// `/a/b`, and [`translate_path`](super::translate_path) in a file server.
     pub fn decoded_path(&self) -> Cow<'a, [u8]> {
         percent_decode_str(self.path()).into()
     }
 
-    /// What follows the first `?` of the target, as it came; `None` without one.
+    /// The part of the target after the first `?`, still encoded; `None` if there is no `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.path_and_query().1
     }
 
-    /// The fields of the [`query`](Self::query), as [`parse_qsl`] reads them; none without one.
+    /// The names and values in the [`query`](Self::query), decoded by [`parse_qsl`].
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         parse_qsl(self.query().unwrap_or_default())
     }
@@ -127,12 +133,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The header fields in order of arrival, repeated ones too, names as they came.
+    /// All header fields in order of arrival, with their names as the client wrote them.
     pub fn headers(&self) -> Fields<'a> {
         self.head.fields
     }
 
-    /// The value of the first field of that name, whatever its case (HTTP-17).
+    /// The value of the first field called `name`, in any case (HTTP-17).
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.head.fields.get(name)
     }
@@ -143,7 +149,7 @@ impl<'a> Request<'a> {
     }
 
     /// The length that the client announced (RFC 9110 section 8.6); `None` if the request has no
-    /// content, or was chunked.
+    /// Content-Length.
     pub fn content_length(&self) -> Option<u64> {
         match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -153,7 +159,7 @@ impl<'a> Request<'a> {
 
     /// The media type of the content, with its parameters (RFC 9110 section 8.3).
     ///
-    /// Type and subtype are the same in any case, and parameters may follow:
+    /// Compare type and subtype without regard to case, and expect parameters after them:
     ///
     /// ```
     /// # fn is_form(request: &serve_forever::http::Request<'_>) -> bool {
@@ -167,25 +173,26 @@ impl<'a> Request<'a> {
         self.text("Content-Type")
     }
 
-    /// What the client calls itself (RFC 9110 section 10.1.5).
+    /// The name of the client's software (RFC 9110 section 10.1.5).
     pub fn user_agent(&self) -> Option<&'a str> {
         self.text("User-Agent")
     }
 
-    /// Where the client found the target (RFC 9110 section 10.1.3); the field's misspelt name.
+    /// The URL of the page that led the client here (RFC 9110 section 10.1.3). The name is misspelt in
+    /// HTTP, too.
     pub fn referer(&self) -> Option<&'a str> {
         self.text("Referer")
     }
 
-    /// The value of a field that occurs once, if it is UTF-8.
+    /// The value of the first field called `name`, if it is UTF-8.
     fn text(&self, name: &str) -> Option<&'a str> {
         str::from_utf8(self.header(name)?).ok()
     }
 
-    /// The cookies, each as name and value (RFC 6265 section 4.2), in order and repeated ones too.
+    /// All cookies in order, each as name and value (RFC 6265 section 4.2).
     ///
-    /// Nothing is decoded: quotes around a value are part of it. What has no `=`, or is not UTF-8,
-    /// is passed over.
+    /// Values are not decoded, and keep the quotes around them. A cookie that has no `=` or is not
+    /// UTF-8 is skipped.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let fields = self.head.fields.get_all("Cookie");
         let pieces = fields.flat_map(|value| value.split(|&byte| byte == b';'));
@@ -197,8 +204,8 @@ impl<'a> Request<'a> {
 
     /// The time of `If-Modified-Since`, if it counts (RFC 9110 section 13.1.3).
     ///
-    /// It does not if the method is none of GET and HEAD, if there is an `If-None-Match`, if it
-    /// occurs twice, or if it is in none of the three forms of RFC 9110 section 5.6.7.
+    /// It counts only with GET and HEAD, only without `If-None-Match`, only if the field occurs once,
+    /// and only in one of the three forms of RFC 9110 section 5.6.7.
     pub fn if_modified_since(&self) -> Option<SystemTime> {
         let conditional = matches!(self.method(), "GET" | "HEAD");
         if !conditional || self.header("If-None-Match").is_some() {
@@ -210,15 +217,16 @@ impl<'a> Request<'a> {
         only.then(|| httpdate::parse_http_date(value).ok())?
     }
 
-    /// The protocols that the client would rather speak on this connection, the one it likes best
-    /// first: `websocket`, `h2c`, with a version as in `foo/2` (RFC 9110 section 7.8).
+    /// The protocols that the client prefers to HTTP/1.1 on this connection, the best one first:
+    /// `websocket`, `h2c`, perhaps with a version as in `foo/2` (RFC 9110 section 7.8). Compare the names
+    /// without regard to case.
     ///
-    /// `None` if the request asks for no upgrade. That takes HTTP/1.1, an `Upgrade` field, and the
-    /// option `upgrade` in `Connection`: without it a proxy may have passed the field on that does
-    /// not know what it means. The names are the same in any case.
+    /// `None` if the request does not ask for an upgrade. To ask, it needs HTTP/1.1, an `Upgrade` field
+    /// and the option `upgrade` in `Connection`. Without that option, the field may come from a proxy
+    /// that passed it on without understanding it.
     ///
-    /// An answer of 101 that names one of them in its own `Upgrade` field, with `Connection:
-    /// upgrade`, is followed by [`ResponseHead::upgrade`](super::ResponseHead::upgrade).
+    /// To accept, send status 101 with `Connection: upgrade` and one of the names in `Upgrade`, and then
+    /// call [`ResponseHead::upgrade`](super::ResponseHead::upgrade).
     pub fn upgrade(&self) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
         let fields = self.head.fields;
         let members = move |name| fields.get_all(name).flat_map(h1::tokens);
@@ -240,24 +248,24 @@ impl<'a> Request<'a> {
         self.trailers
     }
 
-    /// Who sent it; `None` if clients have no host and port, as on a Unix-domain socket (UNIX-4).
+    /// The client's address; `None` if clients have no host and port, as on a Unix-domain socket
+    /// (UNIX-4).
     pub fn client_address(&self) -> Option<SocketAddr> {
         self.ends.client()
     }
 
-    /// The address that the client has reached: of a server on `0.0.0.0` or `[::]` the one of its
-    /// interfaces, else where it listens. `None` where there is no client address either.
+    /// The server's address that the client connected to. If the server listens on `0.0.0.0` or
+    /// `[::]`, it is the address of one interface. `None` if there is no client address, either.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.ends.local()
     }
 }
 
-/// The fields of a query or of a form, as names and values; Python's `parse_qsl`, which keeps blank
-/// values here.
+/// The names and values in a query or a form; Python's `parse_qsl`, with `keep_blank_values=True`.
 ///
-/// The format is `application/x-www-form-urlencoded` as browsers write it: fields between `&`, the
-/// value after the first `=`, `+` for a space, percent-encoded UTF-8. What is not UTF-8 becomes
-/// U+FFFD, a name without `=` has an empty value, and nothing between two `&` is no field.
+/// The format is `application/x-www-form-urlencoded` as browsers write it: `&` separates fields, the
+/// value follows the first `=`, `+` is a space, and the text is percent-encoded UTF-8. Bytes that are
+/// not UTF-8 become U+FFFD. A name without `=` has an empty value. Empty fields are skipped.
 ///
 /// ```
 /// use serve_forever::http::parse_qsl;
@@ -270,7 +278,7 @@ impl<'a> Request<'a> {
 /// ]);
 /// ```
 ///
-/// Of a form that was posted it reads the [`body`](Request::body):
+/// A form that was posted is in the [`body`](Request::body):
 ///
 /// ```
 /// # use serve_forever::http::{Request, parse_qsl};
@@ -293,7 +301,7 @@ where
     })
 }
 
-/// Without a copy if there is nothing to decode.
+/// Decodes a name or value. It copies only if there is something to decode.
 fn unquote_plus(text: &[u8]) -> Cow<'_, str> {
     if !text.contains(&b'+') {
         return percent_decode(text).decode_utf8_lossy();
@@ -308,7 +316,7 @@ fn unquote_plus(text: &[u8]) -> Cow<'_, str> {
         .into()
 }
 
-/// What follows the scheme and authority of an absolute target.
+/// The part of an absolute target after scheme and authority.
 fn after_authority(target: &str) -> &str {
     let authority = target.find("://").map_or(0, |colon| colon + 3);
     let rest = &target[authority..];
@@ -323,7 +331,7 @@ mod tests {
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-    /// Asks `question` of the request that this head makes.
+    /// Calls `question` with the request that has this head.
     fn ask<T>(head: &str, question: impl FnOnce(Request<'_>) -> T) -> T {
         let mut storage = FieldStorage::new();
         let parsed = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
@@ -332,7 +340,7 @@ mod tests {
         question(Request::new(&parsed, b"", b"", Fields::default(), &ends))
     }
 
-    /// As [`ask`], of a GET with these field lines.
+    /// Like [`ask`], but for a GET with these field lines.
     fn ask_get<T>(fields: &str, question: impl FnOnce(Request<'_>) -> T) -> T {
         ask(
             &format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"),
@@ -374,7 +382,8 @@ mod tests {
                 b"/../a/../%zz%",
                 None,
             ),
-            // Only what is written counts as an authority (HTTP-15), and what is decoded is no URL.
+            // Leading slashes are joined only if they are not escaped (HTTP-15): a decoded path is
+            // not a URL.
             (
                 "GET /%2fevil.test HTTP/1.1",
                 "/%2fevil.test",
@@ -408,7 +417,7 @@ mod tests {
             (b"a=%2&b=%zz&c=%", &[("a", "%2"), ("b", "%zz"), ("c", "%")]),
             (b"a=%C3%A9+%ff", &[("a", "\u{e9} \u{fffd}")]),
             (b"a=\xc3\xa9\xff", &[("a", "\u{e9}\u{fffd}")]),
-            // Semicolons separate nothing (bpo-42967).
+            // A semicolon is not a separator (bpo-42967).
             (b"a=1;b=2", &[("a", "1;b=2")]),
         ];
         for (query, expected) in cases {
@@ -453,7 +462,7 @@ mod tests {
         );
     }
 
-    /// RFC 9110 §8.6: what was announced, which nothing else but the framing has read.
+    /// RFC 9110 §8.6: the length that the framing has read.
     #[test]
     fn the_announced_length() {
         let cases = [

@@ -1,4 +1,4 @@
-//! Limits and deadlines: every one finite, named, and with its reason (design laws 7 and 8).
+//! Limits and deadlines. Each is finite and named, and its reason is given (design laws 7 and 8).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use super::h1::{ChunkLimits, HeadLimits};
 use super::stats::{Counters, HttpStats};
 
-/// What an HTTP server says of itself, and what it puts up with.
+/// The settings of an HTTP server: limits, deadlines and its `Server` field.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// Sizes.
+    /// The limits on sizes.
     pub limits: Limits,
-    /// Times.
+    /// The limits on times.
     pub deadlines: Deadlines,
-    /// The usual status line; the `Server` field, if there is one; the name of the next, which is
-    /// always `Date`.
+    /// The usual status line, then the `Server` field if there is one, then the name `Date`: the
+    /// beginning of nearly every response, ready to be copied.
     ok_server_date: Vec<u8>,
-    /// Shared by clones: they count together.
+    /// The counters behind [`stats`](Self::stats). Clones share them, so they count together.
     pub(super) counters: Arc<Counters>,
 }
 
-/// The status line of nearly every answer.
+/// The status line of nearly every response.
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
 /// The name of the field that follows `Server`.
@@ -41,12 +41,13 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// Sets the value of the `Server` field; `None` sends none. `serve_forever/<version>` by
-    /// default.
+    /// Sets the value of the `Server` field. With `None` the field is not sent. The default is
+    /// `serve_forever/<version>`.
     ///
     /// # Errors
     ///
-    /// If the value holds a control character.
+    /// Returns [`EncodeError::InvalidValue`](super::h1::EncodeError::InvalidValue) if the value has a
+    /// control character.
     pub fn server(&mut self, value: Option<&str>) -> Result<(), super::h1::EncodeError> {
         let mut field = OK.to_vec();
         if let Some(value) = value {
@@ -57,24 +58,24 @@ impl HttpSettings {
         Ok(())
     }
 
-    /// How often clients have met each limit and deadline, on all connections with these settings
-    /// or clones of them.
+    /// How often each limit and deadline was reached, on all connections with these settings or with
+    /// clones of them.
     pub fn stats(&self) -> HttpStats {
         self.counters.snapshot()
     }
 
-    /// The `Server` field with its line end; empty for none.
+    /// The `Server` field with its line end; empty if it is not sent.
     pub(super) fn server_field(&self) -> &[u8] {
         let field = self.server_and_date().strip_suffix(DATE);
         field.unwrap_or_default()
     }
 
-    /// The `Server` field, and the name of the next.
+    /// The `Server` field, then the name `Date`.
     pub(super) fn server_and_date(&self) -> &[u8] {
         self.ok_server_date.get(OK.len()..).unwrap_or_default()
     }
 
-    /// The same after the usual status line.
+    /// The usual status line, then the same.
     pub(super) fn ok_server_and_date(&self) -> &[u8] {
         &self.ok_server_date
     }
@@ -84,16 +85,17 @@ impl HttpSettings {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The head: request line 8 KiB (414), all of it 32 KiB (431), 100 fields (431).
+    /// Limits on the head: 8 KiB of request line (else 414), 32 KiB in all (else 431), 100 fields
+    /// (else 431).
     pub head: HeadLimits,
-    /// The framing of a chunked body, and its trailers.
+    /// Limits on the framing and the trailers of a chunked body.
     pub chunks: ChunkLimits,
-    /// Bytes of content that are kept for the handler: 1 MiB, else 413. nginx has 1 MiB too;
-    /// it is the memory that one client can claim.
+    /// Bytes of content that are kept in memory for the handler: 1 MiB; more get status 413. nginx has
+    /// 1 MiB, too: it is the memory that one client can claim.
     pub body: usize,
-    /// Bytes of content that a handler takes as it arrives
-    /// ([`Intake::streamed`](super::Intake::streamed)): 1 GiB, else 413. No memory follows it; it
-    /// is there because a disk has an end, too.
+    /// Bytes of content if the handler takes it as it arrives
+    /// ([`Intake::streamed`](super::Intake::streamed)): 1 GiB; more get status 413. It does not limit
+    /// memory, but protects the disk.
     pub upload: u64,
 }
 
@@ -108,22 +110,23 @@ impl Default for Limits {
     }
 }
 
-/// How long a client may take. Nothing it does moves the deadline of a phase but progress.
+/// How long each phase of a request may take. A client cannot move a deadline, except by progress.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// From the connection, or the first byte of a later request, to the end of the head: 10 s,
-    /// else 408, or closed silently if not a byte has come. Apache 20 s to 40 s, nginx 60 s.
+    /// From the new connection, or from the first byte of a later request, to the end of the head:
+    /// 10 s. Then the client gets status 408; if it has sent nothing, the connection is closed silently.
+    /// Apache has 20 s to 40 s, nginx 60 s.
     pub head: Duration,
-    /// Of the content of a request, else 408; each may have its own
+    /// For the content of a request; then the client gets status 408. A request can have its own
     /// ([`Intake::deadlines`](super::Intake::deadlines)).
     pub body: BodyDeadlines,
-    /// How long an answer may take that is made elsewhere, or the next blocks of its content that
-    /// a worker pulls: 60 s, else 503, or broken off. nginx waits as long for what is behind it,
-    /// gunicorn 30 s. Each may have its own
+    /// How long the program may take for a response that it makes on another thread, or a worker for
+    /// the next blocks of content: 60 s. Then the client gets status 503, or the response is broken
+    /// off. nginx waits 60 s for its backend, gunicorn 30 s for a worker. A response can have its own
     /// ([`Response::answer_within`](super::Response::answer_within)).
     pub answer: Duration,
-    /// Between two requests: 15 s, then closed silently. Apache 5 s, nginx 75 s.
+    /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     pub keep_alive: Duration,
 }
 
@@ -138,16 +141,17 @@ impl Default for Deadlines {
     }
 }
 
-/// How long the content of a request may take. Time for which it is the handler that does not take
-/// it does not count.
+/// How long the content of a request may take. The time in which the handler does not take it does
+/// not count.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct BodyDeadlines {
-    /// Without a byte: 10 s. nginx 60 s, Apache 20 s.
+    /// How long the client may send nothing: 10 s. nginx has 60 s, Apache 20 s.
     pub idle: Duration,
-    /// How long it may take before [`rate`](Self::rate) counts: 30 s.
+    /// How long the content may take before [`rate`](Self::rate) counts: 30 s.
     pub grace: Duration,
-    /// Bytes a second that it must average after the grace, at least one: 500, as in Apache.
+    /// How many bytes a second the client must send on average after that: 500, as in Apache. At least
+    /// 1.
     pub rate: u32,
 }
 

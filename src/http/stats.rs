@@ -1,47 +1,46 @@
-//! Which limits and deadlines were hit, and how often (design laws 7 and 8).
+//! Counts how often each limit and deadline was reached (design laws 7 and 8).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::h1;
 
-/// How often clients have met each limit and deadline, on all connections with the same
+/// How often each limit and deadline was reached, on all connections with the same
 /// [`HttpSettings`](super::HttpSettings).
 ///
-/// Limits that every connection has, whatever it speaks, are counted in
+/// The limits that connections have in every protocol are counted in
 /// [`Stats`](crate::socketserver::Stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpStats {
-    /// What was no valid request: 400, 501 and 505.
+    /// Malformed requests: status 400, 501 or 505.
     pub bad_requests: u64,
-    /// Request lines that were too long: 414.
+    /// Request lines that were too long: status 414.
     pub request_line_too_long: u64,
-    /// Heads that were too large, or had too many fields: 431.
+    /// Heads that were too large or had too many fields: status 431.
     pub head_too_large: u64,
-    /// Contents that were too large: 413.
+    /// Bodies with too much content: status 413.
     pub body_too_large: u64,
-    /// Chunked contents with too much framing: 400.
+    /// Chunked bodies with too much framing: status 400.
     pub chunk_overhead: u64,
-    /// Trailer sections that were too large: 431.
+    /// Trailer sections that were too large: status 431.
     pub trailers_too_large: u64,
-    /// Expectations that cannot be met: 417.
+    /// Requests with an unknown expectation: status 417.
     pub expectation_failed: u64,
-    /// Heads that took too long: 408.
+    /// Heads that took too long: status 408.
     pub head_timeouts: u64,
-    /// Contents that took too long, or were too slow: 408.
+    /// Bodies that took too long or were too slow: status 408.
     pub body_timeouts: u64,
-    /// Connections that were idle for too long: closed.
+    /// Connections that were closed because they were idle for too long.
     pub keep_alive_timeouts: u64,
-    /// Answers that the program owed for too long: 503, or broken off.
+    /// Responses that the program did not finish in time: status 503, or broken off.
     pub answer_timeouts: u64,
 }
 
-/// The counters behind [`HttpStats`]. Counted where something is refused, never for a request
-/// that is served.
+/// The counters behind [`HttpStats`]. A request that is served without trouble changes none of them.
 #[derive(Debug, Default)]
 pub(super) struct Counters([AtomicU64; 11]);
 
-/// What is counted; the order is that of the fields above.
+/// Names one counter, in the order of the fields of [`HttpStats`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hit {
     BadRequest,
@@ -72,10 +71,12 @@ impl From<h1::Error> for Hit {
 }
 
 impl Counters {
+    /// Adds one.
     pub(super) fn count(&self, hit: Hit) {
         self.0[hit as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Reads all counters. Others may count meanwhile.
     pub(super) fn snapshot(&self) -> HttpStats {
         let count = |hit: Hit| self.0[hit as usize].load(Ordering::Relaxed);
         HttpStats {

@@ -1,6 +1,6 @@
 //! Status codes, their phrases and explanations (HTTP-38, the IANA registry).
 
-/// The reason phrase of a status code; empty for one that has none (HTTP-30).
+/// The reason phrase of a status code; empty if the code is not known (HTTP-30).
 ///
 /// ```
 /// assert_eq!(serve_forever::http::phrase(404), "Not Found");
@@ -10,8 +10,8 @@ pub fn phrase(code: u16) -> &'static str {
     find(code).map_or("", |(_, phrase, _)| phrase)
 }
 
-/// What a status code means, in a sentence for the person who sees the error page (HTTP-36); `???`
-/// for a code that is not known (HTTP-37).
+/// A sentence that explains a status code to a person who sees the error page (HTTP-36). It is `???`
+/// if the code is not known (HTTP-37).
 pub fn explanation(code: u16) -> &'static str {
     match find(code) {
         None => "???",
@@ -27,7 +27,7 @@ fn find(code: u16) -> Option<(u16, &'static str, &'static str)> {
     STATUSES.get(place).copied()
 }
 
-/// Code, phrase and explanation, in order of the codes.
+/// Code, phrase and explanation, sorted by code. The explanation is empty if the phrase says enough.
 #[rustfmt::skip]
 const STATUSES: &[(u16, &str, &str)] = &[
     (100, "Continue", "Request received, please continue"),
@@ -98,7 +98,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
 mod tests {
     use super::*;
 
-    /// HTTP-38: the IANA set, and a table that can be searched.
+    /// HTTP-38: the table has all codes of the IANA registry, and is sorted for the search.
     #[test]
     fn the_table_is_sorted_and_complete() {
         assert!(STATUSES.windows(2).all(|pair| pair[0].0 < pair[1].0));
