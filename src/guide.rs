@@ -1,12 +1,13 @@
-//! The tour, from a bare poll to an application: one echo, five times.
+//! The tour, from a bare poll to an application: one echo server, five times.
 //!
-//! Each step is a whole program, compiled and run by the tests, and each takes over what the one
-//! before it did by hand. Who only wants to serve something can begin at the end.
+//! Each step is a program that the tests compile and run, and each replaces something that the
+//! previous one did by hand. If you only want to serve something, start at the end.
 //!
 //! # 1. A bare poll
 //!
-//! [`mio`] tells which of a program's sockets can be read or written: Python's `selectors`, but
-//! reporting *edges* (something has changed) where `select` reports *levels* (something can be done).
+//! [`mio`] tells you which of a program's sockets are ready. It is Python's `selectors`, with one
+//! difference: it reports *edges* (something has changed) where `select` reports *levels* (something
+//! can be done).
 //!
 //! ```
 //! use std::io::{ErrorKind, Read, Write};
@@ -56,16 +57,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It works, once. A second client that came together with the first is never accepted: its edge has
-//! been reported. A signal ends the program, for the wait then fails with `Interrupted`. A client that
-//! does not read ends it, too, as soon as a write would block; one that sends without pause is served
-//! alone. And nothing can stop it.
+//! It works, for one client. If two clients connect at the same moment, only one is accepted: one edge
+//! announced both. The other is accepted when a third connects, and then replaces the first in
+//! `client`. A signal ends the program, because the wait fails with `Interrupted`. So does a client
+//! that does not read, as soon as a write would block. While one client keeps sending, all others wait.
+//! There is also no way to stop the program.
 //!
 //! # 2. The reactor
 //!
-//! The [`reactor`](crate::reactor) turns edges into levels. An event is only *recorded*; then each
-//! source has one turn, and one that is not used up puts itself back into the queue, which makes the
-//! next wait return at once. A [`Slot`](crate::reactor::Slot) names a source, so there can be many.
+//! The [`reactor`](crate::reactor) turns edges into levels. An event is only *recorded*. Then each
+//! source gets one turn, and a source with work left puts itself back into the queue. While the queue
+//! is not empty, the next wait returns immediately. A [`Slot`](crate::reactor::Slot) names a source, so
+//! there can be many.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -133,15 +136,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Signals do not disturb [`EventLoop::wait`](crate::reactor::EventLoop::wait) any more, and nobody
-//! starves. But what one client does can still end the service of all.
+//! Signals no longer disturb [`EventLoop::wait`](crate::reactor::EventLoop::wait), and no client
+//! starves. But one client can still bring down the server for everybody: any I/O error ends the loop.
 //!
 //! # 3. The server
 //!
-//! [`socketserver`](crate::socketserver) has the loop, and everything around it: how it starts and
-//! stops, what happens to a request that fails. What to do with a client is a
-//! [`RequestHandler`](crate::socketserver::RequestHandler), which reads and writes as if it were alone
-//! in the world. This is Python's `TCPServer`, and `serve_forever` is its loop, line by line.
+//! [`socketserver`](crate::socketserver) has the loop and everything around it: how it starts and
+//! stops, and what happens to a request that fails. What happens with a client is decided by a
+//! [`RequestHandler`](crate::socketserver::RequestHandler), which reads and writes as if there were no
+//! other client. This is Python's `TCPServer`, and `serve_forever` is its loop, line by line.
 //!
 //! ```
 //! use std::io::Write;
@@ -169,14 +172,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It is alone in the world, too: while one client is served the others wait, as in Python.
+//! And there really is no other client: the next one waits until this one is finished, as in Python.
 //!
 //! # 4. The protocol
 //!
-//! So the conversation is turned inside out: not a function that waits for bytes, but one that is
-//! called when there are some. A [`Protocol`](crate::socketserver::Protocol) touches no socket and no
-//! clock. [`Evented`](crate::socketserver::Evented) keeps all connections on the one loop, each with
-//! its buffers, limits and deadlines; a client that does not read is not read from, either.
+//! So the handler is turned inside out. It is no longer a function that waits for bytes, but one that
+//! is called when bytes have arrived. A [`Protocol`](crate::socketserver::Protocol) touches no socket
+//! and no clock. [`Evented`](crate::socketserver::Evented) keeps all connections on one loop, each with
+//! its own buffers, limits and deadlines. The loop stops reading from a client that does not read
+//! what it is sent.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -220,9 +224,9 @@
 //!
 //! # 5. The application
 //!
-//! [`HttpConnection`](crate::http::HttpConnection) is such a protocol. It knows where a request ends;
-//! what the answer is, an [`HttpRequestHandler`](crate::http::HttpRequestHandler) says, and
-//! [`wsgi`](crate::wsgi) has one that asks an application.
+//! [`HttpConnection`](crate::http::HttpConnection) is such a protocol. It finds the end of a request,
+//! and your [`HttpRequestHandler`](crate::http::HttpRequestHandler) produces the response.
+//! [`wsgi`](crate::wsgi) has a handler that calls an application.
 //!
 //! ```
 //! use serve_forever::socketserver::POLL_INTERVAL;
@@ -253,25 +257,30 @@
 //!
 //! # Inside another program
 //!
-//! None of this needs a loop of its own. An [`Engine`](crate::socketserver::Engine) is the server
-//! without its sleep, a guest in any `mio` poll; a [`Server`](crate::socketserver::Server) is one
-//! descriptor for any other poller, and one [`turn`](crate::socketserver::Server::turn) a frame for a
-//! loop that never waits. The other way round, a program's own sockets, timers and threads have their
-//! turns on the server's loop through [`Hooks::ready`](crate::socketserver::Hooks::ready) and a
-//! [`Doorbell`](crate::reactor::Doorbell). The examples `embed_in_your_poll`, `embed_as_one_fd`,
-//! `game_tick`, `two_servers_one_loop` and `hooks` show each on one page.
+//! Each of these can run inside a loop that you already have:
+//!
+//! * An [`Engine`](crate::socketserver::Engine) is a server that does not wait, and runs as a guest in
+//!   any `mio` poll.
+//! * A [`Server`](crate::socketserver::Server) is one descriptor for any other poller.
+//! * A loop that never waits calls [`turn`](crate::socketserver::Server::turn) once a frame.
+//!
+//! Conversely, your own sockets, timers and threads can get turns on the server's loop, through
+//! [`Hooks::ready`](crate::socketserver::Hooks::ready) and a [`Doorbell`](crate::reactor::Doorbell).
+//! The examples `embed_in_your_poll`, `embed_as_one_fd`, `game_tick`, `two_servers_one_loop` and
+//! `hooks` show each on one page.
 //!
 //! # More than one core
 //!
-//! One loop uses one core. For more, run several loops that share nothing but the address: each on a
-//! thread, or in a process, of its own, with a listener of its own that
+//! One loop uses one core. To use more, run several loops that share nothing except the address. Each
+//! has its own thread or process, and its own listener that
 //! [allows the port to be reused](crate::socketserver::Tcp::allow_reuse_port) (the example
-//! `reuse_port`). On Linux the kernel then deals new connections out by a hash of their addresses, not
-//! by how busy a loop is, and a connection stays with its loop. That is fair for many short
-//! connections. A load balancer in front, however, keeps a few connections and sends everything
-//! through them, and a hash of few is rarely even: there, give each loop a port of its own, list them
-//! all as the balancer's backends, and it will see which of them is slow or gone. Before one is
-//! stopped take it out of the balancer's list: a
-//! [drain](crate::socketserver::ShutdownHandle::drain) finishes what was accepted, but connections
-//! that still queue in a listener when it closes are reset, also where another loop shares the port
-//! (on Linux unless `net.ipv4.tcp_migrate_req` is set).
+//! `reuse_port`). On Linux the kernel then distributes new connections by a hash of their addresses,
+//! not by how busy a loop is, and a connection stays with its loop. With many short connections the
+//! loops get equal shares.
+//!
+//! A load balancer in front, however, keeps only a few connections and sends all requests through
+//! them, and a hash of few is rarely even. There, give each loop its own port and list all ports as
+//! backends; the balancer will see which loop is slow or gone. Before you stop a loop, take it out of
+//! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
+//! accepted. But connections that are still queued in the listener when it closes are reset, even if
+//! another loop shares the port (on Linux unless `net.ipv4.tcp_migrate_req` is set).

@@ -1,7 +1,7 @@
-//! Python's `serve_forever()`, an event loop you own, a parser you can fuzz.
+//! Python's `serve_forever()`, an event loop you own, and a parser you can fuzz.
 //!
 //! An embeddable server reactor on [`mio`], faithful to Python's `socketserver` → `http.server` →
-//! `wsgiref` stack. Four layers, each importing only those above it here:
+//! `wsgiref` stack. It has four layers, and each imports only the layers that stand above it here:
 //!
 //! ```text
 //! reactor/        which of my sources can make progress?          selectors.py
@@ -17,23 +17,24 @@
 //!
 //! # One turn of the loop
 //!
-//! [`EventLoop::wait`](reactor::EventLoop::wait) sleeps and feeds every event to
-//! [`Engine::feed`](socketserver::Engine::feed), which only takes note. Then
+//! [`EventLoop::wait`](reactor::EventLoop::wait) sleeps, then passes every event to
+//! [`Engine::feed`](socketserver::Engine::feed), which only records it. Then
 //! [`Engine::turn`](socketserver::Engine::turn) does, in Python's order: the shutdown test, one
 //! request from the listener, a turn for each ready connection, `service_actions`.
 //!
 //! # The life of a request
 //!
-//! A connection that is ready reads once into a buffer that all share. Its
+//! A connection that is ready reads once, into a buffer that all connections share. Its
 //! [`Protocol`](socketserver::Protocol), an [`HttpConnection`](http::HttpConnection), finds the
-//! head ([`h1::Scanner`](http::h1::Scanner)), decides how the body ends
-//! ([`h1::framing`](fn@http::h1::framing)), and lets the
-//! [`HttpRequestHandler`](http::HttpRequestHandler) write its answer straight into the output,
-//! which is written once. Bytes left over are kept by the connection; an idle one keeps none.
+//! head ([`h1::Scanner`](http::h1::Scanner)) and decides how the body ends
+//! ([`h1::framing`](fn@http::h1::framing)). Then the
+//! [`HttpRequestHandler`](http::HttpRequestHandler) writes its response into the output buffer, which
+//! is sent once, after the handler returns. Unused bytes stay with the connection; an idle connection
+//! holds no buffer.
 //!
 //! # Where to begin
 //!
-//! The [`guide`] goes from a bare poll to an application in five steps, each a program.
+//! The [`guide`] goes from a bare poll to an application in five steps; each is a program.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 
