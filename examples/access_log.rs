@@ -1,10 +1,13 @@
-//! Writes a line for each request to standard error.
+//! An access log: one line on standard error for each request. The log wraps the handler, and the
+//! handler does not know about it.
 //!
-//!     cargo run --release --example access_log -- 127.0.0.1:8000 [--format=FORMAT]
-//!     curl http://127.0.0.1:8000/ http://127.0.0.1:8000/missing
+//!     cargo run --release --example access_log -- 127.0.0.1:8000 --format=json
 //!
-//! `FORMAT` is `python`, `common`, `combined` (the default) or `json`. The handler knows nothing
-//! of the log: it is put around it.
+//! The format is `python`, `common`, `combined` (the default) or `json`. From another terminal:
+//!
+//!     curl http://127.0.0.1:8000/ http://127.0.0.1:8000/blocks http://127.0.0.1:8000/missing
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::io;
@@ -15,7 +18,7 @@ use serve_forever::socketserver::POLL_INTERVAL;
 fn handler(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     match request.path() {
         "/" => response.send_response(200).body("Look at my log.\n"),
-        // Its line has the size of all blocks: it is written when the last one is on its way.
+        // The log line has the size of all blocks, because it is written after the last one.
         "/blocks" => response
             .send_response(200)
             .stream((1..=10).map(|number| format!("block {number}\n"))),

@@ -1,20 +1,23 @@
-//! One application, two ways to run it: as a CGI program if a web server starts it, else as a
-//! server of its own.
+//! One application that runs in two ways: as a CGI program if a web server starts it, and else as its
+//! own server.
 //!
 //!     cargo run --release --example cgi_app -- 127.0.0.1:8000
+//!
+//! From another terminal, send a request to the server; then run the program like a web server would:
+//!
 //!     curl -d 'some text' http://127.0.0.1:8000/count
-//!     echo -n 'some text' | GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST SCRIPT_NAME=/app \
+//!     printf 'some text' | GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST SCRIPT_NAME=/app \
 //!         PATH_INFO=/count CONTENT_LENGTH=9 target/release/examples/cgi_app
 //!
-//! With `--iis` it copes with the way in which IIS sets PATH_INFO.
+//! With `--iis` it corrects PATH_INFO, which IIS sets differently. Ctrl-C stops the server.
 
 use std::error::Error;
 
 use serve_forever::socketserver::POLL_INTERVAL;
 use serve_forever::wsgi::{AppResult, CgiHandler, Environ, StartResponse, make_server};
 
-/// Counts what it is sent, and says where it was found: on several threads, in several processes,
-/// and once only?
+/// Counts the bytes of the body. It also prints the path, and whether it runs on several threads, in
+/// several processes, and only once.
 fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
     let mut body = Vec::new();
     environ.input().read_to_end(&mut body)?;
@@ -29,7 +32,7 @@ fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResu
         "{script_name} {path_info}: {} bytes, {flags:?}\n",
         body.len()
     );
-    // Text of the environ is bytes, each a character.
+    // Each character in the environ stands for one byte: turn them back into bytes.
     let page: Vec<u8> = page.chars().map(|character| character as u8).collect();
     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
     Ok(page.into())

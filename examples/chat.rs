@@ -1,11 +1,16 @@
-//! A chat room: what one client says, all others hear.
+//! A chat room: your own protocol, and connections that send messages to each other.
 //!
-//! Everybody has a [`Mailbox`], through which any thread can reach a conversation. The room is
-//! nothing but a list of them. What a guest says goes into the others' mailboxes at once, and
-//! each conversation finds it there when it has its turn.
+//! Every connection has a [`Mailbox`], and any thread can send a message to it. The room is just a
+//! list of mailboxes. A line that a guest sends goes into the mailboxes of all others, and each
+//! connection receives it at its next turn.
 //!
 //!     cargo run --release --example chat -- 127.0.0.1:8000
-//!     nc 127.0.0.1 8000       # twice
+//!
+//! From two other terminals, and then type:
+//!
+//!     nc 127.0.0.1 8000
+//!
+//! Ctrl-C stops the server.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,14 +22,14 @@ use serve_forever::socketserver::{
     Buffer, Evented, Mailbox, Next, POLL_INTERVAL, Protocol, Server, Tcp,
 };
 
-/// A guest who sends more than that without a line's end is no guest.
+/// A guest who sends a longer line is disconnected.
 const LONGEST_LINE: usize = 1024;
 
-/// One line for many: its text is shared.
+/// A line of text, shared by all mailboxes that it is in.
 type Line = Arc<str>;
 
-/// Who is there. Behind a lock, which is held for a moment: sending never waits. All guests of
-/// one loop could do without; so the room may as well be shared by several loops.
+/// The mailboxes of all guests. The lock is held only for a moment, because sending never waits. One
+/// loop would not need the lock; with it, several loops can share a room.
 #[derive(Clone, Default)]
 struct Room(Arc<Mutex<BTreeMap<u64, Mailbox<Line>>>>);
 
@@ -33,7 +38,7 @@ impl Room {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Comes in; answers the guest's number.
+    /// Adds a guest and returns its number.
     fn enter(&self, mailbox: Mailbox<Line>) -> u64 {
         let mut guests = self.guests();
         let number = guests.last_key_value().map_or(1, |(last, _)| last + 1);
@@ -41,8 +46,9 @@ impl Room {
         number
     }
 
-    /// Tells all but one. A guest who does not listen has so many lines waiting, and misses what
-    /// comes then: a slow client costs no memory, and nobody waits for it.
+    /// Sends a line to all guests except the speaker. A mailbox holds a limited number of lines. A
+    /// guest who does not read misses later ones, so a slow client costs little memory, and nobody
+    /// waits for it.
     fn say(&self, speaker: u64, text: &str) {
         let line = Line::from(format!("{speaker}: {text}\n"));
         for (number, mailbox) in self.guests().iter() {
@@ -53,9 +59,11 @@ impl Room {
     }
 }
 
-/// One conversation.
+/// One connection.
 struct Guest {
+    /// The room, shared with all others.
     room: Room,
+    /// The number that the room gave to this guest.
     number: u64,
 }
 
@@ -69,15 +77,15 @@ impl Protocol for Guest {
         _now: &Now,
     ) -> Next<Line> {
         self.number = self.room.enter(mailbox);
-        // Writing to a buffer cannot fail.
+        // Ignore the result: writing to a buffer cannot fail.
         let _ = writeln!(output, "You are number {}.", self.number);
         Next::Read
     }
 
-    /// The client has said something.
+    /// This client has sent something.
     fn receive(&mut self, input: &mut Buffer, _output: &mut Buffer, _now: &Now) -> Next<Line> {
         while let Some(end) = input.iter().position(|&byte| byte == b'\n') {
-            // What one sends must not move the cursors of the others.
+            // Remove control characters: they could move the cursors of the other terminals.
             let text = String::from_utf8_lossy(&input[..end]);
             let text: String = text.chars().filter(|c| !c.is_control()).collect();
             self.room.say(self.number, &text);
@@ -89,7 +97,7 @@ impl Protocol for Guest {
         }
     }
 
-    /// Somebody else has.
+    /// Another client has sent a line.
     fn deliver(&mut self, line: Line, output: &mut Buffer, _now: &Now) -> Next<Line> {
         output.extend_from_slice(line.as_bytes());
         Next::Read
@@ -97,7 +105,7 @@ impl Protocol for Guest {
 }
 
 impl Drop for Guest {
-    /// However a conversation ends, it is dropped.
+    /// Leaves the room. A connection is always dropped, however it ends.
     fn drop(&mut self) {
         self.room.guests().remove(&self.number);
     }
@@ -111,7 +119,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let room = Room::default();
     let make_protocol = move |_client_address: &_| Guest {
         room: room.clone(),
-        number: 0, // nobody's, until the room gives one
+        number: 0, // until `connection_made` gets one from the room
     };
     let mut server = Server::new(tcp, Evented::new(make_protocol))?;
     server.shutdown_on_signals()?;

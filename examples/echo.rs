@@ -1,7 +1,13 @@
-//! Python's own example of `socketserver`, as a line echo: one client at a time.
+//! A line echo, after the example in Python's `socketserver`. It serves one client at a time.
 //!
 //!     cargo run --release --example echo -- 127.0.0.1:9999
+//!
+//! From another terminal, and then type:
+//!
 //!     nc 127.0.0.1 9999
+//!
+//! Ctrl-C stops the server, but not while a client is connected: the handler runs on the loop's own
+//! thread. The example `threaded_echo` does not have this limit.
 
 use std::error::Error;
 use std::io::Write;
@@ -28,6 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = TcpServer::bind(address, |_client_address: &_| MyTcpHandler)?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    // Between two clients the server can be interrupted; while one is served it has no ears.
+    // A signal is noticed between two clients, not while one is served.
     Ok(server.serve_forever(POLL_INTERVAL)?)
 }

@@ -1,11 +1,16 @@
-//! A whole server as one file descriptor, in a poller that knows nothing of mio.
+//! A whole server as one file descriptor, in a poller that does not know mio.
 //!
-//! GLib, libuv, Qt, an X11 client, a `poll(2)` of one's own: whatever waits for descriptors can
-//! wait for this server. It is readable when the server has something to do. A second mio poll
-//! stands for the foreign one here.
+//! GLib, libuv, Qt, an X11 client, your own `poll(2)`: any poller that waits for descriptors can wait
+//! for this server. The descriptor is readable when the server has something to do. In this example a
+//! second mio poll plays the foreign poller.
 //!
 //!     cargo run --release --example embed_as_one_fd -- 127.0.0.1:8000
+//!
+//! From another terminal:
+//!
 //!     curl http://127.0.0.1:8000/
+//!
+//! Ctrl-C stops it.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,20 +35,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut foreign = Poll::new()?;
     let mut events = Events::with_capacity(8);
-    // An epoll descriptor may be watched by another one. Not the listener's: that one says only
-    // that clients are waiting, nothing of those who are connected.
+    // One epoll can watch the descriptor of another. Do not use the listener's descriptor: it only
+    // shows that clients want to connect, and not what connected clients send.
     let descriptor = server.as_fd().as_raw_fd();
     let registry = foreign.registry();
     registry.register(&mut SourceFd(&descriptor), SERVER, Interest::READABLE)?;
     println!("Serving on http://{}/", server.server_address());
 
     loop {
-        // What the descriptor cannot show: work that was put off (zero), and deadlines.
+        // The timeout covers what the descriptor cannot show: work that is left over (then it is
+        // zero), and deadlines.
         match foreign.poll(&mut events, server.timeout()) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             polled => polled?,
         }
-        // Ready or not: a turn without anything to do costs one look.
+        // Always take a turn: if there is nothing to do, it costs very little.
         if server.turn()? == Turn::Shutdown {
             return Ok(());
         }
@@ -52,5 +58,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(unix))]
 fn main() {
-    eprintln!("Only Unix has descriptors that a poll can be watched by.");
+    eprintln!("Only on Unix a whole poll is one descriptor.");
 }

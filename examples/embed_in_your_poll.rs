@@ -1,11 +1,16 @@
-//! A guest in a poll that you have already: no thread, no second loop.
+//! A server as a guest in your own mio poll: no thread, no second loop.
 //!
-//! The host is a program with a mio poll, here one that counts datagrams. The guest is a web
-//! server that shows the count.
+//! The host is a program with a mio poll; this one counts datagrams. The guest is a web server that
+//! shows the count.
 //!
 //!     cargo run --release --example embed_in_your_poll -- 127.0.0.1:8000
-//!     echo hello > /dev/udp/127.0.0.1/8000        # in bash
+//!
+//! From another terminal, with bash:
+//!
+//!     echo hello > /dev/udp/127.0.0.1/8000
 //!     curl http://127.0.0.1:8000/
+//!
+//! Ctrl-C stops it.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -19,8 +24,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::http::{self, Http, HttpSettings, Request, Response};
 use serve_forever::socketserver::{Defaults, Engine, Evented, Transport, Turn};
 
-// The host numbers its own sources as it likes, and gives the guest a range of its own: some for
-// the guest's bookkeeping, and one for each connection that it may hold.
+// The host chooses the tokens of its own sources, and gives the guest a separate range. The guest
+// needs a few tokens for itself, and one for each connection.
 const WAKER: Token = Token(0);
 const DATAGRAMS: Token = Token(1);
 const GUEST: std::ops::Range<usize> = 100..1100;
@@ -29,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
-    // A poll can have one waker. The guest is lent it: a shutdown from another thread wakes both.
+    // A poll can have only one waker, so host and guest share it.
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
 
     // Host and guest run on one thread, so what they share needs no lock.
@@ -46,27 +51,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut engine = Engine::attach(tcp, dispatch, hooks, poll.registry(), waker, GUEST)?;
     engine.shutdown_on_signals()?;
 
-    // TCP and UDP have each their own ports, so the number is free.
+    // TCP and UDP have separate ports, so the same number can be used for both.
     let mut datagrams = UdpSocket::bind(engine.transport().server_address())?;
     let registry = poll.registry();
     registry.register(&mut datagrams, DATAGRAMS, Interest::READABLE)?;
     println!("Serving on http://{}/", engine.transport().server_address());
 
     loop {
-        // Work that the guest has put off, and its deadlines, do not show in the poll: always ask.
+        // Always ask the guest for its timeout: the poll does not know its unfinished work and its
+        // deadlines.
         match poll.poll(&mut events, engine.timeout(Instant::now())) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             polled => polled?,
         }
         for event in &events {
-            // The guest takes note of what is its own, and runs nothing yet.
+            // The guest records the events of its own tokens, and does not run anything yet.
             if !engine.feed(event) && event.token() == DATAGRAMS {
                 while datagrams.recv(&mut [0; 512]).is_ok() {
                     count.set(count.get() + 1);
                 }
             }
         }
-        // Now the guest does what it can: accepts, reads, answers. It never waits.
+        // Now the guest accepts, reads and responds, as far as it can without waiting.
         if engine.turn(Instant::now())? == Turn::Shutdown {
             return Ok(());
         }

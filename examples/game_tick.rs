@@ -1,11 +1,16 @@
-//! One turn a frame: a server in a loop that must never wait.
+//! A server in a loop that must never wait: one turn a frame.
 //!
-//! A simulation takes fixed steps, fifty a second, whatever its clients do. Between two of them
-//! the server gets one turn. A ball bounces; who likes kicks it.
+//! A simulation takes fifty steps a second, whatever its clients do. Between two steps the server gets
+//! one turn. The simulation is a bouncing ball, which clients can kick.
 //!
 //!     cargo run --release --example game_tick -- 127.0.0.1:8000
+//!
+//! From another terminal:
+//!
 //!     curl http://127.0.0.1:8000/
 //!     curl -X POST http://127.0.0.1:8000/kick
+//!
+//! Ctrl-C stops it.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -18,7 +23,7 @@ use serve_forever::socketserver::Turn;
 
 const FRAME: Duration = Duration::from_millis(20);
 
-/// All that there is.
+/// The state of the simulation.
 #[derive(Debug, Clone, Copy, Default)]
 struct World {
     frame: u64,
@@ -39,7 +44,7 @@ impl World {
     }
 }
 
-/// Handlers run within the server's turn, never during a step: the world needs no lock.
+/// The handler. It runs in the server's turn, never during a step, so the world needs no lock.
 #[derive(Clone)]
 struct Player {
     world: Rc<Cell<World>>,
@@ -74,8 +79,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut next_frame = Instant::now();
     loop {
-        // Looks without waiting. Every connection that is ready gets its turn; of those who knock
-        // one is let in, so a frame's work has a bound, and the others keep until the next.
+        // A turn does not wait. Every ready connection gets a turn, but only one new client is
+        // accepted, so the work in a frame has a bound. Other new clients wait for the next frame.
         if server.turn()? == Turn::Shutdown {
             return Ok(());
         }

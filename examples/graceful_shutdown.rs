@@ -1,11 +1,14 @@
-//! Ctrl-C lets everybody finish what was begun; a second one does not.
+//! A graceful shutdown: the first Ctrl-C lets requests finish, a second one does not.
 //!
-//! The listener is closed at once, so new clients are turned away (or a load balancer sends them
-//! elsewhere). Connections with nothing under way are closed. An answer that is being made is
-//! sent, and its connection is closed then. What is still open after ten seconds is reset.
+//! The listener is closed immediately, so new clients are refused, or a load balancer sends them to
+//! another server. Idle connections are closed. A response that has begun is sent, and then its
+//! connection is closed. Connections that are still open after ten seconds are reset.
 //!
 //!     cargo run --release --example graceful_shutdown -- 127.0.0.1:8000
-//!     curl http://127.0.0.1:8000/slow     # and meanwhile Ctrl-C over there
+//!
+//! From another terminal; press Ctrl-C in the first one while this waits:
+//!
+//!     curl http://127.0.0.1:8000/slow
 
 use std::error::Error;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -20,7 +23,7 @@ use serve_forever::socketserver::POLL_INTERVAL;
 /// How long clients may take to finish.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a slow answer takes.
+/// How long a slow response takes.
 const WORK: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
@@ -33,9 +36,9 @@ impl HttpRequestHandler for Handler {
         if request.path() != "/slow" {
             return response.send_response(200).body("Try /slow.\n");
         }
-        println!("Somebody waits for a slow answer");
-        // The loop must not work for a second. It leaves the answer to the worker; if the queue
-        // is full the right to answer is dropped, and that is a 500.
+        println!("A client waits for a slow response");
+        // The loop must not block for a second, so it leaves the response to the worker. If the
+        // queue is full, `deferred` is dropped, and the client gets status 500.
         let (deferred, reply) = response.defer();
         let _ = self.worker.try_send(deferred);
         Ok(reply)
@@ -48,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         for deferred in jobs {
             thread::sleep(WORK);
-            // The client may have gone.
+            // Ignore the error: it means that the client has disconnected.
             let _ = deferred
                 .respond(|response| response.send_response(200).body("Worth waiting for.\n"));
         }
@@ -59,13 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Serving on http://{}/", server.server_address());
     server.serve_forever(POLL_INTERVAL)?;
 
-    // serve_forever returns when the last connection is closed, or the patience is over.
+    // serve_forever returns when the last connection is closed, or when PATIENCE is over.
     match server.shutdown_handle().drained() {
         Some(drained) => println!(
             "Connections: {} finished, {} reset",
             drained.finished, drained.aborted
         ),
-        None => println!("Stopped at once"),
+        None => println!("Stopped immediately"),
     }
     Ok(())
 }

@@ -1,12 +1,17 @@
-//! Your own sources on the server's loop: a socket, a timer, and messages of another thread.
+//! Your own sources on the server's loop: a socket, a timer, and messages from another thread.
 //!
-//! `Hooks` are what Python lets a subclass override. One of them, `ready`, is called for a source
-//! that you have opened on the server's `Reactor`, as `selectors` would hand you its key. So one
-//! loop serves the web page and all that feeds it.
+//! `Hooks` has the methods that a subclass can override in Python. One of them, `ready`, is called
+//! for a source that you have opened on the server's `Reactor`. So one loop serves a web page and all
+//! the sources that the page shows.
 //!
 //!     cargo run --release --example hooks -- 127.0.0.1:8000
-//!     echo hello > /dev/udp/127.0.0.1/8000        # in bash
+//!
+//! From another terminal, with bash:
+//!
+//!     echo hello > /dev/udp/127.0.0.1/8000
 //!     curl http://127.0.0.1:8000/
+//!
+//! Ctrl-C stops it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,7 +32,7 @@ use serve_forever::socketserver::{
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// What is shown.
+/// The values that the page shows.
 #[derive(Debug, Default)]
 struct Board {
     last_datagram: String,
@@ -36,13 +41,13 @@ struct Board {
     iterations: u64,
 }
 
-/// What a slot stands for.
+/// The source that has a slot.
 enum Source {
-    /// A socket of our own.
+    /// A socket.
     Datagrams(UdpSocket),
-    /// Nothing but a deadline.
+    /// A timer; it has no socket.
     Ticker,
-    /// What another thread sends; it rings the slot's doorbell afterwards.
+    /// A channel. The other thread sends, and then rings the slot's doorbell.
     Measurements(Receiver<u64>),
 }
 
@@ -62,12 +67,13 @@ impl Hooks<Tcp> for Feeds {
                     Ok(count) => {
                         let text = String::from_utf8_lossy(&bytes[..count]);
                         board.last_datagram = text.trim_end().to_owned();
-                        // There may be more, and the poll reports only what is new. One each
-                        // turn, so that a flood of datagrams cannot keep the clients waiting.
+                        // There may be more datagrams, and the poll reports only new ones: queue the
+                        // slot again. Take only one each turn, so that a flood of datagrams cannot
+                        // delay the clients.
                         reactor.enqueue(slot);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error.into()), // leaves serve_forever
+                    Err(error) => return Err(error.into()), // ends serve_forever
                 }
             }
             Some(Source::Ticker) => {
@@ -75,7 +81,7 @@ impl Hooks<Tcp> for Feeds {
                 reactor.arm(slot, now + TICK);
             }
             Some(Source::Measurements(messages)) => {
-                // Rings may coalesce: take all there is.
+                // Several rings may come as one: take all messages.
                 if let Some(measured) = messages.try_iter().last() {
                     board.measured = measured;
                 }
@@ -85,7 +91,7 @@ impl Hooks<Tcp> for Feeds {
         Ok(())
     }
 
-    /// Once an iteration: after requests and sources, and every half second when nothing happens.
+    /// Called once an iteration, after requests and sources, and every half second if nothing happens.
     fn service_actions(&mut self, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
         self.board.borrow_mut().iterations += 1;
         Ok(())
@@ -96,7 +102,7 @@ impl Hooks<Tcp> for Feeds {
         error: &(dyn Error + Send + Sync),
         client_address: &SocketAddr,
     ) -> HandlerResult {
-        // Python would call super(); so does this.
+        // This is `super().handle_error()` in Python.
         Hooks::<Tcp>::handle_error(&mut self.defaults, error, client_address)
     }
 }
@@ -120,7 +126,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.shutdown_on_signals()?;
     let address = server.server_address();
 
-    // Each source has a slot, which is its name from now on.
+    // Each source has a slot. The slot identifies the source in `ready`.
     let reactor = server.engine_mut().reactor_mut();
     let open = |reactor: &mut Reactor| reactor.open().ok_or("every slot is taken");
     let mut datagrams = UdpSocket::bind(address)?;
@@ -134,9 +140,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (sender, measurements) = channel();
     thread::spawn(move || {
         for measured in 1.. {
-            thread::sleep(Duration::from_millis(70)); // something slow is measured
+            thread::sleep(Duration::from_millis(70)); // a slow measurement
             if sender.send(measured).is_err() {
-                return; // the server is gone
+                return; // the server has ended
             }
             doorbell.ring();
         }

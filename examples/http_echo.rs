@@ -1,10 +1,15 @@
-//! Answers every request that the server accepts with what it understood of it, as JSON.
+//! A plain function as the handler. It responds with the request as the server understood it, as JSON.
 //!
-//! Conformance cases are run against it: what a client sent and what the server took it for can
-//! be compared field by field.
+//! The conformance cases are run against it: they compare, field by field, what the client sent with
+//! what the server understood.
 //!
 //!     cargo run --release --example http_echo -- 127.0.0.1:8000
+//!
+//! From another terminal:
+//!
 //!     curl -d 'some text' http://127.0.0.1:8000/path?query
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -13,7 +18,7 @@ use serve_forever::http::h1::Fields;
 use serve_forever::http::{HttpResult, HttpServer, HttpSettings, Request, Response};
 use serve_forever::socketserver::POLL_INTERVAL;
 
-/// A handler that wants every method is a plain function.
+/// A plain function is a handler for all methods.
 pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let mut json = String::from("{\"method\":");
     push_string(&mut json, request.method().as_bytes());
@@ -34,7 +39,7 @@ pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
         .body(json)
 }
 
-/// What the server puts up with here: more content than by default, to have more to echo.
+/// The settings, with a larger limit on content than by default.
 pub fn settings() -> HttpSettings {
     let mut settings = HttpSettings::default();
     settings.limits.body = 4 * 1024 * 1024;
@@ -53,14 +58,14 @@ fn push_fields(json: &mut String, fields: Fields<'_>) {
     json.push(']');
 }
 
-/// Bytes as Latin-1 text: each is the character of its number.
+/// Appends bytes as a JSON string of Latin-1 text: each byte is the character with its number.
 fn push_string(json: &mut String, bytes: &[u8]) {
     json.push('"');
     for &byte in bytes {
         match byte {
             b'"' | b'\\' => json.extend(['\\', char::from(byte)]),
             b' '..=b'~' => json.push(char::from(byte)),
-            // Writing to a String cannot fail.
+            // Ignore the result: writing to a String cannot fail.
             _ => drop(write!(json, "\\u{byte:04x}")),
         }
     }

@@ -1,12 +1,18 @@
-//! A file server: what `python -m http.server` is, and a little better.
+//! A file server that you can install: a better `python -m http.server`.
 //!
-//!     cargo install --path . --example http_server
-//!     http_server                       # this directory, on http://127.0.0.1:8000/
+//! Files have entity tags and ranges, so a download can be continued, and a video player can seek.
+//! Links do not lead out of the directory, and a slow client delays nobody.
+//!
+//!     cargo run --release --example http_server -- 127.0.0.1:8000
+//!     cargo install --path . --example http_server     # then, anywhere:
 //!     http_server 8080 -d ~/public -b ::
 //!
-//! Files have entity tags and ranges, so that downloads go on and videos seek; links do not lead
-//! out of the directory; a slow client holds up nobody. Ctrl-C lets downloads end, a second one
-//! does not.
+//! From another terminal:
+//!
+//!     curl http://127.0.0.1:8000/README.md
+//!     curl -r 0-99 http://127.0.0.1:8000/README.md     # the first 100 bytes
+//!
+//! Ctrl-C lets downloads finish, for ten seconds; a second Ctrl-C stops it immediately.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -27,35 +33,35 @@ usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
 
 Serves the files of a directory over HTTP.
 
-  PORT                  the port to listen on; 0 for any that is free (default: 8000)
-  -b, --bind ADDRESS    the address to listen on, a number or a name; `::` for all of them
-                        (default: 127.0.0.1, for this machine alone)
+  PORT                  the port to listen on; 0 means any free port (default: 8000)
+  -b, --bind ADDRESS    the address or host name to listen on; `::` means all addresses
+                        (default: 127.0.0.1, for this machine only)
   -d, --directory DIR   the directory to serve (default: the working directory)
-      --threads N       read files on N threads: for slow disks (default: on the loop)
+      --threads N       read files on N threads, for slow disks (default: on the loop)
       --follow-symlinks follow symbolic links that lead out of the directory
-      --precompressed   send FILE.br or FILE.gz for FILE to clients that take it
-  -h, --help            say this
+      --precompressed   send FILE.br or FILE.gz for FILE to clients that accept it
+  -h, --help            print this help
 ";
 
 /// How long downloads may go on after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the command line says.
+/// The options on the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The address, a number or a name.
+    /// The address or host name to listen on.
     pub bind: String,
-    /// The port; 0 for any.
+    /// The port; 0 for any free port.
     pub port: u16,
-    /// What is served.
+    /// The directory to serve.
     pub directory: PathBuf,
-    /// How many threads read files; 0 for none but the loop.
+    /// How many threads read files; with 0 the loop reads them.
     pub threads: usize,
     /// Whether links may lead out of the directory.
     pub follow_symlinks: bool,
-    /// Whether compressed neighbours are sent.
+    /// Whether precompressed files are sent.
     pub precompressed: bool,
-    /// Whether to say how it is used, and nothing else.
+    /// Whether to print the help and exit.
     pub help: bool,
 }
 
@@ -87,12 +93,12 @@ impl Options {
                 "-b" | "--bind" => options.bind = text(value()?)?,
                 "-d" | "--directory" => options.directory = value()?.into(),
                 "--threads" => options.threads = number(&text(value()?)?)?,
-                _ if given.is_some() => return Err(format!("there is no option {argument}")),
+                _ if given.is_some() => return Err(format!("unknown option {argument}")),
                 "--follow-symlinks" => options.follow_symlinks = true,
                 "--precompressed" => options.precompressed = true,
                 "-h" | "--help" => options.help = true,
-                _ if name.starts_with('-') => return Err(format!("there is no option {name}")),
-                _ if place.is_some() => return Err(format!("one port is enough, not {name}, too")),
+                _ if name.starts_with('-') => return Err(format!("unknown option {name}")),
+                _ if place.is_some() => return Err(format!("unexpected argument {name}")),
                 _ => place = Some(name.to_owned()),
             }
         }
@@ -106,8 +112,8 @@ impl Options {
         Ok(options)
     }
 
-    /// A listener for the first address that the name has. An IPv6 one takes IPv4 clients, too,
-    /// where the system can do that: `::` is all interfaces.
+    /// Listens on the first address of the name. If it is an IPv6 address, IPv4 clients can connect,
+    /// too, if the system allows it: so `::` means all interfaces.
     pub fn listen(&self) -> io::Result<Tcp> {
         let host = self.bind.trim_start_matches('[').trim_end_matches(']');
         let listen = |dual_stack| {
@@ -131,16 +137,16 @@ impl Options {
 
 fn text(value: OsString) -> Result<String, String> {
     let text = value.into_string();
-    text.map_err(|value| format!("what is {}?", value.to_string_lossy()))
+    text.map_err(|value| format!("{} is not valid text", value.to_string_lossy()))
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits);
-    number.ok_or(format!("{text} is not a number that would do"))
+    number.ok_or(format!("{text} is not a valid number"))
 }
 
-/// The line that is printed when clients can connect; a socket address has the brackets of IPv6.
+/// The line that is printed when clients can connect. A socket address puts IPv6 into brackets.
 pub fn start_line(address: SocketAddr) -> String {
     let (host, port) = (address.ip(), address.port());
     format!("Serving HTTP on {host} port {port} (http://{address}/) ...")
@@ -164,7 +170,7 @@ fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), 
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if !options.directory.is_dir() {
-        return Err(format!("{} is no directory", options.directory.display()).into());
+        return Err(format!("{} is not a directory", options.directory.display()).into());
     }
     let listener = options.listen().map_err(|error| {
         let (bind, port) = (&options.bind, options.port);

@@ -1,16 +1,21 @@
-//! A server that makes no socket: it inherits one as its standard input.
+//! A server that inherits its listening socket as standard input.
 //!
-//! That is how inetd (`wait`) and systemd (`StandardInput=socket`, `Accept=no`) start a server
-//! when its first client comes, how a supervisor starts a new server before the old one has gone,
-//! without a client being turned away, and how several processes serve one port: what `fork` is
-//! for in Python's `ForkingMixIn`. Without a socket this program plays the supervisor, too: it
-//! binds the address, and replaces itself by itself with the listener as standard input.
+//! inetd (`wait`) and systemd (`StandardInput=socket`, `Accept=no`) start a server in this way when the
+//! first client connects. A supervisor can start a new server before the old one has ended, so that no
+//! client is refused. Several processes can serve one port, which is what `fork` does in Python's
+//! `ForkingMixIn`. If standard input is not a socket, this program plays the supervisor first: it
+//! binds the address and executes itself with the listener as standard input.
 //!
 //!     cargo run --release --example inherited -- 127.0.0.1:9999
+//!
+//! From another terminal, and then type:
+//!
 //!     nc 127.0.0.1 9999
 //!
-//! systemd's other way, `LISTEN_FDS`, says "the sockets are descriptor 3 and up". Rust has no safe
-//! way to own a descriptor by its number, and this crate and its examples have no unsafe code.
+//! Ctrl-C stops the server, but not while a client is connected, as in the example `echo`.
+//!
+//! systemd can also pass sockets as descriptor 3 and up (`LISTEN_FDS`). Rust has no safe way to take a
+//! descriptor by its number, and this crate and its examples have no unsafe code.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,16 +28,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use serve_forever::socketserver::{Inline, POLL_INTERVAL, Rfile, Server, Tcp};
 
     let inherited = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Asks for its own address: an error, if it is a terminal or a file.
+    // This asks the socket for its address, and fails if standard input is a terminal or a file.
     let Ok(tcp) = Tcp::from_listener(inherited) else {
         let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
         let listener = TcpListener::bind(&address)?;
         let mut server = Command::new(std::env::current_exe()?);
         let server = server.arg(&address).stdin(OwnedFd::from(listener));
-        return Err(server.exec().into()); // it only returns if it failed
+        return Err(server.exec().into()); // `exec` returns only if it fails
     };
 
-    // From here on it is the server of the example `echo`.
+    // The rest is like the example `echo`.
     let make_handler = |_client_address: &_| {
         |rfile: &mut dyn Rfile, mut wfile: &mut dyn io::Write| {
             io::copy(rfile, &mut wfile)?;
@@ -47,5 +52,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(unix))]
 fn main() {
-    eprintln!("Only Unix has sockets as standard input.");
+    eprintln!("Only on Unix a socket can be the standard input.");
 }

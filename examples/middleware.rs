@@ -1,13 +1,17 @@
-//! Middleware: types that wrap an application and are one. A router, header fields for every
-//! answer, and a password for some.
+//! WSGI middleware: types that wrap an application and are applications themselves. There is a router,
+//! a wrapper that adds header fields to every response, and one that asks for a password.
 //!
 //!     cargo run --release --example middleware -- 127.0.0.1:8000
+//!
+//! From another terminal:
+//!
 //!     curl -i http://127.0.0.1:8000/hello/world
 //!     curl -i -d '20 22' http://127.0.0.1:8000/sum
+//!     curl -i -d 'twenty' http://127.0.0.1:8000/sum
 //!     curl -i -u guido:spam http://127.0.0.1:8000/private/
 //!
-//! What an application finds wrong and does not expect it returns by `?`: `sum` without a number
-//! is a 500, and the server prints why.
+//! An application returns unexpected errors with `?`. So the third request gets status 500, and the
+//! server prints the reason. Ctrl-C stops it.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -29,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .mount("sum", sum)
         .mount("private", BasicAuth::new(private, "guido", "spam"));
     let site = ExtraHeaders::new(site).with("X-Content-Type-Options", "nosniff");
-    // The crate's own middleware: one reports what takes long, one what PEP 3333 forbids.
+    // Two wrappers of this crate: `Slow` reports slow requests, `Validator` violations of PEP 3333.
     let site = Slow::new(site, Duration::from_millis(100), |slow| {
         eprintln!("{} took {:?}", slow.request_line(), slow.duration());
     });
@@ -41,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 // The applications.
 
-/// Greets what is left of the path.
+/// Greets the next segment of the path.
 fn hello(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
     let whom = shift_path_info(environ).unwrap_or_default();
     let script_name = environ.get("SCRIPT_NAME").unwrap_or_default();
@@ -50,7 +54,7 @@ fn hello(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppRe
         "200 OK",
         &[("Content-Type", "text/plain; charset=iso-8859-1")],
     )?;
-    // Text of the environ is bytes, each a character.
+    // Each character in the environ stands for one byte: turn them back into bytes.
     let page: Vec<u8> = page.chars().map(|character| character as u8).collect();
     Ok(page.into())
 }
@@ -66,7 +70,7 @@ fn sum(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResu
     Ok(format!("{sum}\n").into())
 }
 
-/// For those who are let in.
+/// Greets the user who has logged in.
 fn private(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
     let user = environ.get("REMOTE_USER").unwrap_or_default().into_owned();
     start_response.call("200 OK", &[TEXT])?;
@@ -80,8 +84,8 @@ fn not_found(_: &mut Environ, start_response: &mut dyn StartResponse) -> AppResu
 
 // The middleware.
 
-/// Sends a request to the application of its first path segment, which it finds in `SCRIPT_NAME`,
-/// as if it were mounted there.
+/// Passes a request to the application that is mounted at the first path segment. The application
+/// finds this segment in `SCRIPT_NAME`.
 #[derive(Default)]
 struct Router {
     applications: HashMap<&'static str, Arc<dyn Application>>,
@@ -104,7 +108,7 @@ impl Application for Router {
     }
 }
 
-/// Adds header fields to whatever the application answers.
+/// Adds header fields to every response of the application.
 struct ExtraHeaders<A> {
     application: A,
     headers: Vec<(&'static str, &'static str)>,
@@ -130,13 +134,13 @@ impl<A: Application> Application for ExtraHeaders<A> {
             start_response,
             headers: &self.headers,
         };
-        // An application that calls start_response later than this is not reached; for those one
-        // wraps the body as well (`Iterable`).
+        // This does not work for an application whose body calls `start_response` later. For such an
+        // application, wrap the body (`Iterable`), too.
         self.application.call(environ, &mut adding)
     }
 }
 
-/// A `start_response` that says more than it is told.
+/// A `start_response` that adds header fields.
 struct Adding<'a> {
     start_response: &'a mut dyn StartResponse,
     headers: &'a [(&'static str, &'static str)],
@@ -164,7 +168,7 @@ impl StartResponse for Adding<'_> {
     }
 }
 
-/// Asks for a name and a password (RFC 7617), which anybody on the way can read: not without TLS.
+/// Asks for a name and a password (RFC 7617). Use it only behind TLS, because they are sent in clear.
 struct BasicAuth<A> {
     application: A,
     user: String,
@@ -207,13 +211,13 @@ impl<A: Application> Application for BasicAuth<A> {
     }
 }
 
-/// Whether they are equal, in a time that does not tell where they first differ.
+/// Whether both are equal. The time it takes does not depend on where they differ.
 fn are_equal(left: &[u8], right: &[u8]) -> bool {
     let differences = left.iter().zip(right).map(|(left, right)| left ^ right);
     left.len() == right.len() && differences.fold(0, |all, one| all | one) == 0
 }
 
-/// RFC 4648 section 4.
+/// Encodes bytes as base64 (RFC 4648 section 4).
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,12 +1,12 @@
-//! The codec on its own: takes apart what a client has sent, as it arrives, without a server.
+//! The codec without a server: parses captured requests piece by piece.
 //!
-//!     cargo run --example parse_capture                       # a sample of its own
+//!     cargo run --example parse_capture                       # a built-in sample
 //!     cargo run --example parse_capture -- captured.bytes
-//!     … | cargo run --example parse_capture -- -
+//!     cat captured.bytes | cargo run --example parse_capture -- -
 //!
-//! `serve_forever::http::h1` does no I/O and allocates nothing. What has to be kept between two
-//! pieces is this program's to keep, and it is little: a head or a trailer section that has not
-//! arrived whole. Content is counted and let go.
+//! It ends at the end of its input. `serve_forever::http::h1` does no I/O and allocates nothing, so this
+//! program itself keeps the bytes between two pieces. That is only a head or a trailer section that is
+//! not complete. Content is counted and dropped.
 
 use std::error::Error;
 use std::fs::File;
@@ -16,7 +16,7 @@ use serve_forever::http::h1::{
     self, ChunkLimits, ChunkedDecoder, FieldStorage, Fields, Framing, Head, HeadLimits, Scanner,
 };
 
-/// Three requests in one go, and a fourth that two servers could read in two ways.
+/// Three good requests in one piece, and a fourth that two servers could read in two ways.
 pub const SAMPLE: &[u8] = b"GET /search?q=rust HTTP/1.1\r\n\
     Host: example.org\r\n\
     Accept: text/html\r\n\
@@ -44,13 +44,13 @@ pub const SAMPLE: &[u8] = b"GET /search?q=rust HTTP/1.1\r\n\
     \r\n\
     0\r\n\r\n";
 
-/// Takes a stream of requests apart and reports each to `report`.
+/// Parses a stream of requests and passes each to `report`.
 #[derive(Debug)]
 pub struct Parser<W> {
     report: W,
-    /// What has arrived and is not used up.
+    /// Bytes that have arrived and are not used yet.
     input: Vec<u8>,
-    /// How many bytes were used up before it.
+    /// How many bytes were used before them.
     offset: u64,
     /// Where the current request began.
     began: u64,
@@ -60,11 +60,11 @@ pub struct Parser<W> {
     chunk_limits: ChunkLimits,
 }
 
-/// What comes next in the stream.
+/// The next element of the stream.
 #[derive(Debug)]
 enum Awaited {
     Head(Scanner),
-    /// So many bytes of content.
+    /// This many bytes of content.
     Content(u64),
     Chunks {
         decoder: ChunkedDecoder,
@@ -74,7 +74,7 @@ enum Awaited {
 }
 
 impl<W: Write> Parser<W> {
-    /// At the beginning of a stream.
+    /// A parser at the beginning of a stream.
     pub fn new(report: W) -> Parser<W> {
         Parser {
             report,
@@ -85,14 +85,14 @@ impl<W: Write> Parser<W> {
             awaited: Awaited::Head(Scanner::default()),
             head_limits: HeadLimits::default(),
             chunk_limits: ChunkLimits {
-                content: u64::MAX, // none of it is kept
+                content: u64::MAX, // no limit, because content is not kept
                 ..ChunkLimits::default()
             },
         }
     }
 
-    /// Takes in the next piece, of any size; `false`: the stream is bad, and no byte after that
-    /// means anything.
+    /// Parses the next piece, of any size. Returns `false` if the stream is bad; later bytes then have
+    /// no meaning.
     pub fn feed(&mut self, piece: &[u8]) -> io::Result<bool> {
         self.input.extend_from_slice(piece);
         loop {
@@ -110,7 +110,7 @@ impl<W: Write> Parser<W> {
         }
     }
 
-    /// The stream has ended: in good order, or in the middle.
+    /// Call this at the end of the stream. It reports the number of requests, and where the stream ends.
     pub fn finish(&mut self) -> io::Result<()> {
         let place = match &self.awaited {
             Awaited::Head(_) if self.input.is_empty() => "between two requests",
@@ -125,7 +125,7 @@ impl<W: Write> Parser<W> {
         )
     }
 
-    /// Goes on by one element; `false` if it has not arrived whole.
+    /// Parses one element. Returns `false` if the element is not complete.
     fn step(&mut self) -> Result<bool, Stop> {
         match &mut self.awaited {
             Awaited::Head(scanner) => {
@@ -167,7 +167,7 @@ impl<W: Write> Parser<W> {
                 content,
                 trailers,
             } => {
-                // What was decoded stands at the front: first the content, then trailer lines.
+                // The decoded bytes stand at the front: first the content, then trailer lines.
                 let progress = decoder.decode(&mut self.input, &self.chunk_limits)?;
                 *content += progress.content as u64;
                 trailers.extend(&self.input[progress.content..][..progress.trailers]);
@@ -196,9 +196,11 @@ impl<W: Write> Parser<W> {
     }
 }
 
-/// Why the parser goes no further.
+/// Why the parser stops.
 enum Stop {
+    /// The stream is bad.
     Defect(h1::Error),
+    /// The report cannot be written.
     Report(io::Error),
 }
 
@@ -232,7 +234,7 @@ fn report_head(report: &mut impl Write, began: u64, head: &Head<'_>) -> io::Resu
 
 fn report_fields(report: &mut impl Write, kind: &str, fields: Fields<'_>) -> io::Result<()> {
     for (name, value) in fields {
-        // Escaped: a value may hold any byte from 0x80 on.
+        // Escape the value, because it may have any byte above 0x7f.
         writeln!(report, "  {kind}: {name} = {}", value.escape_ascii())?;
     }
     Ok(())
@@ -246,7 +248,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => Box::new(File::open(path)?),
     };
     let mut parser = Parser::new(io::stdout().lock());
-    // Far too small for work, but it shows that the size does not matter.
+    // Much smaller than useful: it shows that the size of a piece does not matter.
     let mut piece = [0; 7];
     loop {
         match source.read(&mut piece)? {

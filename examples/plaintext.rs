@@ -1,14 +1,20 @@
-//! The least a web server can say: the subject of load tests.
+//! The smallest web server with a handler type; the target of our load tests.
 //!
 //!     cargo run --release --example plaintext -- 127.0.0.1:8000
+//!
+//! From another terminal, one request, or a load test:
+//!
+//!     curl http://127.0.0.1:8000/plaintext
 //!     wrk -c64 http://127.0.0.1:8000/plaintext
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 
 use serve_forever::http::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
 use serve_forever::socketserver::POLL_INTERVAL;
 
-/// Python would subclass `BaseHTTPRequestHandler`; here the methods are a trait's.
+/// The handler. In Python it would be a subclass of `BaseHTTPRequestHandler`; here it is a trait.
 #[derive(Debug, Clone)]
 pub struct Plaintext;
 
@@ -20,13 +26,13 @@ impl HttpRequestHandler for Plaintext {
         }
     }
 
-    /// The body has been read before the handler is called, so there is nothing to do about it.
+    /// The body has already been read when the handler is called, so there is nothing more to do.
     fn do_post(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         self.do_get(request, response)
     }
 }
 
-/// `Server`, `Date` and `Content-Length` are added on the way.
+/// The server adds `Server`, `Date` and `Content-Length`.
 fn hello(response: Response<'_>) -> HttpResult {
     response
         .send_response(200)

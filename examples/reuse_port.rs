@@ -1,12 +1,16 @@
-//! One port, as many loops as there are cores.
+//! One port, one loop for each core, all stopped together.
 //!
-//! Every loop has a thread and a listening socket of its own; they share the address, and the
-//! kernel deals new connections out among them. Nothing else is shared, so nothing is locked.
-//! This is the counterpart of Python's `ForkingMixIn`: several processes that do the same would
-//! share the port just so.
+//! Every loop has its own thread and its own listening socket. The sockets share the address, and the
+//! kernel distributes new connections among them. Nothing else is shared, so there are no locks. This
+//! is the counterpart of Python's `ForkingMixIn`; several processes can share a port in the same way.
 //!
 //!     cargo run --release --example reuse_port -- 127.0.0.1:8000
+//!
+//! From another terminal, several times; see which loop responds:
+//!
 //!     curl http://127.0.0.1:8000/
+//!
+//! Ctrl-C stops all loops.
 
 use std::error::Error;
 use std::io;
@@ -21,13 +25,13 @@ use serve_forever::socketserver::{
 fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
     Tcp::new(address)?
         .allow_reuse_address(true)
-        .allow_reuse_port(true) // on every one of them, the first included
+        .allow_reuse_port(true) // needed on every listener, also on the first
         .disable_nagle_algorithm(true)
         .request_queue_size(1024)
         .bind_and_activate()
 }
 
-/// Stops all loops when it is dropped: whichever ends first, and why ever, takes the others along.
+/// Stops all loops when it is dropped. Each thread has one, so when one loop ends, all others end.
 struct StopAll(Vec<ShutdownHandle>);
 
 impl Drop for StopAll {
@@ -38,7 +42,7 @@ impl Drop for StopAll {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    // The first one finds out which port it is; the others take the same.
+    // With port 0 the first listener gets any free port; the others use the same port.
     let first = listen(address)?;
     let address: SocketAddr = first.server_address();
     let mut listeners = vec![first];
@@ -60,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|server| server.shutdown_handle())
         .collect();
-    // One of them listens for the signal, and tells the others by ending.
+    // One loop receives the signal. When it ends, it stops the others.
     servers[0].shutdown_on_signals()?;
     println!("Serving on http://{address}/ with {cores} loops");
 

@@ -1,12 +1,17 @@
-//! Server-sent events: what one says, every browser hears.
+//! Server-sent events: every browser receives what one client says.
 //!
-//! A client of `/events` gets an answer without end, which one thread pushes to all of them. A
-//! client that does not keep up has no room for the next event and is dropped: its browser
-//! connects again, says by `Last-Event-ID` what it has got, and gets what it missed.
+//! A client of `/events` gets a response without end. One thread pushes events to all these clients. A
+//! client that is too slow has no room for the next event and is disconnected. Its browser connects
+//! again, names the last event that it received in `Last-Event-ID`, and gets the events it missed.
 //!
 //!     cargo run --release --example sse -- 127.0.0.1:8000
-//!     curl -N http://127.0.0.1:8000/events              # or open http://127.0.0.1:8000/
-//!     curl -d 'good morning' http://127.0.0.1:8000/say  # from elsewhere
+//!
+//! From two other terminals, or open http://127.0.0.1:8000/ in browsers:
+//!
+//!     curl -N http://127.0.0.1:8000/events
+//!     curl -d 'good morning' http://127.0.0.1:8000/say
+//!
+//! Ctrl-C stops it.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -19,11 +24,11 @@ use serve_forever::http::{
 };
 use serve_forever::socketserver::POLL_INTERVAL;
 
-/// How long a connection is silent at most: less than what proxies put up with, and the only way
-/// to learn that a client has gone.
+/// How long a connection may be silent. It is less than the idle limit of proxies. Only by sending
+/// something can the server find out that a client has disconnected.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How many events are kept for those who come back.
+/// How many events are kept for clients that connect again.
 const KEPT: usize = 100;
 
 const PAGE: &str = r#"<!DOCTYPE html>
@@ -46,10 +51,11 @@ document.querySelector("form").onsubmit = submit => {
 </script>
 "#;
 
-/// What the producer is told.
+/// A message to the producer.
 enum News {
-    /// A client, and the last event it has got.
+    /// A new client, and the last event that it received.
     Client(Deferred, Option<u64>),
+    /// The text of a new event.
     Said(String),
 }
 
@@ -86,7 +92,7 @@ impl HttpRequestHandler for Handler {
     }
 }
 
-/// An event as it travels. Every line of its text is one of its own, whichever way lines end.
+/// An event in the format of the protocol. Each line of the text gets its own `data:` line.
 fn event(id: u64, text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines: String = text
@@ -96,7 +102,7 @@ fn event(id: u64, text: &str) -> String {
     format!("id: {id}\n{lines}\n")
 }
 
-/// Pushes to all clients what is said, and now and then that nothing is.
+/// Pushes each event to all clients, and a heartbeat if there is no event for a while.
 fn produce(news: &Receiver<News>) {
     let mut clients: Vec<ResponseStream> = Vec::new();
     let mut kept: VecDeque<(u64, String)> = VecDeque::new();
@@ -115,7 +121,7 @@ fn produce(news: &Receiver<News>) {
                         .send_header("Cache-Control", "no-cache")
                 });
                 if let Ok(stream) = stream {
-                    // Ignore the error: if the client has left again, the next event finds out.
+                    // Ignore the error: if the client has disconnected, the next event fails, too.
                     let _ = stream.send(format!(": welcome\n\n{missed}"));
                     clients.push(stream);
                 }
@@ -133,7 +139,7 @@ fn produce(news: &Receiver<News>) {
             Err(RecvTimeoutError::Timeout) => ": still here\n\n".to_owned(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        // Who has left, or does not read, is dropped, which ends the answer.
+        // Drop clients that have disconnected or do not read. This ends their responses.
         clients.retain(|client| client.send(block.as_str()).is_ok());
     }
 }

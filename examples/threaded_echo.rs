@@ -1,11 +1,15 @@
-//! The line echo of `examples/echo.rs` with Python's `ThreadingMixIn`: a thread for each client.
+//! The line echo of `examples/echo.rs` with a thread for each client; Python's `ThreadingMixIn`.
+//!
+//! The handler is the same: it blocks, and does not know about threads. In `echo` the loop's own thread
+//! runs it, so there is one client at a time. Here the loop passes each client to a worker thread.
 //!
 //!     cargo run --release --example threaded_echo -- 127.0.0.1:9999
-//!     nc 127.0.0.1 9999        # in two terminals: neither waits for the other
 //!
-//! The handler is word for word the same: it blocks, and knows nothing of threads. What changes is
-//! who runs it. `Inline` runs it on the loop's thread, so there is one client at a time; with
-//! `Threading` the loop hands each client to a worker and goes on.
+//! From two other terminals, and then type; neither client waits for the other:
+//!
+//!     nc 127.0.0.1 9999
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::io::Write;
@@ -30,15 +34,16 @@ impl RequestHandler for MyTcpHandler {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    // Python starts a thread for each client, however many there are. Here it is a pool: when all
-    // its threads and its queue are taken, the next clients wait in the kernel.
+    // Python starts a thread for each client, without limit. Here a pool has a fixed number of
+    // threads and a queue. When both are full, further clients wait in the kernel's backlog.
     let dispatch = Threading::new(|_client_address: &SocketAddr| MyTcpHandler)
         .threads(100)
-        // A client may stay for hours. Without this, the end of `main` would wait for it to go.
+        // A client may stay for hours. Without this, `main` would wait at its end until all clients
+        // have disconnected.
         .daemon_threads(true);
     let mut server = Server::new(Tcp::new(address)?.bind_and_activate()?, dispatch)?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    // The loop only accepts, so it always has ears.
+    // The loop only accepts clients, so it notices a signal immediately.
     Ok(server.serve_forever(POLL_INTERVAL)?)
 }

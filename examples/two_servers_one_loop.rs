@@ -1,11 +1,16 @@
-//! Two servers that speak different protocols, on one thread and one poll.
+//! Two servers with different protocols on one thread and one poll.
 //!
-//! The one counts things: each line that it is sent names one, and it answers how often it has
-//! heard that. The other is for its administrator, and speaks HTTP.
+//! One server counts names: for each line it sends back how often it has received that line. The other
+//! server speaks HTTP and shows all counts to the administrator.
 //!
 //!     cargo run --release --example two_servers_one_loop -- 127.0.0.1:8000
+//!
+//! From another terminal, type some lines, and then look at the counts:
+//!
 //!     nc 127.0.0.1 8001
 //!     curl http://127.0.0.1:8000/
+//!
+//! Ctrl-C stops both servers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,14 +26,14 @@ use serve_forever::socketserver::{
     Buffer, Defaults, Engine, Evented, Next, Protocol, ServerAddress, Tcp, Transport, Turn,
 };
 
-/// What the two servers share; one thread, no lock.
+/// The counts, which both servers share. They run on one thread, so there is no lock.
 type Tally = Rc<RefCell<BTreeMap<String, u64>>>;
 
-// What strangers can make a server remember is bounded.
+// Limits on what clients can make the server remember.
 const LONGEST_NAME: usize = 64;
 const MOST_NAMES: usize = 10_000;
 
-/// One conversation with someone who counts.
+/// One connection to the counting server.
 struct Counting {
     tally: Tally,
 }
@@ -46,10 +51,10 @@ impl Protocol for Counting {
             }
             let count = tally.entry(name).or_default();
             *count += 1;
-            // Writing to a buffer cannot fail.
+            // Ignore the result: writing to a buffer cannot fail.
             let _ = writeln!(output, "{count}");
         }
-        // The rest of a line is kept, but not if it is too long to be one.
+        // Keep the beginning of a line, but disconnect a client whose line is too long.
         match input.len() > LONGEST_NAME {
             true => Next::Linger,
             false => Next::Read,
@@ -67,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let tally = Tally::default();
 
-    // Each engine has a range of tokens; the registry and the waker are the loop's.
+    // Each engine has its own range of tokens. Both share the registry and the waker of the loop.
     let shown = Rc::clone(&tally);
     let page = move |_: &Request<'_>, response: Response<'_>| {
         let tally = shown.borrow();
@@ -113,7 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let now = Instant::now();
         let timeouts = [admin.timeout(now), counting.timeout(now)];
         event_loop.wait(timeouts.into_iter().flatten().min(), |event| {
-            // An event belongs to one of them, or to the waker.
+            // An event belongs to one of the two, or to the waker.
             let _ = admin.feed(event) || counting.feed(event);
         })?;
         let now = Instant::now();

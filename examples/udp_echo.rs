@@ -1,22 +1,25 @@
-//! A datagram echo: each datagram is a request, and what the handler wrote is one datagram back.
+//! A datagram echo: each datagram is a request, and the handler's output is sent back as one datagram.
 //!
 //!     cargo run --release --example udp_echo -- 127.0.0.1:9999
+//!
+//! From another terminal, and then type:
+//!
 //!     nc -u 127.0.0.1 9999
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::io::Write;
 
 use serve_forever::socketserver::{HandlerResult, POLL_INTERVAL, RequestHandler, Rfile, UdpServer};
 
-/// "This class works similar to the TCP handler class, except that self.request consists of a pair
-/// of data and client socket, and since there is no connection the client address must be given
-/// explicitly when sending data back": here, as with Python's `DatagramRequestHandler`, it is a
-/// file to read and a file to write all the same.
+/// A handler with a file to read and a file to write, as in the TCP example; Python's
+/// `DatagramRequestHandler`.
 struct MyUdpHandler;
 
 impl RequestHandler for MyUdpHandler {
     fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
-        // Reading never waits, and ends with the datagram.
+        // Reading never waits. It ends at the end of the datagram.
         std::io::copy(rfile, wfile)?;
         Ok(())
     }

@@ -1,7 +1,14 @@
-//! A line echo on a path instead of a port: for the programs of one machine only.
+//! A line echo on a socket path instead of a port, for programs on the same machine. It also shows who
+//! unlinks the path afterwards.
 //!
 //!     cargo run --release --example unix_echo -- echo.sock
+//!
+//! From another terminal in the same directory, and then type a line:
+//!
 //!     nc -U echo.sock
+//!
+//! Ctrl-C stops it. While a client is connected, it stops when the client has sent its line, or has sent
+//! nothing for ten seconds.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     struct MyHandler;
 
     impl RequestHandler for MyHandler {
-        /// One client at a time: none may keep the others waiting for long. Python has the class
-        /// attribute `timeout` for this.
+        /// There is one client at a time, so no client may keep the others waiting for long. Python has
+        /// the class attribute `timeout` for this.
         fn setup(&mut self, rfile: &mut dyn Rfile) -> HandlerResult {
             Ok(rfile.set_timeout(Some(Duration::from_secs(10)))?)
         }
@@ -29,9 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let path = std::env::args().nth(1).unwrap_or("echo.sock".into());
-    // A socket stays on its path when its server has gone, and then the path cannot be bound.
-    // `UnixStreamServer::bind` leaves that to you, as Python does. Here the server cleans up
-    // after itself, and after one that could not, because it was killed.
+    // A socket stays on its path when its server has ended, and then the path cannot be bound again.
+    // `UnixStreamServer::bind` leaves this problem to you, as Python does. This server unlinks its
+    // path at the end. It also unlinks the path of an earlier server that was killed.
     let transport = UnixStreams::new(path)?
         .unlink_stale(true)
         .unlink_on_close(true)

@@ -1,15 +1,18 @@
-//! Takes files of any size by PUT, and gives them back by GET.
+//! Stores files of any size with PUT, and sends them back with GET.
 //!
-//! An upload is written to disk as it arrives and never held in memory; a client is not read
-//! faster than that. It gets its name when it is whole, so nobody ever sees half a file. What
-//! cannot become a file is refused before it is sent: by its name, or its announced size.
+//! An upload is written to disk as it arrives, and is never held in memory. The server reads no faster
+//! than it writes. The file gets its name when it is complete, so nobody ever sees half a file. An
+//! upload with a bad name or a too large announced size is refused before it is sent.
 //!
-//!     cargo run --release --example upload -- 127.0.0.1:8000 /srv/files
+//!     cargo run --release --example upload -- 127.0.0.1:8000 .
+//!
+//! The last argument is the directory. From another terminal in another directory:
+//!
 //!     curl -T film.mkv http://127.0.0.1:8000/film.mkv
 //!     curl -O http://127.0.0.1:8000/film.mkv
 //!
-//! Writing to a local disk takes no time worth a thread. Where it does, `Response::offload` does
-//! the same on `Workers`.
+//! Ctrl-C stops it. A local disk is fast enough to write on the loop. For a slow one,
+//! `Response::offload` does the same on `Workers`.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -23,17 +26,17 @@ use serve_forever::http::{
 };
 use serve_forever::socketserver::POLL_INTERVAL;
 
-/// How large a file may be unless the command line says otherwise: 16 GiB.
+/// How large a file may be by default: 16 GiB. A third argument on the command line changes it.
 const LIMIT: u64 = 16 << 30;
 
-/// A file that has no name of its own yet. Dropped without one, it is removed.
+/// A file that is not complete. If it is dropped without a call of `keep_as`, it is removed.
 struct Partial {
     file: File,
     path: PathBuf,
 }
 
 impl Partial {
-    /// In the root, for a file can only be renamed within a file system.
+    /// Creates it in the root, because a file can only be renamed within one file system.
     fn create(root: &Path) -> io::Result<Partial> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +63,7 @@ impl Write for Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Err: it has got its name.
+        // Ignore the error: it means that the file has been renamed.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -72,8 +75,8 @@ struct Store {
 }
 
 impl Store {
-    /// The file that a request is for. Names that begin with a dot are ours; what is behind a
-    /// symbolic link in the root is meant to be there.
+    /// The file that a request is for. Names that begin with a dot are reserved for partial files.
+    /// Symbolic links in the root are followed: the administrator made them.
     fn locate(&self, request: &Request<'_>) -> Option<PathBuf> {
         let found = translate_path(request.path())?;
         let mut names = found.path.iter();
@@ -82,7 +85,7 @@ impl Store {
         (named && !hidden).then(|| self.root.join(found.path))
     }
 
-    /// The same, if there can be such a file: it is no directory, and is in one.
+    /// The same, if a file can have this path: the path is not a directory, and its parent is one.
     fn locate_new(&self, request: &Request<'_>) -> Option<PathBuf> {
         let path = self.locate(request)?;
         let fits = !path.is_dir() && path.parent().is_some_and(Path::is_dir);
@@ -105,7 +108,7 @@ impl HttpRequestHandler for Store {
     }
 
     fn do_put(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        // Asked again: an empty file has no content that the intake would be asked about.
+        // Check again: `intake` is not called for an empty file.
         let Some(path) = self.locate_new(request) else {
             return response.send_error(409);
         };
@@ -118,7 +121,7 @@ impl HttpRequestHandler for Store {
     }
 
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        // Looked at before it is opened: a FIFO would wait for a writer.
+        // Check that it is a file before opening it: opening a FIFO would wait for a writer.
         let found = self.locate(request);
         let Some(path) = found.filter(|path| path.is_file()) else {
             return response.send_error(404);

@@ -1,9 +1,9 @@
-//! WebSocket on the loop: HTTP up to the handshake, then a protocol of one's own on the same
-//! connection, with the frames in the hands of the `tungstenite` crate.
+//! WebSocket on the loop: HTTP up to the handshake, and then your own protocol on the same connection.
+//! The `tungstenite` crate reads and writes the frames.
 //!
 //!     cargo run --release --example websocket_echo -- 127.0.0.1:8000
 //!
-//! In a browser's console:
+//! Ctrl-C stops it. In the console of a browser:
 //!
 //! ```js
 //! socket = new WebSocket("ws://127.0.0.1:8000/")
@@ -24,16 +24,16 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-/// The longest message that is echoed; a longer one ends the conversation with 1009.
+/// The longest message that is echoed. A longer one closes the connection with code 1009.
 pub const LONGEST_MESSAGE: usize = 64 * 1024;
 
-/// How long a client may send nothing; then the conversation ends with 1001.
+/// How long a client may send nothing. Then the connection is closed with code 1001.
 pub const IDLE: Duration = Duration::from_secs(60);
 
-/// Answers a handshake (RFC 6455 section 4.2), and what is none with an error.
+/// Accepts a handshake (RFC 6455 section 4.2), and refuses any other request.
 ///
-/// A page of any origin may open a WebSocket to any server. One that acts for its users, known by
-/// their cookies, has to look at `Origin` here, too (section 10.2).
+/// A web page of any origin may open a WebSocket to any server. If your server identifies its users by
+/// cookies, it must check `Origin` here, too (section 10.2).
 pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let mut protocols = request.upgrade().into_iter().flatten();
     let asked = protocols.any(|protocol| protocol.eq_ignore_ascii_case("websocket"));
@@ -64,7 +64,7 @@ pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     }
 }
 
-/// Whether this is the base64 of sixteen bytes.
+/// Whether `key` is the base64 form of sixteen bytes.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
     match key {
@@ -73,17 +73,20 @@ fn is_key(key: &[u8]) -> bool {
     }
 }
 
-/// Sends every message back.
+/// The protocol after the handshake: sends every message back.
 struct Echo {
+    /// The WebSocket of `tungstenite`.
     socket: WebSocket<Wire>,
     /// When the client last sent anything.
     heard: Option<Instant>,
 }
 
-/// What `tungstenite` takes for the socket: what arrived, and what is to be sent.
+/// The socket, as `tungstenite` sees it.
 #[derive(Default)]
 struct Wire {
+    /// Bytes that have arrived.
     input: Buffer,
+    /// Bytes that are to be sent.
     output: Buffer,
 }
 
@@ -110,7 +113,7 @@ impl Write for Wire {
 
 impl Echo {
     fn new() -> Echo {
-        // Small buffers: there may be many of these, and most of them wait.
+        // The buffers are small, because there may be many connections, and most of them are idle.
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             .write_buffer_size(0)
@@ -122,7 +125,7 @@ impl Echo {
         }
     }
 
-    /// Lends the two buffers to the wire while `converse` uses it; they are swapped, not copied.
+    /// Lends the two buffers to the socket while `converse` runs. They are swapped, not copied.
     fn lend(
         &mut self,
         input: &mut Buffer,
@@ -139,7 +142,7 @@ impl Echo {
         next
     }
 
-    /// The server is the one that goes.
+    /// Closes the connection for the server's own reasons.
     fn leave(&mut self, output: &mut Buffer) -> Next<http::Message> {
         self.lend(&mut Buffer::new(), output, |socket| {
             close(socket, CloseCode::Away)
@@ -147,13 +150,14 @@ impl Echo {
     }
 }
 
-/// Answers what has arrived: messages here, pings and the closing handshake in `tungstenite`.
+/// Handles what has arrived. It sends messages back; `tungstenite` handles pings and the closing
+/// handshake.
 fn answer(socket: &mut WebSocket<Wire>) -> Next<http::Message> {
     loop {
         let read = socket.read();
         let answered = match read {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message),
-            Ok(_) => Ok(()), // reading on sends the answer
+            Ok(_) => Ok(()), // the next `read` sends the reply
             Err(error) => Err(error),
         };
         match answered {
@@ -169,10 +173,10 @@ fn answer(socket: &mut WebSocket<Wire>) -> Next<http::Message> {
     }
 }
 
-/// Says why, and closes without waiting for more than the client's own close.
+/// Sends the reason, and closes. It waits only for the client's own close.
 fn close(socket: &mut WebSocket<Wire>, code: CloseCode) -> Next<http::Message> {
     let reason = "".into();
-    // It fails if both sides have closed already.
+    // Ignore the error: it means that both sides have closed already.
     let _ = socket.close(Some(CloseFrame { code, reason }));
     Next::Linger
 }

@@ -1,8 +1,12 @@
 //! A WSGI application, and the server that runs it.
 //!
 //!     cargo run --release --example wsgi_app -- 127.0.0.1:8000
+//!
+//! With `--demo` it runs the demo application, which shows the environ. From another terminal:
+//!
 //!     curl http://127.0.0.1:8000/
-//!     cargo run --release --example wsgi_app -- --demo       # shows the environ instead
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,12 +14,12 @@ use std::sync::Arc;
 use serve_forever::socketserver::POLL_INTERVAL;
 use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, demo_app, make_server};
 
-/// An application is a function of two things. `environ` is the request; this one answers every
-/// request alike and does not look at it. `start_response` takes status and header fields; they
-/// are sent together with the first block of what is returned.
+/// An application is a function with two arguments. `environ` is the request; this application does
+/// not use it, because every response is the same. `start_response` takes status and header fields.
+/// They are sent together with the first block that the application returns.
 ///
-/// In Python, one that returned `'Hello, world!\n'`, a string, would make each character a block of
-/// its own. Here text is one block, so its length is known and `Content-Length` is added.
+/// In Python, if an application returns the string `'Hello, world!\n'`, each character becomes a block.
+/// Here text is one block, so its length is known, and `Content-Length` is added.
 pub fn app(_environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
     start_response.call("200 OK", &[("Content-type", "text/plain")])?;
     Ok("Hello, world!\n".into())
@@ -23,7 +27,7 @@ pub fn app(_environ: &mut Environ, start_response: &mut dyn StartResponse) -> Ap
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut address = "127.0.0.1:8000".to_owned();
-    // Applications of several types behind one pointer; with `app` alone no Arc is needed.
+    // The two applications have different types, so they need a pointer. `app` alone needs no Arc.
     let mut application: Arc<dyn Application> = Arc::new(app);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
@@ -31,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => address = argument,
         }
     }
-    // Python: make_server('', 8000, app). It is bound and listening when it returns.
+    // Python: make_server('', 8000, app). When it returns, the server listens.
     let mut server = make_server(address, application)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());

@@ -1,8 +1,15 @@
-//! The application with which `tests/against_cpython.py` compares the server with CPython's; its
-//! counterpart, and what its paths mean, is in `tests/against_cpython/wsgi.py`.
+//! The application that `tests/against_cpython.py` uses to compare this server with CPython's.
+//!
+//! The same application in Python, and the meaning of its paths, is in
+//! `tests/against_cpython/wsgi.py`.
 //!
 //!     cargo run --release --example wsgi_probe -- 127.0.0.1:8000
+//!
+//! From another terminal:
+//!
 //!     curl -i 'http://127.0.0.1:8000/environ?a=b'
+//!
+//! Ctrl-C stops it.
 
 use std::error::Error;
 use std::io::{self, BufRead, Read};
@@ -19,7 +26,7 @@ const PLAIN: &[(&str, &str)] = &[TYPE];
 
 type Starter<'a> = &'a mut dyn StartResponse;
 
-/// How often close() was called.
+/// How often `close()` was called.
 static CLOSED: AtomicUsize = AtomicUsize::new(0);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -118,7 +125,7 @@ fn application(environ: &mut Environ, start_response: Starter) -> AppResult {
     }
 }
 
-/// The parts between commas.
+/// The parts of `text` between commas.
 fn blocks(text: &str) -> Vec<Vec<u8>> {
     let blocks = text.split(',');
     blocks
@@ -126,7 +133,7 @@ fn blocks(text: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Every variable as a field, so that each difference has a name.
+/// Sends every variable as a header field, so that each difference has a name.
 fn variables(environ: &Environ) -> Vec<(String, String)> {
     let variables = environ.iter().map(|(key, value)| {
         let value = match &*key {
@@ -150,7 +157,7 @@ fn quote(bytes: &[u8]) -> String {
     percent_encode(bytes, SET).to_string()
 }
 
-/// An iterable of which nobody knows the length.
+/// An iterable whose length is not known.
 struct Generator(std::vec::IntoIter<Vec<u8>>);
 
 impl Iterable for Generator {
@@ -159,7 +166,7 @@ impl Iterable for Generator {
     }
 }
 
-/// A body that counts its ends and fails at an exclamation mark.
+/// A body that counts calls of `close()`, and fails at an exclamation mark.
 struct Closing(std::vec::IntoIter<Vec<u8>>);
 
 impl Iterable for Closing {
@@ -180,7 +187,7 @@ fn scripted() -> Failure {
     io::Error::other("scripted").into()
 }
 
-/// An application that does what it should not.
+/// An application that breaks the rules.
 fn wrong(what: &str, start_response: Starter) -> AppResult {
     match what {
         "raises" => Err(scripted()),
@@ -206,7 +213,7 @@ fn wrong(what: &str, start_response: Starter) -> AppResult {
             Ok("body".into())
         }
         "starts again" => {
-            // Python's application goes on after the first, too.
+            // Python's application, too, goes on after the first call has failed.
             let _refused = start_response.call("nonsense", PLAIN);
             start_response.call("200 OK", PLAIN)?;
             Ok("body".into())
@@ -239,7 +246,7 @@ fn wrong(what: &str, start_response: Starter) -> AppResult {
     }
 }
 
-/// Blocks that come with a `start_response`.
+/// A body whose blocks call `start_response`.
 struct Late {
     kind: String,
     blocks: u8,
