@@ -1,12 +1,12 @@
-//! How much memory a server takes for clients that make it keep things: heads that trickle in,
-//! uploads and downloads that do not get on. Linux only.
+//! Measures the memory that a server uses for slow clients: incomplete heads, and uploads and
+//! downloads that make no progress. Linux only.
 //!
 //!     ulimit -n 8192 && cargo bench --bench memory
 //!     cargo bench --bench memory -- pulled pushed
 //!
-//! The server runs in a process of its own, so that only its memory counts; the system's socket
-//! buffers count for neither. The bound is what the limits of the server promise, times the number
-//! of connections, and a constant.
+//! The names after `--` choose cases. The bench ends by itself. The server runs in a separate process,
+//! so that only its memory counts; the socket buffers of the operating system do not count. The bound
+//! is the memory that the server's limits allow, times the number of connections, plus a constant.
 
 use std::env;
 use std::fs;
@@ -27,31 +27,31 @@ const CLIENTS: usize = 1000;
 
 const KIB: usize = 1024;
 
-/// What there is besides: the program, its stacks, the loop's tables and buffers, and what the
-/// allocator has in between.
+/// Memory that does not depend on the clients: the program, its stacks, the tables and buffers of the
+/// loop, and the gaps that the allocator leaves.
 const CONSTANT: usize = 16 * 1024 * KIB;
 
-/// How long a streamed answer is.
+/// The length of a streamed response.
 const DOWNLOAD: u64 = 10 * 1024 * 1024;
 
-/// What the clients do, and how much of a connection's memory its limits allow for that.
+/// The cases, and how much memory the limits allow one connection in each.
 const CASES: [(&str, usize); 7] = [
     ("idle", 0),
     // `HeadLimits::head`.
     ("head", 32 * KIB),
-    // `Limits::body`, as set below, behind a head.
+    // A head, and `Limits::body` as set below.
     ("body", 32 * KIB + BODY),
-    // What is under way to a reader: the high-water mark, and the read that reached it.
+    // Content that waits for its reader: the high-water mark, and the read that reached it.
     ("unread", 128 * KIB),
     // `EventedSettings::high_water`, and the block of `FromRead` that reached it.
     ("pulled", 80 * KIB),
-    // The same, and what a worker pulls ahead.
+    // The same, and the blocks that a worker pulls in advance.
     ("workers", 144 * KIB),
-    // The same with blocks of 4 KiB, and as much under way from the producer.
+    // The same with blocks of 4 KiB, and as much again on its way from the producer.
     ("pushed", 136 * KIB),
 ];
 
-/// Smaller than by default, for one machine has to hold it a thousand times.
+/// The limit on content. It is smaller than by default, because there are a thousand connections.
 const BODY: usize = 64 * KIB;
 
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl HttpRequestHandler for Site {
             "/unread" => {
                 let reader = response.body_reader();
                 let (deferred, reply) = response.defer();
-                // Nobody reads, and nobody answers.
+                // Nobody reads the content, and nobody responds.
                 std::mem::forget((reader, deferred));
                 Ok(reply)
             }
@@ -96,10 +96,10 @@ impl HttpRequestHandler for Site {
     }
 }
 
-/// The server: prints its address, and serves until it is killed.
+/// Runs the server: prints its address, and serves until the process is killed.
 fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let (streams, pushing) = channel::<ResponseStream>();
-    // One producer for all: who has no room is asked again later.
+    // One producer for all clients. A client without room is tried again later.
     thread::spawn(move || {
         let mut open: Vec<ResponseStream> = Vec::new();
         loop {
@@ -113,7 +113,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     });
     let mut settings = HttpSettings::default();
     settings.limits.body = BODY;
-    // Nobody shall be given up before it is measured.
+    // No client may be disconnected before the measurement.
     settings.deadlines.head = Duration::from_secs(600);
     settings.deadlines.keep_alive = Duration::from_secs(600);
     settings.deadlines.body.idle = Duration::from_secs(600);
@@ -128,7 +128,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     Ok(server.serve_forever(None)?)
 }
 
-/// A server in a process of its own; killed when dropped.
+/// A server in a separate process, which is killed when this is dropped.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -148,7 +148,7 @@ impl Server {
         Server { process, address }
     }
 
-    /// The memory that it has, in bytes.
+    /// The resident memory of the process, in bytes.
     fn resident(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("Linux");
@@ -158,11 +158,11 @@ impl Server {
         kib * KIB
     }
 
-    /// The same, when it does not change any more.
+    /// The same, as soon as it does not change for a while.
     fn settled(&self) -> usize {
         let (mut last, mut calm) = (0, 0);
         while calm < 8 {
-            // Not to synchronise: this only waits until nothing happens.
+            // This is the interval between two measurements, not a synchronisation.
             thread::sleep(Duration::from_millis(100));
             let resident = self.resident();
             calm = if resident == last { calm + 1 } else { 0 };
@@ -171,11 +171,11 @@ impl Server {
         last
     }
 
-    /// A client of whose data the system keeps little, on either side.
+    /// A client with small socket buffers on both sides.
     fn connect(&self) -> TcpStream {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(4 * KIB).expect("an option");
-        // The buffers of the other side follow from the size of a segment.
+        // The server's buffers depend on the segment size.
         #[cfg(unix)]
         socket.set_tcp_mss(1100).expect("an option");
         socket
@@ -196,9 +196,9 @@ impl Drop for Server {
     }
 }
 
-/// Sends the same to all, a piece to each in turn.
+/// Sends the same bytes to the server for all clients, one piece for each in turn.
 fn trickle(clients: &mut [TcpStream], bytes: &[u8]) {
-    // A size whose doubles come to just less than 32 KiB.
+    // Doubled several times, this size is just less than 32 KiB.
     for piece in bytes.chunks(1023) {
         for client in &mut *clients {
             client.write_all(piece).expect("the server reads");
@@ -241,14 +241,14 @@ fn ask(case: &str, clients: &mut [TcpStream]) {
             let block = vec![b'x'; 256 * KIB];
             for client in clients {
                 client.set_nonblocking(true).expect("an option");
-                // As much as is taken.
+                // Write until the server takes no more.
                 while let Ok(1..) = client.write(&block) {}
             }
         }
         path => {
             let request = format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n");
             trickle(clients, request.as_bytes());
-            // They read a while, slowly, and then no more.
+            // The clients read slowly for a while, and then stop reading.
             let mut answer = [0; 5 * KIB];
             for _ in 0..40 {
                 for client in &mut *clients {

@@ -1,6 +1,8 @@
-//! How long `shutdown()` takes while the loop sleeps in a poll interval of a minute (SHUT-2).
+//! Measures how long `shutdown()` takes while the loop sleeps in a poll interval of a minute (SHUT-2).
 //!
 //!     cargo bench --bench shutdown
+//!
+//! The bench ends by itself.
 
 use std::net::TcpStream;
 use std::thread;
@@ -25,7 +27,7 @@ fn round(clients: usize) -> Duration {
             .serve_forever(Duration::from_secs(60))
             .expect("a clean end");
     });
-    // Not to synchronise: the loop shall be asleep, and has all the time it needs to get there.
+    // Give the loop time to fall asleep. If it does not, the result is only less interesting.
     thread::sleep(Duration::from_millis(5));
     let asked = Instant::now();
     while handle.shutdown().is_err() {}

@@ -1,7 +1,9 @@
-//! How long a request takes while 64 clients download 1 KiB a second and 64 upload as slowly, with
-//! an application on four threads; and how long without them.
+//! Measures how long a request takes beside 128 slow clients, and without them. 64 clients download
+//! 1 KiB a second, and 64 upload 1 KiB a second. The application runs on four threads.
 //!
 //!     cargo bench --bench slow_clients
+//!
+//! The bench ends by itself.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +20,7 @@ const UPLOADS: usize = 64;
 const REQUESTS: usize = 200;
 const KIB: usize = 1024;
 
-/// From one request to the next, so that the slow clients have their turns in between.
+/// The pause between two requests, so that the slow clients get turns in between.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
@@ -37,8 +39,8 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Downloads and uploads a KiB a second on each connection until it is told to stop; says when
-/// each has begun. How many KiB were moved.
+/// Downloads or uploads 1 KiB a second on each connection until `stop` is set. Sends to `begun` after
+/// each round over all connections. Returns how many KiB were moved.
 fn be_slow(address: SocketAddr, begun: &Sender<()>, stop: &AtomicBool) -> usize {
     let mut downloads: Vec<TcpStream> = (0..DOWNLOADS).map(|_| connect(address)).collect();
     let mut uploads: Vec<TcpStream> = (0..UPLOADS).map(|_| connect(address)).collect();
@@ -64,12 +66,12 @@ fn be_slow(address: SocketAddr, begun: &Sender<()>, stop: &AtomicBool) -> usize 
             thread::sleep(pause);
             moved += 2;
         }
-        // Err: nobody waits for it any more.
+        // Ignore the error: it means that nobody waits for this any more.
         let _ = begun.send(());
     }
 }
 
-/// Median and worst of many requests, each on its own connection or all on one.
+/// The median and the worst time of many requests, each on its own connection or all on one.
 fn measure(address: SocketAddr, keep_alive: bool) -> (Duration, Duration) {
     let mut connection = BufReader::new(connect(address));
     let mut times: Vec<Duration> = (0..REQUESTS)

@@ -4,9 +4,9 @@
 //!     cargo run --example parse_capture -- captured.bytes
 //!     cat captured.bytes | cargo run --example parse_capture -- -
 //!
-//! It ends at the end of its input. `serve_forever::http::h1` does no I/O and allocates nothing, so this
-//! program itself keeps the bytes between two pieces. That is only a head or a trailer section that is
-//! not complete. Content is counted and dropped.
+//! It ends at the end of its input. `serve_forever::http::h1` does no I/O and allocates nothing, so
+//! this program itself keeps bytes between two pieces: only an incomplete head or trailer section.
+//! Content is counted and dropped.
 
 use std::error::Error;
 use std::fs::File;
@@ -110,7 +110,7 @@ impl<W: Write> Parser<W> {
         }
     }
 
-    /// Call this at the end of the stream. It reports the number of requests, and where the stream ends.
+    /// Reports the number of requests, and where the stream ends. Call it after the last piece.
     pub fn finish(&mut self) -> io::Result<()> {
         let place = match &self.awaited {
             Awaited::Head(_) if self.input.is_empty() => "between two requests",
