@@ -1,11 +1,11 @@
-//! The incremental decoder against a whole-buffer one, at any split.
+//! Compares the incremental decoder with one for a whole buffer, at any split.
 
 use serve_forever::http::h1::{ChunkLimits, ChunkedDecoder, Error, parse_fields};
 
 use super::literal::{self, ChunkSizes, Chunked};
 use super::pieces::cuts;
 
-/// The input is a chunked body, and what follows it.
+/// The input is a chunked body and the bytes after it.
 pub fn chunked(data: &[u8]) {
     let small = ChunkLimits {
         content: 40,
@@ -40,7 +40,7 @@ fn judge(input: &[u8], limits: &ChunkLimits) {
     }
 }
 
-/// Decodes `input`, of which there is more and more, as far as each of `cuts`.
+/// Decodes `input` in pieces that end at `cuts`.
 fn decode(input: &[u8], cuts: &[usize], limits: &ChunkLimits) -> Result<Chunked, Error> {
     let mut decoder = ChunkedDecoder::default();
     let (mut content, mut trailers) = (Vec::new(), Vec::new());

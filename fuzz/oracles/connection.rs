@@ -1,12 +1,12 @@
-//! One connection: any bytes, cut anywhere, any events between them, and handlers that do anything.
+//! One connection: any bytes, cut anywhere, with any events in between and handlers that do anything.
 //!
-//! The input is what the client sends. Bytes from 0xf7 on are events ([`Event`]); each also ends a
-//! piece. What the handler does, it takes from the path of each request ([`handler`]), so an input is
-//! readable HTTP but for the events.
+//! The input is the bytes that the client sends. A byte of 0xf7 or above is an event ([`Event`]), and
+//! also ends a piece. The path of each request tells the handler what to do ([`handler`]). So an input
+//! is readable HTTP, except for the events.
 //!
-//! The connection is driven as its owner on the loop would, by the rules of `Protocol`, and watched at
-//! each step. In the end three readings have to agree: which requests the literal parser finds in
-//! what was sent, which ones the handler was given, and which responses a strict client reads.
+//! The connection is driven like on the loop, by the rules of `Protocol`, and checked after each step.
+//! At the end three readings must agree: the requests that the literal parser finds in the input, the
+//! requests that the handler got, and the responses that a strict client reads.
 
 mod handler;
 mod transcript;
@@ -24,12 +24,12 @@ use serve_forever::socketserver::{
 
 use wire::Wire;
 
-/// The input is what a client sends, with events between.
+/// The input is the bytes that a client sends, with events in between.
 pub fn connection(data: &[u8]) {
     silence_handlers();
     let answers = play(data);
-    // Where nothing else happens, the client gets the same however what it sends was cut; but for
-    // content that is taken as it arrives, of which an answer may leave some unread.
+    // Without other events, the cuts must make no difference to what the client gets. The exception
+    // is content that is taken as it arrives, because a response may leave some of it unread.
     let other = |&byte: &u8| Event::of(byte).is_some() && byte != CUT;
     if data.len() > 120 || answers.streamed || data.iter().any(other) {
         return;
@@ -44,7 +44,7 @@ pub fn connection(data: &[u8]) {
     }
 }
 
-/// What a client got.
+/// The bytes that the client got.
 #[derive(Debug, Default)]
 struct Answers {
     bytes: Vec<u8>,
@@ -53,7 +53,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Whether a client is told to go on depends on what it has sent already.
+    /// The bytes without `100 Continue`, which depends on how much the client has already sent.
     fn without_interim(&self) -> Vec<u8> {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         let mut rest = &self.bytes[..];
@@ -71,7 +71,7 @@ impl Answers {
     }
 }
 
-/// Plays the input, and judges it.
+/// Plays the input and checks the result.
 fn play(data: &[u8]) -> Answers {
     // A `Blocking` has what a connection by hand lacks: a mailbox that somebody empties.
     let mut script = Blocking::new(Script {
@@ -84,7 +84,7 @@ fn play(data: &[u8]) -> Answers {
     script.into_inner().answers
 }
 
-/// Handlers panic by design here, and that is no news; what the oracle says is.
+/// Prints no message for the panics of handlers, which are intended. Panics of the oracle are printed.
 fn silence_handlers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -97,7 +97,7 @@ fn silence_handlers() {
     });
 }
 
-/// What happens besides bytes that arrive.
+/// What happens besides arriving bytes.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Message,
@@ -111,7 +111,7 @@ enum Event {
     Answer,
 }
 
-/// [`Event::Cut`].
+/// The byte of [`Event::Cut`].
 const CUT: u8 = 0xf8;
 
 impl Event {

@@ -1,4 +1,4 @@
-//! What the encoder writes is read back as what it is; what it refuses writes nothing.
+//! What the encoder writes is read back unchanged. If it refuses something, it writes nothing.
 
 use serve_forever::http::h1::{
     ChunkLimits, EncodeError, chunk, content_length, decimal, field, last_chunk, status_line,
@@ -6,7 +6,7 @@ use serve_forever::http::h1::{
 
 use super::literal::{self, ChunkSizes, Chunked};
 
-/// The input is a list of parts, each a letter, a length and as many bytes.
+/// The input is a list of parts. Each part is a letter, a length and that many bytes.
 pub fn encode_then_parse(data: &[u8]) {
     let mut rest = data;
     let mut body = Body::default();
@@ -18,7 +18,7 @@ pub fn encode_then_parse(data: &[u8]) {
             b'f' => one_field(text),
             b'n' => number(text),
             b't' => body.trailers.push(split(text, b':')),
-            // A few bytes make a large chunk, too.
+            // A large chunk, from only a few bytes of input.
             b'l' => body.chunk(&text.repeat(300)),
             _ => body.chunk(text),
         }
@@ -26,7 +26,7 @@ pub fn encode_then_parse(data: &[u8]) {
     body.end();
 }
 
-/// A status, from two bytes, and a reason.
+/// Writes a status, which is two bytes of the input, and a reason.
 fn status(text: &[u8]) {
     let (code, reason) = match text {
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
@@ -57,7 +57,7 @@ fn status(text: &[u8]) {
     assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
 }
 
-/// A field, name and value separated by the first colon.
+/// Writes a field. The first colon separates its name and value.
 fn one_field(text: &[u8]) {
     let (name, value) = split(text, b':');
     let mut output = Vec::new();
@@ -96,7 +96,7 @@ fn number(text: &[u8]) {
     assert_eq!(output, format!("Content-Length: {number}\r\n").as_bytes());
 }
 
-/// A chunked body as it is being written.
+/// A chunked body while it is written.
 #[derive(Default)]
 struct Body {
     content: Vec<u8>,
@@ -142,7 +142,8 @@ impl Body {
     }
 }
 
-/// RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, content format.
+/// Whether a field is forbidden as a trailer, because it is for framing, routing, request modifiers,
+/// authentication or the format of the content (RFC 9110 section 6.5.1).
 fn is_forbidden(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
@@ -154,7 +155,7 @@ fn is_forbidden(name: &str) -> bool {
     .any(|forbidden| forbidden == name)
 }
 
-/// What is before and after the first `mark`; before it, text.
+/// The text before the first `mark`, and the bytes after it.
 fn split(text: &[u8], mark: u8) -> (String, Vec<u8>) {
     let mut halves = text.splitn(2, |&byte| byte == mark);
     let name = String::from_utf8_lossy(halves.next().unwrap_or_default());

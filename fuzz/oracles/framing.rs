@@ -1,12 +1,12 @@
-//! How content ends, whether the connection persists, and what is expected, from any fields.
+//! Checks, for any fields: how content ends, whether the connection persists, and what is expected.
 
 use serve_forever::http::h1::{FieldStorage, HeadLimits, Scanner, Version};
 
 use super::head::{expectation, length_of};
 use super::literal::{self, Field, Length, Request};
 
-/// The input is a digit, the minor version, and then field lines that end in LF or CRLF. What is no
-/// field line is passed over, so that most inputs are about what fields mean.
+/// The input is a digit, which is the minor version, and then field lines that end in LF or CRLF. Lines
+/// that are not field lines are skipped, so that most inputs test the meaning of fields.
 pub fn framing(data: &[u8]) {
     let (minor, section) = match data {
         [digit @ b'0'..=b'9', rest @ ..] => (digit - b'0', rest),
@@ -23,7 +23,7 @@ pub fn framing(data: &[u8]) {
     head(minor, &fields);
 }
 
-/// The function by itself, which is given values of any bytes.
+/// Tests the function alone, with values of any bytes.
 fn function(version: Version, minor: u8, fields: &[Field<'_>]) {
     let lengths = literal::all(fields, "Content-Length");
     let codings = literal::all(fields, "Transfer-Encoding");
@@ -33,7 +33,7 @@ fn function(version: Version, minor: u8, fields: &[Field<'_>]) {
     assert_eq!(found, literal::length(minor, &lengths, &codings));
 }
 
-/// A head with these fields.
+/// Tests a head with these fields.
 fn head(minor: u8, fields: &[Field<'_>]) {
     let mut bytes = format!("POST /path HTTP/1.{minor}\r\nHost: h\r\n").into_bytes();
     let not_host = |field: &&Field<'_>| !field.0.eq_ignore_ascii_case(b"host");

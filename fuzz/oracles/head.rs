@@ -1,4 +1,4 @@
-//! `Scanner` and `Head` agree with each other at any split, with `httparse`, and with the RFC.
+//! Checks that `Scanner` and `Head` agree at any split, with `httparse`, and with the RFC.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use serve_forever::http::h1::{
 use super::literal::{self, Length, Request, Sizes};
 use super::pieces::cuts;
 
-/// The input is what a client sends first.
+/// The input is the first bytes that a client sends.
 pub fn head(data: &[u8]) {
     let small = HeadLimits {
         request_line: 40,
@@ -22,7 +22,7 @@ pub fn head(data: &[u8]) {
     }
 }
 
-/// A head, and where it was found; or why there will be none.
+/// A head and its place, `None` if it is incomplete, or the reason to refuse it.
 type Found<'a> = Result<Option<(Range<usize>, Head<'a>)>, Error>;
 
 fn judge(input: &[u8], limits: &HeadLimits) {
@@ -77,7 +77,7 @@ fn in_one_step<'a, 'b: 'a>(
     storage: &'a mut FieldStorage<'b>,
 ) -> Found<'a> {
     let mut scanner = Scanner::default();
-    // What waits for more borrows nothing; only the borrow checker cannot see it.
+    // An incomplete result borrows nothing, but the borrow checker cannot see this.
     let mut decisive = None;
     for &cut in cuts {
         let mut room = FieldStorage::new();
@@ -110,7 +110,7 @@ fn same(one: &Found<'_>, other: &Found<'_>) -> bool {
     }
 }
 
-/// All that a [`Head`] says is what the literal reading says.
+/// Checks that every part of a [`Head`] is the same in the literal reading.
 fn accepted(range: &Range<usize>, head: &Head<'_>, literal: &Request<'_>) {
     assert_eq!(*range, literal.start..literal.end);
     assert_eq!(head.method.as_bytes(), literal.method);
@@ -158,7 +158,8 @@ pub(crate) fn length_of(framing: Framing) -> Length {
     }
 }
 
-/// RFC 9110 section 10.1.1: not in HTTP/1.0, `100-continue` only where content follows.
+/// What the client expects: nothing in HTTP/1.0, and `100-continue` only if content follows (RFC 9110
+/// section 10.1.1).
 pub(crate) fn expectation(request: &Request<'_>) -> Expect {
     let list = literal::all(&request.fields, "Expect").join(&b","[..]);
     let list = literal::members(&list);
@@ -175,7 +176,7 @@ pub(crate) fn expectation(request: &Request<'_>) -> Expect {
     }
 }
 
-/// What is accepted, `httparse` accepts with the same parts; it knows no HTTP/1.2 to 1.9.
+/// Checks that `httparse` accepts the same head with the same parts. It does not know HTTP/1.2 to 1.9.
 fn httparse_agrees(bytes: &[u8], head: &Head<'_>) {
     let mut known = bytes.to_vec();
     let minor = head.method.len() + head.target.len() + " HTTP/1.".len() + 1;
@@ -203,7 +204,7 @@ fn httparse_agrees(bytes: &[u8], head: &Head<'_>) {
     assert!(fields.eq(head.fields.iter()), "{head:?}");
 }
 
-/// More is awaited only where more can help, and there is room for it.
+/// Checks that the scanner waits for more only if more bytes can help and there is room for them.
 fn incomplete(input: &[u8], sizes: Sizes) {
     let head = &input[literal::start_of_head(input)..];
     let (lines, whole) = literal::lines(head);
@@ -229,15 +230,15 @@ fn incomplete(input: &[u8], sizes: Sizes) {
             assert!(may_become_line(line), "nothing can mend this request line");
         }
     }
-    // httparse has no limits; where it sees a head, a limit must have been in the way.
+    // `httparse` has no limits: if it finds a head here, the head must exceed a limit.
     let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let parsed = httparse::Request::new(&mut headers).parse(input);
     let waits = !matches!(parsed, Ok(httparse::Status::Complete(_)));
     assert!(waits, "httparse sees a head: {parsed:?}");
 }
 
-/// Whether `line` begins as one does, and is made of what one is made of. Its words are looked at
-/// only when it has ended, or something else shows in it.
+/// Whether `line` begins like a request line, and consists of bytes that are allowed in one. The words
+/// are checked only when the line has ended, or has another byte.
 fn may_become_line(line: &[u8]) -> bool {
     let printable = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
     line.first().is_none_or(|&byte| literal::is_tchar(byte)) && printable
@@ -252,7 +253,7 @@ fn may_become_version(text: &[u8]) -> bool {
     b"HTTP/0.0".starts_with(&zeroed)
 }
 
-/// What is refused is refused for what is wrong with it.
+/// Checks that the reason for a refusal is a defect that the input really has.
 fn refused(error: Error, input: &[u8], sizes: Sizes, literal: Option<&Request<'_>>) {
     let start = literal::start_of_head(input);
     let head = &input[start..];
@@ -261,7 +262,7 @@ fn refused(error: Error, input: &[u8], sizes: Sizes, literal: Option<&Request<'_
         true => lines.iter().map(|line| line.len() + 1).sum(),
         false => head.len(),
     };
-    // The request line as far as it is there and counts, and what of it is known to be whole.
+    // The part of the request line that has arrived and counts, and whether it is complete.
     let room = sizes.line.min(sizes.head.saturating_sub(2));
     let first = lines.first().copied();
     let complete = first.is_some_and(|line| line.len() <= room + 1);
@@ -302,7 +303,7 @@ fn refused(error: Error, input: &[u8], sizes: Sizes, literal: Option<&Request<'_
         Error::FieldColon => whole && fields().any(|line| !line.contains(&b':')),
         Error::FieldName => whole && fields().any(|line| !literal::is_token(&name_of(line))),
         Error::FieldValue => {
-            // CR CR LF may have been meant for the end, and is not passed over.
+            // CR CR LF is refused even before the head ends: somebody may read it as the end.
             let whole = whole || lines.iter().any(|line| line.ends_with(b"\r\r"));
             whole && fields().any(|line| !literal::is_value(line))
         }

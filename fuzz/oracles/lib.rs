@@ -1,6 +1,6 @@
-//! What has to hold for any bytes: one function for each fuzz target.
+//! The oracles: one function for each fuzz target, which checks what must hold for any bytes.
 //!
-//! Each takes the bytes of one input and panics if the library breaks a promise. The same functions
+//! Each function takes the bytes of one input and panics if the library breaks a promise. They
 //! run under libFuzzer (`targets/`) and, for the inputs in `corpus/` and `findings/`, under a plain
 //! `cargo test` (`tests/fuzz_corpus.rs` of the library).
 //!

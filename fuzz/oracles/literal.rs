@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// `tchar` (RFC 9110 section 5.6.2).
+/// Whether `byte` is a `tchar` (RFC 9110 section 5.6.2).
 pub(crate) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_digit() || byte.is_ascii_alphabetic() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -18,7 +18,7 @@ pub(crate) fn is_value(text: &[u8]) -> bool {
     text.iter().all(allowed)
 }
 
-/// Without `OWS` (RFC 9110 section 5.6.3) around it.
+/// `text` without the `OWS` around it (RFC 9110 section 5.6.3).
 pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
     let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
     let from = text.iter().position(|b| !blank(b)).unwrap_or(text.len());
@@ -26,16 +26,17 @@ pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
     &text[from..to]
 }
 
-/// The members of a `#list`, empty ones included (RFC 9110 section 5.6.1).
+/// The members of a `#list`, including empty ones (RFC 9110 section 5.6.1).
 pub(crate) fn members(value: &[u8]) -> Vec<&[u8]> {
     value.split(|&byte| byte == b',').map(trimmed).collect()
 }
 
-/// A request head that is whole.
+/// A complete request head.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// Where it starts, after empty lines, and ends.
+    /// Where it starts, after empty lines.
     pub(crate) start: usize,
+    /// Where it ends.
     pub(crate) end: usize,
     pub(crate) method: &'a [u8],
     pub(crate) target: &'a [u8],
@@ -46,7 +47,7 @@ pub(crate) struct Request<'a> {
 
 pub(crate) type Field<'a> = (&'a [u8], &'a [u8]);
 
-/// The sizes that a head may have.
+/// The limits on a head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     pub(crate) line: usize,
@@ -54,13 +55,13 @@ pub(crate) struct Sizes {
     pub(crate) fields: usize,
 }
 
-/// Where the first line that is not empty starts; at most four empty ones come before it.
+/// Where the first line that is not empty starts. At most four empty lines may precede it.
 pub(crate) fn start_of_head(input: &[u8]) -> usize {
     let empty = input.chunks(2).take(4).take_while(|two| two == b"\r\n");
     2 * empty.count()
 }
 
-/// The lines of `head`, each without its LF, up to and with an empty one; and whether there is one.
+/// The lines of `head` without their LF, up to and including the empty one; and whether it exists.
 pub(crate) fn lines(head: &[u8]) -> (Vec<&[u8]>, bool) {
     let (mut lines, mut rest) = (Vec::new(), head);
     while let Some(lf) = rest.iter().position(|&byte| byte == b'\n') {
@@ -74,8 +75,8 @@ pub(crate) fn lines(head: &[u8]) -> (Vec<&[u8]>, bool) {
     (lines, false)
 }
 
-/// The head that `input` starts with, if it is whole, and legal in every respect but for what its
-/// fields mean: `HTTP-message` (RFC 9112 section 2.1), with CRLF only, and no obs-fold.
+/// The head that `input` starts with, if it is complete and legal. The meaning of its fields is not
+/// checked. It is an `HTTP-message` (RFC 9112 section 2.1), with CRLF only, and without obs-fold.
 pub(crate) fn request(input: &[u8], sizes: Sizes) -> Option<Request<'_>> {
     let start = start_of_head(input);
     let head = &input[start..];
@@ -126,18 +127,18 @@ pub(crate) fn field(line: &[u8]) -> Option<Field<'_>> {
     (is_token(name) && is_value(value)).then_some((name, value))
 }
 
-/// The values of all fields of that name.
+/// The values of all fields called `name`.
 pub(crate) fn all<'a>(fields: &[Field<'a>], name: &str) -> Vec<&'a [u8]> {
     let same = |field: &&Field<'_>| field.0.eq_ignore_ascii_case(name.as_bytes());
     fields.iter().filter(same).map(|field| field.1).collect()
 }
 
-/// What a request target consists of: printable, no fragment (documented strictness: no obs-text).
+/// Whether a request target is printable and has no fragment. We also document that obs-text is refused.
 pub(crate) fn is_target_text(target: &[u8]) -> bool {
     !target.is_empty() && target.iter().all(|&b| b.is_ascii_graphic() && b != b'#')
 }
 
-/// One of the four forms, as its method takes it (RFC 9112 section 3.2).
+/// Whether a target has one of the four forms, and the one that its method needs (RFC 9112 section 3.2).
 pub(crate) fn is_target(method: &[u8], target: &[u8]) -> bool {
     if !is_target_text(target) {
         return false;
@@ -150,7 +151,8 @@ pub(crate) fn is_target(method: &[u8], target: &[u8]) -> bool {
     target[0] == b'/' || (method == b"OPTIONS" && target == b"*") || is_absolute(target)
 }
 
-/// `scheme "://" host [":" port]`, then a path, a query or nothing; no userinfo, no empty host.
+/// `scheme "://" host [":" port]`, then a path, a query or nothing. There is no userinfo, and the host is
+/// not empty.
 fn is_absolute(target: &[u8]) -> bool {
     let text = String::from_utf8_lossy(target);
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -168,7 +170,7 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
     value.is_empty() || port_of(value).is_some_and(|(host, _)| !host.is_empty())
 }
 
-/// Host, and port if there is a colon.
+/// The host, and the port if there is a colon.
 fn port_of(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host_end = match value.first() {
         Some(b'[') => value.iter().position(|&byte| byte == b']')? + 1,
@@ -239,17 +241,17 @@ pub(crate) enum Length {
     Refused(u16),
 }
 
-/// RFC 9112 sections 6.1 to 6.3, and where they leave a choice, the stricter one.
+/// Follows RFC 9112 sections 6.1 to 6.3, and the stricter choice where they leave one.
 pub(crate) fn length(minor: u8, content_length: &[&[u8]], codings: &[&[u8]]) -> Length {
     if !codings.is_empty() {
-        // 6.3 (3): both is an attempt to smuggle. 6.1: none of it in HTTP/1.0.
+        // Section 6.3 (3): both fields are an attempt to smuggle. 6.1: HTTP/1.0 has no codings.
         if !content_length.is_empty() || minor == 0 {
             return Length::Refused(400);
         }
         // Several field lines are one list (RFC 9110 section 5.3).
         let list = codings.join(&b","[..]).to_ascii_lowercase();
         let list = members(&list);
-        // "A sender MUST NOT apply the chunked transfer coding more than once", and chunked is last.
+        // "A sender MUST NOT apply the chunked transfer coding more than once", and it must be last.
         let chunked = list.iter().position(|&coding| coding == b"chunked");
         let misplaced = chunked.is_some_and(|place| place + 1 < list.len());
         return if misplaced || !list.iter().all(|coding| is_token(coding)) {
@@ -286,7 +288,7 @@ pub(crate) fn persists(minor: u8, connection: &[&[u8]]) -> bool {
     }
 }
 
-/// What a chunked body may be.
+/// The limits on a chunked body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChunkSizes {
     pub(crate) content: u64,
@@ -296,14 +298,14 @@ pub(crate) struct ChunkSizes {
     pub(crate) trailer_fields: usize,
 }
 
-/// What the chunked coding makes of some bytes.
+/// The result of decoding a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Chunked {
-    /// Good so far: this content, and these trailers.
+    /// Good so far, but not complete: the content and the trailers up to here.
     More(Vec<u8>, Vec<u8>),
-    /// Whole: content, trailer lines, and how many bytes that was.
+    /// Complete: the content, the trailer lines, and the number of bytes that were read.
     Whole(Vec<u8>, Vec<u8>, usize),
-    /// To be refused with this status.
+    /// Refused with this status.
     Refused(u16),
 }
 
@@ -329,7 +331,7 @@ pub(crate) fn chunked(input: &[u8], sizes: ChunkSizes) -> Chunked {
         if announced > u128::from(sizes.content) {
             return Chunked::Refused(413);
         }
-        // Documented: 16 bytes and twice the data of each chunk are fair.
+        // We document that 16 bytes and twice the data of each chunk are fair.
         excess = (excess + length as u128).saturating_sub(16 + 2 * u128::from(size));
         if excess > sizes.overhead as u128 {
             return Chunked::Refused(400);
@@ -352,7 +354,7 @@ pub(crate) fn chunked(input: &[u8], sizes: ChunkSizes) -> Chunked {
     }
 }
 
-/// `trailer-section CRLF`, which `input` starts with (RFC 9112 section 7.1.2).
+/// Reads the `trailer-section CRLF` that `input` starts with (RFC 9112 section 7.1.2).
 fn trailers(input: &[u8], content: Vec<u8>, before: usize, sizes: ChunkSizes) -> Chunked {
     let (mut at, mut count) = (0, 0);
     loop {
@@ -373,7 +375,7 @@ fn trailers(input: &[u8], content: Vec<u8>, before: usize, sizes: ChunkSizes) ->
         let (seen, whole) = match line {
             Ok(length) => (length, true),
             Err(Stop::End) => (rest.len(), false),
-            // What is over the limit before the defect is refused for that.
+            // If the limit comes before the defect, the limit is the reason.
             Err(Stop::Bad(place)) if at + place <= sizes.trailers => return Chunked::Refused(400),
             Err(Stop::Bad(place)) => (place, false),
         };
@@ -387,7 +389,7 @@ fn trailers(input: &[u8], content: Vec<u8>, before: usize, sizes: ChunkSizes) ->
     }
 }
 
-/// `field-line CRLF`; how long that is.
+/// The length of a `field-line CRLF`.
 fn trailer_line(input: &[u8]) -> Result<usize, Stop> {
     let mut cursor = Cursor { input, at: 0 };
     cursor.many(is_tchar);
@@ -397,11 +399,11 @@ fn trailer_line(input: &[u8]) -> Result<usize, Stop> {
     Ok(cursor.at)
 }
 
-/// `chunk-size [ chunk-ext ] CRLF`; the size, and how long that is.
+/// Size and length of a chunk line: `chunk-size [ chunk-ext ] CRLF`.
 fn chunk_line(input: &[u8]) -> Result<(u64, usize), Stop> {
     let mut cursor = Cursor { input, at: 0 };
     let digits = cursor.many(|byte| byte.is_ascii_hexdigit());
-    // Documented: no more than what fits 64 bits.
+    // We document that a size has at most 64 bits.
     if digits.len() > 16 || (digits.is_empty() && cursor.peek().is_ok()) {
         return Err(Stop::Bad(0));
     }
@@ -431,7 +433,7 @@ fn chunk_line(input: &[u8]) -> Result<(u64, usize), Stop> {
     Ok((size, cursor.at))
 }
 
-/// Why reading stopped: at the end of what is there, or at a byte that cannot be.
+/// Why reading stopped: at the end of the input, or at a byte that is not allowed.
 #[derive(Debug, Clone, Copy)]
 enum Stop {
     End,
@@ -497,26 +499,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A response, as far as it is there.
+/// A response, as far as it has arrived.
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
     pub(crate) fields: Vec<Field<'a>>,
     pub(crate) content: Vec<u8>,
-    /// Where it ends; `None` if more of it is to come, or if it ends with the connection.
+    /// Where it ends. `None` if it is incomplete, or ends with the connection.
     pub(crate) end: Option<usize>,
-    /// Whether it says that it is the last one.
+    /// Whether it announces that the connection closes.
     pub(crate) close: bool,
 }
 
-/// What of a request decides how the response to it is read.
+/// The parts of a request that decide how its response is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) head_only: bool,
     pub(crate) minor: u8,
 }
 
-/// The response that `input` starts with, read by the letter; `Ok(None)`: its head is not complete.
+/// The response that `input` starts with, read literally. `Ok(None)` if its head is incomplete.
 pub(crate) fn response(input: &[u8], asked: Asked) -> Result<Option<Response<'_>>, &'static str> {
     let (lines, whole) = lines(input);
     if lines.iter().any(|line| !line.ends_with(b"\r")) {
@@ -604,7 +606,7 @@ impl ChunkSizes {
     };
 }
 
-/// `pct-encoded` undone (RFC 3986 section 2.1); a percent sign without two digits stays.
+/// Decodes each `pct-encoded` (RFC 3986 section 2.1). A percent sign without two digits stays.
 pub(crate) fn percent_decoded(mut text: &[u8]) -> Vec<u8> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     let mut decoded = Vec::new();

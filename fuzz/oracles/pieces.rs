@@ -1,9 +1,9 @@
-//! Ways to cut an input in pieces.
+//! Ways to cut an input into pieces.
 
-/// Where `input` is cut: not at all, at every byte unless it is long, and at random.
+/// Four ways to cut `input`: not at all, at every byte unless it is long, and twice at random.
 ///
-/// The random cuts follow from the bytes themselves, so an input that fails once fails always, and
-/// any change that the fuzzer makes to it makes other cuts, too.
+/// The random cuts depend only on the bytes. So an input that fails once fails always, and each change
+/// that the fuzzer makes to an input also changes its cuts.
 pub(crate) fn cuts(input: &[u8]) -> [Vec<usize>; 4] {
     let mut chance = Chance::of(input);
     let two = |chance: &mut Chance| {
@@ -16,7 +16,7 @@ pub(crate) fn cuts(input: &[u8]) -> [Vec<usize>; 4] {
         at = input.len().min(at + 1 + chance.below(24));
         many.push(at);
     }
-    // Of a long input that would take long, and find little.
+    // For a long input this would be slow and find little.
     let every = match input.len() {
         0..=512 => (1..=input.len()).collect(),
         _ => two(&mut chance),

@@ -1,4 +1,4 @@
-//! The path of a URL never leads out of the root, and is the one that Python would take.
+//! Checks that the path of a URL never leads out of the root, and is the same as in Python.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -33,8 +33,8 @@ pub fn target_to_path(data: &[u8]) {
 /// `posixpath.normpath` of an absolute path, without its slash (STATIC-2).
 fn normalised(path: &[u8]) -> PathBuf {
     let mut path = path.to_vec();
-    // One step at a time, the first that there is: remove an empty component, a dot, or a name and
-    // the two dots after it.
+    // Repeat the first possible step: remove an empty component, a dot, or a name and the two dots
+    // after it.
     path.insert(0, b'/');
     path.push(b'/');
     while let Some((from, to)) = superfluous(&path) {
@@ -45,7 +45,7 @@ fn normalised(path: &[u8]) -> PathBuf {
     names.map(os_name).collect()
 }
 
-/// Where in a path that starts and ends with a slash there is something that means nothing.
+/// The place of the first component that can be removed. The path starts and ends with a slash.
 fn superfluous(path: &[u8]) -> Option<(usize, usize)> {
     let slashes: Vec<usize> = (0..path.len()).filter(|&at| path[at] == b'/').collect();
     for (index, pair) in slashes.windows(2).enumerate() {

@@ -1,4 +1,4 @@
-//! A handler that does what the path says, and notes what a client may expect of it.
+//! A handler that does what the path says, and records what the client may expect.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,10 +16,10 @@ use serve_forever::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
 
 use super::super::literal;
 
-/// What handlers panic with.
+/// The payload of the panics of handlers.
 pub(crate) const PANIC: &str = "a handler panics";
 
-/// A request that the handler was given, and what it promised.
+/// A request that the handler got, and what it promised.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) method: String,
@@ -27,23 +27,24 @@ pub(crate) struct Exchange {
     pub(crate) body: Vec<u8>,
     pub(crate) minor: u8,
     pub(crate) promise: Promise,
-    /// Whether the answer comes from elsewhere, and may come too late.
+    /// Whether the response is made outside of the handler, and so may be too late.
     pub(crate) deferred: bool,
-    /// Whether its content is taken as it arrives, and what of it was.
+    /// Whether its content is taken as it arrives.
     pub(crate) streamed: bool,
+    /// The content that was taken.
     pub(crate) taken: Taken,
-    /// A field that the answer has to have if it is not a 500.
+    /// A field that the response must have, unless it is a 500.
     pub(crate) field: Option<(String, Vec<u8>)>,
-    /// Whether the answer has no `Date`.
+    /// Whether the response has no `Date`.
     pub(crate) bare: bool,
 }
 
-/// What a client will read.
+/// The response that a client must get.
 #[derive(Debug, Clone)]
 pub(crate) enum Promise {
     /// This status and content.
     Exactly(u16, Vec<u8>),
-    /// That, or a 500 because a part of it could not be sent.
+    /// That response, or a 500 if a part of it cannot be sent.
     OrFailure(Box<Promise>),
     /// A 500.
     Failure,
@@ -51,35 +52,35 @@ pub(crate) enum Promise {
     Page(u16),
     /// A 200 with this content, which may break off.
     BreaksOff(Vec<u8>),
-    /// The end of HTTP.
+    /// An upgrade: no more HTTP after it.
     Upgrade,
     /// Nothing yet.
     Later,
 }
 
-/// What a sink was given.
+/// What a sink got.
 pub(crate) type Taken = Arc<Mutex<Uptaken>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Uptaken {
     pub(crate) content: Vec<u8>,
-    /// Whether the sink was told that this was all.
+    /// Whether the sink was told that the content is complete.
     pub(crate) finished: bool,
-    /// Whether it wanted no more.
+    /// Whether the sink asked for no more.
     pub(crate) enough: bool,
 }
 
-/// What the handler and the one who watches it both know.
+/// The record that handler and oracle share.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) exchanges: Vec<Exchange>,
-    /// How the last request is being answered from elsewhere.
+    /// How the response to the last request is made outside of the handler.
     elsewhere: Elsewhere,
     /// Whether messages may be on their way.
     pub(crate) posted: bool,
     /// How often a request was logged.
     pub(crate) logged: usize,
-    /// Whether the last of these was a HEAD request, if its line came whole.
+    /// Whether the last of these was a HEAD request, if its request line was complete.
     pub(crate) last_is_head: Option<bool>,
 }
 
@@ -99,7 +100,7 @@ const SIZES: [usize; 8] = [0, 1, 10, 100, 1000, 5000, 20_000, LARGEST];
 
 pub(crate) const LARGEST: usize = 70_000;
 
-/// The content of the answer to a request: no two requests of a connection have the same.
+/// The content of the response to a request. It differs for all requests of a connection.
 fn content(serial: usize, size: u8) -> Vec<u8> {
     let mark = format!("<{serial}>");
     let size = SIZES[usize::from(size) % SIZES.len()];
@@ -108,7 +109,7 @@ fn content(serial: usize, size: u8) -> Vec<u8> {
     content
 }
 
-/// What a path says: a letter, and what follows it.
+/// The order in a path: a letter, and what follows it.
 fn order(path: &[u8]) -> (u8, &[u8]) {
     let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
     match &path[slashes..] {
@@ -117,7 +118,7 @@ fn order(path: &[u8]) -> (u8, &[u8]) {
     }
 }
 
-/// Whether content is refused unseen, or else taken as it arrives.
+/// Whether content is taken as it arrives, or the status with which it is refused.
 pub(crate) fn intake(path: &[u8]) -> Result<bool, u16> {
     match order(path) {
         (b'J', rest) => Err(match rest {
@@ -177,14 +178,14 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
         b'd' | b'a' | b'g' | b'G' => Promise::Later,
         b'i' | b'D' => answer(serial, argument(0)).1,
         b'e' | b'p' | b'q' | b'Q' | b'y' | b'z' | b'V' | b'W' => Promise::Failure,
-        // HTTP/1.0 knows no upgrade.
+        // HTTP/1.0 has no upgrade.
         b'u' if minor == 0 => Promise::Failure,
         b'u' => Promise::Upgrade,
         b'h' if name.eq_ignore_ascii_case("Content-Length") => {
             Promise::OrFailure(Box::new(Promise::BreaksOff(small.clone())))
         }
         b'h' | b'r' | b'k' => Promise::OrFailure(Box::new(Promise::Exactly(200, small.clone()))),
-        // An interim status is no answer: the client would wait for one.
+        // An interim response is not final: the client would wait for another one.
         b'c' if !(200..1000).contains(&code) => Promise::Failure,
         b'c' if matches!(code, 204 | 205 | 304) => Promise::Exactly(code, Vec::new()),
         b'c' => Promise::Exactly(code, small.clone()),
@@ -192,7 +193,7 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
         b'v' | b'w' | b'j' | b'I' => Promise::Exactly(200, small.clone()),
         _ => Promise::Exactly(200, sized.clone()),
     };
-    // A client takes any success for the beginning of a tunnel, which only `upgrade` makes.
+    // After CONNECT, any success begins a tunnel, which only `upgrade` makes.
     if request.method() == "CONNECT" {
         promise = match promise {
             Promise::Exactly(200..=299, _) | Promise::OrFailure(_) | Promise::BreaksOff(_) => {
@@ -327,12 +328,12 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
 }
 
 impl Log {
-    /// Whether it is the handler's own affair when the answer goes on.
+    /// Whether only the handler decides when the response goes on.
     pub(crate) fn pushes(&self) -> bool {
         matches!(self.elsewhere, Elsewhere::Pushing(..))
     }
 
-    /// Takes the next step towards the answer to the last request.
+    /// Takes the next step of the response to the last request.
     pub(crate) fn answer(&mut self) {
         let serial = self.exchanges.len().saturating_sub(1);
         let small = content(serial, 3);
@@ -373,7 +374,7 @@ impl Log {
                     let _ = stream.finish();
                     Elsewhere::Nobody
                 }
-                // Dropped: the answer is broken off.
+                // The stream is dropped, and the response is broken off.
                 1 => Elsewhere::Nobody,
                 2 => {
                     let trailers = vec![("Sum".to_owned(), b"1".to_vec())];
@@ -387,7 +388,7 @@ impl Log {
                 }
                 count => {
                     let _ = stream.send(small);
-                    // 7 to 4 more blocks, then whole.
+                    // A count of 7 sends four blocks before the end, a count of 4 sends one.
                     let argument = if count == 4 { 0 } else { argument - 1 };
                     Elsewhere::Pushing(stream, argument)
                 }
@@ -433,7 +434,7 @@ fn answer(serial: usize, argument: u8) -> (Option<Late>, Promise) {
     (Some((header.0, header.1, small)), promise)
 }
 
-/// Takes content: all of it, or one block (`w`), or fails at the first (`W`) or in the end (`V`).
+/// Takes all content, or only one block (`w`), or fails at the first block (`W`) or at the end (`V`).
 struct Sink {
     way: u8,
     taken: Taken,
@@ -464,14 +465,14 @@ impl BodySink for Sink {
         taken.finished = true;
         drop(taken);
         match self.way {
-            // Without content, there was no block to fail at.
+            // If there was no content, `W` has not failed at a block.
             b'V' | b'W' => Err(io::Error::other("a sink fails in the end").into()),
             _ => response.send_response(200).body(self.small),
         }
     }
 }
 
-/// Some blocks, and then a failure.
+/// A source with some blocks and then a failure.
 struct Breaking {
     blocks: Vec<Vec<u8>>,
     panics: bool,
@@ -487,10 +488,10 @@ impl BodySource for Breaking {
     }
 }
 
-/// The protocol after an upgrade: says so, then sends back what comes.
+/// The protocol after an upgrade. It sends a greeting, and then sends back all bytes.
 struct Echo;
 
-/// What it says first.
+/// The greeting.
 pub(crate) const UPGRADED: &[u8] = b"upgraded\n";
 
 impl Protocol for Echo {
@@ -513,7 +514,7 @@ impl Protocol for Echo {
     }
 }
 
-/// Whether a field can be sent at all.
+/// Whether a field is allowed to be sent.
 pub(crate) fn is_sendable(name: &str, value: &[u8]) -> bool {
     literal::is_token(name.as_bytes()) && literal::is_value(value)
 }

@@ -1,4 +1,4 @@
-//! What was asked, what was handled, and what was answered, compared in the end.
+//! Compares, at the end, the requests, the calls of the handler, and the responses.
 
 use std::sync::PoisonError;
 
@@ -15,7 +15,7 @@ pub(crate) struct End<'a> {
     pub(crate) exchanges: &'a [Exchange],
     /// How often a request was logged.
     pub(crate) logged: usize,
-    /// Whether the last of these was a HEAD request, if its line came whole.
+    /// Whether the last of these was a HEAD request, if its request line was complete.
     pub(crate) last_is_head: Option<bool>,
     pub(crate) received: &'a [u8],
     pub(crate) sent: &'a [u8],
@@ -49,7 +49,7 @@ pub(crate) fn judge(end: &End<'_>) {
     responses(end, &asked);
 }
 
-/// The handler has got the content that was sent.
+/// Checks that the handler got the content that was sent.
 fn handed_over(exchange: &Exchange, asked: &Asking<'_>) {
     assert_eq!(exchange.streamed && asked.has_content, asked.streamed);
     if !asked.streamed || !exchange.body.is_empty() {
@@ -72,11 +72,11 @@ fn is_upgrade(exchange: &Exchange) -> bool {
     matches!(exchange.promise, Promise::Upgrade)
 }
 
-/// A request that is whole, or at least its head, if its content is taken as it arrives.
+/// A complete request; or a complete head, if the content is taken as it arrives.
 struct Asking<'a> {
     method: &'a [u8],
     target: &'a [u8],
-    /// What there is of its content.
+    /// The content that has arrived.
     body: Vec<u8>,
     has_content: bool,
     whole: bool,
@@ -86,7 +86,7 @@ struct Asking<'a> {
     expect: Expect,
 }
 
-/// The requests in `input`, up to the first that is bad, not whole, or the last one.
+/// The requests in `input`, up to the first that is bad, incomplete, or closes the connection.
 fn requests<'a>(input: &'a [u8], limits: &Limits) -> Vec<Asking<'a>> {
     let sizes = Sizes {
         line: limits.head.request_line,
@@ -133,7 +133,7 @@ fn requests<'a>(input: &'a [u8], limits: &Limits) -> Vec<Asking<'a>> {
             Length::Chunked => match literal::chunked(rest, chunks(limit)) {
                 Chunked::Whole(content, _, length) => (content, Some(length)),
                 Chunked::More(content, _) => (content, None),
-                // As far as it was content.
+                // The content before the defect.
                 Chunked::Refused(_) => match literal::chunked(rest, ChunkSizes::NONE) {
                     Chunked::Whole(content, ..) | Chunked::More(content, _) => (content, None),
                     Chunked::Refused(_) => (longest(rest), None),
@@ -165,7 +165,7 @@ fn requests<'a>(input: &'a [u8], limits: &Limits) -> Vec<Asking<'a>> {
     found
 }
 
-/// The content of what begins as a chunked body.
+/// The content of the longest beginning of `input` that is a good chunked body.
 fn longest(input: &[u8]) -> Vec<u8> {
     let found = (0..input.len()).rev().find_map(|end| {
         match literal::chunked(&input[..end], ChunkSizes::NONE) {
@@ -194,7 +194,7 @@ fn path_of<'a>(method: &[u8], target: &'a [u8]) -> &'a [u8] {
     path.split(|&byte| byte == b'?').next().unwrap_or_default()
 }
 
-/// Reads everything that was sent as a client would, and compares it with what was promised.
+/// Reads all that was sent like a client, and compares it with the promises.
 fn responses(end: &End<'_>, asked: &[Asking<'_>]) {
     let closed = matches!(end.stage, Stage::Closed | Stage::Aborted);
     let mut rest = end.sent;
@@ -251,7 +251,7 @@ fn responses(end: &End<'_>, asked: &[Asking<'_>]) {
     refusal(end, rest, closed);
 }
 
-/// What follows the last answer: nothing, or the connection's own last word.
+/// Checks what follows the last response: nothing, or an error page of the connection itself.
 fn refusal(end: &End<'_>, rest: &[u8], closed: bool) {
     let rest = after_interim(rest, true, false);
     if rest.is_empty() {
@@ -287,7 +287,7 @@ fn refusal(end: &End<'_>, rest: &[u8], closed: bool) {
     }
 }
 
-/// What follows the interim responses, of which at most one is a 100.
+/// The bytes after the interim responses. At most one of these is a 100.
 fn after_interim(mut rest: &[u8], mut go_on: bool, hints: bool) -> &[u8] {
     let asked = Asked {
         head_only: false,
@@ -309,7 +309,7 @@ fn after_interim(mut rest: &[u8], mut go_on: bool, hints: bool) -> &[u8] {
     }
 }
 
-/// The response is what the handler promised.
+/// Checks that the response is what the handler promised.
 fn kept(exchange: &Exchange, asking: &Asking<'_>, response: &Response<'_>, head_only: bool) {
     let (status, content) = (response.status, &response.content);
     let exact = |expected: &Vec<u8>| head_only || content == expected;
@@ -319,7 +319,7 @@ fn kept(exchange: &Exchange, asking: &Asking<'_>, response: &Response<'_>, head_
     };
     let failed = status == 500 && response.close;
     let overdue = exchange.deferred && status == 503 && response.close;
-    // Its content turned out to be none, or never came.
+    // The content of the request was bad, or did not arrive.
     let refused = !asking.whole && [400, 408, 413, 431].contains(&status) && response.close;
     if overdue || refused {
         return;

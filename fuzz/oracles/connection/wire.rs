@@ -1,4 +1,4 @@
-//! The owner of a connection, as on the loop, with a client at the other end.
+//! Drives a connection like the loop does, with a client at the other end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,10 +15,10 @@ use super::Answers;
 use super::handler::{self, Handler, Log, Shared};
 use super::transcript::{self, End};
 
-/// Above this much output the owner neither reads nor lets produce.
+/// With this much unsent output, the owner neither reads nor calls `produce`.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// Limits that short inputs reach.
+/// Settings with limits that are so small that short inputs reach them.
 fn settings() -> Arc<HttpSettings> {
     static SETTINGS: OnceLock<Arc<HttpSettings>> = OnceLock::new();
     Arc::clone(SETTINGS.get_or_init(|| Arc::new(small())))
@@ -43,7 +43,7 @@ fn small() -> HttpSettings {
     settings
 }
 
-/// The verdict that is being followed.
+/// The last verdict of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Read { unseen: bool },
@@ -67,11 +67,13 @@ pub(crate) struct Wire {
     input: Buffer,
     output: Buffer,
     inbox: VecDeque<Message>,
-    /// What the client has sent and nobody has read, and whether that is all it will send.
+    /// Bytes that the client has sent and nobody has read.
     unread: Vec<u8>,
+    /// Whether the client will send nothing more.
     half_closed: bool,
-    /// Everything that was read, and everything that the client got.
+    /// All bytes that were read.
     received: Vec<u8>,
+    /// All bytes that the client got.
     sent: Vec<u8>,
     /// Whether the client reads.
     open: bool,
@@ -110,7 +112,7 @@ impl Wire {
         wire
     }
 
-    /// Whether somebody may have sent messages that have not come here.
+    /// Whether somebody may have sent messages that have not arrived here.
     pub(crate) fn expects_messages(&self) -> bool {
         self.log.borrow().posted
     }
@@ -119,7 +121,7 @@ impl Wire {
         self.log.borrow_mut().posted = false;
     }
 
-    /// A message for the protocol, which gets it when it can take it.
+    /// Queues a message. The protocol gets it when it can take it.
     pub(crate) fn post(&mut self, message: Message) {
         self.inbox.push_back(message);
         self.advance();
@@ -147,7 +149,8 @@ impl Wire {
         self.now = Now::at(self.now.instant() + time, self.now.wall());
     }
 
-    /// Time passes until the protocol's deadline, if it has one; it is not asked while output waits.
+    /// Lets time pass until the protocol's deadline, if it has one. While output waits to be sent, the
+    /// deadline does not count.
     pub(crate) fn time_out(&mut self) {
         if self.is_over() || !self.output.is_empty() {
             return;
@@ -176,7 +179,7 @@ impl Wire {
         self.advance();
     }
 
-    /// Whoever is to answer does his next step.
+    /// Takes the next step of a response that is made outside of the handler.
     pub(crate) fn answer(&mut self) {
         self.log.borrow_mut().answer();
     }
@@ -185,7 +188,7 @@ impl Wire {
         matches!(self.stage, Stage::Closed | Stage::Aborted)
     }
 
-    /// As the owner of a connection on the loop: sends and steps in turn until nothing can go on.
+    /// Sends and steps in turn until nothing more can be done, like the loop.
     fn advance(&mut self) {
         let most = 100 + 20 * (self.received.len() + self.unread.len() + self.inbox.len());
         for _ in 0..most {
@@ -269,7 +272,7 @@ impl Wire {
         };
     }
 
-    /// What holds after each step.
+    /// Checks what must hold after each step.
     fn watch(&self) {
         let log = self.log.borrow();
         let limits = &self.settings.limits;
@@ -292,7 +295,7 @@ impl Wire {
             let deadline = self.protocol.deadline();
             assert!(deadline.is_some(), "an answer may take for ever");
         }
-        // One answer, or one block, more than what is too much; and the fields of each.
+        // The output may exceed the mark by one response or one block, with its fields.
         let most = 2 * HIGH_WATER + handler::LARGEST;
         assert!(self.output.len() <= most, "unsent: {}", self.output.len());
         if let (Some(drained), false) = (self.drained, self.upgraded) {
@@ -301,13 +304,13 @@ impl Wire {
         }
     }
 
-    /// The client reads all there is; whether a message is on its way then.
+    /// Lets the client read everything. Returns whether a message may be on its way then.
     pub(crate) fn settle(&mut self) -> bool {
         self.open(true);
         self.expects_messages()
     }
 
-    /// Judges what the client got, and returns it.
+    /// Checks what the client got, and returns it.
     pub(crate) fn end(mut self) -> Answers {
         self.send();
         self.protocol.connection_lost(&self.now);
