@@ -20,7 +20,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Instant;
 
-use serve_forever::http::{self, Http, HttpSettings, Request, Response};
+use serve_forever::http::{self, Http, HttpResult, HttpSettings, Request, Response};
 use serve_forever::reactor::{EventLoop, Now};
 use serve_forever::socketserver::{
     Buffer, Defaults, Engine, Evented, Next, Protocol, ServerAddress, Tcp, Transport, Turn,
@@ -62,6 +62,19 @@ impl Protocol for Counting {
     }
 }
 
+/// Sends all counts, one in each line.
+fn show(tally: &Tally, response: Response<'_>) -> HttpResult {
+    let tally = tally.borrow();
+    let mut text = format!("{} names\n", tally.len());
+    for (name, count) in tally.iter() {
+        text.push_str(&format!("{count} {name:?}\n"));
+    }
+    response
+        .send_response(200)
+        .send_header("Content-Type", "text/plain; charset=utf-8")
+        .body(text)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let admin_address = address.resolve()?;
@@ -74,17 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Each engine has its own range of tokens. Both share the registry and the waker of the loop.
     let shown = Rc::clone(&tally);
-    let page = move |_: &Request<'_>, response: Response<'_>| {
-        let tally = shown.borrow();
-        let mut text = format!("{} names\n", tally.len());
-        for (name, count) in tally.iter() {
-            text.push_str(&format!("{count} {name:?}\n"));
-        }
-        response
-            .send_response(200)
-            .send_header("Content-Type", "text/plain; charset=utf-8")
-            .body(text)
-    };
+    let page = move |_: &Request<'_>, response: Response<'_>| show(&shown, response);
     let mut admin = Engine::attach(
         http::listen(admin_address)?,
         Evented::new(Http::new(page, HttpSettings::default())),

@@ -64,65 +64,66 @@ fn application(environ: &mut Environ, start_response: Starter) -> AppResult {
             start("200 OK", &[(left, right)])?;
             Ok("body".into())
         }
-        "/list" => {
-            start("200 OK", &[])?;
-            Ok(Body::blocks(blocks(&query)))
-        }
-        "/none" => {
-            start("200 OK", &[])?;
-            Ok(Body::blocks(Vec::<Vec<u8>>::new()))
-        }
-        "/blocks" => {
-            start("200 OK", &[])?;
-            Ok(Body::from_iterable(Generator(blocks(&query).into_iter())))
-        }
-        "/length" => {
-            start("200 OK", &[("Content-Length", left)])?;
-            Ok(Body::from_iterable(Generator(blocks(right).into_iter())))
-        }
-        "/write" => {
-            start("200 OK", &[])?;
-            for block in blocks(left) {
-                start_response.write(&block)?;
-            }
-            Ok(Body::blocks(blocks(right)))
-        }
-        "/echo" | "/all" => {
-            start("200 OK", &[])?;
-            let mut content = Vec::new();
-            environ.input().read_to_end(&mut content)?;
-            Ok(content.into())
-        }
+        "/echo" | "/all" | "/unread" | "/lines" => reads(&path, environ, start_response),
+        "/wrong" => wrong(&query, start_response),
+        _ => sends(&path, &query, start_response),
+    }
+}
+
+/// The paths whose application reads the body of the request, or does not.
+fn reads(path: &str, environ: &mut Environ, start_response: Starter) -> AppResult {
+    let mut start = || start_response.call("200 OK", PLAIN);
+    match path {
         "/unread" => {
-            start("200 OK", &[])?;
+            start()?;
             Ok("unread".into())
         }
         "/lines" => {
             let lines: io::Result<Vec<String>> = environ.input().lines().collect();
-            start("200 OK", &[])?;
+            start()?;
             Ok(lines?.join("|").into())
         }
-        "/closing" => {
-            start("200 OK", &[])?;
-            Ok(Body::from_iterable(Closing(blocks(&query).into_iter())))
-        }
-        "/closed" => {
-            start("200 OK", &[])?;
-            Ok(CLOSED.swap(0, Ordering::SeqCst).to_string().into())
-        }
-        "/file" => {
-            match &*query {
-                "" => start("200 OK", &[])?,
-                length => start("200 OK", &[("Content-Length", length)])?,
-            }
-            Ok(FileWrapper::new(io::repeat(b'f').take(20_000)).into())
-        }
-        "/wrong" => wrong(&query, start_response),
         _ => {
-            start("404 Not Found", &[])?;
-            Ok("not found".into())
+            start()?;
+            let mut content = Vec::new();
+            environ.input().read_to_end(&mut content)?;
+            Ok(content.into())
         }
     }
+}
+
+/// The paths whose application sends a body of some kind.
+fn sends(path: &str, query: &str, start_response: Starter) -> AppResult {
+    let (left, right) = query.split_once('=').unwrap_or((query, ""));
+    let status = match path {
+        "/list" | "/none" | "/blocks" | "/length" | "/write" | "/closing" | "/closed" | "/file" => {
+            "200 OK"
+        }
+        _ => "404 Not Found",
+    };
+    let length = [TYPE, ("Content-Length", left)];
+    let fields = match path {
+        "/length" => &length[..],
+        "/file" if !query.is_empty() => &length[..],
+        _ => PLAIN,
+    };
+    start_response.call(status, fields)?;
+    Ok(match path {
+        "/list" => Body::blocks(blocks(query)),
+        "/none" => Body::blocks(Vec::<Vec<u8>>::new()),
+        "/blocks" => Body::from_iterable(Generator(blocks(query).into_iter())),
+        "/length" => Body::from_iterable(Generator(blocks(right).into_iter())),
+        "/write" => {
+            for block in blocks(left) {
+                start_response.write(&block)?;
+            }
+            Body::blocks(blocks(right))
+        }
+        "/closing" => Body::from_iterable(Closing(blocks(query).into_iter())),
+        "/closed" => CLOSED.swap(0, Ordering::SeqCst).to_string().into(),
+        "/file" => FileWrapper::new(io::repeat(b'f').take(20_000)).into(),
+        _ => "not found".into(),
+    })
 }
 
 /// The parts of `text` between commas.

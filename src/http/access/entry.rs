@@ -11,7 +11,7 @@ use crate::reactor::Now;
 /// One request and its outcome; see
 /// [`HttpRequestHandler::log_request`](crate::http::HttpRequestHandler::log_request).
 ///
-/// What the client sent is in it unchanged. Escape it before you write it anywhere (LOG-3).
+/// It has the client's bytes unchanged. Escape them before you write them anywhere (LOG-3).
 #[derive(Debug, Clone, Copy)]
 pub struct LogEntry<'a> {
     /// Where to read the client's own words.
