@@ -1,5 +1,5 @@
-//! WSGI middleware: types that wrap an application and are applications themselves. There is a router,
-//! a wrapper that adds header fields to every response, and one that asks for a password.
+//! WSGI middleware: types that wrap an application and are applications themselves. One is a router,
+//! one adds header fields to every response, one asks for a password, and one reports slow requests.
 //!
 //!     cargo run --release --example middleware -- 127.0.0.1:8000
 //!
