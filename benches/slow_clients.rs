@@ -1,5 +1,5 @@
-//! Measures how long a request takes beside 128 slow clients, and without them. 64 clients download
-//! 1 KiB a second, and 64 upload 1 KiB a second. The application runs on four threads.
+//! Measures how long a request takes beside 128 slow clients, and without them. Half of the clients
+//! download 1 KiB a second, and half upload 1 KiB a second. The application runs on four threads.
 //!
 //!     cargo bench --bench slow_clients
 //!

@@ -275,12 +275,12 @@
 //! has its own thread or process, and its own listener that
 //! [allows the port to be reused](crate::socketserver::Tcp::allow_reuse_port) (the example
 //! `reuse_port`). On Linux the kernel then distributes new connections by a hash of their addresses,
-//! not by how busy a loop is, and a connection stays with its loop. With many short connections the
-//! loops get equal shares.
+//! not by how busy a loop is. A connection stays with its loop. With many short connections the loops
+//! get equal shares.
 //!
 //! A load balancer in front, however, keeps only a few connections and sends all requests through
 //! them, and a hash of few is rarely even. There, give each loop its own port and list all ports as
 //! backends; the balancer will see which loop is slow or gone. Before you stop a loop, take it out of
 //! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
 //! accepted. But connections that are still queued in the listener when it closes are reset, even if
-//! another loop shares the port (on Linux unless `net.ipv4.tcp_migrate_req` is set).
+//! another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)

@@ -24,8 +24,8 @@ pub struct TranslatedPath {
 ///
 /// Query and fragment are cut off, and the rest is percent-decoded and normalised. `.` and empty
 /// components are removed. `..` removes the component before it and never leads above the root,
-/// whether it is escaped or not. The result has the bytes of the URL, which need not be text, so that
-/// a client can ask for every file name of Unix (STATIC-13).
+/// whether it is escaped or not. The result has the bytes of the URL, which need not be text. So a
+/// client can ask for every file name of Unix (STATIC-13).
 ///
 /// It returns `None` for a path that no file can have: one with a NUL (STATIC-5), or, on systems whose
 /// file names are not bytes, one that is not UTF-8. Respond with 404.

@@ -204,8 +204,8 @@ impl<'a> Request<'a> {
 
     /// The time of `If-Modified-Since`, if it counts (RFC 9110 section 13.1.3).
     ///
-    /// It counts only with GET and HEAD, only without `If-None-Match`, only if the field occurs once,
-    /// and only in one of the three forms of RFC 9110 section 5.6.7.
+    /// It counts only with GET and HEAD, and only without `If-None-Match`. The field must occur once, and
+    /// in one of the three forms of RFC 9110 section 5.6.7.
     pub fn if_modified_since(&self) -> Option<SystemTime> {
         let conditional = matches!(self.method(), "GET" | "HEAD");
         if !conditional || self.header("If-None-Match").is_some() {

@@ -91,8 +91,8 @@ const MAX_RANGES: usize = 16;
 /// # Validators
 ///
 /// The entity tag consists of the modification time, in nanoseconds, and the size. It is a strong tag:
-/// it promises that two files with the same tag have the same bytes. Two things break this promise:
-/// a file is replaced by another of the same size within one tick of the file system's clock, or its
+/// it promises that two files with the same tag have the same bytes. Two things break this promise. A
+/// file is replaced by another of the same size within one tick of the file system's clock. Or its
 /// modification time is set back on purpose.
 ///
 /// A file may change while it is sent, but the response keeps its announced length. If the file has
@@ -179,9 +179,9 @@ impl SimpleHttpRequestHandler {
     /// Sets the `Content-Type` of files whose names end in `suffix`, such as `.txt`; Python's
     /// `extensions_map` (STATIC-11).
     ///
-    /// A suffix is looked up as it is, and then in lower case, each time first in what you set here and
-    /// then in a built-in table. No file of the system is read. A type has no charset unless you give
-    /// it one here.
+    /// A suffix is looked up first in what you set here, and then in a built-in table. If it is in
+    /// neither, it is looked up again in lower case. No file of the system is read. A type has no
+    /// charset unless you give it one here.
     #[must_use]
     pub fn content_type(self, suffix: &str, content_type: &str) -> Self {
         self.set(|settings| settings.content_types.insert(suffix, content_type))

@@ -21,8 +21,8 @@ use format::Style;
 const KEPT: usize = 16 * 1024;
 
 thread_local! {
-    /// The buffer for the next line of this thread. It is not in the handler, because every
-    /// connection has a clone of the handler, and an idle connection keeps no buffer (design law 6).
+    /// The buffer for the next line of this thread. It is not in the handler: every connection has
+    /// a clone of the handler, and an idle connection must not keep a buffer (design law 6).
     static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
