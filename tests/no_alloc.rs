@@ -10,9 +10,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use serve_forever::http::{AccessLog, HttpRequestHandler, HttpServer, HttpSettings, LogFormat};
+use serve_forever::http::{
+    AccessLog, HttpConnection, HttpRequestHandler, HttpServer, HttpSettings, LogFormat,
+};
+use serve_forever::reactor::Now;
+use serve_forever::socketserver::{Buffer, Protocol};
 
 #[path = "../examples/plaintext.rs"]
 #[allow(dead_code)]
@@ -258,16 +262,28 @@ fn a_line_in_a_log_allocates_nothing() {
 /// The second a `Date` is for changes while requests are served: that allocates nothing either.
 #[test]
 fn a_new_second_allocates_nothing() {
-    let mut now = serve_forever::reactor::Now::new();
-    let before = ALLOCATIONS.get();
-    let date = now.date().to_vec();
-    let copied = ALLOCATIONS.get() - before;
+    let settings = Arc::new(HttpSettings::default());
+    let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
+    let mut connection = HttpConnection::new(Plaintext, peer, settings);
+    let (mut input, mut output) = (Buffer::new(), Buffer::new());
     let began = Instant::now();
-    while now.date() == date {
-        now.advance(Instant::now());
-        assert!(began.elapsed() < PATIENCE, "the clock stands still");
-    }
-    assert_eq!(ALLOCATIONS.get() - before, copied);
+    let mut dated = |seconds: u64, date: &str| {
+        let wall = UNIX_EPOCH + Duration::from_secs(784_111_700 + seconds);
+        let now = Now::at(began, wall);
+        input.extend_from_slice(GET);
+        let before = ALLOCATIONS.get();
+        connection.receive(&mut input, &mut output, &now);
+        let allocations = ALLOCATIONS.get() - before;
+        let response = String::from_utf8_lossy(&output);
+        let expected = format!("\r\nDate: Sun, 06 Nov 1994 08:{date} GMT\r\n");
+        assert!(response.contains(&expected), "{response}");
+        output.clear();
+        allocations
+    };
+    dated(0, "48:20"); // the buffers grow to what one response needs
+    assert_eq!(dated(0, "48:20"), 0);
+    assert_eq!(dated(1, "48:21"), 0);
+    assert_eq!(dated(60, "49:20"), 0);
 }
 
 /// What the loop's thread holds for each connection that has had its answer and is idle.

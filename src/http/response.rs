@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
+use super::date::date_line;
 use super::error_page::error_page;
 use super::h1::{self, EncodeError, Sink, Version};
 use super::message::{Message, Upgrade};
@@ -91,7 +92,7 @@ impl<'a> Response<'a> {
                 head
             }
         };
-        head.output.put(head.context.now.date_line());
+        head.output.put(&date_line(head.context.now));
         head
     }
 
@@ -244,7 +245,7 @@ impl ResponseHead<'_> {
     /// Adds the `Date` field; see [`send_server`](Self::send_server).
     pub fn send_date(self) -> Self {
         self.output.put(b"Date: ");
-        self.output.put(self.context.now.date_line());
+        self.output.put(&date_line(self.context.now));
         self
     }
 

@@ -26,7 +26,6 @@ mod timers;
 pub use doorbell::Doorbell;
 pub use event_loop::EventLoop;
 pub use now::Now;
-pub(crate) use now::{DateLine, format_date};
 pub use readiness::Readiness;
 pub use timers::Timers;
 

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::start_response::{Head, Start, StartResponse};
-use crate::http::ResponseError;
 use crate::http::h1::{self, Sink};
+use crate::http::{ResponseError, format_date_time};
 use crate::reactor::Now;
 use crate::socketserver::HandlerResult;
 
@@ -155,7 +155,8 @@ impl<W: Write> ResponseWriter<W> {
             Form::Http => {
                 put_line(output, "HTTP/1.0 ", status.as_bytes());
                 if !head.sets("Date") {
-                    put_line(output, "Date: ", Now::new().date());
+                    let date = format_date_time(Now::new().wall());
+                    put_line(output, "Date: ", date.as_bytes());
                 }
                 if let (false, Some(software)) = (head.sets("Server"), &self.server_software) {
                     put_line(output, "Server: ", software.as_bytes());

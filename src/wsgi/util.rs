@@ -1,11 +1,12 @@
 //! Small functions for servers, applications and middleware. Python's `wsgiref.util`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::environ::{Environ, FALSE, guess_scheme};
 use super::start_response::latin1_bytes;
+use crate::http;
 
 /// Returns the URI of the application: that of the request without `PATH_INFO` and the query
 /// (UTIL-3).
@@ -234,9 +235,5 @@ fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
 /// assert_eq!(serve_forever::wsgi::format_date_time(time), "Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
 pub fn format_date_time(time: SystemTime) -> String {
-    /// 9999-12-31T23:59:59Z, the last second of a year with four digits.
-    const LAST: u64 = 253_402_300_799;
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let second = Duration::from_secs(since.as_secs().min(LAST));
-    httpdate::fmt_http_date(UNIX_EPOCH + second)
+    http::format_date_time(time)
 }

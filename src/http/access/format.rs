@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::LogEntry;
-use crate::reactor::{DateLine, format_date};
+use crate::http::date::{DateLine, format_date};
 
 /// The format of the lines of an [`AccessLog`](super::AccessLog).
 ///
