@@ -23,6 +23,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mio::Interest;
 use mio::net::UdpSocket;
 use serve_forever::http::{self, Http, HttpSettings, Request, Response};
 use serve_forever::reactor::{Now, Reactor, Slot};
@@ -131,7 +132,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let open = |reactor: &mut Reactor| reactor.open().ok_or("every slot is taken");
     let mut datagrams = UdpSocket::bind(address)?;
     let datagrams_slot = open(reactor)?;
-    reactor.register(datagrams_slot, &mut datagrams)?;
+    reactor.register(datagrams_slot, &mut datagrams, Interest::READABLE)?;
     let ticker_slot = open(reactor)?;
     reactor.arm(ticker_slot, Instant::now() + TICK);
     let measurements_slot = open(reactor)?;

@@ -75,6 +75,7 @@
 //! use std::io::{ErrorKind, Read, Write};
 //! use std::time::Instant;
 //!
+//! use mio::Interest;
 //! use mio::net::{TcpListener, TcpStream};
 //! use serve_forever::reactor::{EventLoop, Reactor, Slot};
 //!
@@ -82,7 +83,7 @@
 //! let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..100)?;
 //! let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
 //! let listening = reactor.open().ok_or("no slot")?;
-//! reactor.register(listening, &mut listener)?;
+//! reactor.register(listening, &mut listener, Interest::READABLE)?;
 //! let mut clients: HashMap<Slot, TcpStream> = HashMap::new();
 //! # let address = listener.local_addr()?;
 //! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
@@ -107,7 +108,7 @@
 //!                 continue;
 //!             };
 //!             if let Some(slot) = reactor.open() {
-//!                 reactor.register(slot, &mut stream)?;
+//!                 reactor.register(slot, &mut stream, Interest::READABLE)?;
 //!                 clients.insert(slot, stream);
 //!             }
 //!             reactor.enqueue(listening); // there may be another

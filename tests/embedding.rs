@@ -419,7 +419,7 @@ fn a_programs_own_sources_are_served_through_the_hooks() {
     }
     let socket_slot = reactor.open().expect("a slot");
     reactor
-        .register(socket_slot, &mut datagrams)
+        .register(socket_slot, &mut datagrams, Interest::READABLE)
         .expect("registered");
     let ticker_slot = reactor.open().expect("a slot");
     reactor.arm(ticker_slot, Instant::now());

@@ -7,25 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::Waker;
 
-use super::Slot;
+use super::slot::Slot;
 
 /// Gives one slot a turn, from any thread.
 ///
-/// A wake alone ends the loop's wait and runs nothing (RT-2); a doorbell also says whose turn it
-/// is. It carries no message: leave that in a channel first, and empty the channel when the turn
-/// comes, for several rings may become one turn (RT-5).
+/// A wake alone ends the loop's wait and runs nothing (RT-2). A doorbell also says whose turn it
+/// is. It carries no message: put that into a channel first, and empty the channel when the turn
+/// comes, because several rings may become one turn (RT-5).
 #[derive(Clone)]
 pub struct Doorbell {
+    /// Whose turn it is.
     slot: Slot,
-    /// Rung, and not answered yet: there is no need to ring again.
+    /// The bell was rung, and the loop has not heard it yet. There is no need to ring again.
     rung: Arc<AtomicBool>,
-    sender: Sender<(Slot, Arc<AtomicBool>)>,
+    /// Where the loop hears it.
+    sender: Sender<Ring>,
+    /// Ends the loop's wait.
     waker: Arc<Waker>,
 }
 
+/// A ring on its way to the loop: whose turn it is, and what allows the next ring.
+type Ring = (Slot, Arc<AtomicBool>);
+
 impl Doorbell {
-    /// Puts the slot into the run queue and wakes the loop. Never blocks; does nothing if the slot
-    /// is closed.
+    /// Puts the slot into the run queue and wakes the loop. Never blocks.
+    ///
+    /// Does nothing if the slot is closed, even if another source has its place by then.
     pub fn ring(&self) {
         if self.rung.swap(true, Ordering::AcqRel) {
             return;
@@ -51,13 +58,15 @@ impl fmt::Debug for Doorbell {
 /// The loop's end of all its doorbells.
 #[derive(Debug)]
 pub(super) struct Doorbells {
-    sender: Sender<(Slot, Arc<AtomicBool>)>,
-    receiver: Receiver<(Slot, Arc<AtomicBool>)>,
+    /// What every doorbell gets a clone of.
+    sender: Sender<Ring>,
+    /// The rings that the loop has not heard yet.
+    receiver: Receiver<Ring>,
 }
 
 impl Default for Doorbells {
     fn default() -> Doorbells {
-        let (sender, receiver) = unbounded(); // at most one entry a doorbell
+        let (sender, receiver) = unbounded(); // each doorbell has one entry at most
         Doorbells { sender, receiver }
     }
 }
@@ -72,15 +81,17 @@ impl Doorbells {
         }
     }
 
-    /// How many bells have been rung: one that never stops must not stop the loop.
+    /// Returns how many bells have been rung. Take so many in one turn: a bell that never stops
+    /// must not stop the loop.
     pub(super) fn rung(&self) -> usize {
         self.receiver.len()
     }
 
     /// Takes the next slot whose bell was rung.
-    pub(super) fn answer(&self) -> Option<Slot> {
+    pub(super) fn take(&self) -> Option<Slot> {
         let (slot, rung) = self.receiver.try_recv().ok()?;
-        // Before the slot's turn, so that what is left in the channel during it rings again.
+        // This comes before the slot's turn. What if a message is sent during that turn, after
+        // the channel was emptied? Then its ring counts, and there is another turn.
         rung.store(false, Ordering::Release);
         Some(slot)
     }
@@ -91,8 +102,8 @@ mod tests {
     use crate::reactor::{EventLoop, Reactor};
     use std::time::Instant;
 
-    /// RT-4, RT-5: rings before a turn become one; a closed slot's bell rings for nobody, not
-    /// even for the slot's next owner.
+    /// RT-4, RT-5: rings before a turn become one turn. A closed slot's bell gives nobody a turn,
+    /// not even the next source in that place.
     #[test]
     fn a_ring_is_a_turn() {
         let event_loop = EventLoop::new().expect("a poll");

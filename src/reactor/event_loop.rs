@@ -1,4 +1,4 @@
-//! The poll and its waker: the one place where the program sleeps.
+//! The poll and its waker. This is the only place where the program sleeps.
 
 use std::io;
 use std::sync::Arc;
@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 
-/// The waker's own token, at the far end from those that are handed out.
+/// The waker's token: the last one, because sources are given the first ones.
 const WAKER: Token = Token(usize::MAX);
 
-/// How many events one wait can report; what does not fit is reported by the next.
+/// How many events one wait can report. The next wait reports what does not fit.
 const EVENTS: usize = 1024;
 
-/// A [`Poll`] and its [`Waker`]; Python's `selector` and the pipe beside it.
+/// A [`Poll`] and its [`Waker`]: Python's `selector`, and the pipe that wakes it.
 #[derive(Debug)]
 pub struct EventLoop {
+    /// Where sources are registered, and where the program sleeps.
     poll: Poll,
+    /// What the last wait reported.
     events: Events,
+    /// Ends a wait from another thread. A poll can have only one.
     waker: Arc<Waker>,
-    /// The last wait reported as many events as it could.
+    /// The last wait reported as many events as fit, so there may be more.
     full: bool,
 }
 
@@ -28,7 +31,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// What the system answers when it is out of descriptors.
+    /// Returns the operating system's error if there are no descriptors left.
     pub fn new() -> io::Result<EventLoop> {
         EventLoop::with_capacity(EVENTS)
     }
@@ -44,24 +47,25 @@ impl EventLoop {
         })
     }
 
-    /// Where sources are registered with this poll.
+    /// Returns where sources are registered with this poll.
     pub fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// Ends a wait from any thread; a wake before the wait begins is not lost (RT-5).
+    /// Returns what ends a wait from any thread. A wake before the wait begins is not lost (RT-5).
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// Sleeps until something is ready, a wake, or the end of `timeout`, and feeds every event.
+    /// Sleeps until something is ready, somebody wakes it, or `timeout` is over. Then feeds every
+    /// event.
     ///
-    /// `None` sleeps without limit. This is Python 2's `_eintr_retry`, mended: a signal does not
-    /// end the wait, and what is waited for afterwards is only the time left (LOOP-8).
+    /// `None` sleeps without limit. A signal does not end the wait: it is `_eintr_retry` of
+    /// Python 2, but after an interruption it waits only for the time left (LOOP-8).
     ///
     /// # Errors
     ///
-    /// Any error of the poll itself but `Interrupted`.
+    /// Returns the operating system's error if the poll fails, except `Interrupted`.
     pub fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -84,10 +88,10 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Whether the last wait left events for the next.
+    /// Returns whether the last wait may have left events for the next one.
     ///
-    /// The next wait reports them; but somebody who watches this poll in another one may not be
-    /// told of them, for nothing has happened since.
+    /// A poll that watches this one may not report them, because nothing has happened since. So
+    /// wait again before you sleep there.
     pub fn may_have_more(&self) -> bool {
         self.full
     }
@@ -103,8 +107,8 @@ mod tests {
     use std::io::Write;
     use std::os::fd::{AsFd, AsRawFd};
 
-    /// SRV-5: a poll in a poll, with more events than fit into one wait. The outer one reports an
-    /// edge; what the inner one has left must be asked for.
+    /// SRV-5: a poll in a poll, with more events than fit into one wait. The outer poll reports an
+    /// edge. What the inner poll has left must be asked for.
     #[test]
     fn what_a_wait_leaves_over_is_not_forgotten() {
         let mut inner = EventLoop::with_capacity(2).expect("a poll");

@@ -1,32 +1,34 @@
 //! Which of my sources can make progress? Python's `selectors`.
 //!
-//! Three parts, none of which runs anything of yours:
+//! There are three parts, and none of them runs anything of yours:
 //!
-//! * [`EventLoop`] owns the poll and sleeps in it;
-//! * [`Reactor`] remembers what each source may be able to do ([`Readiness`]), which of them wait
-//!   for their turn (the run queue), and until when each may be left alone ([`Timers`]). It never
-//!   owns the poll, so it lives as well inside somebody else's. Another thread asks for a source's
-//!   turn by its [`Doorbell`];
+//! * [`EventLoop`] owns the poll and sleeps in it.
+//! * [`Reactor`] remembers what each source may be able to do ([`Readiness`]), which sources wait
+//!   for their turn (the run queue), and how long each may be left alone ([`Timers`]). It never
+//!   owns the poll, so it works in another program's poll too. Another thread asks for a source's
+//!   turn with its [`Doorbell`].
 //! * [`Now`] is the time, read once a turn.
 //!
-//! The rule that keeps it simple is *record first, run later*: [`Reactor::feed`] only notes what
-//! an event says. When the whole batch is noted, whoever owns the sources takes them off the run
-//! queue one by one. An event for a source that has been closed meanwhile finds a free slot, or
-//! sets a hint on the slot's next owner, which costs that one a `WouldBlock` (RT-4).
+//! One rule keeps it simple: *record first, run later*. [`Reactor::feed`] only notes what an event
+//! says. When the whole batch is noted, the owner of the sources takes them off the run queue one
+//! by one. So an event for a source that was closed meanwhile does no harm: it finds a free place,
+//! or it sets a hint for the next source in that place, which costs one `WouldBlock` (RT-4).
 //!
 //! A source that stops before it is used up puts itself back into the queue, and then
-//! [`Reactor::timeout`] says zero: that *is* level triggering on an edge-triggered poll (RT-1).
+//! [`Reactor::timeout`] is zero. That *is* level triggering on an edge-triggered poll (RT-1).
 
 mod doorbell;
 mod event_loop;
 mod now;
 mod readiness;
+mod slot;
 mod timers;
 
 pub use doorbell::Doorbell;
 pub use event_loop::EventLoop;
 pub use now::Now;
 pub use readiness::Readiness;
+pub use slot::Slot;
 pub use timers::Timers;
 
 use std::collections::VecDeque;
@@ -40,53 +42,65 @@ use mio::{Interest, Registry, Token, Waker};
 
 use doorbell::Doorbells;
 
-/// The name of one source: where it is, and which of the sources that were ever there it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Slot {
-    index: u32,
-    generation: u32,
-}
-
-impl Slot {
-    /// The place, below [`Reactor::capacity`]; used again after the source is closed.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
-
-    /// Tells the sources apart that have had the same place.
-    pub fn generation(self) -> u32 {
-        self.generation
-    }
-}
-
 /// Slots, their readiness, the run queue and the timers.
 #[derive(Debug)]
 pub struct Reactor {
+    /// Where sources are registered.
     registry: Registry,
+    /// Ends the poll's wait from another thread.
     waker: Arc<Waker>,
+    /// The tokens that may be used. A source has the first one plus its slot's index.
     tokens: Range<usize>,
-    states: Vec<State>,
+    /// Every place that was ever used, by its slot's index.
+    places: Vec<Place>,
+    /// The places that can be used again.
     free: Vec<u32>,
+    /// The run queue: the places whose sources wait for their turn, the first one first.
     queue: VecDeque<u32>,
+    /// How many of the open slots never stand in the run queue.
+    unqueued: usize,
+    /// Until when each source may be left alone.
     timers: Timers,
+    /// How other threads ask for a source's turn.
     doorbells: Doorbells,
 }
 
+/// One place, and the source that has it.
 #[derive(Debug)]
-struct State {
+struct Place {
+    /// How many sources had the place before.
     generation: u32,
+    /// What the source may be able to do.
     readiness: Readiness,
-    open: bool,
-    registered: bool,
-    queued: bool,
+    occupied: Occupied,
+    standing: Standing,
+}
+
+/// Whether a source has the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occupied {
+    Free,
+    /// Yes, and the poll does not know it (yet).
+    Open,
+    /// Yes, and the poll reports its events.
+    Registered,
+}
+
+/// Whether the place stands in the run queue. It may do so longer than its source is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Out,
+    In,
+    /// It never does: its owner asks for its hints in every turn.
+    Never,
 }
 
 impl Reactor {
-    /// A reactor whose sources are registered with `registry` under the given `tokens`.
+    /// Makes a reactor that registers its sources with `registry`, under the given `tokens`.
     ///
     /// # Errors
     ///
-    /// If the registry cannot be cloned.
+    /// Returns the operating system's error if the registry cannot be cloned.
     pub fn new(
         registry: &Registry,
         waker: Arc<Waker>,
@@ -96,140 +110,176 @@ impl Reactor {
             registry: registry.try_clone()?,
             waker,
             tokens,
-            states: Vec::new(),
+            places: Vec::new(),
             free: Vec::new(),
             queue: VecDeque::new(),
+            unqueued: 0,
             timers: Timers::default(),
             doorbells: Doorbells::default(),
         })
     }
 
-    /// Where sources are registered.
+    /// Returns where sources are registered.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// What ends the loop's wait from another thread.
+    /// Returns what ends the loop's wait from another thread.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// How many sources there can be at once.
+    /// Returns how many places there are: one for each token. No slot's index reaches it.
     pub fn capacity(&self) -> usize {
         self.tokens.len()
     }
 
-    /// How many sources there are.
-    pub fn open_slots(&self) -> usize {
-        self.states.len() - self.free.len()
-    }
-
-    /// Whether every slot is taken.
-    pub fn is_full(&self) -> bool {
-        self.open_slots() == self.capacity()
-    }
-
-    /// Takes a slot for a new source and assumes it ready for everything.
+    /// Returns how many slots are open. The two that an [`Engine`] keeps for itself do not count.
     ///
-    /// The source is not [registered](Reactor::register) yet: one that is done after its first
-    /// turn never meets the poll. `None` if every slot is taken.
+    /// [`Engine`]: crate::socketserver::Engine
+    pub fn open_slots(&self) -> usize {
+        self.taken() - self.unqueued
+    }
+
+    /// Returns whether every place is taken.
+    pub fn is_full(&self) -> bool {
+        self.taken() == self.capacity()
+    }
+
+    fn taken(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Takes a slot for a new source, and assumes that the source is ready for everything.
+    ///
+    /// Returns `None` if every place is taken. The source is not [registered](Reactor::register)
+    /// yet: a source that is done after its first turn never meets the poll.
     pub fn open(&mut self) -> Option<Slot> {
         if self.is_full() {
             return None;
         }
         let index = self.free.pop().unwrap_or_else(|| {
-            self.states.push(State {
+            self.places.push(Place {
                 generation: 0,
                 readiness: Readiness::default(),
-                open: false,
-                registered: false,
-                queued: false,
+                occupied: Occupied::Free,
+                standing: Standing::Out,
             });
-            (self.states.len() - 1) as u32
+            (self.places.len() - 1) as u32
         });
-        let state = &mut self.states[index as usize];
-        state.open = true;
-        state.readiness = Readiness::FRESH;
+        let place = &mut self.places[index as usize];
+        place.occupied = Occupied::Open;
+        place.readiness = Readiness::FRESH;
         Some(Slot {
             index,
-            generation: state.generation,
+            generation: place.generation,
         })
     }
 
-    /// Registers the slot's source for both directions, once and for all (design law 5).
+    /// Takes a slot, like [`open`](Reactor::open), that never stands in the run queue.
     ///
-    /// Does nothing if that was done before. What happened between [`open`](Reactor::open) and now
-    /// is not lost: the poll reports a new source's state at once.
+    /// Events set its hints and nothing else; its owner asks for them in every turn. This is for
+    /// sources that keep their rank, whatever else is ready (RT-6).
+    pub(crate) fn open_unqueued(&mut self) -> Option<Slot> {
+        let slot = self.open()?;
+        // The place may still stand in the queue for a source that is gone. Then `next_ready`
+        // finds it there, and passes over it.
+        self.places[slot.index()].standing = Standing::Never;
+        self.unqueued += 1;
+        Some(slot)
+    }
+
+    /// Registers the slot's source for the directions of `interest`, once and for all.
+    ///
+    /// Does nothing if the source is registered already. Register a connection for both directions
+    /// at once: then no request needs another call of the system (design law 5). What happened
+    /// since [`open`](Reactor::open) is not lost: the poll reports a new source's state at once.
     ///
     /// # Errors
     ///
-    /// What the registry answers.
-    pub fn register(&mut self, slot: Slot, source: &mut dyn Source) -> io::Result<()> {
-        let Some(state) = state_of(&mut self.states, slot) else {
+    /// Returns `NotFound` if the slot is closed, and the operating system's error if the poll does
+    /// not take the source.
+    pub fn register(
+        &mut self,
+        slot: Slot,
+        source: &mut dyn Source,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let Some(place) = place_of(&mut self.places, slot) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        if !state.registered {
+        if place.occupied == Occupied::Open {
             let token = Token(self.tokens.start + slot.index());
-            let both = Interest::READABLE | Interest::WRITABLE;
-            self.registry.register(source, token, both)?;
-            state.registered = true;
+            self.registry.register(source, token, interest)?;
+            place.occupied = Occupied::Registered;
         }
         Ok(())
     }
 
-    /// Gives the slot back: its source is deregistered, its deadline and hints are forgotten.
+    /// Closes the slot: deregisters its source, and forgets its deadline and its hints.
     pub fn close(&mut self, slot: Slot, source: &mut dyn Source) {
-        let Some(state) = state_of(&mut self.states, slot) else {
+        let Some(place) = place_of(&mut self.places, slot) else {
             return;
         };
-        if state.registered {
-            // The source is about to be dropped, and with it goes what could not be undone here.
+        if place.occupied == Occupied::Registered {
+            // Ignore the error: the source is dropped next, and that takes it out of the poll too.
             let _ = self.registry.deregister(source);
         }
         self.release(slot);
     }
 
-    /// Gives back a slot whose source was never registered: a timer's, or a doorbell's.
+    /// Closes a slot whose source was never registered: a timer's, or a doorbell's.
     pub fn release(&mut self, slot: Slot) {
-        let Some(state) = state_of(&mut self.states, slot) else {
+        let Some(place) = place_of(&mut self.places, slot) else {
             return;
         };
-        state.open = false;
-        state.registered = false;
-        state.generation = state.generation.wrapping_add(1);
+        place.occupied = Occupied::Free;
+        place.generation = place.generation.wrapping_add(1);
+        if place.standing == Standing::Never {
+            place.standing = Standing::Out;
+            self.unqueued -= 1;
+        }
+        // What if the place stands in the run queue? It stays there: `next_ready` passes over a
+        // free place, and a new source in this place has a turn in which it finds nothing to do.
         self.free.push(slot.index);
         self.timers.disarm(slot.index);
     }
 
-    /// Notes what an event says, and puts its source into the run queue.
+    /// Notes what an event says, and puts its source into the run queue. Runs nothing.
     ///
-    /// `false`: the event's token is not one of this reactor's.
+    /// Returns `false` if the event's token is not one of this reactor's.
     pub fn feed(&mut self, event: &Event) -> bool {
         let Token(token) = event.token();
         if !self.tokens.contains(&token) {
             return false;
         }
         let index = token - self.tokens.start;
-        if let Some(state) = self.states.get_mut(index).filter(|state| state.open) {
-            state.readiness.record(event);
-            enqueue(state, &mut self.queue, index as u32);
+        // What if the source was closed in this batch? Then there is nothing to note. What if
+        // another source has its place already? Then that one is given a hint that is wrong: it
+        // costs one call that returns `WouldBlock` (RT-4).
+        if let Some(place) = self.places.get_mut(index).filter(|place| place.is_open()) {
+            place.readiness.record(event);
+            enqueue(place, &mut self.queue, index as u32);
         }
         true
     }
 
-    /// Puts a source into the run queue, once.
+    /// Puts a source into the run queue, if it does not stand there already.
     pub fn enqueue(&mut self, slot: Slot) {
-        if let Some(state) = state_of(&mut self.states, slot) {
-            enqueue(state, &mut self.queue, slot.index);
+        if let Some(place) = place_of(&mut self.places, slot) {
+            enqueue(place, &mut self.queue, slot.index);
         }
     }
 
-    /// How many sources have a deadline armed.
+    /// Returns how many sources have a deadline.
     pub fn armed(&self) -> usize {
         self.timers.len()
     }
 
-    /// How many sources wait for their turn.
+    /// Returns how many sources wait for their turn.
+    ///
+    /// Take so many off the queue in one turn. A source that queues again meanwhile has its next
+    /// turn after the next wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -237,31 +287,42 @@ impl Reactor {
     /// Takes the next source off the run queue.
     pub fn next_ready(&mut self) -> Option<Slot> {
         while let Some(index) = self.queue.pop_front() {
-            let state = &mut self.states[index as usize];
-            state.queued = false;
-            if state.open {
+            let place = &mut self.places[index as usize];
+            if place.standing != Standing::In {
+                continue; // the source that was queued is gone, and the next one never queues
+            }
+            place.standing = Standing::Out;
+            if place.is_open() {
                 return Some(Slot {
                     index,
-                    generation: state.generation,
+                    generation: place.generation,
                 });
             }
         }
         None
     }
 
-    /// The hints of a source, to be read and cleared by its owner; `None` if it is closed.
+    /// Returns the hints of a source, which its owner reads and clears; `None` if it is closed.
     pub fn readiness(&mut self, slot: Slot) -> Option<&mut Readiness> {
-        state_of(&mut self.states, slot).map(|state| &mut state.readiness)
+        place_of(&mut self.places, slot).map(|place| &mut place.readiness)
+    }
+
+    /// Returns whether a source is open and may be readable.
+    pub(crate) fn is_readable(&self, slot: Slot) -> bool {
+        let place = self.places.get(slot.index());
+        place.is_some_and(|place| place.is(slot) && place.readiness.readable)
     }
 
     /// Gives the source a turn at `deadline` at the latest, with [`Readiness::timeout`] set.
+    ///
+    /// An earlier deadline that is armed already stays: see [`Timers`].
     pub fn arm(&mut self, slot: Slot, deadline: Instant) {
-        if state_of(&mut self.states, slot).is_some() {
+        if place_of(&mut self.places, slot).is_some() {
             self.timers.arm(slot.index, deadline);
         }
     }
 
-    /// What gives the slot a turn from another thread.
+    /// Returns what gives the slot a turn from another thread.
     pub fn doorbell(&self, slot: Slot) -> Doorbell {
         self.doorbells.doorbell(slot, self.waker())
     }
@@ -269,18 +330,18 @@ impl Reactor {
     /// Puts every source into the run queue whose deadline has passed, or whose doorbell was rung.
     pub fn expire(&mut self, now: Instant) {
         for _ in 0..self.doorbells.rung() {
-            if let Some(slot) = self.doorbells.answer() {
+            if let Some(slot) = self.doorbells.take() {
                 self.enqueue(slot);
             }
         }
         while let Some(index) = self.timers.pop_due(now) {
-            let state = &mut self.states[index as usize];
-            state.readiness.timeout = true;
-            enqueue(state, &mut self.queue, index);
+            let place = &mut self.places[index as usize];
+            place.readiness.timeout = true;
+            enqueue(place, &mut self.queue, index);
         }
     }
 
-    /// How long the loop may sleep: not at all while work waits, else until the next deadline.
+    /// Returns how long the loop may sleep: zero while work waits, else until the next deadline.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         if !self.queue.is_empty() {
             return Some(Duration::ZERO);
@@ -290,15 +351,83 @@ impl Reactor {
     }
 }
 
-/// The state of a slot, unless it belongs to another source by now.
-fn state_of(states: &mut [State], slot: Slot) -> Option<&mut State> {
-    let state = states.get_mut(slot.index())?;
-    (state.open && state.generation == slot.generation).then_some(state)
+impl Place {
+    fn is_open(&self) -> bool {
+        self.occupied != Occupied::Free
+    }
+
+    /// Whether the place belongs to the source of that name, and not to another one by now.
+    fn is(&self, slot: Slot) -> bool {
+        self.is_open() && self.generation == slot.generation
+    }
 }
 
-fn enqueue(state: &mut State, queue: &mut VecDeque<u32>, index: u32) {
-    if !state.queued {
-        state.queued = true;
+/// Returns the place of that source, unless the source is closed.
+fn place_of(places: &mut [Place], slot: Slot) -> Option<&mut Place> {
+    let place = places.get_mut(slot.index())?;
+    place.is(slot).then_some(place)
+}
+
+fn enqueue(place: &mut Place, queue: &mut VecDeque<u32>, index: u32) {
+    if place.standing == Standing::Out {
+        place.standing = Standing::In;
         queue.push_back(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::net::UdpSocket;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    /// RT-4, RT-6: a slot outside the run queue is hinted like any other, takes a place, and has
+    /// no turn: not even one that the place's last source has left behind.
+    #[test]
+    fn a_slot_outside_the_queue_is_hinted_and_has_no_turn() {
+        let mut event_loop = EventLoop::new().expect("a poll");
+        let reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 10..12);
+        let mut reactor = reactor.expect("a reactor");
+        let gone = reactor.open().expect("a slot");
+        reactor.enqueue(gone);
+        reactor.release(gone);
+
+        let slot = reactor.open_unqueued().expect("the same place");
+        assert_eq!(slot.index(), gone.index());
+        assert_eq!((reactor.open_slots(), reactor.is_full()), (0, false));
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut socket = UdpSocket::bind(loopback).expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        let registered = reactor.register(slot, &mut socket, Interest::READABLE);
+        registered.expect("registered");
+        assert!(reactor.is_readable(slot), "nobody has tried yet (RT-2)");
+        reactor.readiness(slot).expect("open").readable = false;
+
+        let sender = std::net::UdpSocket::bind(loopback).expect("a free port");
+        sender.send_to(b"x", address).expect("sent");
+        let mut taken = false;
+        let limit = Some(Duration::from_secs(20));
+        let waited = event_loop.wait(limit, |event| taken |= reactor.feed(event));
+        waited.expect("a wait");
+        assert!(taken && reactor.is_readable(slot));
+        reactor.enqueue(slot);
+        assert_eq!(reactor.next_ready(), None);
+        assert_eq!(reactor.timeout(Instant::now()), None);
+
+        let other = reactor.open().expect("the last place");
+        assert_eq!((reactor.open_slots(), reactor.is_full()), (1, true));
+        assert_eq!(reactor.open_unqueued(), None);
+        reactor.close(slot, &mut socket);
+        reactor.close(slot, &mut socket);
+        assert!(!reactor.is_readable(slot));
+        assert_eq!((reactor.open_slots(), reactor.is_full()), (1, false));
+
+        // The place queues again for a source that has turns.
+        let next = reactor.open().expect("the same place");
+        assert_eq!(next.index(), slot.index());
+        reactor.enqueue(next);
+        reactor.enqueue(other);
+        assert_eq!(reactor.next_ready(), Some(next));
+        assert_eq!(reactor.next_ready(), Some(other));
     }
 }

@@ -4,26 +4,26 @@ use mio::event::Event;
 
 /// What a source may be able to do: hints that stay set until the source itself disproves them.
 ///
-/// The poll reports *edges*: after one report no other comes until the source has been used up
-/// (RT-1). `select` reports *levels*. A hint turns the one into the other: an event sets it, and
-/// only `WouldBlock` clears it, or on Unix a transfer shorter than what was asked for. A hint that
-/// is wrong therefore costs one system call and never a wrong action.
+/// The poll reports *edges*: after a report, no other comes until the source has been used up
+/// (RT-1). `select` reports *levels*. A hint turns edges into a level. An event sets it, and only
+/// `WouldBlock` clears it, or on Unix a transfer shorter than what was asked for. So a wrong hint
+/// costs one system call, and never leads to a wrong action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// A read may return bytes, the end of the stream, or an error.
     pub readable: bool,
-    /// A write may be taken.
+    /// A write may send bytes.
     pub writable: bool,
-    /// The peer has shut down its writing half: after a short read there is still an end to read.
+    /// The peer has shut down its writing half. After a short read, the end is still to be read.
     pub read_closed: bool,
-    /// Both directions are shut, or the connection was reset: nobody is left to write to.
+    /// Both directions are shut down, or the connection was reset. There is nobody to write to.
     pub hung_up: bool,
-    /// The deadline armed for this source has passed.
+    /// The deadline that was armed for this source has passed.
     pub timeout: bool,
 }
 
 impl Readiness {
-    /// What is assumed of a source that has not been tried yet (RT-2).
+    /// The hints of a source that nobody has tried yet (RT-2).
     pub const FRESH: Readiness = Readiness {
         readable: true,
         writable: true,
@@ -32,9 +32,9 @@ impl Readiness {
         timeout: false,
     };
 
-    /// Adds what `event` reports; takes nothing away.
+    /// Adds what `event` reports, and takes nothing away.
     ///
-    /// An error counts as readable and writable: the next call on the source will name it.
+    /// An error counts as readable and writable: the next call on the source returns it.
     pub fn record(&mut self, event: &Event) {
         let error = event.is_error();
         self.readable |= event.is_readable() || event.is_read_closed() || error;

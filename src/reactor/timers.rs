@@ -1,31 +1,33 @@
-//! A heap of deadlines, at most one entry a slot, re-armed lazily.
+//! A heap of deadlines, with at most one entry for each slot, re-armed lazily.
 
 use std::time::Instant;
 
 /// Deadlines of slots, the nearest first.
 ///
-/// A connection's deadline moves with every request, nearly always to a later time. So a deadline
-/// is only ever *armed earlier*: moving it later does nothing, and when the entry that was left
-/// behind falls due its owner looks at the clock and arms the real one. In steady state a request
-/// touches no heap (RT-7).
+/// A connection's deadline moves with every request, nearly always to a later time. So arming a
+/// later deadline does nothing: the earlier entry stays. When that entry is due, its owner looks
+/// at the clock and arms the real deadline. The price is one turn too many for each deadline that
+/// moved. The gain is that a request, in steady state, does not touch the heap (RT-7).
 #[derive(Debug, Default)]
 pub struct Timers {
     /// A binary heap: no entry is later than its two children, `2i + 1` and `2i + 2`.
     heap: Vec<Entry>,
-    /// Where in the heap each slot's entry is; `ABSENT` if it has none.
+    /// Where in the heap each slot's entry is, or [`ABSENT`].
     places: Vec<u32>,
 }
 
+/// One slot's deadline.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     deadline: Instant,
     slot: u32,
 }
 
+/// The place of a slot that has no entry.
 const ABSENT: u32 = u32::MAX;
 
 impl Timers {
-    /// Wakes `slot` at `deadline` at the latest: an earlier deadline that is armed already stays.
+    /// Makes `slot` due at `deadline` at the latest. An earlier deadline that is armed stays.
     pub fn arm(&mut self, slot: u32, deadline: Instant) {
         if self.places.len() <= slot as usize {
             self.places.resize(slot as usize + 1, ABSENT);
@@ -53,7 +55,7 @@ impl Timers {
         }
     }
 
-    /// The nearest deadline.
+    /// Returns the nearest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|entry| entry.deadline)
     }
@@ -68,12 +70,12 @@ impl Timers {
         Some(entry.slot)
     }
 
-    /// How many slots have a deadline armed.
+    /// Returns how many slots have a deadline armed.
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Whether no deadline is armed.
+    /// Returns whether no deadline is armed.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
@@ -82,12 +84,13 @@ impl Timers {
         let gone = self.heap.swap_remove(place);
         self.places[gone.slot as usize] = ABSENT;
         if place < self.heap.len() {
-            // The entry that was last fits neither above nor below for certain.
+            // The last entry took this place. It may be too early for it, or too late.
             let place = self.sift_up(place);
             self.sift_down(place);
         }
     }
 
+    /// Moves an entry up to where it belongs, and returns its place.
     fn sift_up(&mut self, mut place: usize) -> usize {
         while place > 0 {
             let parent = (place - 1) / 2;
@@ -102,6 +105,7 @@ impl Timers {
         place
     }
 
+    /// Moves an entry down to where it belongs.
     fn sift_down(&mut self, mut place: usize) {
         loop {
             let left = 2 * place + 1;
@@ -123,6 +127,7 @@ impl Timers {
         self.record(place);
     }
 
+    /// Notes where an entry is now.
     fn record(&mut self, place: usize) {
         self.places[self.heap[place].slot as usize] = place as u32;
     }

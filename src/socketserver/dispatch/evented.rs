@@ -7,6 +7,8 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use mio::Interest;
+
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor, Slot};
 use crate::socketserver::connection::{Connection, Fate, Occasion, Scratch, Turn};
@@ -220,7 +222,9 @@ where
             fate = Fate::Gone;
         }
         if fate != Fate::Gone {
-            if let Err(error) = reactor.register(slot, &mut connection.stream) {
+            // Both directions, once (design law 5).
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = reactor.register(slot, &mut connection.stream, both) {
                 self.failures
                     .push_back((error.into(), entry.client_address.clone()));
                 fate = Fate::Gone;
