@@ -1,5 +1,5 @@
 //! Signals, which belong to the whole process: LOOP-8, REQ-14, STREAM-3, `shutdown_on_signals`,
-//! `drain_on_signals` and `hook_hangup`.
+//! `drain_on_signals`, and others as a program's own source.
 //!
 //! One test at a time: each holds [`alone`].
 
@@ -7,18 +7,28 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::error::Error;
 use std::io::Read;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mio::net::UnixStream;
+use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::http::{HttpServer, Request, Response};
-use serve_forever::socketserver::Turn;
+use serve_forever::reactor::{Now, Reactor, Slot};
+use serve_forever::socketserver::{Engine, HandlerResult, Hooks, Inline, Server, Transport, Turn};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
-use support::{Act, LIMIT, LONG, Script, answer, ask, connect, queue, run};
+use support::{
+    Act, Factory, LIMIT, LONG, Recorded, Script, answer, ask, connect, queue, run, served,
+    wait_until,
+};
 
 /// Keeps the other tests of this program from seeing this one's signals.
 fn alone() -> MutexGuard<'static, ()> {
@@ -101,11 +111,16 @@ fn signals_reach_the_servers_that_asked_for_them() {
     let _alone = alone();
     let caught = Caught::register(SIGTERM);
     let mut asked = Script::default().server();
-    asked.shutdown_on_signals().expect("registered");
+    asked.drain_on_signals(Duration::MAX).expect("registered");
     asked.shutdown_on_signals().expect("registered again");
     let (asked, other) = (run(asked, LONG), run(Script::default().server(), LONG));
     raise(SIGTERM).expect("raised");
     let asked = asked.returned();
+    assert_eq!(
+        asked.shutdown_handle().drained(),
+        None,
+        "the last call counts"
+    );
     assert!(caught.take());
     assert_eq!(ask(other.address, "hello"), "hello");
     drop(asked);
@@ -170,18 +185,136 @@ fn two_signals_before_the_run_stop_it() {
     server.stop();
 }
 
-/// SIGHUP calls its hook, on the loop's thread, once for all that came while the loop was busy;
-/// it is no iteration and ends nothing.
+/// SHUT-3 (bpo-35017), RT-6: a signal wins over a client whom the same wait reports, although the
+/// listener's event comes first.
 #[test]
-fn a_hangup_calls_its_hook_and_nothing_else() {
+fn a_signal_wins_over_a_ready_listener() {
+    const GUEST: usize = 5;
+    let _alone = alone();
+    let script = Script::default();
+    let mut poll = Poll::new().expect("a poll");
+    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).expect("a waker"));
+    let (transport, dispatch) = (script.transport(), Inline(script.factory()));
+    let (hooks, registry, tokens) = (script.clone(), poll.registry(), GUEST..GUEST + 2);
+    let engine = Engine::attach(transport, dispatch, hooks, registry, waker, tokens);
+    let mut engine = engine.expect("attached");
+    engine.set_poll_interval(None);
+    engine.shutdown_on_signals().expect("caught");
+    let now = Instant::now();
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Idle);
+    assert_eq!(engine.timeout(now), None);
+
+    let client = queue(engine.transport().server_address(), "hello");
+    raise(SIGTERM).expect("raised");
+    let (mut events, mut reported) = (Events::with_capacity(8), BTreeSet::new());
+    wait_until("reported", || {
+        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        for event in &events {
+            if engine.feed(event) {
+                reported.insert(event.token().0);
+            }
+        }
+        reported.len() == 2
+    });
+    assert_eq!(reported, [GUEST, GUEST + 1].into());
+    assert!(!engine.shutdown_requested(), "feeding only records");
+    assert_eq!(engine.timeout(now), Some(Duration::ZERO));
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Shutdown);
+    assert_eq!(script.trace.take(), "");
+
+    engine.clear_shutdown_request();
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Iteration);
+    assert_eq!(answer(client), "hello");
+    assert_eq!(engine.turn(now).expect("no failure"), Turn::Idle);
+    assert_eq!(engine.timeout(now), None);
+    assert_eq!(script.trace.take(), served("hello"), "signals have no turn");
+    assert_eq!(engine.stats().slots, 0);
+}
+
+/// REQ-12, SHUT-11: `handle_request` serves its client all the same, and the signal that it has
+/// found cancels the next run.
+#[test]
+fn a_signal_does_not_end_handle_request() {
+    let _alone = alone();
+    let script = Script::default();
+    let mut server = script.server();
+    server.shutdown_on_signals().expect("caught");
+    let client = queue(server.server_address(), "one");
+    raise(SIGTERM).expect("raised");
+    server.handle_request(LIMIT).expect("no failure");
+    assert_eq!(answer(client), "one");
+    assert!(server.engine().shutdown_requested());
+    let server = run(server, LONG).returned();
+    assert_eq!(script.trace.count("service"), 0);
+    let server = run(server, LONG);
+    assert_eq!(ask(server.address, "two"), "two");
+    server.stop();
+}
+
+/// Hooks whose own source is a pipe into which SIGHUP writes.
+struct Hangups {
+    pipe: Option<(UnixStream, SigId)>,
+    script: Script,
+}
+
+impl Hooks<Recorded> for Hangups {
+    fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
+        let (pipe, _) = self.pipe.as_mut().expect("it is there");
+        let mut bytes = [0; 64];
+        while pipe.read(&mut bytes).is_ok_and(|count| count > 0) {}
+        Hooks::<Recorded>::ready(&mut self.script, slot, reactor, now)
+    }
+
+    fn service_actions(&mut self, reactor: &mut Reactor, now: &Now) -> HandlerResult {
+        Hooks::<Recorded>::service_actions(&mut self.script, reactor, now)
+    }
+
+    fn handle_error(
+        &mut self,
+        error: &(dyn Error + Send + Sync),
+        client_address: &SocketAddr,
+    ) -> HandlerResult {
+        Hooks::<Recorded>::handle_error(&mut self.script, error, client_address)
+    }
+}
+
+impl Drop for Hangups {
+    fn drop(&mut self) {
+        if let Some((_, id)) = self.pipe.take() {
+            unregister(id);
+        }
+    }
+}
+
+fn with_hangups(script: &Script) -> Server<Recorded, Inline<Factory>, Hangups> {
+    let hooks = Hangups {
+        pipe: None,
+        script: script.clone(),
+    };
+    let dispatch = Inline(script.factory());
+    let server = Server::with_hooks(script.transport(), dispatch, hooks);
+    let mut server = server.expect("a poll");
+    let (mut pipe, writer) = UnixStream::pair().expect("a pipe");
+    let writer = std::os::unix::net::UnixStream::from(OwnedFd::from(writer));
+    let id = signal_hook::low_level::pipe::register(SIGHUP, writer).expect("caught");
+    let reactor = server.engine_mut().reactor_mut();
+    let slot = reactor.open().expect("a slot");
+    let registered = reactor.register(slot, &mut pipe, Interest::READABLE);
+    registered.expect("registered");
+    server.engine_mut().hooks_mut().pipe = Some((pipe, id));
+    server
+}
+
+/// A program hears SIGHUP, or any other signal, through a source of its own: on the loop's thread,
+/// once for all that came while the loop was busy.
+#[test]
+fn a_hangup_is_a_source_of_the_programs() {
     let _alone = alone();
     let script = Script::of(&[("handle", Act::Hold)]);
-    let mut server = script.server();
-    server.engine_mut().hook_hangup().expect("registered");
-    let server = run(server, LONG);
+    let server = run(with_hangups(&script), LONG);
     for round in 1..=3 {
         raise(SIGHUP).expect("raised");
-        script.trace.wait_for("hangup", round);
+        script.trace.wait_for("ready", round);
     }
     let held = queue(server.address, "held");
     script.trace.wait_for("handle(held)", 1);
@@ -189,41 +322,14 @@ fn a_hangup_calls_its_hook_and_nothing_else() {
         raise(SIGHUP).expect("raised");
     }
     script.trace.note("go");
-    script.trace.wait_for("hangup", 4);
+    script.trace.wait_for("ready", 4);
     assert_eq!(answer(held), "held");
     assert_eq!(ask(server.address, "next"), "next");
-    let mut server = server.stop();
+    server.stop();
     let trace = script.trace.take();
-    assert!(trace.starts_with("hangup hangup hangup get "), "{trace}");
-    assert_eq!(trace.matches("hangup").count(), 4, "{trace}");
-    assert_eq!(trace.matches("service").count(), 2, "{trace}");
-
-    // While nothing runs it waits for the next turn, which may come as late as it likes.
-    raise(SIGHUP).expect("raised");
-    assert_eq!(server.turn().expect("no failure"), Turn::Idle);
-    assert_eq!(server.turn().expect("no failure"), Turn::Idle);
-    assert_eq!(script.trace.take(), "hangup");
-}
-
-/// The hook runs on the loop's own thread, and what it returns leaves the loop.
-#[test]
-fn a_hangup_may_stop_the_server() {
-    let _alone = alone();
-    for (act, expected) in [
-        (Act::Shutdown, "ok"),
-        (Act::Stop, "stop"),
-        (Act::Fail, "failed: hangup failed"),
-    ] {
-        let script = Script::of(&[("hangup", act)]);
-        let mut server = script.server();
-        server.engine_mut().hook_hangup().expect("registered");
-        let server = run(server, LONG);
-        assert_eq!(ask(server.address, "hello"), "hello");
-        raise(SIGHUP).expect("raised");
-        assert_eq!(server.ended().outcome, expected);
-        let on_the_loop = script.trace.count("Err(OnLoopThread)");
-        assert_eq!(on_the_loop, usize::from(act == Act::Shutdown));
-    }
+    let before = "ready service ready service ready service get ";
+    assert!(trace.starts_with(before), "{trace}");
+    assert_eq!(trace.matches("ready").count(), 4, "{trace}");
 }
 
 /// What catches the signals is closed with the server.
@@ -235,7 +341,6 @@ fn catching_signals_leaks_no_descriptor() {
     let round = || {
         let mut server = Script::default().server();
         server.shutdown_on_signals().expect("registered");
-        server.engine_mut().hook_hangup().expect("registered");
     };
     round();
     let before = descriptors();

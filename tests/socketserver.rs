@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Overload,
-    Protocol, RESERVED_TOKENS, Request, Rfile, Server, Tcp, Transport, Turn,
+    Protocol, Request, Rfile, Server, Tcp, Transport, Turn,
 };
 use support::{
     Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, queue, run, served, spawn,
@@ -662,6 +662,9 @@ const HOSTS_WAKER: Token = Token(3);
 const HOSTS_SOURCE: Token = Token(200);
 const GUEST: usize = 100;
 
+/// What a guest takes for its listener and for signals, as `Engine::attach` says.
+const OWN_TOKENS: usize = 2;
+
 impl Host {
     fn new() -> Host {
         let poll = Poll::new().expect("a poll");
@@ -793,16 +796,16 @@ fn an_engine_is_a_guest_in_the_hosts_poll() {
     assert!(host.events.iter().any(|event| event.token() == HOSTS_WAKER));
 }
 
-/// A guest needs its reserved tokens, else it would use the host's; without one more it has no
-/// room for anybody.
+/// A guest needs a token for its listener and one for signals, or it would use the host's. Without
+/// one more it has no room for anybody.
 #[test]
 fn a_guest_needs_tokens_of_its_own() {
-    for tokens in 0..=RESERVED_TOKENS {
+    for tokens in 0..=OWN_TOKENS {
         let host = Host::new();
         let (tcp, dispatch) = evented();
         let (registry, waker) = (host.poll.registry(), Arc::clone(&host.waker));
         let tokens = GUEST..GUEST + tokens;
-        let enough = tokens.len() == RESERVED_TOKENS;
+        let enough = tokens.len() == OWN_TOKENS;
         let hooks = Script::default();
         match Engine::attach(tcp, dispatch, hooks, registry, waker, tokens) {
             Ok(mut engine) => {
@@ -819,13 +822,52 @@ fn a_guest_needs_tokens_of_its_own() {
     }
 }
 
+/// Every token but two is a connection's or a source's of the program. The listener and the signals
+/// are not counted, and have no turn among the sources (RT-6).
+#[test]
+fn a_guest_has_room_for_as_many_as_it_has_tokens() {
+    const ROOM: usize = 3;
+    let mut host = Host::new();
+    let (tcp, dispatch) = evented();
+    let script = Script::default();
+    let mut engine = host.attach(tcp, dispatch, script.clone(), OWN_TOKENS + ROOM);
+    engine.set_poll_interval(None);
+    engine.shutdown_on_signals().expect("caught");
+    let address = engine.transport().server_address();
+    let source = engine.reactor_mut().open().expect("a slot");
+    assert_eq!(engine.stats().slots, 1);
+    engine.reactor_mut().release(source);
+
+    let _clients = [(); ROOM + 1].map(|()| connect(address));
+    for open in 1..=ROOM {
+        assert!(!engine.reactor_mut().is_full());
+        host.turn_until(&mut engine, Turn::Iteration);
+        let stats = engine.stats();
+        assert_eq!(
+            (stats.accepted, stats.open, stats.slots),
+            (open as u64, open, open)
+        );
+    }
+    assert!(engine.reactor_mut().is_full());
+    assert_eq!(engine.reactor_mut().open(), None);
+    assert_eq!(engine.turn(Instant::now()).expect("no failure"), Turn::Idle);
+    assert_eq!(
+        engine.timeout(Instant::now()),
+        None,
+        "the last one waits in the kernel"
+    );
+    engine.server_close();
+    assert_eq!(engine.stats().slots, 0);
+    assert_eq!(script.trace.count("ready"), 0);
+}
+
 /// RT-1, LOOP-11: a client for whom there is no room waits in the kernel, and is served as soon
 /// as another leaves; meanwhile the host may sleep.
 #[test]
 fn a_guest_without_room_leaves_clients_in_the_kernel() {
     let mut host = Host::new();
     let (tcp, dispatch) = evented();
-    let mut engine = host.attach(tcp, dispatch, Script::default(), RESERVED_TOKENS + 1);
+    let mut engine = host.attach(tcp, dispatch, Script::default(), OWN_TOKENS + 1);
     engine.set_poll_interval(None);
     let address = engine.transport().server_address();
     let (first, mut second) = (connect(address), connect(address));
@@ -850,7 +892,7 @@ fn a_guest_without_room_leaves_clients_in_the_kernel() {
 fn a_guest_without_room_may_shed_clients() {
     let mut host = Host::new();
     let (tcp, dispatch) = evented();
-    let mut engine = host.attach(tcp, dispatch, Script::default(), RESERVED_TOKENS + 1);
+    let mut engine = host.attach(tcp, dispatch, Script::default(), OWN_TOKENS + 1);
     engine.set_poll_interval(None);
     engine.set_max_connections(usize::MAX, Overload::Shed);
     let address = engine.transport().server_address();

@@ -6,81 +6,60 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Registry, Token, Waker};
-#[cfg(unix)]
-use signal_hook::consts::SIGHUP;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use mio::{Registry, Waker};
 
 use super::budget::complain;
-use super::dispatch::Refused;
-use super::failure::contain;
+use super::dispatch::{Dispatch, Refused};
+use super::draining::Draining;
+use super::failure::{Failure, HandlerResult, contain};
+use super::hooks::Hooks;
+use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Accepted, Listener};
 use super::overload::{Admission, Overload};
-use super::shutdown::{Control, Drained, Running};
-use super::signals::Signals;
-use super::{Dispatch, Failure, Hooks, Request, ShutdownHandle, Stats, Transport};
+use super::shutdown::{Control, Running, ShutdownHandle};
+use super::signals::StopSignals;
+use super::stats::Stats;
+use super::transport::{Request, Transport};
 use crate::reactor::{Now, Reactor};
 
-/// The tokens that an engine keeps for itself, in front of those of its sources.
-const LISTENER: usize = 0;
-const STOPS: usize = 1;
-#[cfg(unix)]
-const HANGUPS: usize = 2;
+/// How many slots an engine keeps for itself: the listener's, and that of the signals.
+pub(crate) const OWN_SLOTS: usize = 2;
 
-/// How many tokens an engine keeps for itself; it takes one more for each connection.
-pub const RESERVED_TOKENS: usize = 3;
-
-/// Transport × dispatch × hooks, and the state of the loop around them.
+/// A server that never sleeps and owns no poll: transport × dispatch × hooks.
 ///
-/// An engine never sleeps and owns no poll. Whoever has one calls, over and over:
+/// Use it if your program has a mio poll already: [`attach`](Self::attach) makes the engine a guest
+/// there. Otherwise use a [`Server`](super::Server), which is an engine with its own
+/// [`EventLoop`](crate::reactor::EventLoop). The owner of the poll calls, over and over:
 ///
-/// 1. [`timeout`](Self::timeout): how long the poll may sleep;
+/// 1. [`timeout`](Self::timeout), which says how long the poll may sleep;
 /// 2. [`feed`](Self::feed) for every event, which only records it;
-/// 3. [`turn`](Self::turn), which does everything.
-///
-/// [`Server`](super::Server) is an engine with an [`EventLoop`](crate::reactor::EventLoop) of its
-/// own; a program that has a mio poll already can [`attach`](Self::attach) an engine to that.
+/// 3. [`turn`](Self::turn), which does everything else.
 #[derive(Debug)]
 pub struct Engine<T, D, H> {
+    /// Where requests come from.
     transport: T,
+    /// What happens to them.
     dispatch: D,
+    /// The program's hooks.
     hooks: H,
+    /// What may be ready: the listener, the signals, connections, and the program's own sources.
     reactor: Reactor,
+    /// When the transport may be asked for a request.
     listener: Listener,
+    /// How many requests may be open, and what becomes of the others.
     admission: Admission,
+    /// Where requests to stop or to drain arrive, and where waiters hear that the loop has ended.
     control: Control,
-    stops: Option<StopSignals>,
-    #[cfg(unix)]
-    hangups: Option<Signals>,
-    /// A SIGHUP has come, and its hook has not run yet.
-    hung_up: bool,
-    now: Now,
-    poll_interval: Option<Duration>,
+    /// The signals that become such requests.
+    signals: StopSignals,
     /// When `service_actions` is due, whatever happens until then (LOOP-13).
-    actions_due: Option<Instant>,
+    interval: Interval,
+    /// The drain in progress.
     draining: Option<Draining>,
-    /// How many requests were open after the last turn; a worker may end one at any time.
-    open: usize,
-    /// Counts; what can be asked for is not kept here.
+    /// The time of this turn.
+    now: Now,
+    /// What was counted. What the other fields know is not kept here.
     stats: Stats,
-}
-
-/// The signals that stop the server, and how.
-#[derive(Debug)]
-struct StopSignals {
-    signals: Signals,
-    /// The first one drains for so long, and another stops; `None`: the first one stops.
-    patience: Option<Duration>,
-}
-
-/// A drain in progress.
-#[derive(Debug, Clone, Copy)]
-struct Draining {
-    until: Instant,
-    /// How many connections were open when it began.
-    open: usize,
-    /// How many of these had been upgraded.
-    upgraded: usize,
 }
 
 /// What a turn came to.
@@ -90,20 +69,23 @@ pub enum Turn {
     Iteration,
     /// There was nothing to do: an early wake-up (RT-4).
     Idle,
-    /// A shutdown was requested; nothing was done.
+    /// A shutdown was requested, and nothing was done.
     Shutdown,
 }
 
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
-    /// Puts a server together as a guest in somebody's poll.
+    /// Puts a server together as a guest in your poll.
     ///
-    /// Its sources are registered with `registry` under `tokens`, of which it needs
-    /// [`RESERVED_TOKENS`] and one for each connection; `waker` is the poll's only one, and wakes
-    /// it for a shutdown request or a message.
+    /// The server registers its sources with `registry` under the given `tokens`. Two tokens are
+    /// for the listener and the signals. Every connection needs one more, and so does every source
+    /// that you open on [`reactor_mut`](Self::reactor_mut). So a range of 102 tokens has room for
+    /// 100 connections. `waker` must be the poll's only one: it wakes the poll for a shutdown
+    /// request or a message.
     ///
     /// # Errors
     ///
-    /// If the transport is not activated or cannot be registered, or there are too few tokens.
+    /// Returns `InvalidInput` if the transport is not activated, or if there are fewer than two
+    /// tokens. Returns the operating system's error if the transport cannot be registered.
     pub fn attach(
         transport: T,
         dispatch: D,
@@ -112,219 +94,168 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         waker: Arc<Waker>,
         tokens: Range<usize>,
     ) -> io::Result<Engine<T, D, H>> {
-        if tokens.len() < RESERVED_TOKENS {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        let first = tokens.start;
-        let tokens = first + RESERVED_TOKENS..tokens.end;
-        let reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
+        let mut reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
+        let mut own_slot = || reactor.open_unqueued().ok_or(ErrorKind::InvalidInput);
+        let (listener, signals) = (own_slot()?, own_slot()?);
         let mut engine = Engine {
             transport,
             dispatch,
             hooks,
             reactor,
-            listener: Listener::new(Token(first + LISTENER)),
+            listener: Listener::new(listener),
             admission: Admission::default(),
             control: Control::new(move || waker.wake()),
-            stops: None,
-            #[cfg(unix)]
-            hangups: None,
-            hung_up: false,
-            now: Now::new(),
-            poll_interval: None,
-            actions_due: None,
+            signals: StopSignals::new(signals),
+            interval: Interval::new(Some(POLL_INTERVAL), Instant::now()),
             draining: None,
-            open: 0,
+            now: Now::new(),
             stats: Stats::default(),
         };
         let server_address = engine.transport.server_address();
         engine.dispatch.attach(&engine.reactor, server_address);
-        engine
-            .listener
-            .watch(&mut engine.transport, engine.reactor.registry())?;
-        engine.set_poll_interval(Some(super::POLL_INTERVAL));
+        let (transport, reactor) = (&mut engine.transport, &mut engine.reactor);
+        engine.listener.watch(transport, reactor)?;
         Ok(engine)
     }
 
-    /// How often `service_actions` runs when nothing else happens; `None`: only when something
-    /// does (LOOP-7, LOOP-13).
+    /// Sets how often `service_actions` runs when nothing else happens. With `None` it runs only
+    /// when something does (LOOP-7, LOOP-13).
     pub fn set_poll_interval(&mut self, poll_interval: Option<Duration>) {
-        self.poll_interval = poll_interval;
-        self.restart_interval(Instant::now());
+        self.interval = Interval::new(poll_interval, Instant::now());
     }
 
-    /// How many requests may be open at once, and what becomes of those that come when so many
-    /// are (design law 7).
+    /// Sets how many requests may be open at once, and what becomes of the others (design law 7).
     ///
-    /// Without this, as many as there are slots, and the others wait: see [`attach`](Self::attach)
-    /// and [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS), which no limit exceeds. A lower one keeps
-    /// the connections, each with its buffers and what its handler holds, within what the machine
-    /// can bear, and leaves descriptors to the rest of the program: set it below the descriptor
-    /// limit, and there are no shortages. nginx has 512 by default, Apache 400, gunicorn 1000. At
-    /// zero nobody is served, until it is changed again.
+    /// By default there may be as many as there are slots, and the others wait. See
+    /// [`attach`](Self::attach) and [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS), which no limit
+    /// exceeds. Each connection has buffers, and whatever its handler holds: set a limit that the
+    /// machine can bear. Set it below the descriptor limit too, so that the rest of the program has
+    /// descriptors left. nginx has 512 by default, Apache 400, gunicorn 1000. With a limit of zero
+    /// nobody is served until you change it again.
     ///
-    /// Counts what the dispatch has open: an [`Inline`](super::Inline) one has nothing open when
-    /// it takes the next request. Lowering the limit closes nothing.
+    /// What counts is what the dispatch has open. An [`Inline`](super::Inline) one has nothing open
+    /// when it takes the next request. Lowering the limit closes nothing.
     pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
         self.admission = Admission { limit, overload };
     }
 
-    /// Whether the dispatch may be given another request.
-    fn has_room(&self) -> bool {
-        self.dispatch.open() < self.admission.limit && self.dispatch.has_room(&self.reactor)
-    }
-
-    fn restart_interval(&mut self, now: Instant) {
-        self.actions_due = self
-            .poll_interval
-            .and_then(|interval| now.checked_add(interval));
-    }
-
-    /// Records what an event says; runs nothing. `false`: the token is not one of the engine's.
+    /// Records what an event says, and runs nothing.
+    ///
+    /// Returns `false` if the event's token is not one of the engine's.
     pub fn feed(&mut self, event: &Event) -> bool {
-        if event.token() == self.listener.token() {
-            self.listener.expect_request();
-            return true;
-        }
-        if event.token() == self.token(STOPS) {
-            self.take_stops();
-            return true;
-        }
-        #[cfg(unix)]
-        if event.token() == self.token(HANGUPS) {
-            let hangups = self.hangups.as_mut();
-            self.hung_up |= hangups.is_some_and(|signals| signals.take() > 0);
-            return true;
-        }
         self.reactor.feed(event)
     }
 
-    /// Turns the signals that have come into requests.
-    fn take_stops(&mut self) {
-        let stops = self.stops.as_mut();
-        let (count, patience) =
-            stops.map_or((0, None), |stops| (stops.signals.take(), stops.patience));
-        let handle = self.control.handle();
-        for _ in 0..count {
-            match patience {
-                Some(patience) if !self.is_draining() => handle.request_drain(patience),
-                _ => handle.request(),
-            }
-        }
-    }
-
-    /// One of the tokens that the engine keeps for itself.
-    fn token(&self, reserved: usize) -> Token {
-        Token(self.listener.token().0 - LISTENER + reserved)
-    }
-
-    fn is_draining(&self) -> bool {
-        self.draining.is_some() || self.control.drain_requested()
-    }
-
-    /// How long the poll may sleep: not at all while work waits, else until the next deadline.
+    /// Returns how long the poll may sleep: zero while work waits, else until the next deadline.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.hung_up || self.control.drain_requested() {
+        if self.control.drain_requested() || self.signals.may_have_come(&self.reactor) {
             return Some(Duration::ZERO);
         }
-        let until = |deadline: Instant| deadline.saturating_duration_since(now);
-        let deadlines = [
+        let waits = [
             self.wait_for_work(now),
-            self.actions_due.map(until),
-            self.draining.map(|draining| until(draining.until)),
+            self.interval.wait(now),
+            self.draining.map(|draining| draining.wait(now)),
         ];
-        deadlines.into_iter().flatten().min()
-    }
-
-    /// How long until a request may be taken, or a connection wants its turn.
-    pub(crate) fn wait_for_work(&self, now: Instant) -> Option<Duration> {
-        let waits = [self.wait_to_accept(now), self.reactor.timeout(now)];
         waits.into_iter().flatten().min()
     }
 
-    /// How long until a request may be taken; `None` if none is known to wait, or none has room.
-    fn wait_to_accept(&self, now: Instant) -> Option<Duration> {
-        let may = self.admission.overload == Overload::Shed || self.has_room();
-        self.listener.wait(now).filter(|_| may)
+    /// Returns how long until a request may be taken, or a connection wants its turn.
+    pub(crate) fn wait_for_work(&self, now: Instant) -> Option<Duration> {
+        // What if there is no room? The hint of the listener stays set, because nobody accepts. So
+        // it does not count until there is room, or the loop would spin.
+        let takes = self.has_room() || self.admission.overload == Overload::Shed;
+        let accept = self.listener.wait(&self.reactor, now).filter(|_| takes);
+        let waits = [accept, self.reactor.timeout(now)];
+        waits.into_iter().flatten().min()
     }
 
     /// Does what can be done, in Python's order: shutdown test, listener, connections,
     /// `service_actions` (LOOP-2, RT-6).
     ///
+    /// [`Server::serve_forever`](super::Server::serve_forever) shows it beside Python's loop.
+    ///
     /// # Errors
     ///
-    /// [`Failure::Stop`] from a handler or hook, a failure of `service_actions`, or a listener
-    /// that has become unusable (LOOP-12, LOOP-14).
+    /// Returns [`Failure::Stop`] if a handler or a hook returns it. Returns any other failure of
+    /// `service_actions` or of [`Hooks::ready`], and the operating system's error if the listener
+    /// can never accept again (LOOP-12, LOOP-14).
     pub fn turn(&mut self, now: Instant) -> Result<Turn, Failure> {
-        self.stats.turns += 1;
-        if cfg!(not(unix)) {
-            self.take_stops(); // no event tells of them
-        }
+        self.begin_turn(now);
         if self.shutdown_requested() {
-            return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays queued (SHUT-3)
+            return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays hinted (SHUT-3)
         }
-        self.now.advance(now);
-        if let Some(until) = self.control.take_drain() {
-            self.begin_drain(until);
-        }
-        self.reactor.expire(now);
-        let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
-        let accepted = may_accept && self.handle_request_noblock()?;
+        self.begin_drain();
+        let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
         let served = self.serve_ready()?;
-        self.end_drain(now);
-        if std::mem::take(&mut self.hung_up) {
-            self.hooks.hangup(&mut self.reactor, &self.now)?;
-        }
-        let due = self.actions_due.is_some_and(|due| due <= now);
-        if !(accepted || served || due) {
+        self.end_turn();
+        if !(accepted || served || self.interval.is_over(now)) {
             return Ok(Turn::Idle);
         }
-        self.restart_interval(now);
-        self.hooks.service_actions(&mut self.reactor, &self.now)?;
+        self.service_actions()?;
         Ok(Turn::Iteration)
     }
 
-    /// A turn of `handle_request`: connections, and the listener. Whether it took a request, or
-    /// one that vanished (REQ-16).
+    /// A turn of `handle_request`: connections, and the listener. Returns whether it took a
+    /// request, or one that vanished (REQ-16).
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
-        self.stats.turns += 1;
-        self.now.advance(now);
-        self.reactor.expire(now);
+        self.begin_turn(now);
         self.serve_ready()?;
-        let may_accept = self.wait_to_accept(now) == Some(Duration::ZERO);
-        Ok(may_accept && self.handle_request_noblock()?)
+        let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
+        Ok(accepted)
     }
 
-    /// Takes one request and serves it, or begins to. `false`: there was none (RT-2).
+    /// What comes before anything is tested or run: the clock, the signals, and what is due.
+    fn begin_turn(&mut self, now: Instant) {
+        self.stats.turns += 1;
+        self.now.advance(now);
+        self.take_signals();
+        self.reactor.expire(now);
+    }
+
+    /// Turns the signals that have come into requests.
+    fn take_signals(&mut self) {
+        let handle = self.control.handle();
+        for _ in 0..self.signals.take(&mut self.reactor) {
+            let is_draining = self.draining.is_some() || self.control.drain_requested();
+            match self.signals.patience() {
+                Some(patience) if !is_draining => handle.request_drain(patience),
+                _ => handle.request(),
+            }
+        }
+    }
+
+    /// Returns whether a request may be waiting that may be taken now.
+    fn listener_is_ready(&self) -> bool {
+        self.listener.is_ready(&self.reactor, self.now.instant())
+    }
+
+    /// Returns whether the dispatch may be given another request.
+    fn has_room(&self) -> bool {
+        self.dispatch.open() < self.admission.limit && self.dispatch.has_room(&self.reactor)
+    }
+
+    /// Takes one request and serves it, or begins to. Returns `false` if there was none (RT-2), or
+    /// if it has to wait for room.
     fn handle_request_noblock(&mut self) -> Result<bool, Failure> {
-        let (transport, stats) = (&mut self.transport, &mut self.stats);
-        let (request, client_address) = match self.listener.accept(transport, &self.now, stats)? {
+        let has_room = self.has_room();
+        if !has_room && self.admission.overload == Overload::Wait {
+            return Ok(false);
+        }
+        let (transport, reactor) = (&mut self.transport, &mut self.reactor);
+        let accepted = self
+            .listener
+            .accept(transport, reactor, &self.now, &mut self.stats)?;
+        let (request, client_address) = match accepted {
             Accepted::Request(request, client_address) => (request, client_address),
             Accepted::Lost => return Ok(true),
             Accepted::Nothing => return Ok(false),
         };
-        if !self.has_room() {
+        if !has_room {
             self.stats.shed += 1;
             close(request);
             return Ok(true);
         }
-        let verified = contain(|| self.hooks.verify_request(&request, &client_address));
-        let refused = match verified {
-            Ok(true) => {
-                let (reactor, now) = (&mut self.reactor, &self.now);
-                let address = client_address.clone();
-                self.dispatch
-                    .process_request(request, address, reactor, now)
-                    .err()
-            }
-            Ok(false) => {
-                self.stats.refused += 1;
-                close(request);
-                None
-            }
-            Err(failure) => Some(Refused { request, failure }),
-        };
-        if let Some(Refused { request, failure }) = refused {
+        if let Err(Refused { request, failure }) = self.process_request(request, &client_address) {
             let reported = self.report(failure, &client_address);
             close(request); // after the report, and whatever came of it (REQ-7, REQ-9)
             reported?;
@@ -332,12 +263,36 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(true)
     }
 
-    /// Gives every source that is ready now one turn; those that become ready meanwhile have
-    /// theirs in the next, so nobody starves the listener (RT-6).
+    /// Asks the hook, and gives the request to the dispatch or closes it.
+    fn process_request(
+        &mut self,
+        request: T::Request,
+        client_address: &T::Address,
+    ) -> Result<(), Refused<T::Request>> {
+        match contain(|| self.hooks.verify_request(&request, client_address)) {
+            Ok(true) => {
+                let (address, reactor) = (client_address.clone(), &mut self.reactor);
+                self.dispatch
+                    .process_request(request, address, reactor, &self.now)
+            }
+            Ok(false) => {
+                self.stats.refused += 1;
+                close(request);
+                Ok(())
+            }
+            Err(failure) => Err(Refused { request, failure }),
+        }
+    }
+
+    /// Gives every source that is ready now one turn. Returns whether there was any.
     fn serve_ready(&mut self) -> Result<bool, Failure> {
         self.dispatch.collect(&mut self.reactor);
+        // What if a source is ready again after its turn? It is queued behind this number, so its
+        // next turn comes after the listener's, and nobody starves (RT-6).
         let queued = self.reactor.queued();
         for _ in 0..queued {
+            // What if an earlier turn has closed a source that is queued? The reactor passes over
+            // it, so there may be fewer.
             let Some(slot) = self.reactor.next_ready() else {
                 break;
             };
@@ -345,18 +300,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 self.hooks.ready(slot, &mut self.reactor, &self.now)?;
             }
         }
-        let open = self.dispatch.open();
-        if open < std::mem::replace(&mut self.open, open) {
-            self.listener.retry(&self.now);
-        }
+        self.listener.note_open(self.dispatch.open(), &self.now);
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
             self.report(failure, &client_address)?;
         }
         Ok(queued > 0)
     }
 
-    /// Reports a request's failure. `Err` only if the server shall stop (REQ-7 to REQ-9).
-    fn report(&mut self, failure: Failure, client_address: &T::Address) -> Result<(), Failure> {
+    /// Reports a request's failure. Returns an error only if the server shall stop (REQ-7 to
+    /// REQ-9).
+    fn report(&mut self, failure: Failure, client_address: &T::Address) -> HandlerResult {
         let Failure::Request(error) = failure else {
             return Err(Failure::Stop);
         };
@@ -369,89 +322,73 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(())
     }
 
-    /// Closes the listener and what is idle, and asks the rest to finish (design law 11).
-    fn begin_drain(&mut self, until: Instant) {
+    /// Python's `service_actions`. The next interval begins here.
+    fn service_actions(&mut self) -> HandlerResult {
+        self.interval.restart(self.now.instant());
+        self.hooks.service_actions(&mut self.reactor, &self.now)
+    }
+
+    /// If a drain was requested, closes the listener and what is idle, and asks the rest to finish
+    /// (design law 11).
+    fn begin_drain(&mut self) {
+        let Some(until) = self.control.take_drain() else {
+            return;
+        };
         if self.draining.is_none() {
             let open = self.dispatch.open();
             self.close_listener();
             let upgraded = self.dispatch.drain(&mut self.reactor, &self.now);
-            self.draining = Some(Draining {
-                until,
-                open,
-                upgraded,
-            });
+            self.draining = Some(Draining::new(until, open, upgraded));
         }
     }
 
-    /// Ends the drain when nothing is open any more, or the patience is over: it becomes a
-    /// shutdown request.
-    fn end_drain(&mut self, now: Instant) {
-        let Some(draining) = self.draining else {
-            return;
-        };
-        let aborted = self.dispatch.open();
-        if aborted > 0 && now < draining.until {
-            return;
+    /// What comes after the connections: if a drain is over, it becomes a shutdown request.
+    fn end_turn(&mut self) {
+        let (open, now) = (self.dispatch.open(), self.now.instant());
+        if let Some(drained) = self.draining.and_then(|draining| draining.end(open, now)) {
+            self.dispatch.abort(&mut self.reactor);
+            self.draining = None;
+            self.control.drained(drained);
+            self.control.handle().request();
         }
-        self.dispatch.abort(&mut self.reactor);
-        self.draining = None;
-        self.control.drained(Drained {
-            finished: draining.open.saturating_sub(aborted),
-            aborted,
-            upgraded: draining.upgraded,
-        });
-        self.control.handle().request();
     }
 
-    /// SIGINT and SIGTERM request a shutdown from now on, and do nothing else. The signals arrive
-    /// through a pipe that the loop watches. On Windows there is no such pipe: the loop looks for
-    /// them once a turn, so with a poll interval of `None` it may be long until it does.
+    /// Lets SIGINT and SIGTERM request a shutdown from now on, and do nothing else.
     ///
-    /// Once the engine is dropped they have no effect at all: the handler that catches them can
-    /// be emptied but not be taken away again, since others may have joined it meanwhile.
+    /// The signals arrive through a pipe that the loop watches. On Windows there is no such pipe:
+    /// the loop looks for signals in each turn. If the poll interval is `None`, that may be much
+    /// later.
+    ///
+    /// After the engine is dropped, the signals have no effect at all. The process keeps catching
+    /// them, because others may have asked for the same signals meanwhile.
     ///
     /// # Errors
     ///
-    /// What the system answers.
+    /// Returns the operating system's error if the signals cannot be caught, or if there are no
+    /// descriptors left for the pipe.
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
-        self.catch_stops(None)
+        self.signals.catch(None, &mut self.reactor)
     }
 
-    /// As [`shutdown_on_signals`](Self::shutdown_on_signals), but the first signal only asks for
-    /// a [drain](ShutdownHandle::drain) with that patience; another one stops at once.
+    /// Lets the first SIGINT or SIGTERM ask for a [drain](ShutdownHandle::drain) with that
+    /// patience, and the next one stop the server immediately.
+    ///
+    /// The rest is like [`shutdown_on_signals`](Self::shutdown_on_signals). If you call both, the
+    /// last call counts.
     ///
     /// # Errors
     ///
-    /// What the system answers.
+    /// Like [`shutdown_on_signals`](Self::shutdown_on_signals).
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
-        self.catch_stops(Some(patience))
+        self.signals.catch(Some(patience), &mut self.reactor)
     }
 
-    fn catch_stops(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        let registry = self.reactor.registry();
-        let signals = Signals::register(registry, self.token(STOPS), &[SIGINT, SIGTERM])?;
-        self.stops = Some(StopSignals { signals, patience });
-        Ok(())
-    }
-
-    /// SIGHUP calls [`Hooks::hangup`] from now on, and does nothing else.
-    ///
-    /// # Errors
-    ///
-    /// What the system answers.
-    #[cfg(unix)]
-    pub fn hook_hangup(&mut self) -> io::Result<()> {
-        let registry = self.reactor.registry();
-        self.hangups = Some(Signals::register(registry, self.token(HANGUPS), &[SIGHUP])?);
-        Ok(())
-    }
-
-    /// What stops this server from elsewhere.
+    /// Returns what stops this server from elsewhere.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.control.handle()
     }
 
-    /// Whether a shutdown has been requested that no run has answered yet.
+    /// Returns whether a shutdown was requested and no run has ended because of it yet.
     pub fn shutdown_requested(&self) -> bool {
         self.control.shutdown_requested()
     }
@@ -461,18 +398,20 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.clear();
     }
 
-    /// A run of a loop begins.
+    /// Begins a run of a loop, which lasts until the value is dropped.
     pub(crate) fn run(&mut self, poll_interval: Option<Duration>) -> io::Result<Running> {
         let running = self.control.run();
-        self.transport.source()?; // a closed server cannot run (LOOP-15)
-        self.expect_request();
+        self.expect_request()?;
         self.set_poll_interval(poll_interval);
         Ok(running)
     }
 
-    /// A request may be waiting since before anybody looked (RT-2).
-    pub(crate) fn expect_request(&mut self) {
-        self.listener.expect_request();
+    /// Notes that a request may have been waiting since before anybody looked (RT-2). Returns an
+    /// error if none can come, because the server is closed (LOOP-15).
+    pub(crate) fn expect_request(&mut self) -> io::Result<()> {
+        self.transport.source()?;
+        self.listener.expect_request(&mut self.reactor);
+        Ok(())
     }
 
     /// Closes the listener, then everything that is open; again is no error (SRV-4).
@@ -480,17 +419,17 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.close_listener();
         self.dispatch.server_close(&mut self.reactor);
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
-            // What workers had to say since the last turn; the loop has ended, so none can stop it.
+            // Workers may have failed since the last turn. Ignore `Stop`: the loop has ended.
             let _ = self.report(failure, &client_address);
         }
     }
 
     fn close_listener(&mut self) {
-        let registry = self.reactor.registry();
-        self.listener.close(&mut self.transport, registry);
+        let (transport, reactor) = (&mut self.transport, &mut self.reactor);
+        self.listener.close(transport, reactor);
     }
 
-    /// What has been counted, and what is open now.
+    /// Returns what was counted, and what is open now.
     pub fn stats(&self) -> Stats {
         Stats {
             open: self.dispatch.open(),
@@ -501,32 +440,32 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
     }
 
-    /// The listening socket.
+    /// Returns the transport, which has the listening socket.
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// What happens to requests.
+    /// Returns what happens to requests.
     pub fn dispatch(&self) -> &D {
         &self.dispatch
     }
 
-    /// As [`dispatch`](Self::dispatch), to be changed.
+    /// Like [`dispatch`](Self::dispatch), but you can change it.
     pub fn dispatch_mut(&mut self) -> &mut D {
         &mut self.dispatch
     }
 
-    /// The program's hooks.
+    /// Returns the program's hooks.
     pub fn hooks(&self) -> &H {
         &self.hooks
     }
 
-    /// As [`hooks`](Self::hooks), to be changed.
+    /// Like [`hooks`](Self::hooks), but you can change them.
     pub fn hooks_mut(&mut self) -> &mut H {
         &mut self.hooks
     }
 
-    /// The engine's sources; the place to open the program's own (see [`Hooks::ready`]).
+    /// Returns the engine's sources. Open your own ones there (see [`Hooks::ready`]).
     pub fn reactor_mut(&mut self) -> &mut Reactor {
         &mut self.reactor
     }

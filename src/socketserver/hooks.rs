@@ -1,20 +1,25 @@
-//! What a program may hook into, by Python's names.
+//! The methods that a program may override, with Python's names.
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::time::Instant;
 
 use super::budget::{Budget, Spend};
-use super::{HandlerResult, Transport, failure::Failure};
+use super::failure::{Failure, HandlerResult};
+use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
-/// The server's hooks. All run on the loop thread, and each default is Python's (SRV-2).
+/// The server's hooks. All of them run on the loop thread, and their defaults are Python's (SRV-2).
+///
+/// Implement only those that you need. `handle_error` has no default here: call the one of
+/// [`Defaults`], as Python would call `super()`.
 pub trait Hooks<T: Transport> {
-    /// Whether to serve this request at all; `Ok(false)` closes it without a word (REQ-5).
+    /// Decides whether to serve this request. `Ok(false)` closes it without a word (REQ-5).
     ///
     /// # Errors
     ///
-    /// A failure is that of the request: reported, closed, and the loop goes on (REQ-6).
+    /// A failure counts as the request's: it is reported, the request is closed, and the loop goes
+    /// on (REQ-6).
     fn verify_request(
         &mut self,
         request: &T::Request,
@@ -24,60 +29,55 @@ pub trait Hooks<T: Transport> {
         Ok(true)
     }
 
-    /// Runs once an iteration, after the requests, and at least every `poll_interval` (LOOP-13).
+    /// Runs once in each iteration, after the requests, and at least every `poll_interval`
+    /// (LOOP-13).
     ///
     /// # Errors
     ///
-    /// A failure leaves `serve_forever` (LOOP-12).
+    /// A failure ends the loop: `serve_forever` returns it (LOOP-12).
     fn service_actions(&mut self, reactor: &mut Reactor, now: &Now) -> HandlerResult {
         let _ = (reactor, now);
         Ok(())
     }
 
-    /// A SIGHUP has come, after [`Engine::hook_hangup`](super::Engine::hook_hangup): the moment
-    /// to read settings again.
-    ///
-    /// # Errors
-    ///
-    /// A failure leaves `serve_forever`.
-    fn hangup(&mut self, reactor: &mut Reactor, now: &Now) -> HandlerResult {
-        let _ = (reactor, now);
-        Ok(())
-    }
-
-    /// A request failed. By default one entry on standard error, as Python's (REQ-11).
+    /// Reports that a request failed. [`Defaults`] writes an entry to standard error, like Python
+    /// (REQ-11).
     ///
     /// The request is closed afterwards, whatever this returns (REQ-9).
     ///
     /// # Errors
     ///
-    /// [`Failure::Stop`] stops the server; any other failure is logged.
+    /// [`Failure::Stop`] stops the server. Any other failure is logged.
     fn handle_error(
         &mut self,
         error: &(dyn Error + Send + Sync),
         client_address: &T::Address,
     ) -> HandlerResult;
 
-    /// [`Server::handle_request`](super::Server::handle_request) has waited in vain (REQ-14).
+    /// Runs when [`Server::handle_request`](super::Server::handle_request) has waited in vain
+    /// (REQ-14).
     ///
     /// # Errors
     ///
-    /// A failure leaves `handle_request`.
+    /// `handle_request` returns the failure.
     fn handle_timeout(&mut self) -> HandlerResult {
         Ok(())
     }
 
-    /// A source of the program's own, opened on the [`Reactor`], is ready or timed out, or its
+    /// Runs when one of your own sources is ready or timed out, or its
     /// [doorbell](Reactor::doorbell) was rung.
     ///
-    /// It is opened before the loop starts through
-    /// [`Engine::reactor_mut`](super::Engine::reactor_mut), or by any hook that is given the
-    /// reactor. The poll reports only what is new: use the source until it answers `WouldBlock`,
-    /// or [enqueue](Reactor::enqueue) it for another turn, which lets clients have theirs between.
+    /// Your sources may be sockets, timers, messages of other threads, or a pipe into which a
+    /// signal such as SIGHUP writes; the example `hooks` has one of each. Open them before the loop
+    /// starts, with [`Engine::reactor_mut`](super::Engine::reactor_mut), or in any hook that is
+    /// given the reactor.
+    ///
+    /// The poll reports only what is new. So use the source until it returns `WouldBlock`. Or
+    /// [enqueue](Reactor::enqueue) it for another turn, so that clients have theirs in between.
     ///
     /// # Errors
     ///
-    /// A failure leaves `serve_forever`.
+    /// A failure ends the loop: `serve_forever` returns it.
     fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
         let _ = (slot, reactor, now);
         Ok(())
@@ -87,6 +87,7 @@ pub trait Hooks<T: Transport> {
 /// The hooks of a server that was given none.
 #[derive(Debug, Default)]
 pub struct Defaults {
+    /// How much may still be written to standard error.
     budget: Budget,
 }
 
@@ -99,7 +100,7 @@ impl<T: Transport> Hooks<T> for Defaults {
         match self.budget.spend(Instant::now()) {
             Spend::Denied => {}
             Spend::Granted { denied_before } => {
-                // Nobody may be reading standard error; the server has better things to do.
+                // Ignore the error: there may be no reader of standard error, and the server goes on.
                 let _ = print_error(error, client_address, denied_before);
             }
         }
@@ -107,7 +108,8 @@ impl<T: Transport> Hooks<T> for Defaults {
     }
 }
 
-/// Forty dashes above and below, the client, and the failure with what caused it (REQ-11).
+/// Writes the client, and the failure with what caused it, between two lines of forty dashes
+/// (REQ-11).
 fn print_error(
     error: &dyn Error,
     client_address: &dyn std::fmt::Debug,
@@ -118,7 +120,7 @@ fn print_error(
     text.push_str(&format!("{client_address:?}\n"));
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // A message may quote what a client sent: nothing of that reaches a terminal raw.
+        // A message may quote what a client sent. Escape it, so that it cannot control a terminal.
         text.push_str(&format!("{}\n", error.to_string().escape_debug()));
         cause = error.source();
     }

@@ -1,43 +1,49 @@
-//! What is known about the listening socket: whether a request may be waiting, and whether one may
-//! be taken.
+//! The listening socket: whether a request may be waiting, and whether one may be taken.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry, Token};
+use mio::Interest;
 
-use super::{Failure, Stats, Transport};
-use crate::reactor::Now;
+use super::failure::Failure;
+use super::stats::Stats;
+use super::transport::Transport;
+use crate::reactor::{Now, Reactor, Slot};
 
 /// How long nothing is accepted after the system ran out of something: 5 ms, doubled up to 1 s
 /// (design law 10).
 const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1);
 
-/// Shortages are logged once in so long (design law 10); [`Stats::shortages`] counts them all.
+/// At most one shortage is logged in this time (design law 10). [`Stats::shortages`] counts all.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The state of the listening socket; the socket itself is the transport's.
+/// The state of the listening socket. The socket itself is the transport's.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    token: Token,
-    registered: bool,
-    /// A request may be waiting: set by an event, cleared by nothing but `WouldBlock` (RT-1).
-    ready: bool,
-    /// Set while nothing is accepted for lack of descriptors or memory.
+    /// The socket's slot. It never stands in the run queue: the engine asks for its hint before
+    /// the connections have their turns (RT-6).
+    slot: Slot,
+    /// While descriptors or memory are short, nothing is accepted.
     paused: Option<Pause>,
     /// When a shortage was last logged.
     logged: Option<Instant>,
+    /// How many requests were open after the last turn. A worker may end one at any time.
+    open: usize,
 }
 
+/// A time without accepting.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
+    /// When it is over.
     until: Instant,
+    /// How long it was meant to last. The next one in a row lasts twice as long.
     length: Duration,
 }
 
 /// What one attempt to accept came to.
 pub(crate) enum Accepted<R, A> {
+    /// A request, and the client's address.
     Request(R, A),
     /// A request was there and vanished, or could not be taken (REQ-2).
     Lost,
@@ -46,68 +52,73 @@ pub(crate) enum Accepted<R, A> {
 }
 
 impl Listener {
-    /// A listener that has not been tried yet.
-    pub(crate) fn new(token: Token) -> Listener {
+    /// Makes a listener that is not watched yet; `slot` is for the transport's socket.
+    pub(crate) fn new(slot: Slot) -> Listener {
         Listener {
-            token,
-            registered: false,
-            ready: true,
+            slot,
             paused: None,
             logged: None,
+            open: 0,
         }
     }
 
-    pub(crate) fn token(&self) -> Token {
-        self.token
-    }
-
-    /// Registers the transport's socket.
+    /// Has the poll report the transport's socket.
     pub(crate) fn watch(
-        &mut self,
+        &self,
         transport: &mut impl Transport,
-        registry: &Registry,
+        reactor: &mut Reactor,
     ) -> io::Result<()> {
-        registry.register(transport.source()?, self.token, Interest::READABLE)?;
-        self.registered = true;
-        Ok(())
+        reactor.register(self.slot, transport.source()?, Interest::READABLE)
     }
 
     /// Closes the transport's socket; again is no error (SRV-4).
-    pub(crate) fn close(&mut self, transport: &mut impl Transport, registry: &Registry) {
-        if std::mem::take(&mut self.registered) {
-            if let Ok(source) = transport.source() {
-                // It is closed next, which takes it out of the poll in any case.
-                let _ = registry.deregister(source);
-            }
+    pub(crate) fn close(&mut self, transport: &mut impl Transport, reactor: &mut Reactor) {
+        match transport.source() {
+            Ok(source) => reactor.close(self.slot, source),
+            Err(_) => reactor.release(self.slot), // the transport is closed already
         }
         transport.server_close();
-        self.ready = false;
     }
 
-    /// A request may be waiting: an event says so, or nobody has looked yet (RT-2).
-    pub(crate) fn expect_request(&mut self) {
-        self.ready = true;
+    /// Sets the hint although there was no event: nobody has looked since a client may have come
+    /// (RT-2).
+    pub(crate) fn expect_request(&self, reactor: &mut Reactor) {
+        self.hint(reactor, true);
     }
 
-    /// How long until a request may be taken; `None` if none is known to wait.
-    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
+    fn hint(&self, reactor: &mut Reactor, readable: bool) {
+        // What if the listener is closed? Then there is no hint any more, and nothing is expected.
+        if let Some(readiness) = reactor.readiness(self.slot) {
+            readiness.readable = readable;
+        }
+    }
+
+    /// Returns whether a request may be waiting, and may be taken now.
+    pub(crate) fn is_ready(&self, reactor: &Reactor, now: Instant) -> bool {
+        self.wait(reactor, now) == Some(Duration::ZERO)
+    }
+
+    /// Returns how long until a request may be taken; `None` if none is known to wait.
+    pub(crate) fn wait(&self, reactor: &Reactor, now: Instant) -> Option<Duration> {
         let pause = self.paused.map_or(Duration::ZERO, |pause| {
             pause.until.saturating_duration_since(now)
         });
-        self.ready.then_some(pause)
+        reactor.is_readable(self.slot).then_some(pause)
     }
 
-    /// Accepts once. What a client can cause is skipped, a shortage is waited out, and only a
-    /// listener that can never accept again is a failure (design law 10, LOOP-14).
+    /// Accepts once. It skips what a client can cause, and waits out a shortage. Only a listener
+    /// that can never accept again is a failure (design law 10, LOOP-14).
     pub(crate) fn accept<T: Transport>(
         &mut self,
         transport: &mut T,
+        reactor: &mut Reactor,
         now: &Now,
         stats: &mut Stats,
     ) -> Result<Accepted<T::Request, T::Address>, Failure> {
         loop {
             let error = match transport.get_request() {
                 Ok((request, client_address)) => {
+                    // The hint stays: there may be another request, and no event says so (RT-1).
                     self.paused = None;
                     stats.accepted += 1;
                     return Ok(Accepted::Request(request, client_address));
@@ -117,11 +128,11 @@ impl Listener {
             match error.kind() {
                 ErrorKind::Interrupted => continue,
                 ErrorKind::WouldBlock => {
-                    self.ready = false;
-                    self.paused = None; // had it lasted, that would have been the answer
+                    self.hint(reactor, false);
+                    self.paused = None; // a shortage would have been the error
                     return Ok(Accepted::Nothing);
                 }
-                // The last is of datagrams: an earlier reply found nobody (UDP-4).
+                // The last one is for datagrams: an earlier reply found nobody (UDP-4).
                 ErrorKind::ConnectionAborted
                 | ErrorKind::ConnectionReset
                 | ErrorKind::ConnectionRefused => {
@@ -138,13 +149,15 @@ impl Listener {
         }
     }
 
-    /// Stops accepting for a while: level triggering would spin on a shortage (REQ-3).
+    /// Stops accepting for a while. What if it did not? The request stays in the kernel, so the
+    /// hint stays set, and the loop would try again and again (REQ-3).
     fn pause(&mut self, error: &io::Error, now: &Now) {
         let length = match self.paused {
             Some(pause) => (pause.length * 2).min(BACK_OFF.end),
             None => BACK_OFF.start,
         };
-        // Clients that come and go can end a shortage and begin another as often as they like.
+        // Clients that come and go can end a shortage and begin another as often as they like. So
+        // the log is limited by time, not by the number of shortages.
         let quiet = self
             .logged
             .is_some_and(|logged| now.instant() < logged + LOG_INTERVAL);
@@ -156,9 +169,11 @@ impl Listener {
         self.paused = Some(Pause { until, length });
     }
 
-    /// Something of ours was closed, so what was short may not be any more.
-    pub(crate) fn retry(&mut self, now: &Now) {
-        if let Some(pause) = &mut self.paused {
+    /// Notes how many requests are open now. If one was closed, so was a descriptor: the shortage
+    /// may be over, and a pause ends.
+    pub(crate) fn note_open(&mut self, open: usize, now: &Now) {
+        let before = std::mem::replace(&mut self.open, open);
+        if let Some(pause) = self.paused.as_mut().filter(|_| open < before) {
             pause.until = now.instant();
         }
     }

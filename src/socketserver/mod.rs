@@ -35,10 +35,12 @@ mod budget;
 mod buffer;
 mod connection;
 mod dispatch;
+mod draining;
 mod engine;
 mod failure;
 mod handler;
 mod hooks;
+mod interval;
 mod listener;
 mod mailbox;
 mod overload;
@@ -57,15 +59,16 @@ pub use dispatch::{
     Dispatch, Evented, EventedSettings, HandlerFactory, Inline, ProtocolFactory, QueueFull,
     Refused, Threading, WhenFull,
 };
-pub use engine::{Engine, RESERVED_TOKENS, Turn};
+pub use engine::{Engine, Turn};
 pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
 pub use handler::{RequestHandler, Rfile};
 pub use hooks::{Defaults, Hooks};
+pub use interval::POLL_INTERVAL;
 pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
 pub use overload::Overload;
 pub use protocol::{Next, Protocol};
-pub use server::{MAX_CONNECTIONS, POLL_INTERVAL, Server};
+pub use server::{MAX_CONNECTIONS, Server};
 pub use shutdown::{Drained, NotStopped, ShutdownHandle};
 pub use stats::Stats;
 pub use transport::{Datagram, Request, ServerAddress, Stream, Tcp, Transport, Udp};

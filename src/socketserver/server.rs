@@ -3,79 +3,106 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::engine::RESERVED_TOKENS;
-use super::{
-    Defaults, Dispatch, Engine, Failure, Hooks, Overload, ShutdownHandle, Stats, Transport, Turn,
-};
+use super::dispatch::Dispatch;
+use super::engine::{Engine, OWN_SLOTS, Turn};
+use super::failure::Failure;
+use super::hooks::{Defaults, Hooks};
+use super::overload::Overload;
+use super::shutdown::ShutdownHandle;
+use super::stats::Stats;
+use super::transport::Transport;
 use crate::reactor::EventLoop;
 
-/// Python's default for `serve_forever`: half a second (LOOP-1).
-pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How many connections a server holds at once; the kernel keeps the rest waiting. Enough for
-/// what one thread can usefully serve, and a bound on its memory (design law 7). For fewer see
-/// [`Server::set_max_connections`].
+/// How many connections a server holds at once. The kernel keeps the others waiting.
+///
+/// It is as many as one thread can usefully serve, and it bounds the memory (design law 7). Set a
+/// lower limit with [`Server::set_max_connections`].
 pub const MAX_CONNECTIONS: usize = 10_000;
 
-/// A server: an [`Engine`] in an [`EventLoop`] of its own.
+/// A server with its own loop: an [`Engine`] in an [`EventLoop`].
 ///
 /// Dropping it closes the listener and every connection (SRV-3).
 #[derive(Debug)]
 pub struct Server<T: Transport, D: Dispatch<T>, H: Hooks<T> = Defaults> {
+    /// Where the server sleeps.
     event_loop: EventLoop,
+    /// What it does when it is awake.
     engine: Engine<T, D, H>,
 }
 
 impl<T: Transport, D: Dispatch<T>> Server<T, D> {
-    /// A server for a transport that is bound and activated, with the default hooks.
+    /// Makes a server for a transport that is bound and activated, with the default hooks.
     ///
     /// # Errors
     ///
-    /// If the transport is not activated, or the system is out of descriptors.
+    /// Returns `InvalidInput` if the transport is not activated. Returns the operating system's
+    /// error if there are no descriptors left.
     pub fn new(transport: T, dispatch: D) -> io::Result<Server<T, D>> {
         Server::with_hooks(transport, dispatch, Defaults::default())
     }
 }
 
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
-    /// As [`new`](Server::new), with the program's own hooks.
+    /// Like [`new`](Server::new), but with your own hooks.
     ///
     /// # Errors
     ///
-    /// As [`new`](Server::new).
+    /// Like [`new`](Server::new).
     pub fn with_hooks(transport: T, dispatch: D, hooks: H) -> io::Result<Server<T, D, H>> {
         let event_loop = EventLoop::new()?;
         let (registry, waker) = (event_loop.registry(), event_loop.waker());
-        let tokens = 0..RESERVED_TOKENS + MAX_CONNECTIONS;
+        let tokens = 0..OWN_SLOTS + MAX_CONNECTIONS;
         let engine = Engine::attach(transport, dispatch, hooks, registry, waker, tokens)?;
         Ok(Server { event_loop, engine })
     }
 
     /// Serves until a shutdown is requested; Python's `serve_forever(poll_interval=0.5)`.
     ///
-    /// Nothing is polled for: a request, a deadline, a message and a shutdown each end the wait
-    /// at once. `poll_interval` is only how often `service_actions` runs when nothing happens,
-    /// and `None` is never (LOOP-7). It may be called again after it has returned (LOOP-5).
+    /// A request, a deadline, a message and a shutdown each end the wait immediately. So the server
+    /// does not need the poll interval to notice them. `poll_interval` is only how often
+    /// `service_actions` runs when nothing happens; `None` is never (LOOP-7). You can call
+    /// `serve_forever` again after it has returned (LOOP-5).
+    ///
+    /// This is Python's loop, line by line. What stands in its body is [`Engine::turn`]:
+    ///
+    /// | `socketserver.py` | `serve_forever` |
+    /// | --- | --- |
+    /// | `self.__is_shut_down.clear()` | `let _running = engine.run(poll_interval.into())?;` |
+    /// | `while not self.__shutdown_request:` | `while !engine.shutdown_requested()` |
+    /// | `ready = selector.select(poll_interval)` | `event_loop.wait(engine.timeout(…), …engine.feed(event)…)?;` |
+    /// | `finally:` `self.__shutdown_request = False` | `_running` is dropped, |
+    /// | `self.__is_shut_down.set()` | however the loop ends |
+    ///
+    /// | `socketserver.py` | `Engine::turn` |
+    /// | --- | --- |
+    /// | `# bpo-35017: shutdown() called during select(), exit immediately.` | |
+    /// | `if self.__shutdown_request: break` | `if self.shutdown_requested() { return Ok(Turn::Shutdown); }` |
+    /// | `if ready: self._handle_request_noblock()` | `self.listener_is_ready() && self.handle_request_noblock()?` |
+    /// | | `self.serve_ready()?` |
+    /// | `self.service_actions()` | `self.service_actions()?` |
+    ///
+    /// Python has no `serve_ready`: there a connection is served while the loop waits, or by a
+    /// thread. Here it gives each connection that is ready its turn.
     ///
     /// # Errors
     ///
-    /// [`Failure::Stop`] from a handler or hook, or a failure of the poll, the listener or
-    /// `service_actions` (LOOP-12). However it ends, those who wait in
-    /// [`ShutdownHandle::shutdown`] are released (LOOP-4).
+    /// Returns [`Failure::Stop`] if a handler or a hook returns it, and any other failure of
+    /// `service_actions` or [`Hooks::ready`] (LOOP-12). Returns the operating system's error if the
+    /// poll or the listener fails, or the server is closed. However the loop ends, those who wait
+    /// in [`ShutdownHandle::shutdown`] are released (LOOP-4).
     pub fn serve_forever(
         &mut self,
         poll_interval: impl Into<Option<Duration>>,
     ) -> Result<(), Failure> {
         let Server { event_loop, engine } = self;
-        // is_shut_down.clear(); dropped on every way out: shutdown_request = false, is_shut_down.set()
+        // is_shut_down.clear(). Dropped on every way out, panics too: shutdown_request = false,
+        // is_shut_down.set().
         let _running = engine.run(poll_interval.into())?;
         while !engine.shutdown_requested() {
             let timeout = engine.timeout(Instant::now());
             event_loop.wait(timeout, |event| {
                 engine.feed(event);
             })?;
-            // The shutdown test again, handle_request_noblock, each ready connection,
-            // service_actions.
             engine.turn(Instant::now())?;
         }
         Ok(())
@@ -83,21 +110,22 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
 
     /// Waits for one request, serves it, and returns; Python's `handle_request`.
     ///
-    /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns; `None`
-    /// waits without limit, and zero only looks (REQ-13 to REQ-15). It runs no `service_actions`
-    /// and does not see shutdown requests (REQ-12, SHUT-11). Connections of an evented server go
-    /// on while it waits or looks, and rest between two calls.
+    /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns. `None`
+    /// waits without limit, and zero only looks (REQ-13 to REQ-15). It does not run
+    /// `service_actions`, and it does not notice shutdown requests (REQ-12, SHUT-11). The
+    /// connections of an evented server are served while it waits or looks, and rest between two
+    /// calls.
     ///
     /// # Errors
     ///
-    /// As [`serve_forever`](Self::serve_forever), and a failure of `handle_timeout`.
+    /// Like [`serve_forever`](Self::serve_forever). Also returns a failure of `handle_timeout`.
     pub fn handle_request(&mut self, timeout: impl Into<Option<Duration>>) -> Result<(), Failure> {
         let Server { event_loop, engine } = self;
         let deadline = timeout
             .into()
             .and_then(|timeout| Instant::now().checked_add(timeout));
-        engine.expect_request();
-        let mut wait = Some(Duration::ZERO); // a look at least, for the connections' sake
+        engine.expect_request()?;
+        let mut wait = Some(Duration::ZERO); // it looks once at least, and serves connections
         loop {
             event_loop.wait(wait, |event| {
                 engine.feed(event);
@@ -115,13 +143,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         }
     }
 
-    /// Looks for events without waiting and does what can be done; see [`Engine::turn`].
+    /// Looks for events without waiting, and does what can be done; see [`Engine::turn`].
     ///
-    /// For a program that has a loop of its own and polls this server's descriptor in it.
+    /// Use it in a program that has its own loop and polls this server's descriptor there.
     ///
     /// # Errors
     ///
-    /// As [`serve_forever`](Self::serve_forever).
+    /// Like [`serve_forever`](Self::serve_forever).
     pub fn turn(&mut self) -> Result<Turn, Failure> {
         let Server { event_loop, engine } = self;
         event_loop.wait(Some(Duration::ZERO), |event| {
@@ -130,8 +158,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         engine.turn(Instant::now())
     }
 
-    /// How long the program may sleep on this server's descriptor before the next
-    /// [`turn`](Self::turn): what is queued, and deadlines, do not show there.
+    /// Returns how long the program may sleep on this server's descriptor before the next
+    /// [`turn`](Self::turn).
+    ///
+    /// Always ask: work that is queued, and deadlines, do not make the descriptor readable.
     pub fn timeout(&self) -> Option<Duration> {
         if self.event_loop.may_have_more() {
             return Some(Duration::ZERO);
@@ -139,41 +169,41 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.timeout(Instant::now())
     }
 
-    /// What stops this server: from another thread, a handler, or before it starts.
+    /// Returns what stops this server: from another thread, from a handler, or before it starts.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.engine.shutdown_handle()
     }
 
-    /// SIGINT and SIGTERM request a shutdown; see [`Engine::shutdown_on_signals`].
+    /// Lets SIGINT and SIGTERM request a shutdown; see [`Engine::shutdown_on_signals`].
     ///
     /// # Errors
     ///
-    /// What the system answers.
+    /// Returns the operating system's error if the signals cannot be caught.
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
         self.engine.shutdown_on_signals()
     }
 
-    /// SIGINT and SIGTERM ask for a drain; see [`Engine::drain_on_signals`].
+    /// Lets SIGINT and SIGTERM ask for a drain; see [`Engine::drain_on_signals`].
     ///
     /// # Errors
     ///
-    /// What the system answers.
+    /// Returns the operating system's error if the signals cannot be caught.
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
         self.engine.drain_on_signals(patience)
     }
 
-    /// How many requests may be open at once, [`MAX_CONNECTIONS`] at most, and what becomes of the
-    /// others; see [`Engine::set_max_connections`].
+    /// Sets how many requests may be open at once, [`MAX_CONNECTIONS`] at most, and what becomes of
+    /// the others; see [`Engine::set_max_connections`].
     pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
         self.engine.set_max_connections(limit, overload);
     }
 
-    /// What has been counted, and what is open now.
+    /// Returns what was counted, and what is open now.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
     }
 
-    /// Where it listens, with the actual port (SRV-6).
+    /// Returns where the server listens, with the actual port (SRV-6).
     pub fn server_address(&self) -> T::Address {
         self.engine.transport().server_address()
     }
@@ -183,12 +213,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.server_close();
     }
 
-    /// The server without its loop.
+    /// Returns the server without its loop.
     pub fn engine(&self) -> &Engine<T, D, H> {
         &self.engine
     }
 
-    /// As [`engine`](Self::engine), to be changed.
+    /// Like [`engine`](Self::engine), but you can change it.
     pub fn engine_mut(&mut self) -> &mut Engine<T, D, H> {
         &mut self.engine
     }
@@ -202,8 +232,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Drop for Server<T, D, H> {
 
 #[cfg(unix)]
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> std::os::fd::AsFd for Server<T, D, H> {
-    /// The poll's descriptor: readable when there is something to do, so the whole server is one
-    /// descriptor in a foreign poller (SRV-5 for the listener alone is the transport's `AsFd`).
+    /// Returns the poll's descriptor, which is readable when there is something to do. So the whole
+    /// server is one descriptor in another poller. The listener alone is the transport's `AsFd`
+    /// (SRV-5).
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.event_loop.registry().as_fd()
     }

@@ -1,12 +1,75 @@
-//! Signals become requests of the loop: a pipe that it watches, no thread, no global flag.
+//! SIGINT and SIGTERM become requests to stop: a pipe that the loop watches, no thread, no global
+//! flag.
 //!
-//! Where signals cannot write into a pipe, on Windows, they set a flag, and the loop looks at it
-//! once a turn: when it is next awake, as in Python, whose `select` no Ctrl-C ends there either.
+//! On Windows a signal cannot write into a pipe that the loop watches. It sets a flag, and the loop
+//! looks at the flag in each turn. So the signal is noticed when the loop is next awake. Python is
+//! the same there: no Ctrl-C ends its `select`.
+
+use std::io;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 #[cfg(not(unix))]
-pub(crate) use flag::Signals;
+use self::flag::Signals;
 #[cfg(unix)]
-pub(crate) use pipe::Signals;
+use self::pipe::Signals;
+use crate::reactor::{Reactor, Slot};
+
+/// The signals that stop the server, once it is asked to catch them.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
+    /// The pipe's slot. It never stands in the run queue: the pipe is read first in every turn.
+    slot: Slot,
+    /// `None` until the server is asked to catch them.
+    caught: Option<Signals>,
+    /// How long the first signal lets the server drain; `None`: the first signal stops it.
+    patience: Option<Duration>,
+}
+
+impl StopSignals {
+    /// Catches nothing yet; `slot` is for the pipe.
+    pub(crate) fn new(slot: Slot) -> StopSignals {
+        StopSignals {
+            slot,
+            caught: None,
+            patience: None,
+        }
+    }
+
+    /// Catches the signals from now on. If it did so before, only `patience` changes.
+    pub(crate) fn catch(
+        &mut self,
+        patience: Option<Duration>,
+        reactor: &mut Reactor,
+    ) -> io::Result<()> {
+        if self.caught.is_none() {
+            let mut signals = Signals::catch(&[SIGINT, SIGTERM])?;
+            signals.watch(self.slot, reactor)?;
+            self.caught = Some(signals);
+        }
+        self.patience = patience;
+        Ok(())
+    }
+
+    /// Returns whether a signal may be waiting to be taken, as far as events tell.
+    pub(crate) fn may_have_come(&self, reactor: &Reactor) -> bool {
+        self.caught.is_some() && reactor.is_readable(self.slot)
+    }
+
+    /// Takes the signals that have come, and returns how many.
+    pub(crate) fn take(&mut self, reactor: &mut Reactor) -> usize {
+        match (&mut self.caught, reactor.readiness(self.slot)) {
+            (Some(signals), Some(readiness)) => signals.take(readiness),
+            _ => 0,
+        }
+    }
+
+    /// Returns how long the first signal lets the server drain; `None`: it stops at once.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+}
 
 #[cfg(unix)]
 mod pipe {
@@ -14,27 +77,26 @@ mod pipe {
     use std::os::fd::OwnedFd;
     use std::os::raw::c_int;
 
+    use mio::Interest;
     use mio::net::UnixStream;
-    use mio::{Interest, Registry, Token};
     use signal_hook::SigId;
     use signal_hook::low_level::{pipe, unregister};
 
-    /// A pipe into which each of some signals writes a byte; they have no other effect meanwhile.
+    use crate::reactor::{Reactor, Readiness, Slot};
+
+    /// A pipe into which each signal writes a byte. Meanwhile the signals do nothing else.
     #[derive(Debug)]
-    pub(crate) struct Signals {
+    pub(super) struct Signals {
+        /// Our end of the pipe.
         reader: UnixStream,
+        /// What is undone on drop.
         registered: Vec<SigId>,
     }
 
     impl Signals {
         /// Catches the signals until this is dropped.
-        pub(crate) fn register(
-            registry: &Registry,
-            token: Token,
-            signals: &[c_int],
-        ) -> io::Result<Signals> {
-            let (mut reader, writer) = UnixStream::pair()?;
-            registry.register(&mut reader, token, Interest::READABLE)?;
+        pub(super) fn catch(signals: &[c_int]) -> io::Result<Signals> {
+            let (reader, writer) = UnixStream::pair()?;
             let mut caught = Signals {
                 reader,
                 registered: Vec::new(),
@@ -47,18 +109,24 @@ mod pipe {
             Ok(caught)
         }
 
-        /// Empties the pipe; how many signals there were.
-        pub(crate) fn take(&mut self) -> usize {
+        /// Has the poll report signals as events.
+        pub(super) fn watch(&mut self, slot: Slot, reactor: &mut Reactor) -> io::Result<()> {
+            reactor.register(slot, &mut self.reader, Interest::READABLE)
+        }
+
+        /// Empties the pipe if something may be in it, and returns how many signals there were.
+        pub(super) fn take(&mut self, readiness: &mut Readiness) -> usize {
             let mut count = 0;
             let mut bytes = [0; 64];
-            loop {
+            while readiness.readable {
                 match self.reader.read(&mut bytes) {
-                    Ok(0) => return count,
-                    Ok(read) => count += read,
+                    Ok(read) if read > 0 => count += read,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => return count,
+                    // `WouldBlock`: the pipe is empty. Its other end is open as long as this is.
+                    _ => readiness.readable = false,
                 }
             }
+            count
         }
     }
 
@@ -78,25 +146,23 @@ mod flag {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use mio::{Registry, Token};
     use signal_hook::SigId;
     use signal_hook::flag::register;
     use signal_hook::low_level::unregister;
 
-    /// A flag that each of some signals sets; they have no other effect meanwhile.
+    use crate::reactor::{Reactor, Readiness, Slot};
+
+    /// A flag that each signal sets. Meanwhile the signals do nothing else.
     #[derive(Debug)]
-    pub(crate) struct Signals {
+    pub(super) struct Signals {
         raised: Arc<AtomicBool>,
+        /// What is undone on drop.
         registered: Vec<SigId>,
     }
 
     impl Signals {
         /// Catches the signals until this is dropped.
-        pub(crate) fn register(
-            _registry: &Registry,
-            _token: Token,
-            signals: &[c_int],
-        ) -> io::Result<Signals> {
+        pub(super) fn catch(signals: &[c_int]) -> io::Result<Signals> {
             let mut caught = Signals {
                 raised: Arc::default(),
                 registered: Vec::new(),
@@ -108,8 +174,17 @@ mod flag {
             Ok(caught)
         }
 
-        /// Lowers the flag; how many signals there were, as far as it knows.
-        pub(crate) fn take(&mut self) -> usize {
+        /// Does nothing: no event tells of a flag.
+        pub(super) fn watch(&mut self, _slot: Slot, _reactor: &mut Reactor) -> io::Result<()> {
+            Ok(())
+        }
+
+        /// Lowers the flag, and returns how many signals there were, as far as it knows.
+        ///
+        /// It looks whatever the hint says, because no event sets the hint. It clears the hint, or
+        /// the loop would never sleep.
+        pub(super) fn take(&mut self, readiness: &mut Readiness) -> usize {
+            readiness.readable = false;
             usize::from(self.raised.swap(false, Ordering::SeqCst))
         }
     }

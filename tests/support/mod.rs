@@ -235,10 +235,6 @@ impl<T: Transport> Hooks<T> for Script {
         self.step("timeout")
     }
 
-    fn hangup(&mut self, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
-        self.step("hangup")
-    }
-
     fn ready(&mut self, _slot: Slot, _reactor: &mut Reactor, _now: &Now) -> HandlerResult {
         self.step("ready")
     }
