@@ -1,4 +1,5 @@
-//! Your own sources on the server's loop: a socket, a timer, and messages from another thread.
+//! Your own sources on the server's loop: a socket, a timer, messages from another thread, and a
+//! signal.
 //!
 //! `Hooks` has the methods that a subclass can override in Python. One of them, `ready`, is called
 //! for a source that you have opened on the server's `Reactor`. So one loop serves a web page and all
@@ -9,6 +10,7 @@
 //! From another terminal, with bash:
 //!
 //!     echo hello > /dev/udp/127.0.0.1/8000
+//!     kill -HUP $(pidof hooks)
 //!     curl http://127.0.0.1:8000/
 //!
 //! Ctrl-C stops it.
@@ -17,6 +19,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::ErrorKind;
+#[cfg(unix)]
+use std::io::Read;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
@@ -39,6 +43,7 @@ struct Board {
     last_datagram: String,
     ticks: u64,
     measured: u64,
+    hangups: u64,
     iterations: u64,
 }
 
@@ -50,6 +55,9 @@ enum Source {
     Ticker,
     /// A channel. The other thread sends, and then rings the slot's doorbell.
     Measurements(Receiver<u64>),
+    /// A pipe into which SIGHUP writes.
+    #[cfg(unix)]
+    Hangups(mio::net::UnixStream),
 }
 
 struct Feeds {
@@ -61,7 +69,7 @@ struct Feeds {
 impl Hooks<Tcp> for Feeds {
     fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
         let mut board = self.board.borrow_mut();
-        match self.sources.get(&slot) {
+        match self.sources.get_mut(&slot) {
             Some(Source::Datagrams(socket)) => {
                 let mut bytes = [0; 128];
                 match socket.recv(&mut bytes) {
@@ -87,6 +95,14 @@ impl Hooks<Tcp> for Feeds {
                     board.measured = measured;
                 }
             }
+            #[cfg(unix)]
+            Some(Source::Hangups(pipe)) => {
+                // Empty the pipe: several signals may have come. What one signal asks for is done
+                // once for all of them.
+                let mut bytes = [0; 64];
+                while pipe.read(&mut bytes).is_ok_and(|count| count > 0) {}
+                board.hangups += 1; // your server would read its settings again here
+            }
             None => {}
         }
         Ok(())
@@ -106,6 +122,18 @@ impl Hooks<Tcp> for Feeds {
         // This is `super().handle_error()` in Python.
         Hooks::<Tcp>::handle_error(&mut self.defaults, error, client_address)
     }
+}
+
+/// Lets SIGHUP write into a pipe that the loop watches. Any other signal can be heard like this.
+#[cfg(unix)]
+fn catch_hangups(reactor: &mut Reactor) -> Result<(Slot, Source), Box<dyn Error>> {
+    let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, writer)?;
+    reader.set_nonblocking(true)?;
+    let mut pipe = mio::net::UnixStream::from_std(reader);
+    let slot = reactor.open().ok_or("every slot is taken")?;
+    reactor.register(slot, &mut pipe, Interest::READABLE)?;
+    Ok((slot, Source::Hangups(pipe)))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -137,6 +165,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.arm(ticker_slot, Instant::now() + TICK);
     let measurements_slot = open(reactor)?;
     let doorbell = reactor.doorbell(measurements_slot);
+    #[cfg(unix)]
+    let hangups = catch_hangups(reactor)?;
 
     let (sender, measurements) = channel();
     thread::spawn(move || {
@@ -154,6 +184,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         (ticker_slot, Source::Ticker),
         (measurements_slot, Source::Measurements(measurements)),
     ]);
+    #[cfg(unix)]
+    server.engine_mut().hooks_mut().sources.extend([hangups]);
     println!("Serving on http://{address}/");
     Ok(server.serve_forever(POLL_INTERVAL)?)
 }
