@@ -43,6 +43,7 @@ struct Board {
     last_datagram: String,
     ticks: u64,
     measured: u64,
+    #[cfg(unix)]
     hangups: u64,
     iterations: u64,
 }

@@ -128,6 +128,32 @@ fn the_loop_stays_on_one_screen() {
     );
 }
 
+/// The tables that show the loop beside Python's quote lines that are there.
+#[test]
+fn the_loops_tables_quote_the_code() {
+    let (server, engine) = ("src/socketserver/server.rs", "src/socketserver/engine.rs");
+    let tables = read(server);
+    let text = [server, engine].map(|path| code(&read(path))).concat();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = words(&text);
+    let mut quoted = 0;
+    let rows = tables.lines().filter(|line| line.contains("    /// | "));
+    for row in rows.filter(|row| !row.contains("---") && !row.contains("`socketserver.py`")) {
+        let ours = row.rsplit('|').nth(1).unwrap_or_default();
+        // `…` stands for what is left out.
+        for part in ours
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .flat_map(|line| line.split('…'))
+        {
+            assert!(text.contains(part), "{server}: `{part}` is not there");
+            quoted += 1;
+        }
+    }
+    assert!(quoted >= 8, "{quoted} quotations");
+}
+
 #[test]
 fn the_checkers_can_fail() {
     assert_eq!(

@@ -14,6 +14,27 @@ use super::slot::Slot;
 /// A wake alone ends the loop's wait and runs nothing (RT-2). A doorbell also says whose turn it
 /// is. It carries no message: put that into a channel first, and empty the channel when the turn
 /// comes, because several rings may become one turn (RT-5).
+///
+/// ```
+/// use std::sync::mpsc::channel;
+/// use std::thread;
+/// # use serve_forever::reactor::{EventLoop, Reactor};
+/// # let mut event_loop = EventLoop::new()?;
+/// # let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1)?;
+///
+/// let slot = reactor.open().ok_or("every slot is taken")?;
+/// let doorbell = reactor.doorbell(slot);
+/// let (sender, messages) = channel();
+/// thread::spawn(move || {
+///     let _ = sender.send("hello");
+///     doorbell.ring();
+/// });
+/// event_loop.wait(None, |_| {})?;
+/// reactor.expire(std::time::Instant::now());
+/// assert_eq!(reactor.next_ready(), Some(slot));
+/// assert_eq!(messages.try_iter().last(), Some("hello"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Doorbell {
     /// Whose turn it is.

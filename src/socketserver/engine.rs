@@ -34,6 +34,29 @@ pub(crate) const OWN_SLOTS: usize = 2;
 /// 1. [`timeout`](Self::timeout), which says how long the poll may sleep;
 /// 2. [`feed`](Self::feed) for every event, which only records it;
 /// 3. [`turn`](Self::turn), which does everything else.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use serve_forever::http::{self, Http, HttpSettings, Request, Response};
+/// use serve_forever::reactor::EventLoop;
+/// use serve_forever::socketserver::{Defaults, Engine, Evented, Turn};
+///
+/// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+/// let dispatch = Evented::new(Http::new(hello, HttpSettings::default()));
+/// let (tcp, hooks) = (http::listen("127.0.0.1:0")?, Defaults::default());
+///
+/// let mut event_loop = EventLoop::new()?; // or your own mio poll
+/// let (registry, waker) = (event_loop.registry(), event_loop.waker());
+/// let mut engine = Engine::attach(tcp, dispatch, hooks, registry, waker, 0..102)?;
+/// # engine.shutdown_handle().request();
+/// while engine.turn(Instant::now())? != Turn::Shutdown {
+///     event_loop.wait(engine.timeout(Instant::now()), |event| {
+///         engine.feed(event);
+///     })?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Engine<T, D, H> {
     /// Where requests come from.

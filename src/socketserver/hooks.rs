@@ -13,6 +13,40 @@ use crate::reactor::{Now, Reactor, Slot};
 ///
 /// Implement only those that you need. `handle_error` has no default here: call the one of
 /// [`Defaults`], as Python would call `super()`.
+///
+/// | what happens to a request | what runs |
+/// | --- | --- |
+/// | it is served | `verify_request`, then the handler |
+/// | `verify_request` returns `Ok(false)` | nothing more |
+/// | `verify_request` or the handler fails | `handle_error` |
+/// | there is no room, and it is [shed](super::Overload::Shed) | nothing |
+///
+/// In every case the request is closed, and `service_actions` runs at the end of the turn.
+///
+/// ```
+/// use std::error::Error;
+/// use std::net::SocketAddr;
+///
+/// use mio::net::TcpStream;
+/// use serve_forever::socketserver::{Defaults, Failure, HandlerResult, Hooks, Tcp};
+///
+/// /// Serves clients on this computer only.
+/// struct Local(Defaults);
+///
+/// impl Hooks<Tcp> for Local {
+///     fn verify_request(&mut self, _: &TcpStream, client: &SocketAddr) -> Result<bool, Failure> {
+///         Ok(client.ip().is_loopback())
+///     }
+///
+///     fn handle_error(
+///         &mut self,
+///         error: &(dyn Error + Send + Sync),
+///         client: &SocketAddr,
+///     ) -> HandlerResult {
+///         Hooks::<Tcp>::handle_error(&mut self.0, error, client)
+///     }
+/// }
+/// ```
 pub trait Hooks<T: Transport> {
     /// Decides whether to serve this request. `Ok(false)` closes it without a word (REQ-5).
     ///
@@ -31,6 +65,10 @@ pub trait Hooks<T: Transport> {
 
     /// Runs once in each iteration, after the requests, and at least every `poll_interval`
     /// (LOOP-13).
+    ///
+    /// Under load that is after every batch of events. While it runs nobody is served, so keep it
+    /// short. For something that shall run at certain times, arm a source of your own
+    /// ([`ready`](Self::ready)).
     ///
     /// # Errors
     ///

@@ -60,8 +60,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// A request, a deadline, a message and a shutdown each end the wait immediately. So the server
     /// does not need the poll interval to notice them. `poll_interval` is only how often
-    /// `service_actions` runs when nothing happens; `None` is never (LOOP-7). You can call
-    /// `serve_forever` again after it has returned (LOOP-5).
+    /// `service_actions` runs when nothing happens. Pass `None` if you have no `service_actions`:
+    /// then an idle server never wakes (LOOP-7). Only on Windows do signals need an interval; see
+    /// [`Engine::shutdown_on_signals`]. You can call `serve_forever` again after it has returned
+    /// (LOOP-5).
     ///
     /// This is Python's loop, line by line. What stands in its body is [`Engine::turn`]:
     ///
@@ -69,20 +71,22 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// | --- | --- |
     /// | `self.__is_shut_down.clear()` | `let _running = engine.run(poll_interval.into())?;` |
     /// | `while not self.__shutdown_request:` | `while !engine.shutdown_requested()` |
-    /// | `ready = selector.select(poll_interval)` | `event_loop.wait(engine.timeout(…), …engine.feed(event)…)?;` |
+    /// | `ready = selector.select(poll_interval)` | `let timeout = engine.timeout(…);` `event_loop.wait(timeout, …)?;` `engine.turn(…)?;` |
     /// | `finally:` `self.__shutdown_request = False` | `_running` is dropped, |
     /// | `self.__is_shut_down.set()` | however the loop ends |
     ///
     /// | `socketserver.py` | `Engine::turn` |
     /// | --- | --- |
-    /// | `# bpo-35017: shutdown() called during select(), exit immediately.` | |
-    /// | `if self.__shutdown_request: break` | `if self.shutdown_requested() { return Ok(Turn::Shutdown); }` |
+    /// | `if self.__shutdown_request: break` (bpo-35017) | `if self.shutdown_requested() { return Ok(Turn::Shutdown); }` |
     /// | `if ready: self._handle_request_noblock()` | `self.listener_is_ready() && self.handle_request_noblock()?` |
     /// | | `self.serve_ready()?` |
     /// | `self.service_actions()` | `self.service_actions()?` |
     ///
-    /// Python has no `serve_ready`: there a connection is served while the loop waits, or by a
-    /// thread. Here it gives each connection that is ready its turn.
+    /// Python has no `serve_ready`: there the loop waits for the handler, or a thread serves the
+    /// connection. Here it gives each connection that is ready its turn.
+    ///
+    /// A turn takes one request from the listener, like Python. So between any two requests there
+    /// is a shutdown test, and a turn for everybody else (LOOP-10, RT-6).
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ pub struct Stats {
     pub shed: u64,
     /// Requests that vanished before they were taken (REQ-2).
     pub lost: u64,
-    /// Attempts to take a request that failed because descriptors or memory were short (REQ-3).
+    /// Attempts to take a request that failed because descriptors or memory were short (REQ-3). The
+    /// `log` crate gets the error, once a second at most.
     pub shortages: u64,
     /// Failures that were reported to [`Hooks::handle_error`](super::Hooks::handle_error)
     /// (REQ-7).
