@@ -170,7 +170,15 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Returns how long the poll may sleep: zero while work waits, else until the next deadline.
+    ///
+    /// While a shutdown is requested this is `None`: there is nothing to do until a run begins or
+    /// the request is [taken back](Self::clear_shutdown_request). So a guest that has stopped does
+    /// not keep its host awake (RT-14).
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.shutdown_requested() {
+            // What if no turn has said so yet? The request has woken the poll, so one will.
+            return None;
+        }
         if self.control.drain_requested() || self.signals.may_have_come(&self.reactor) {
             return Some(Duration::ZERO);
         }
