@@ -72,11 +72,13 @@ struct Place {
     generation: u32,
     /// What the source may be able to do.
     readiness: Readiness,
+    /// Whether a source has the place.
     occupied: Occupied,
+    /// Whether the place stands in the run queue.
     standing: Standing,
 }
 
-/// Whether a source has the place.
+/// Whether a source has a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occupied {
     Free,
@@ -86,7 +88,7 @@ enum Occupied {
     Registered,
 }
 
-/// Whether the place stands in the run queue. It may do so longer than its source is open.
+/// Whether a place stands in the run queue. It may do so longer than its source is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Out,

@@ -19,7 +19,9 @@ pub struct Timers {
 /// One slot's deadline.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    /// When the slot is due.
     deadline: Instant,
+    /// The slot's index.
     slot: u32,
 }
 

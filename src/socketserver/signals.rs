@@ -155,6 +155,7 @@ mod flag {
     /// A flag that each signal sets. Meanwhile the signals do nothing else.
     #[derive(Debug)]
     pub(super) struct Signals {
+        /// A signal has come that nobody has taken.
         raised: Arc<AtomicBool>,
         /// What is undone on drop.
         registered: Vec<SigId>,
