@@ -49,7 +49,7 @@ fn news(mut written: Written, bytes: Buffer) -> News {
         Outcome::Done => Then::End(written.ending()),
         Outcome::Stream(streaming) => Then::Pull(streaming),
         Outcome::Upgrade(upgrade) => Then::Upgrade(upgrade),
-        Outcome::Deferred => Then::GoOn { sent: 0 },
+        Outcome::Deferred => Then::Await,
         // On this thread, `Response::receive` waits for the body and calls the sink by itself.
         Outcome::Receive(_) | Outcome::Unanswered => Then::Fail(ResponseError::Unanswered.into()),
     };

@@ -93,6 +93,8 @@ pub(super) struct OpenHead {
 /// What follows the bytes.
 #[derive(Debug)]
 pub(super) enum Then {
+    /// The response is still to come. The bytes are an interim response, if there are any.
+    Await,
     /// More will come. So many bytes of the body have been written so far.
     GoOn { sent: u64 },
     /// The reader of the request's content has caught up.
@@ -190,7 +192,7 @@ impl ReplyTo {
     /// Sends an interim response, unless the client does not know such a thing, or too many wait.
     pub(super) fn suggest(&self, interim: Buffer) {
         if self.terms.knows_interim_responses() {
-            let news = News::of(Then::GoOn { sent: 0 }).with_bytes(interim);
+            let news = News::of(Then::Await).with_bytes(interim);
             // Ignore the error: an interim response is a hint, and nobody waits for it.
             let _ = self.mailbox.send(self.message(news));
         }

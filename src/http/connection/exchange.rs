@@ -7,7 +7,8 @@
 //!
 //! | event | outbound `Awaited` | `Pulled` | `Coming` |
 //! | --- | --- | --- | --- |
-//! | news without a head: `GoOn` | an interim response is sent | – | a part of the body is sent |
+//! | news without a head: `Await` | an interim response is sent | – | – |
+//! | news without a head: `GoOn` | – | – | a part of the body is sent |
 //! | news with a head: `GoOn` | → `Coming` | – | – |
 //! | … `Pull` | → `Pulled` | – | → `Pulled` (news without a head) |
 //! | … `End` | `Ended` | – | `Ended` (news without a head) |
@@ -346,8 +347,7 @@ impl Exchange {
         match (&mut self.outbound, head, then) {
             (_, _, Then::Read) => self.read_on(io),
             (Outbound::Awaited, _, Then::Fail(failure)) => Verdict::Failed(failure),
-            // The bytes are an interim response. None: a worker has deferred the response.
-            (Outbound::Awaited, None, Then::GoOn { .. }) => {
+            (Outbound::Awaited, None, Then::Await) => {
                 io.output.extend_from_slice(&bytes);
                 self.note(notes);
                 Verdict::Wait
@@ -360,6 +360,7 @@ impl Exchange {
                 self.end_head(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
                 self.proceed(then)
             }
+            (Outbound::Coming(_), None, Then::Await) => Verdict::Wait,
             (Outbound::Coming(coming), None, then) => {
                 io.output.extend_from_slice(&bytes);
                 if let Some(pushed) = &coming.pushed {
@@ -367,7 +368,8 @@ impl Exchange {
                 }
                 self.proceed(then)
             }
-            // It comes too late, and changes nothing.
+            // It comes too late, and changes nothing. What if a worker defers a response, and its
+            // `Await` arrives after the first part of that response? It is late, too.
             _ => Verdict::Wait,
         }
     }
@@ -417,7 +419,7 @@ impl Exchange {
                     Outbound::Awaited | Outbound::Pulled(_) => Verdict::Wait,
                 }
             }
-            Then::Read => Verdict::Wait,
+            Then::Await | Then::Read => Verdict::Wait,
             Then::Pull(streaming) => {
                 self.outbound = Outbound::Pulled(streaming);
                 Verdict::GoOn

@@ -103,10 +103,14 @@ fn hear(exchange: &mut Exchange, news: News) -> (String, &'static str) {
 fn news_and_the_response() {
     let nothing = ("", "wait");
     type Case = (fn() -> News, [(&'static str, &'static str); 3]);
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         (
-            || bytes("102", Then::GoOn { sent: 0 }),
-            [("102", "wait"), nothing, ("102", "go on")],
+            || bytes("102", Then::Await),
+            [("102", "wait"), nothing, nothing],
+        ),
+        (
+            || bytes("x", Then::GoOn { sent: 1 }),
+            [nothing, nothing, ("x", "go on")],
         ),
         (
             || bytes("x", Then::Pull(streaming(&[]))),
