@@ -220,8 +220,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same `Echo` runs on a blocking socket ([`Blocking`](crate::socketserver::Blocking)), and in a
-//! test that has nothing but arrays.
+//! The same `Echo` runs without a loop, in memory or on a blocking socket
+//! ([`Driver`](crate::socketserver::Driver)), and in a test that has nothing but arrays.
 //!
 //! # 5. The application
 //!

@@ -19,7 +19,7 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Protocol,
+    Buffer, Driver, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Protocol,
     ProtocolFactory, RequestHandler, Rfile, Server, Tcp, Threading, Transport,
 };
 use support::{LONG, Trace, answer, ask, connect, queue, run, wait_until};
@@ -102,9 +102,9 @@ where
         answers.collect::<Vec<_>>()
     };
     let reports = [(); 3].map(|()| Reports::default());
-    let blocking = {
+    let driven = {
         let factory = factory.clone();
-        move |client_address: &SocketAddr| Blocking::new(factory(client_address))
+        move |client_address: &SocketAddr| Driver::new(factory(client_address))
     };
 
     let evented = Server::with_hooks(tcp(), Evented::new(factory), reports[0].clone());
@@ -112,12 +112,12 @@ where
     let from_evented = all(server.address);
     drop(server.stop());
 
-    let inline = Server::with_hooks(tcp(), Inline(blocking.clone()), reports[1].clone());
+    let inline = Server::with_hooks(tcp(), Inline(driven.clone()), reports[1].clone());
     let server = run(inline.expect("a poll"), LONG);
     let from_inline = all(server.address);
     drop(server.stop());
 
-    let threading = Server::with_hooks(tcp(), Threading::new(blocking), reports[2].clone());
+    let threading = Server::with_hooks(tcp(), Threading::new(driven), reports[2].clone());
     let server = run(threading.expect("a poll"), LONG);
     let from_threading = all(server.address);
     drop(server.stop());

@@ -16,8 +16,8 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol,
-    RequestHandler, Rfile, SendError,
+    Buffer, Driver, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol, Rfile,
+    SendError,
 };
 use wire::{DATE, GET, SERVER, Wire, answer, peer, status};
 
@@ -912,34 +912,14 @@ fn the_end_of_input_in_every_phase() {
     }
 }
 
-/// A whole conversation in memory, on the blocking path: there, mailboxes deliver.
+/// A whole conversation in memory, with mailboxes that deliver.
 fn in_memory(
     handler: impl HttpRequestHandler,
     input: impl AsRef<[u8]>,
 ) -> (String, Result<(), String>) {
-    struct Memory<'a>(&'a [u8]);
-    impl Read for Memory<'_> {
-        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-            self.0.read(bytes)
-        }
-    }
-    impl BufRead for Memory<'_> {
-        fn fill_buf(&mut self) -> io::Result<&[u8]> {
-            Ok(self.0)
-        }
-
-        fn consume(&mut self, count: usize) {
-            self.0.consume(count);
-        }
-    }
-    impl Rfile for Memory<'_> {
-        fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let connection = HttpConnection::new(handler, peer(), Arc::new(HttpSettings::default()));
     let mut output = Vec::new();
-    let result = Blocking::new(connection).handle(&mut Memory(input.as_ref()), &mut output);
+    let result = Driver::new(connection).drive(&mut input.as_ref(), &mut output);
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     (output, result.map_err(|failure| failure.to_string()))
 }
@@ -1051,7 +1031,7 @@ fn bytes_that_are_there_are_read_whatever_the_clock_says() {
     let connection = HttpConnection::new(hello, peer(), Arc::new(settings));
     let mut output = Vec::new();
     let mut pieces = Pieces(vec![GET.as_bytes(); 3]);
-    let result = Blocking::new(connection).handle(&mut pieces, &mut output);
+    let result = Driver::new(connection).drive(&mut pieces, &mut output);
     assert!(result.is_ok());
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     assert_eq!(output.matches("200 OK").count(), 3);
@@ -1264,7 +1244,7 @@ fn a_client_that_stops_sending_is_answered() {
 #[test]
 fn a_refused_upload_reads_its_413() {
     let blocking =
-        |address: &SocketAddr| Blocking::new(HttpConnection::new(hello, *address, Arc::default()));
+        |address: &SocketAddr| Driver::new(HttpConnection::new(hello, *address, Arc::default()));
     for server in [start(hello), serve(move || Inline(blocking))] {
         for _ in 0..5 {
             let mut client = server.connect();

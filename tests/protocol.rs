@@ -1,14 +1,14 @@
-//! Protocols: every call and every verdict, on the loop and on a blocking socket (RT-8).
+//! Protocols: every call and every verdict, on the loop and driven without one (RT-8).
 //!
 //! One protocol obeys the lines that its client sends, and writes down how it was called. So a
-//! test is a transcript, and what a client sees is compared between [`Evented`] and [`Blocking`].
+//! test is a transcript, and what a client sees is compared between [`Evented`] and [`Driver`].
 
 mod common;
 mod intercepted;
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,8 @@ use common::{Client, Driven, PATIENCE, Serving, listen, serve, text};
 use intercepted::Intercepted;
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, EventedSettings, Failure, HandlerResult, Inline, MAILBOX_CAPACITY,
-    Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError, Stream, Threading,
+    Buffer, Driver, Duplex, Evented, EventedSettings, Failure, HandlerResult, Inline,
+    MAILBOX_CAPACITY, Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError,
     Transport,
 };
 
@@ -293,7 +293,7 @@ impl Protocol for Shout {
 
 fn blocking(world: &Arc<World>) -> Serving {
     let world = Arc::clone(world);
-    serve(move || Inline(move |_: &SocketAddr| Blocking::new(Scripted::new(&world))))
+    serve(move || Inline(move |_: &SocketAddr| Driver::new(Scripted::new(&world))))
 }
 
 fn evented(world: &Arc<World>) -> Serving {
@@ -562,7 +562,7 @@ fn a_panic_closes_one_connection() {
 #[test]
 fn a_conversation_is_told_of_its_end() {
     // A blocked thread does not see its client go while it waits for a message.
-    let on_threads = |line| line != "wait\n";
+    let without_a_loop = |line| line != "wait\n";
     type End = fn(Client);
     let endings: [(&str, End); 6] = [
         ("close\n", |mut client| client.expect("closing\n")),
@@ -574,7 +574,7 @@ fn a_conversation_is_told_of_its_end() {
     ];
     for (line, end) in endings {
         let starts = [evented as fn(&Arc<World>) -> Serving, blocking];
-        for start in &starts[..1 + usize::from(on_threads(line))] {
+        for start in &starts[..1 + usize::from(without_a_loop(line))] {
             let world = Arc::new(World::default());
             let losses = world.losses();
             let server = start(&world);
@@ -672,23 +672,6 @@ fn a_message_is_delivered_while_bytes_are_waited_for() {
     client.expect("message push\n");
     client.send("ne\n");
     client.expect("half a line\n");
-}
-
-/// On the pool, too, though not before the worker looks up from its read.
-#[test]
-fn a_worker_that_reads_looks_up_for_a_message() {
-    let world = Arc::new(World::default());
-    let mailboxes = world.mailboxes();
-    let server = serve(move || {
-        Threading::new(move |_: &SocketAddr| Blocking::new(Scripted::new(&world))).threads(1)
-    });
-    let mut client = server.connect();
-    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
-    client.send("echo half a li");
-    mailbox.send("push".to_owned()).expect("it is there");
-    client.expect("message push\n");
-    client.send("ne\nclose\n");
-    client.expect("half a line\nclosing\n");
 }
 
 /// Design: the queue of one conversation is bounded, and in order.
@@ -815,6 +798,64 @@ fn draining_closes_the_idle_and_lets_the_busy_finish() {
     driven.until(|driven| driven.open_connections() == 0);
     assert_eq!(world.count("drain"), 4);
     drop(mailboxes);
+}
+
+/// A protocol that takes over after a drain has begun is told of it immediately, by whichever call
+/// of its predecessor it takes over; and so is one that takes over from that one.
+#[test]
+fn a_protocol_that_takes_over_during_a_drain_is_told_of_it() {
+    /// Finishes what its client has begun, then lets another take over.
+    struct Busy;
+    impl Protocol for Busy {
+        type Message = std::convert::Infallible;
+
+        fn receive(&mut self, input: &mut Buffer, _output: &mut Buffer, _now: &Now) -> Next {
+            match input.ends_with(b".") {
+                true => Next::Upgrade(Box::new(Heir(1))),
+                false => Next::Read,
+            }
+        }
+
+        fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next {
+            output.extend_from_slice(b"drain\n");
+            Next::Read
+        }
+    }
+    /// Hands over as often as it says, then echoes to the end of a drain.
+    struct Heir(u32);
+    impl Protocol for Heir {
+        type Message = std::convert::Infallible;
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+            output.extend_from_slice(&mem::take(input));
+            Next::Read
+        }
+
+        fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next {
+            output.extend_from_slice(b"heir drain\n");
+            match self.0.checked_sub(1) {
+                Some(left) => Next::Upgrade(Box::new(Heir(left))),
+                None => Next::Close,
+            }
+        }
+    }
+    let mut driven = Driven::new(EventedSettings::default(), |_: &SocketAddr| Busy);
+    let mut before = driven.connect();
+    let mut after = driven.connect();
+    before.send("taken over before.");
+    driven.expect(&mut before, "taken over before.");
+    after.send("begun");
+    driven.settle();
+    let handle = driven.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(1_000_000));
+    assert_eq!(
+        text(&driven.rest(&mut before)),
+        "heir drain\\nheir drain\\n"
+    );
+    driven.expect(&mut after, "drain\n");
+    after.send(" and ended.");
+    assert_eq!(text(&driven.rest(&mut after)), "heir drain\\nheir drain\\n");
+    driven.until(|driven| driven.open_connections() == 0);
 }
 
 /// RT-9: the output is bounded; a client that does not read holds its own producer back.
@@ -986,7 +1027,7 @@ impl Request for ThrottledStream {
     }
 }
 
-impl Stream for ThrottledStream {
+impl Duplex for ThrottledStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown_write()
     }
@@ -1236,9 +1277,9 @@ fn a_message_that_comes_too_late_stops_nobody() {
     }
 }
 
-/// Design laws 7 and 8: on a thread the owner of a connection has the same limits as on the loop.
+/// Design laws 7 and 8: without a loop, too, the owner of a connection has its limits.
 #[test]
-fn a_thread_waits_for_a_client_as_long_as_the_settings_say() {
+fn a_driver_waits_for_a_client_as_long_as_the_settings_say() {
     const FLOOD: usize = 10 * 1024 * 1024;
     /// Writes, and ends.
     struct Say(usize);
@@ -1295,7 +1336,7 @@ fn a_thread_waits_for_a_client_as_long_as_the_settings_say() {
     }
     let converse = |length, settings| {
         let (mut rfile, mut wfile) = (Mute::default(), Sip(0));
-        let handled = Blocking::with_settings(Say(length), settings).handle(&mut rfile, &mut wfile);
+        let handled = Driver::with_settings(Say(length), settings).drive(&mut rfile, &mut wfile);
         handled.expect("a slow client is no failure");
         (rfile.0, wfile.0)
     };
@@ -1312,6 +1353,62 @@ fn a_thread_waits_for_a_client_as_long_as_the_settings_say() {
     settings.write_rate = u32::MAX;
     let (_, taken) = converse(FLOOD, settings);
     assert!(taken < FLOOD, "a byte at a time it is given up");
+}
+
+/// Without a loop and without a server: a blocking socket, a message, a deadline, and a failure.
+#[test]
+fn a_driver_converses_over_a_blocking_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    let world = Arc::new(World::default());
+    let mailboxes = world.mailboxes();
+    let shared = Arc::clone(&world);
+    let driving = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let driver = Driver::new(Scripted::new(&shared));
+        let driven = driver.drive(&mut BufReader::new(&stream), &mut &stream);
+        driven.map_err(|failure| failure.to_string())
+    });
+    let mut client = Client::connect(address);
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    client.send("echo one\nwait\necho two\n");
+    client.expect("one\n");
+    mailbox.send("go on".to_owned()).expect("it waits");
+    client.expect("message go on\ntwo\n");
+    client.send("deadline 5\n");
+    client.expect("timed out\n");
+    // A message that comes while it reads is delivered after the read.
+    mailbox.send("early".to_owned()).expect("it is there");
+    client.send("fail\n");
+    let mut got = [0; "failed\nmessage early\n".len()];
+    client.0.read_exact(&mut got).expect("both, in any order");
+    client.send("linger\nmore");
+    client.expect("lingering\n");
+    client.expect_end();
+    client.shutdown_write();
+    let driven = driving.join().expect("no panic");
+    assert_eq!(driven, Err("scripted failure".to_owned()));
+    assert!(matches!(
+        mailbox.send("late".to_owned()),
+        Err(SendError::Gone(_))
+    ));
+}
+
+/// A conversation that is driven happens once, and a panic in it is its failure.
+#[test]
+fn a_driven_conversation_is_contained() {
+    let world = Arc::new(World {
+        panic_in: "produce",
+        ..World::default()
+    });
+    let mut driver = Driver::new(Scripted::new(&world));
+    let mut output = Vec::new();
+    let failure = driver.handle(&mut &b"echo one\nblocks 1\n"[..], &mut output);
+    let failure = failure.expect_err("a panic").to_string();
+    assert!(failure.contains("scripted panic in produce"), "{failure}");
+    let again = driver.handle(&mut &b"echo two\n"[..], &mut output);
+    assert!(again.is_err(), "it is over");
+    assert!(world.calls().ends_with(&["receive", "produce"]));
 }
 
 /// TCP-8: only over unread input a close has to linger, and there is none after the last byte,

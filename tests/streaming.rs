@@ -7,7 +7,6 @@
 mod common;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -15,14 +14,13 @@ use std::time::Duration;
 
 use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
-    BodyReader, BodySink, BodySource, FromRead, Http, HttpConnection, HttpRequestHandler,
-    HttpResult, HttpServer, HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request,
-    Response, ResponseStream, Uptake, Workers, h1,
+    BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult, HttpServer,
+    HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request, Response, ResponseStream,
+    Uptake, Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Blocking, Buffer, Evented, EventedSettings, Failure, Next, Protocol, RequestHandler, Rfile,
-    SendError, ShutdownHandle, Threading,
+    Buffer, Evented, EventedSettings, Failure, Next, Protocol, SendError, ShutdownHandle, Threading,
 };
 
 /// More than any buffer holds on the way, those of the system included.
@@ -1795,96 +1793,6 @@ fn a_drain_does_not_hold_pushes_back() {
         client.shutdown_write();
         assert!(drain.join().expect("no panic").is_ok(), "{home:?}");
     }
-}
-
-/// A worker that is blocked in a read looks up from it for what is pushed, after it has been told
-/// of a drain as before.
-#[test]
-fn a_blocked_read_ends_soon_for_a_push() {
-    /// What is read from, in this order: the beginning of an upload, nothing while the server
-    /// begins to drain, nothing while the answer is pushed, the rest.
-    struct Script {
-        step: usize,
-        bytes: &'static [u8],
-        timeout: Option<Duration>,
-        draining: AtomicBool,
-        streams: Receiver<ResponseStream>,
-        stream: Option<ResponseStream>,
-    }
-    impl Read for Script {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            unreachable!("the buffer is read")
-        }
-    }
-    impl BufRead for Script {
-        fn fill_buf(&mut self) -> io::Result<&[u8]> {
-            self.step += 1;
-            match self.step {
-                1 => {
-                    self.bytes = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na";
-                    return Ok(self.bytes);
-                }
-                2 => self.draining.store(true, Ordering::SeqCst),
-                3 => {
-                    let patience = self.timeout.expect("a limit");
-                    assert!(
-                        patience <= Duration::from_secs(1),
-                        "blocked for {patience:?}"
-                    );
-                    let stream = next(&self.streams);
-                    stream.send("pushed").expect("the client is there");
-                    self.stream = Some(stream);
-                }
-                4 => {
-                    self.bytes = b"b";
-                    let stream = self.stream.take().expect("it has begun");
-                    stream.finish().expect("the client is there");
-                    return Ok(self.bytes);
-                }
-                _ => return Ok(b""),
-            }
-            Err(ErrorKind::WouldBlock.into())
-        }
-
-        fn consume(&mut self, count: usize) {
-            self.bytes = &self.bytes[count..];
-        }
-    }
-    impl Rfile for Script {
-        fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-            self.timeout = timeout;
-            Ok(())
-        }
-
-        fn draining(&self) -> Option<&AtomicBool> {
-            Some(&self.draining)
-        }
-    }
-    let (sender, streams) = channel();
-    let (readers, _reader) = channel();
-    let (site, _lines) = Site::new(move |_, mut response| {
-        readers.send(response.body_reader())?;
-        let (deferred, reply) = response.defer();
-        sender.send(deferred.stream(|response| response.send_response(200))?)?;
-        Ok(reply)
-    });
-    let mut script = Script {
-        step: 0,
-        bytes: b"",
-        timeout: None,
-        draining: AtomicBool::new(false),
-        streams,
-        stream: None,
-    };
-    let connection = HttpConnection::new(site, None, Arc::new(HttpSettings::default()));
-    let mut output = Vec::new();
-    let handled = Blocking::new(connection).handle(&mut script, &mut output);
-    handled.expect("no failure");
-    assert!(
-        output.ends_with(b"\r\n\r\n6\r\npushed\r\n0\r\n\r\n"),
-        "{}",
-        text(&output)
-    );
 }
 
 // Limits and deadlines.

@@ -12,15 +12,12 @@ mod handler;
 mod transcript;
 mod wire;
 
-use std::io::{self, BufRead, Read};
 use std::panic;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use serve_forever::reactor::Now;
-use serve_forever::socketserver::{
-    Blocking, Buffer, Mailbox, Next, Protocol, RequestHandler, Rfile,
-};
+use serve_forever::http::Message;
+use serve_forever::socketserver::Inbox;
 
 use wire::Wire;
 
@@ -73,15 +70,48 @@ impl Answers {
 
 /// Plays the input and checks the result.
 fn play(data: &[u8]) -> Answers {
-    // A `Blocking` has what a connection by hand lacks: a mailbox that somebody empties.
-    let mut script = Blocking::new(Script {
-        rest: data,
-        wire: None,
-        answers: Answers::default(),
-    });
-    let handled = script.handle(&mut Nothing, &mut io::sink());
-    assert!(handled.is_ok(), "the script failed: {handled:?}");
-    script.into_inner().answers
+    let inbox = Inbox::new();
+    let mut wire = Wire::new(inbox.mailbox(), Instant::now());
+    let mut rest = data;
+    loop {
+        take_messages(&mut wire, &inbox);
+        let event = rest.iter().position(|&byte| Event::of(byte).is_some());
+        let (piece, after) = rest.split_at(event.unwrap_or(rest.len()));
+        if !piece.is_empty() {
+            wire.arrive(piece);
+            rest = after;
+            continue;
+        }
+        let Some((&event, after)) = after.split_first() else {
+            break;
+        };
+        rest = after;
+        match Event::of(event) {
+            Some(Event::Message) => wire.message(),
+            Some(Event::Cut) | None => {}
+            Some(Event::StopReading) => wire.open(false),
+            Some(Event::GoOnReading) => wire.open(true),
+            Some(Event::Second) => wire.pass(Duration::from_secs(1)),
+            Some(Event::Deadline) => wire.time_out(),
+            Some(Event::HalfClose) => wire.half_close(),
+            Some(Event::Drain) => wire.drain(),
+            Some(Event::Answer) => wire.answer(),
+        }
+    }
+    while wire.settle() {
+        take_messages(&mut wire, &inbox);
+    }
+    wire.end()
+}
+
+/// Hands over what handlers have sent, as long as there may be something.
+fn take_messages(wire: &mut Wire, inbox: &Inbox<Message>) {
+    while wire.expects_messages() {
+        match inbox.receive() {
+            Some(message) => wire.post(message),
+            None => wire.no_more_messages(),
+        }
+    }
 }
 
 /// Prints no message for the panics of handlers, which are intended. Panics of the oracle are printed.
@@ -128,121 +158,5 @@ impl Event {
             0xff => Event::Answer,
             _ => return None,
         })
-    }
-}
-
-/// Plays the input; a protocol only in order to be sent messages.
-struct Script<'a> {
-    rest: &'a [u8],
-    wire: Option<Wire>,
-    answers: Answers,
-}
-
-impl Script<'_> {
-    /// Goes on until a message may be on its way, or to the end.
-    fn play(&mut self) -> Next<serve_forever::http::Message> {
-        let Some(wire) = &mut self.wire else {
-            return Next::Close;
-        };
-        loop {
-            if wire.expects_messages() {
-                return Next::Read;
-            }
-            let event = self.rest.iter().position(|&byte| Event::of(byte).is_some());
-            let (piece, rest) = self.rest.split_at(event.unwrap_or(self.rest.len()));
-            if !piece.is_empty() {
-                wire.arrive(piece);
-                self.rest = rest;
-                continue;
-            }
-            let Some((&event, rest)) = rest.split_first() else {
-                break;
-            };
-            self.rest = rest;
-            match Event::of(event) {
-                Some(Event::Message) => wire.message(),
-                Some(Event::Cut) | None => {}
-                Some(Event::StopReading) => wire.open(false),
-                Some(Event::GoOnReading) => wire.open(true),
-                Some(Event::Second) => wire.pass(Duration::from_secs(1)),
-                Some(Event::Deadline) => wire.time_out(),
-                Some(Event::HalfClose) => wire.half_close(),
-                Some(Event::Drain) => wire.drain(),
-                Some(Event::Answer) => wire.answer(),
-            }
-        }
-        if wire.settle() {
-            return Next::Read;
-        }
-        if let Some(wire) = self.wire.take() {
-            self.answers = wire.end();
-        }
-        Next::Close
-    }
-}
-
-impl Protocol for Script<'_> {
-    type Message = serve_forever::http::Message;
-
-    fn connection_made(
-        &mut self,
-        mailbox: Mailbox<Self::Message>,
-        _output: &mut Buffer,
-        now: &Now,
-    ) -> Next<Self::Message> {
-        self.wire = Some(Wire::new(mailbox, now.instant()));
-        self.play()
-    }
-
-    fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<Self::Message> {
-        Next::Close
-    }
-
-    fn deliver(
-        &mut self,
-        message: Self::Message,
-        _output: &mut Buffer,
-        _now: &Now,
-    ) -> Next<Self::Message> {
-        if let Some(wire) = &mut self.wire {
-            wire.post(message);
-        }
-        self.play()
-    }
-
-    /// It was looked for messages, and there are none.
-    fn timed_out(&mut self, _output: &mut Buffer, _now: &Now) -> Next<Self::Message> {
-        if let Some(wire) = &mut self.wire {
-            wire.no_more_messages();
-        }
-        self.play()
-    }
-
-    /// Long ago: nothing is ever waited for.
-    fn deadline(&self) -> Option<Instant> {
-        self.wire.as_ref().map(|wire| wire.began)
-    }
-}
-
-/// The file that nothing is read from.
-struct Nothing;
-
-impl Read for Nothing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Ok(0)
-    }
-}
-
-impl BufRead for Nothing {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(&[])
-    }
-
-    fn consume(&mut self, _: usize) {}
-}
-
-impl Rfile for Nothing {
-    fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -111,7 +111,7 @@ use std::sync::Arc;
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
 use crate::socketserver::{
-    Blocking, Evented, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp, Threading,
+    Driver, Evented, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp, Threading,
 };
 
 /// An HTTP server on TCP, all connections on the loop; Python's `HTTPServer`.
@@ -297,27 +297,27 @@ impl<H: HttpRequestHandler + Clone> ProtocolFactory<UnixAddress> for Http<H> {
 
 /// The same connections, for threads.
 impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
-    type Handler = Blocking<HttpConnection<H>>;
+    type Handler = Driver<HttpConnection<H>>;
 
-    fn make_handler(&self, client_address: &SocketAddr) -> Blocking<HttpConnection<H>> {
-        Blocking::new(self.connection(Some(*client_address), None))
+    fn make_handler(&self, client_address: &SocketAddr) -> Driver<HttpConnection<H>> {
+        Driver::new(self.connection(Some(*client_address), None))
     }
 
     fn make_handler_at(
         &self,
         client_address: &SocketAddr,
         local_address: impl FnOnce() -> io::Result<SocketAddr>,
-    ) -> Blocking<HttpConnection<H>> {
-        Blocking::new(self.connection(Some(*client_address), local_address().ok()))
+    ) -> Driver<HttpConnection<H>> {
+        Driver::new(self.connection(Some(*client_address), local_address().ok()))
     }
 }
 
 /// The same connections, for threads, over a Unix-domain socket.
 #[cfg(unix)]
 impl<H: HttpRequestHandler + Clone> HandlerFactory<UnixAddress> for Http<H> {
-    type Handler = Blocking<HttpConnection<H>>;
+    type Handler = Driver<HttpConnection<H>>;
 
-    fn make_handler(&self, _client_address: &UnixAddress) -> Blocking<HttpConnection<H>> {
-        Blocking::new(self.connection(None, None))
+    fn make_handler(&self, _client_address: &UnixAddress) -> Driver<HttpConnection<H>> {
+        Driver::new(self.connection(None, None))
     }
 }

@@ -1,32 +1,40 @@
-//! One connection of the loop: a socket that is never waited for, and the protocol it speaks.
+//! One connection: a stream that is never waited for, and the protocol it speaks.
+//!
+//! This is the only place that interprets a [`Next`]. The loop gives its connections their turns
+//! here, and so does the [`Driver`](super::Driver), which has only one.
 //!
 //! A turn alternates between two things until neither can go on: send what was written, and let
 //! the protocol take its next step. The step follows from the last verdict (`Stage`), the send
-//! from what is unsent; nothing else is remembered. In the common case that is one read, one call
-//! of the protocol and one write, and the connection owns no buffer before or after.
+//! from what is unsent; nothing else is remembered. In the common case a turn is one read, one
+//! call of the protocol and one write, and the connection owns no buffer before or after.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::buffer::Buffer;
+use super::failure::{Failure, HandlerResult, Panic, contain};
 use super::mailbox::Post;
-use super::protocol::Conversation;
-use super::{Buffer, EventedSettings, Failure, Next, Protocol, Stream};
+use super::protocol::{Conversation, Next, Protocol};
+use super::settings::EventedSettings;
+use super::transport::Duplex;
 use crate::reactor::{Now, Readiness, Slot};
 
 /// How much one read can return: large enough for most uploads, and for a pipelined batch.
 const READ: usize = 64 * 1024;
 
-/// Whether a read that returns less than was asked for is as good as `WouldBlock`: epoll and
-/// kqueue report what comes after it, Windows nothing before the socket was found empty.
+/// Whether a read that returns less than was asked for is as good as `WouldBlock`. It is with
+/// epoll and kqueue, which report what comes after it. Windows reports nothing until a read has
+/// found the socket empty.
 const SHORT_READ_IS_LAST: bool = cfg!(unix);
 
 /// How many steps one connection takes while others wait (RT-6).
 const STEPS: usize = 8;
 
 /// How much a lingering client may send before it is cut off after all.
-pub(super) const DISCARD: usize = 8 * 1024 * 1024;
+const DISCARD: usize = 8 * 1024 * 1024;
 
 /// The buffers that all connections of a loop share, one turn at a time.
 #[derive(Debug)]
@@ -45,13 +53,21 @@ impl Default for Scratch {
 }
 
 /// What a connection is lent for one turn.
-pub(crate) struct Turn<'a, M> {
+pub(crate) struct Loan<'a, M> {
+    /// Its place, which its mailboxes name.
     pub(crate) slot: Slot,
+    /// What its stream may be able to do.
     pub(crate) readiness: &'a mut Readiness,
+    /// The buffers of this turn.
     pub(crate) scratch: &'a mut Scratch,
+    /// The limits of all connections.
     pub(crate) settings: &'a EventedSettings,
+    /// Where its messages come from.
     pub(crate) post: &'a Post<M>,
+    /// The time that its protocol is told.
     pub(crate) now: &'a Now,
+    /// Whether a drain has begun.
+    pub(crate) draining: bool,
     /// The last words of a protocol that another has taken over from.
     pub(crate) failure: Option<Failure>,
 }
@@ -67,6 +83,16 @@ pub(crate) enum Occasion {
     Drain,
 }
 
+/// What a turn came to.
+pub(crate) struct Outcome {
+    /// What becomes of the connection.
+    pub(crate) fate: Fate,
+    /// What the conversation wants reported.
+    pub(crate) failure: Option<Failure>,
+    /// Until when the connection may be left alone if it sleeps.
+    pub(crate) deadline: Option<Instant>,
+}
+
 /// What becomes of a connection after its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -76,18 +102,43 @@ pub(crate) enum Fate {
     Again,
     /// It is to be closed now.
     Gone,
-    /// As `Gone`, because the client does not read, or too slowly.
+    /// It is to be closed now, because the client does not read, or too slowly.
     Stalled,
+    /// It is to be closed now, and its protocol must not be called again.
+    Panicked,
 }
 
+/// What a connection that sleeps waits for, besides its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// The client has to take output.
+    Room,
+    /// The client has to send something. A message is as welcome.
+    Bytes,
+    /// Another thread has to send a message.
+    Message,
+}
+
+/// How a conversation ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End<'a> {
+    /// The protocol is told, at this time.
+    Told(&'a Now),
+    /// The protocol has panicked and must not be called again.
+    Panicked,
+}
+
+/// A stream, the protocol that is spoken on it, and what is under way between the two.
 pub(crate) struct Connection<S, P: Protocol> {
     pub(crate) stream: S,
     conversation: Conversation<P>,
+    /// What the last verdict has left to do.
     stage: Stage,
     /// The client has sent everything it will.
     input_closed: bool,
     /// What arrived and was not used.
     input: Buffer,
+    /// Output that the stream did not take.
     unsent: Option<Box<Unsent>>,
     /// Messages that the protocol has not been given yet.
     #[expect(
@@ -100,9 +151,9 @@ pub(crate) struct Connection<S, P: Protocol> {
 /// The protocol's last verdict, as far as it is still to be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// `unseen`: the input holds bytes that the protocol has not been offered since it last did
-    /// something else than reading.
     Read {
+        /// The input holds bytes that the protocol has not been offered since it last did
+        /// something else than reading.
         unseen: bool,
     },
     Produce,
@@ -112,12 +163,14 @@ enum Stage {
     Abort,
     /// The writing half is shut down; what arrives is discarded.
     Lingering {
+        /// When it ends, whatever the client does.
         until: Option<Instant>,
+        /// How many more bytes are discarded.
         left: usize,
     },
 }
 
-/// Output that the socket did not take.
+/// Output that the stream did not take.
 struct Unsent {
     bytes: Buffer,
     pace: Pace,
@@ -125,17 +178,17 @@ struct Unsent {
 
 /// How fast a client reads for which output waits.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+struct Pace {
     /// When it began to lag behind.
     began: Instant,
-    /// When the socket last took some.
+    /// When the stream last took some.
     since: Instant,
     /// How much it has taken since it began.
     sent: u64,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Pace {
+    fn new(now: Instant) -> Pace {
         Pace {
             began: now,
             since: now,
@@ -143,7 +196,7 @@ impl Pace {
         }
     }
 
-    pub(super) fn advance(&mut self, sent: usize, now: Instant) {
+    fn advance(&mut self, sent: usize, now: Instant) {
         if sent > 0 {
             self.since = now;
             self.sent = self.sent.saturating_add(sent as u64);
@@ -152,7 +205,7 @@ impl Pace {
 
     /// Until when more must have been taken: a while after the last of it, but all in all not
     /// slower than the minimum rate (design law 8).
-    pub(super) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+    fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         let earned = Duration::from_secs(self.sent / u64::from(settings.write_rate.max(1)));
         let ends = [
             self.since.checked_add(settings.write_stall),
@@ -163,7 +216,7 @@ impl Pace {
     }
 }
 
-impl<S: Stream, P: Protocol> Connection<S, P> {
+impl<S: Duplex, P: Protocol> Connection<S, P> {
     pub(crate) fn new(stream: S, protocol: P) -> Connection<S, P> {
         Connection {
             stream,
@@ -185,19 +238,35 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         matches!(self.conversation, Conversation::Upgraded(_))
     }
 
-    pub(crate) fn take_failure(&mut self) -> Option<Failure> {
-        self.conversation.take_failure()
+    /// What it waits for, if its last turn has put it to sleep.
+    pub(super) fn awaits(&self) -> Awaits {
+        match (&self.unsent, self.stage) {
+            (Some(_), _) => Awaits::Room,
+            (None, Stage::Wait) => Awaits::Message,
+            (None, _) => Awaits::Bytes,
+        }
     }
 
-    /// Tells the protocol that this was all.
-    pub(crate) fn lost(&mut self, now: &Now) {
-        self.conversation.connection_lost(now);
+    /// Ends the conversation and closes the stream.
+    ///
+    /// # Errors
+    ///
+    /// Returns the panic of a protocol, or of what a handler has left in it (design law 10).
+    pub(crate) fn end(self, end: End<'_>) -> HandlerResult {
+        let mut connection = self;
+        contain(move || {
+            if let End::Told(now) = end {
+                connection.conversation.connection_lost(now);
+            }
+            drop(connection);
+            Ok(())
+        })
     }
 
     /// Until when the connection may be left alone.
     ///
     /// A client that does not read is given up after a while, whatever its protocol waits for.
-    pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+    fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         match (&self.unsent, self.stage) {
             (Some(unsent), _) => unsent.pace.deadline(settings),
             (None, Stage::Lingering { until, .. }) => until,
@@ -206,57 +275,81 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
     }
 
     /// Goes on as far as it can.
-    pub(crate) fn turn(&mut self, occasion: Occasion, turn: &mut Turn<'_, P::Message>) -> Fate {
-        let due = mem::take(&mut turn.readiness.timeout) && self.is_due(turn);
+    pub(crate) fn turn(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Outcome {
+        // Each method of a protocol may panic, also those that only tell something (design law 10).
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            let fate = self.go_on(occasion, loan);
+            let last_words = loan.failure.take();
+            Outcome {
+                fate,
+                failure: last_words.or_else(|| self.conversation.take_failure()),
+                deadline: self.deadline(loan.settings),
+            }
+        }));
+        turned.unwrap_or_else(|payload| {
+            // The buffers of this turn went down with it.
+            *loan.scratch = Scratch::default();
+            Outcome {
+                fate: Fate::Panicked,
+                failure: Some(Panic::from_payload(payload.as_ref()).into()),
+                deadline: None,
+            }
+        })
+    }
+
+    /// A turn that may panic.
+    fn go_on(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Fate {
+        // A deadline may have moved since it was armed, so the clock decides.
+        let due = mem::take(&mut loan.readiness.timeout) && self.is_due(loan);
         match self.stage {
             _ if due && self.unsent.is_some() => return Fate::Stalled,
             Stage::Lingering { .. } if due => return Fate::Gone,
             _ => {}
         }
-        let now = turn.now.instant();
+        let now = loan.now.instant();
         let (mut output, mut pace) = match self.unsent.take() {
             Some(unsent) => (unsent.bytes, unsent.pace),
-            None => (mem::take(&mut turn.scratch.output), Pace::new(now)),
+            None => (mem::take(&mut loan.scratch.output), Pace::new(now)),
         };
         match occasion {
-            Occasion::Made => self.begin(&mut output, turn),
-            Occasion::Drain => self.drain(&mut output, turn),
-            Occasion::Ready if due => self.time_out(&mut output, turn),
+            Occasion::Made => self.begin(&mut output, loan),
+            Occasion::Drain => self.drain(&mut output, loan),
+            Occasion::Ready if due => self.time_out(&mut output, loan),
             Occasion::Ready => {}
         }
         let mut sent = 0;
-        let advanced = self.advance(&mut output, &mut sent, turn);
+        let advanced = self.advance(&mut output, &mut sent, loan);
         let fate = advanced.unwrap_or_else(|error| {
-            // The client is gone: nobody is left to tell (TCP-11, WSGI-20).
+            // Report nothing: the client has disconnected (TCP-11, WSGI-20).
             log::debug!("connection lost: {error}");
             Fate::Gone
         });
         pace.advance(sent, now);
-        self.put_back(output, pace, turn.scratch);
+        self.put_back(output, pace, loan.scratch);
         fate
     }
 
-    fn is_due(&self, turn: &Turn<'_, P::Message>) -> bool {
-        let deadline = self.deadline(turn.settings);
-        deadline.is_some_and(|deadline| deadline <= turn.now.instant())
+    fn is_due(&self, loan: &Loan<'_, P::Message>) -> bool {
+        let deadline = self.deadline(loan.settings);
+        deadline.is_some_and(|deadline| deadline <= loan.now.instant())
     }
 
-    fn begin(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
-        let mailbox = turn.post.mailbox(turn.slot);
-        let next = self.conversation.connection_made(mailbox, output, turn.now);
-        self.follow(next, false, output, turn);
+    fn begin(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
+        let mailbox = loan.post.mailbox(loan.slot);
+        let next = self.conversation.connection_made(mailbox, output, loan.now);
+        self.follow(next, false, output, loan);
     }
 
-    fn drain(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+    fn drain(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         if let Stage::Read { .. } | Stage::Produce | Stage::Wait = self.stage {
-            let next = self.conversation.drain(output, turn.now);
-            self.follow(next, false, output, turn);
+            let next = self.conversation.drain(output, loan.now);
+            self.follow(next, false, output, loan);
         }
     }
 
-    fn time_out(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
-        let next = self.conversation.timed_out(output, turn.now);
-        self.follow(next, false, output, turn);
+    fn time_out(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
+        let next = self.conversation.timed_out(output, loan.now);
+        self.follow(next, false, output, loan);
     }
 
     /// Sends and steps in turn until nothing can go on, or others have waited long enough; counts
@@ -265,15 +358,15 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         &mut self,
         output: &mut Buffer,
         sent: &mut usize,
-        turn: &mut Turn<'_, P::Message>,
+        loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Fate> {
         for _ in 0..STEPS {
-            *sent += send(&mut self.stream, output, turn.readiness)?;
-            if let Some(fate) = self.step(output, turn)? {
+            *sent += send(&mut self.stream, output, loan.readiness)?;
+            if let Some(fate) = self.step(output, loan)? {
                 return Ok(fate);
             }
         }
-        *sent += send(&mut self.stream, output, turn.readiness)?;
+        *sent += send(&mut self.stream, output, loan.readiness)?;
         Ok(Fate::Again)
     }
 
@@ -281,56 +374,59 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
     fn step(
         &mut self,
         output: &mut Buffer,
-        turn: &mut Turn<'_, P::Message>,
+        loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        let full = !output.is_empty() && output.len() >= turn.settings.high_water;
+        // What if the mark is zero? Then everything is sent first, but nothing stops for good.
+        let full = !output.is_empty() && output.len() >= loan.settings.high_water;
         match self.stage {
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
             Stage::Read { .. } | Stage::Wait if self.inbox.is_some() => {
-                self.deliver(output, turn);
+                self.deliver(output, loan);
                 Ok(None)
             }
             Stage::Read { unseen: true } => {
-                let next = self.conversation.receive(&mut self.input, output, turn.now);
-                self.follow(next, true, output, turn);
+                let next = self.conversation.receive(&mut self.input, output, loan.now);
+                self.follow(next, true, output, loan);
                 Ok(None)
             }
-            Stage::Read { unseen: false } => self.read(output, turn),
-            // The answer would reach nobody; while there is output, a write decides (RT-10).
-            Stage::Wait if turn.readiness.hung_up && output.is_empty() => Ok(Some(Fate::Gone)),
+            Stage::Read { unseen: false } => self.read(output, loan),
+            // What it waits for would reach nobody. If there is output, the next write decides: a
+            // client that only stopped sending still takes it (RT-10).
+            Stage::Wait if loan.readiness.hung_up && output.is_empty() => Ok(Some(Fate::Gone)),
             Stage::Wait => Ok(Some(Fate::Sleeps)),
             Stage::Produce => {
-                let next = self.conversation.produce(output, turn.now);
-                self.follow(next, false, output, turn);
+                let next = self.conversation.produce(output, loan.now);
+                self.follow(next, false, output, loan);
                 Ok(None)
             }
             Stage::Abort => {
                 self.stream.reset_on_close();
                 Ok(Some(Fate::Gone))
             }
+            // What if the client never takes it? Then the pace of `unsent` is the deadline.
             Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
             Stage::Close if self.input_closed => Ok(Some(Fate::Gone)),
-            Stage::Close => self.close(turn),
+            Stage::Close => self.close(loan),
             Stage::Linger => {
                 self.stream.shutdown_write()?;
                 self.stage = Stage::Lingering {
-                    until: turn.now.instant().checked_add(turn.settings.linger),
+                    until: loan.now.instant().checked_add(loan.settings.linger),
                     left: DISCARD,
                 };
                 Ok(None)
             }
-            Stage::Lingering { until, left } => self.discard(until, left, turn),
+            Stage::Lingering { until, left } => self.discard(until, left, loan),
         }
     }
 
     /// Hands over the oldest message.
-    fn deliver(&mut self, output: &mut Buffer, turn: &mut Turn<'_, P::Message>) {
+    fn deliver(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         let message = self.inbox.as_mut().and_then(|inbox| inbox.pop_front());
         self.inbox.take_if(|inbox| inbox.is_empty());
         if let Some(message) = message {
-            turn.post.delivered(turn.slot);
-            let next = self.conversation.deliver(message, output, turn.now);
-            self.follow(next, false, output, turn);
+            loan.post.delivered(loan.slot);
+            let next = self.conversation.deliver(message, output, loan.now);
+            self.follow(next, false, output, loan);
         }
     }
 
@@ -338,40 +434,41 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
     fn read(
         &mut self,
         output: &mut Buffer,
-        turn: &mut Turn<'_, P::Message>,
+        loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        let arrived = &mut turn.scratch.input;
+        let arrived = &mut loan.scratch.input;
         arrived.clear();
-        match receive(&mut self.stream, arrived, turn.readiness)? {
+        match receive(&mut self.stream, arrived, loan.readiness)? {
             Received::Nothing => return Ok(Some(Fate::Sleeps)),
             Received::Interrupted => return Ok(None),
             Received::End => {
                 self.input_closed = true;
-                let next = self.conversation.input_closed(output, turn.now);
-                self.follow(next, false, output, turn);
+                let next = self.conversation.input_closed(output, loan.now);
+                self.follow(next, false, output, loan);
                 return Ok(None);
             }
             Received::Bytes => {}
         }
         let next = if self.input.is_empty() {
-            let next = self.conversation.receive(arrived, output, turn.now);
+            let next = self.conversation.receive(arrived, output, loan.now);
             if !arrived.is_empty() {
                 self.input.extend_from_slice(arrived);
             }
             next
         } else {
             self.input.extend_from_slice(arrived);
-            self.conversation.receive(&mut self.input, output, turn.now)
+            self.conversation.receive(&mut self.input, output, loan.now)
         };
-        self.follow(next, true, output, turn);
+        self.follow(next, true, output, loan);
         Ok(None)
     }
 
-    /// Closes, unless over unread input: that would reset the connection under the answer (TCP-8).
-    fn close(&mut self, turn: &mut Turn<'_, P::Message>) -> io::Result<Option<Fate>> {
-        let arrived = &mut turn.scratch.input;
+    /// Closes, unless there is unread input: then closing would reset the connection, and the client
+    /// would lose the output that is still on its way (TCP-8).
+    fn close(&mut self, loan: &mut Loan<'_, P::Message>) -> io::Result<Option<Fate>> {
+        let arrived = &mut loan.scratch.input;
         arrived.clear();
-        match receive(&mut self.stream, arrived, turn.readiness)? {
+        match receive(&mut self.stream, arrived, loan.readiness)? {
             Received::Nothing | Received::End => Ok(Some(Fate::Gone)),
             Received::Interrupted => Ok(None),
             Received::Bytes => {
@@ -386,14 +483,15 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         &mut self,
         until: Option<Instant>,
         left: usize,
-        turn: &mut Turn<'_, P::Message>,
+        loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        let arrived = &mut turn.scratch.input;
+        let arrived = &mut loan.scratch.input;
         arrived.clear();
-        match receive(&mut self.stream, arrived, turn.readiness)? {
+        match receive(&mut self.stream, arrived, loan.readiness)? {
             Received::Nothing => Ok(Some(Fate::Sleeps)),
             Received::Interrupted => Ok(None),
             Received::End => Ok(Some(Fate::Gone)),
+            // What if the client sends without end? It is cut off after all (design law 7).
             Received::Bytes if arrived.len() >= left => Ok(Some(Fate::Gone)),
             Received::Bytes => {
                 let left = left - arrived.len();
@@ -403,24 +501,29 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Takes a verdict over; `seen`: the protocol has been offered all the input there is.
+    /// Takes a verdict over. `seen` says whether the protocol has been offered all the input.
     fn follow(
         &mut self,
         mut next: Next<P::Message>,
         mut seen: bool,
         output: &mut Buffer,
-        turn: &mut Turn<'_, P::Message>,
+        loan: &mut Loan<'_, P::Message>,
     ) {
         if self.input.is_empty() {
             self.input = Buffer::new(); // an idle connection keeps no memory (design law 6)
         }
         while let Next::Upgrade(protocol) = next {
             let failure = self.conversation.take_failure();
-            turn.failure = turn.failure.take().or(failure);
+            loan.failure = loan.failure.take().or(failure);
             self.conversation = Conversation::Upgraded(protocol);
+            // What if bytes came with the request to upgrade? They are the new protocol's.
             seen = false;
-            let mailbox = turn.post.mailbox(turn.slot);
-            next = self.conversation.connection_made(mailbox, output, turn.now);
+            let mailbox = loan.post.mailbox(loan.slot);
+            next = self.conversation.connection_made(mailbox, output, loan.now);
+            // What if the others were told of the drain before this one was there?
+            if loan.draining && matches!(next, Next::Read | Next::Produce | Next::Wait) {
+                next = self.conversation.drain(output, loan.now);
+            }
         }
         let unseen = !seen && !self.input.is_empty();
         self.stage = match next {
@@ -438,7 +541,7 @@ impl<S: Stream, P: Protocol> Connection<S, P> {
         };
     }
 
-    /// Keeps what the socket did not take, and gives the shared buffer back.
+    /// Keeps what the stream did not take, and gives the shared buffer back.
     fn put_back(&mut self, mut output: Buffer, pace: Pace, scratch: &mut Scratch) {
         if !output.is_empty() {
             let bytes = if output.capacity() > 2 * READ {
@@ -465,10 +568,10 @@ enum Received {
     Interrupted,
 }
 
-/// One read. The hint is cleared by `WouldBlock`, and by a short read unless an end follows it: a
+/// Reads once. `WouldBlock` clears the hint. So does a short read, unless an end follows it: a
 /// second read would only confirm that there is nothing (design law 5, RT-1).
 fn receive(
-    stream: &mut impl Stream,
+    stream: &mut impl Duplex,
     into: &mut Buffer,
     readiness: &mut Readiness,
 ) -> io::Result<Received> {
@@ -493,9 +596,9 @@ fn receive(
     }
 }
 
-/// Writes until everything is sent or the socket takes no more; how much that was.
+/// Writes until everything is sent or the stream takes no more. Returns how much that was.
 fn send(
-    stream: &mut impl Stream,
+    stream: &mut impl Duplex,
     output: &mut Buffer,
     readiness: &mut Readiness,
 ) -> io::Result<usize> {
@@ -514,13 +617,11 @@ fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socketserver::{HandlerResult, Mailbox, Request, Rfile};
-    use mio::event::Source;
-    use mio::{Interest, Registry, Token};
+    use crate::socketserver::Mailbox;
     use std::convert::Infallible;
     use std::io::{Read, Write};
 
-    /// A socket whose client takes `room` more bytes and sends nothing.
+    /// A stream whose client takes `room` more bytes and sends nothing.
     struct Wire {
         room: usize,
     }
@@ -546,30 +647,7 @@ mod tests {
         }
     }
 
-    impl Source for Wire {
-        fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn deregister(&mut self, _: &Registry) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Request for Wire {
-        fn serve(
-            &mut self,
-            _handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
-        ) -> HandlerResult {
-            Ok(())
-        }
-    }
-
-    impl Stream for Wire {
+    impl Duplex for Wire {
         fn shutdown_write(&mut self) -> io::Result<()> {
             Ok(())
         }
@@ -609,19 +687,20 @@ mod tests {
                 timeout: true,
                 ..Readiness::FRESH
             };
-            let fate = connection.turn(
+            let outcome = connection.turn(
                 occasion,
-                &mut Turn {
+                &mut Loan {
                     slot: Slot::default(),
                     readiness: &mut readiness,
                     scratch: &mut scratch,
                     settings: &settings,
                     post: &post,
                     now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
+                    draining: false,
                     failure: None,
                 },
             );
-            (fate, connection.deadline(&settings))
+            (outcome.fate, outcome.deadline)
         };
         let deadline = |seconds| Some(began + Duration::from_secs(seconds));
         let made = turn(&mut connection, Occasion::Made, 0);

@@ -294,14 +294,11 @@ impl<M> Post<M> {
     }
 
     /// Waits for the next message until `deadline`; `None` if none came.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<M> {
-        let received = match deadline {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<(Slot, M)> {
+        match deadline {
             Some(deadline) => self.receiver.recv_deadline(deadline).ok(),
             None => self.receiver.recv().ok(),
-        };
-        let (slot, message) = received?;
-        self.delivered(slot);
-        Some(message)
+        }
     }
 
     /// A message for the conversation at `slot` was delivered, so there is room for one more.

@@ -30,12 +30,12 @@
 //! | `server_close`, `with` | [`Server::server_close`], or dropping the server |
 //! | `shutdown` | [`ShutdownHandle::shutdown`] |
 
-mod blocking;
 mod budget;
 mod buffer;
 mod connection;
 mod dispatch;
 mod draining;
+mod driver;
 mod engine;
 mod failure;
 mod handler;
@@ -46,19 +46,20 @@ mod mailbox;
 mod overload;
 mod protocol;
 mod server;
+mod settings;
 mod shutdown;
 mod signals;
 mod stats;
 mod sync;
 mod transport;
 
-pub use blocking::Blocking;
 pub(crate) use budget::{complain, print};
 pub use buffer::Buffer;
 pub use dispatch::{
-    Dispatch, Evented, EventedSettings, HandlerFactory, Inline, ProtocolFactory, QueueFull,
-    Refused, Threading, WhenFull,
+    Dispatch, Evented, HandlerFactory, Inline, ProtocolFactory, QueueFull, Refused, Threading,
+    WhenFull,
 };
+pub use driver::Driver;
 pub use engine::{Engine, Turn};
 pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
@@ -69,9 +70,10 @@ pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
 pub use overload::Overload;
 pub use protocol::{Next, Protocol};
 pub use server::{MAX_CONNECTIONS, Server};
+pub use settings::EventedSettings;
 pub use shutdown::{Drained, NotStopped, ShutdownHandle};
 pub use stats::Stats;
-pub use transport::{Datagram, Request, ServerAddress, Stream, Tcp, Transport, Udp};
+pub use transport::{Datagram, Duplex, Request, ServerAddress, Stream, Tcp, Transport, Udp};
 #[cfg(unix)]
 pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
 

@@ -4,16 +4,18 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Instant;
 
-use super::{Buffer, Failure, Mailbox};
+use super::buffer::Buffer;
+use super::failure::Failure;
+use super::mailbox::Mailbox;
 use crate::reactor::Now;
 
 /// One conversation with one client, with no socket, clock, thread or log inside.
 ///
 /// Whoever owns the connection calls these methods, hands over what arrived and what time it is,
 /// sends what was written to `output`, and does next what the verdict says. So the same protocol
-/// runs on the event loop ([`Evented`](super::Evented)), on a blocking socket
-/// ([`Blocking`](super::Blocking)) and in a test that only has arrays; no client can tell which
-/// (RT-8). Python knows the shape from `asyncio.Protocol`.
+/// runs on the event loop ([`Evented`](super::Evented)), in memory or on a blocking socket
+/// ([`Driver`](super::Driver)), and in a test that only has arrays. Python knows the shape from
+/// `asyncio.Protocol`.
 ///
 /// Only [`receive`](Self::receive) must be written. A line echo:
 ///

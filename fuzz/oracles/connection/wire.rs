@@ -54,7 +54,6 @@ pub(crate) enum Stage {
 }
 
 pub(crate) struct Wire {
-    pub(crate) began: Instant,
     protocol: Box<dyn Protocol<Message = Message>>,
     mailbox: Mailbox<Message>,
     settings: Arc<HttpSettings>,
@@ -86,7 +85,6 @@ impl Wire {
         let handler = Handler(Rc::clone(&log));
         let connection = HttpConnection::new(handler, None, settings());
         let mut wire = Wire {
-            began,
             protocol: Box::new(connection),
             mailbox: mailbox.clone(),
             settings: settings(),

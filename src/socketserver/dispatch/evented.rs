@@ -1,20 +1,21 @@
-//! All requests at once, on the loop thread: connections that are never waited for.
+//! All requests at once, on the loop's thread: connections that are never waited for.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use mio::Interest;
 
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor, Slot};
-use crate::socketserver::connection::{Connection, Fate, Occasion, Scratch, Turn};
-use crate::socketserver::failure::{Panic, contain};
+use crate::socketserver::budget::complain;
+use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Scratch};
+use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::mailbox::Post;
-use crate::socketserver::{Failure, Protocol, Stream, Transport, complain};
+use crate::socketserver::protocol::Protocol;
+use crate::socketserver::settings::EventedSettings;
+use crate::socketserver::transport::{Duplex, Stream, Transport};
 
 /// Makes the protocol for each client; asyncio's `protocol_factory`.
 ///
@@ -26,10 +27,10 @@ pub trait ProtocolFactory<A> {
     /// The protocol for one client.
     fn make_protocol(&mut self, client_address: &A) -> Self::Protocol;
 
-    /// As [`make_protocol`](Self::make_protocol), which it calls by default, for a protocol that
-    /// is told at which address its client has reached the server, too.
+    /// Like [`make_protocol`](Self::make_protocol), but also told how to find out at which address
+    /// the client has reached the server: by `local_address`, see [`Transport::local_address`].
     ///
-    /// `local_address` finds it out: see [`Transport::local_address`].
+    /// By default it calls `make_protocol`.
     fn make_protocol_at(
         &mut self,
         client_address: &A,
@@ -48,36 +49,6 @@ impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
     }
 }
 
-/// The limits of every connection, whatever it speaks (design laws 7 and 8), on the loop and, with
-/// [`Blocking`](crate::socketserver::Blocking), on threads.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct EventedSettings {
-    /// How long a client may leave output unread without taking a byte: 30 s (nginx's
-    /// `send_timeout` has 60 s, Apache's `Timeout` 60 s).
-    pub write_stall: Duration,
-    /// Bytes a second that a client must take on average, at least one, once output has waited for
-    /// it as long as [`write_stall`](Self::write_stall): 240, as in Kestrel. Less is not a slow
-    /// line but an attempt to hold the connection.
-    pub write_rate: u32,
-    /// How long a client may go on sending after the last answer before it is cut off: 2 s
-    /// (Apache 2 s; nginx 5 s between two reads).
-    pub linger: Duration,
-    /// Above this much unsent output nothing more is read or produced: 64 KiB.
-    pub high_water: usize,
-}
-
-impl Default for EventedSettings {
-    fn default() -> EventedSettings {
-        EventedSettings {
-            write_stall: Duration::from_secs(30),
-            write_rate: 240,
-            linger: Duration::from_secs(2),
-            high_water: 64 * 1024,
-        }
-    }
-}
-
 /// Runs a [`Protocol`] on each connection; no client waits for another (RT-8).
 pub struct Evented<T, F>
 where
@@ -89,11 +60,19 @@ where
     settings: EventedSettings,
     /// Where the server listens, once it is put together.
     server_address: Option<T::Address>,
+    /// The connections, each at the index of its slot.
     connections: Vec<Option<Entry<T, F>>>,
+    /// How many connections there are.
     open: usize,
+    /// How many clients have been given up because they did not read.
     stalled: u64,
+    /// Whether a drain has begun.
+    draining: bool,
+    /// What other threads have sent to the conversations.
     post: Post<Message<T, F>>,
+    /// The buffers that the connections share.
     scratch: Scratch,
+    /// What conversations want reported and the engine has not taken yet.
     failures: VecDeque<(Failure, T::Address)>,
 }
 
@@ -117,22 +96,10 @@ where
     T::Request: Stream,
     F: ProtocolFactory<T::Address>,
 {
-    /// Ends the conversation, which is told the time unless it has panicked. What a handler has
-    /// left in there may panic as it goes (design law 10).
-    fn end(self, now: Option<&Now>) -> Option<(Failure, T::Address)> {
-        let Entry {
-            mut connection,
-            client_address,
-            ..
-        } = self;
-        let ended = contain(|| {
-            if let Some(now) = now {
-                connection.lost(now);
-            }
-            drop(connection);
-            Ok(())
-        });
-        ended.err().map(|failure| (failure, client_address))
+    /// Ends the conversation. Returns what went wrong as it went, with its client.
+    fn end(self, end: End<'_>) -> Option<(Failure, T::Address)> {
+        let ended = self.connection.end(end);
+        ended.err().map(|failure| (failure, self.client_address))
     }
 }
 
@@ -156,6 +123,7 @@ where
             connections: Vec::new(),
             open: 0,
             stalled: 0,
+            draining: false,
             post: Post::new(0, None),
             scratch: Scratch::default(),
             failures: VecDeque::new(),
@@ -167,7 +135,7 @@ where
         &self.factory
     }
 
-    /// As [`factory`](Self::factory), to be changed.
+    /// Like [`factory`](Self::factory), but to be changed.
     pub fn factory_mut(&mut self) -> &mut F {
         &mut self.factory
     }
@@ -179,7 +147,7 @@ where
 
     /// Gives the slot's connection a turn and acts on what became of it.
     ///
-    /// `false`: there is no such connection.
+    /// Returns `false` if there is no such connection.
     fn turn(&mut self, slot: Slot, occasion: Occasion, reactor: &mut Reactor, now: &Now) -> bool {
         let Some(entry) = find(&mut self.connections, slot) else {
             return false;
@@ -187,68 +155,54 @@ where
         let Some(readiness) = reactor.readiness(slot) else {
             return false;
         };
-        let mut turn = Turn {
+        let mut loan = Loan {
             slot,
             readiness,
             scratch: &mut self.scratch,
             settings: &self.settings,
             post: &self.post,
             now,
+            draining: self.draining,
             failure: None,
         };
-        let (connection, settings) = (&mut entry.connection, &self.settings);
-        // All that is asked of the protocol: any of its methods may panic.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let fate = connection.turn(occasion, &mut turn);
-            (
-                fate,
-                turn.failure.take().or_else(|| connection.take_failure()),
-                connection.deadline(settings),
-            )
-        }));
-        let sane = outcome.is_ok();
-        let (mut fate, failure, deadline) = outcome.unwrap_or_else(|payload| {
-            // The buffers of this turn went down with it.
-            self.scratch = Scratch::default();
-            let panic = Panic::from_payload(payload.as_ref());
-            (Fate::Gone, Some(panic.into()), None)
-        });
-        if let Some(failure) = failure {
-            self.failures
-                .push_back((failure, entry.client_address.clone()));
+        let outcome = entry.connection.turn(occasion, &mut loan);
+        if let Some(failure) = outcome.failure {
+            let client_address = entry.client_address.clone();
+            self.failures.push_back((failure, client_address));
         }
-        if fate == Fate::Stalled {
+        if outcome.fate == Fate::Stalled {
             self.stalled += 1;
-            fate = Fate::Gone;
         }
-        if fate != Fate::Gone {
-            // Both directions, once (design law 5).
-            let both = Interest::READABLE | Interest::WRITABLE;
-            if let Err(error) = reactor.register(slot, &mut connection.stream, both) {
-                self.failures
-                    .push_back((error.into(), entry.client_address.clone()));
-                fate = Fate::Gone;
-            }
-        }
-        match fate {
-            Fate::Gone | Fate::Stalled => self.close(slot, reactor, sane.then_some(now)),
-            Fate::Again => reactor.enqueue(slot),
-            Fate::Sleeps => {
-                if let Some(deadline) = deadline {
-                    reactor.arm(slot, deadline);
+        match outcome.fate {
+            Fate::Gone | Fate::Stalled => self.close(slot, reactor, End::Told(now)),
+            Fate::Panicked => self.close(slot, reactor, End::Panicked),
+            Fate::Again | Fate::Sleeps => {
+                // Both directions, once (design law 5).
+                let both = Interest::READABLE | Interest::WRITABLE;
+                let registered = reactor.register(slot, &mut entry.connection.stream, both);
+                match (registered, outcome.deadline) {
+                    // What if it cannot be registered? Then nothing would ever wake it.
+                    (Err(error), _) => {
+                        let client_address = entry.client_address.clone();
+                        self.failures.push_back((error.into(), client_address));
+                        self.close(slot, reactor, End::Told(now));
+                    }
+                    _ if outcome.fate == Fate::Again => reactor.enqueue(slot),
+                    (_, Some(deadline)) => reactor.arm(slot, deadline),
+                    (_, None) => {}
                 }
             }
         }
         true
     }
 
-    /// Closes a connection; `now` as for [`Entry::end`].
-    fn close(&mut self, slot: Slot, reactor: &mut Reactor, now: Option<&Now>) {
+    /// Closes a connection.
+    fn close(&mut self, slot: Slot, reactor: &mut Reactor, end: End<'_>) {
         if let Some(mut entry) = self.connections[slot.index()].take() {
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
-            self.failures.extend(entry.end(now));
+            self.failures.extend(entry.end(end));
         }
     }
 
@@ -269,7 +223,7 @@ where
     }
 }
 
-/// The connection of that name, unless it has ended and another has its place.
+/// Returns the connection of that name, unless it has ended and another has its place.
 fn find<T, F>(connections: &mut [Option<Entry<T, F>>], slot: Slot) -> Option<&mut Entry<T, F>>
 where
     T: Transport,
@@ -376,6 +330,8 @@ where
     }
 
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
+        // What if another protocol takes over from now on? Its connection tells it.
+        self.draining = true;
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
         for slot in self.slots() {
@@ -394,7 +350,7 @@ where
     fn server_close(&mut self, reactor: &mut Reactor) {
         let now = Now::new();
         for slot in self.slots() {
-            self.close(slot, reactor, Some(&now));
+            self.close(slot, reactor, End::Told(&now));
         }
         self.discard_all();
     }
@@ -411,7 +367,7 @@ where
         let now = Now::new();
         for entry in mem::take(&mut self.connections).into_iter().flatten() {
             self.post.close(entry.slot);
-            if let Some((failure, _)) = entry.end(Some(&now)) {
+            if let Some((failure, _)) = entry.end(End::Told(&now)) {
                 complain("a conversation panicked at its end", &failure);
             }
         }

@@ -5,7 +5,7 @@ mod evented;
 mod inline;
 mod threading;
 
-pub use evented::{Evented, EventedSettings, ProtocolFactory};
+pub use evented::{Evented, ProtocolFactory};
 pub use inline::Inline;
 pub use threading::{HandlerFactory, QueueFull, Threading, WhenFull};
 

@@ -10,7 +10,7 @@ use socket2::{Domain, Type};
 use super::inet::{self, Options, ServerAddress};
 use super::life::{self, Life};
 use super::stream::{self, REQUEST_QUEUE_SIZE};
-use super::traits::{Request, Stream, Transport};
+use super::traits::{Duplex, Request, Transport};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
@@ -218,7 +218,7 @@ impl Request for TcpStream {
     }
 }
 
-impl Stream for TcpStream {
+impl Duplex for TcpStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         stream::shutdown_write(self)
     }

@@ -95,11 +95,10 @@ pub trait Request: Send + 'static {
     fn shutdown_request(&mut self) {}
 }
 
-/// A request that is a stream of bytes.
+/// Bytes in both directions: all that a connection asks of what it is on.
 ///
-/// Only a stream can stay open on an event loop. An evented server of datagrams is therefore a
-/// type error.
-pub trait Stream: Request + Read + Write + Source {
+/// A read or write that would have to wait fails with `WouldBlock`.
+pub trait Duplex: Read + Write {
     /// Shuts down the writing half, so that the client sees where the output ends.
     ///
     /// # Errors
@@ -110,5 +109,15 @@ pub trait Stream: Request + Read + Write + Source {
 
     /// Makes the next close a reset, if the transport has resets. The client then knows that its
     /// data is incomplete.
+    ///
+    /// By default it does nothing.
     fn reset_on_close(&mut self) {}
 }
+
+/// A request that is a stream of bytes. Every [`Duplex`] request that a poll can watch is one.
+///
+/// Only a stream can stay open on an event loop. An evented server of datagrams is therefore a
+/// type error.
+pub trait Stream: Request + Duplex + Source {}
+
+impl<S: Request + Duplex + Source> Stream for S {}

@@ -6,11 +6,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::super::application::{AppResult, Application};
 use super::super::environ::{Environ, latin1};
@@ -19,7 +18,7 @@ use super::super::headers::Headers;
 use super::super::start_response::StartResponse;
 use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
-use crate::socketserver::{Blocking, Failure, RequestHandler, Rfile};
+use crate::socketserver::{Driver, Failure};
 
 /// Sends requests to an application in the same thread, without a server.
 ///
@@ -138,7 +137,7 @@ impl<A: Application> TestRequest<'_, A> {
         let client_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         let connection = HttpConnection::new(handler, client_address, Arc::default());
         let mut sent = Vec::new();
-        let handled = Blocking::new(connection).handle(&mut Whole(&bytes), &mut sent);
+        let handled = Driver::new(connection).drive(&mut &bytes[..], &mut sent);
         let mut response = TestResponse::parse(&sent, self.method == "HEAD");
         response.failure = handled.err();
         response.errors = errors.take();
@@ -327,31 +326,6 @@ impl Write for Collected {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A request that is whole in memory, so that there is no wait for the rest of it.
-struct Whole<'a>(&'a [u8]);
-
-impl Read for Whole<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl BufRead for Whole<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(self.0)
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.0.consume(count);
-    }
-}
-
-impl Rfile for Whole<'_> {
-    fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
         Ok(())
     }
 }

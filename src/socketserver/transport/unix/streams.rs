@@ -12,7 +12,7 @@ use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
-use crate::socketserver::transport::traits::{Request, Stream, Transport};
+use crate::socketserver::transport::traits::{Duplex, Request, Transport};
 
 /// A Unix-domain listener and its settings.
 ///
@@ -177,7 +177,7 @@ impl Request for UnixStream {
     }
 }
 
-impl Stream for UnixStream {
+impl Duplex for UnixStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         stream::shutdown_write(self)
     }
