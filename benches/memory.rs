@@ -118,7 +118,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     settings.deadlines.keep_alive = Duration::from_secs(600);
     settings.deadlines.body.idle = Duration::from_secs(600);
     settings.deadlines.body.grace = Duration::from_secs(600);
-    settings.deadlines.answer = Duration::from_secs(600);
+    settings.deadlines.answer = Some(Duration::from_secs(600));
     let site = Site {
         workers: Workers::new(4)?.queue_length(usize::MAX),
         streams,

@@ -17,7 +17,9 @@ use serve_forever::http::{
     HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response, Workers,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Evented, Failure, Mailbox, Protocol, Threading};
+use serve_forever::socketserver::{
+    Buffer, Driver, Evented, Failure, Mailbox, Protocol, ProtocolFactory, Threading,
+};
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
 use wire::{GET, Wire, status};
 
@@ -1034,7 +1036,11 @@ fn lines_of_many_threads_are_whole() {
         let log = AccessLog::new(hello, LogFormat::Python, Mutex::new(recorder));
         let http = Http::new(log, HttpSettings::default());
         let server = match threads {
-            true => serve(move || Threading::new(http).threads(8)),
+            true => {
+                let driven =
+                    move |address: &SocketAddr| Driver::new(http.clone().make_protocol(address));
+                serve(move || Threading::new(driven).threads(8))
+            }
             false => serve(move || Evented::new(http)),
         };
         storm(server.address);

@@ -19,7 +19,9 @@ use serve_forever::http::{
     translate_path,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol, Server, Threading};
+use serve_forever::socketserver::{
+    Buffer, Driver, Evented, Inline, Mailbox, Next, Protocol, Server,
+};
 
 /// Writes down what it is asked, and says nothing more than that it was.
 #[derive(Clone, Default)]
@@ -622,8 +624,10 @@ fn a_server_that_has_something_to_complain_about() {
     log::set_logger(&Terminal).expect("the first");
     log::set_max_level(log::LevelFilter::Error);
     let handler: fn(&Request<'_>, Response<'_>) -> HttpResult = fail;
-    let dispatch = Threading::new(Http::new(handler, HttpSettings::default()));
-    let mut server = Server::new(listen(), dispatch).expect("a poll");
+    let driven = move |address: &SocketAddr| {
+        Driver::new(HttpConnection::new(handler, *address, Arc::default()))
+    };
+    let mut server = Server::new(listen(), Inline(driven)).expect("a poll");
     let (address, handle) = (server.server_address(), server.shutdown_handle());
     let serving = thread::spawn(move || {
         let result = server
@@ -632,7 +636,7 @@ fn a_server_that_has_something_to_complain_about() {
         (server, result)
     });
     let mut client = Client::connect(address);
-    // Of one conversation on a thread the first failure is its own, and a second is logged.
+    // Of one conversation that is driven the first failure is its own, and a second is logged.
     for name in ["first", "second"] {
         client.send(format!(
             "GET /{name}%1b[31m%0aforged%0d%7f%c2%9b HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -14,15 +14,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response,
-    ThreadingHttpServer,
+    Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
+    ThreadingHttpServer, Workers, listen,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Driver, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Protocol,
-    ProtocolFactory, RequestHandler, Rfile, Server, Tcp, Threading, Transport,
+    ProtocolFactory, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
 };
-use support::{LONG, Trace, answer, ask, connect, queue, run, wait_until};
+use support::{LONG, Trace, answer, ask, connect, queue, run, run_as, wait_until};
 
 /// What a client does.
 #[derive(Clone, Copy)]
@@ -571,6 +571,125 @@ fn a_slow_handler_does_not_use_up_the_patience_with_its_client() {
     trace.note("go");
     assert!(answer(client).ends_with("/next"));
     server.stop();
+}
+
+// HTTP, with the handlers on threads.
+
+/// THREAD-9: a connection that is kept and idle holds no thread, so clients that come later need
+/// not wait until it is closed.
+#[test]
+fn idle_connections_hold_no_thread() {
+    let mut settings = HttpSettings::default();
+    settings.deadlines.keep_alive = LONG; // so that none is closed meanwhile
+    let server = ThreadingHttpServer::with_settings("127.0.0.1:0", Site, settings);
+    let server = run(server.expect("a free port"), LONG);
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        let mut client = connect(server.address);
+        client.write_all(get("/").as_bytes()).expect("sent");
+        let mut got = Vec::new();
+        while !got.ends_with(b"index") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).expect("an answer");
+            got.push(byte[0]);
+        }
+        idle.push(client);
+    }
+    let mut next = connect(server.address);
+    next.write_all(last("/").as_bytes()).expect("sent");
+    assert!(answer(next).ends_with("index"));
+    server.stop();
+}
+
+/// A server on `workers`, whose handlers note that they are in and wait until they may go on.
+fn gated(
+    trace: &Trace,
+    workers: &Workers,
+    block_on_close: Option<Duration>,
+) -> Server<Tcp, Evented<Tcp, ThreadedHttp<impl HttpRequestHandler + Clone + Send + 'static>>> {
+    let trace = trace.clone();
+    let handler = move |request: &Request<'_>, response: Response<'_>| {
+        trace.note("in");
+        trace.wait_for("go", 1);
+        trace.note("out");
+        response.send_response(200).body(request.path())
+    };
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers.clone());
+    let http = match block_on_close {
+        Some(patience) => http.block_on_close(patience),
+        None => http,
+    };
+    let tcp = listen("127.0.0.1:0").expect("a free port");
+    Server::new(tcp, Evented::new(http)).expect("a poll")
+}
+
+/// THREAD-5: with `block_on_close`, closing waits for what runs and what is queued, and the clients
+/// get it. No further request is begun.
+#[test]
+fn closing_delivers_what_the_handlers_have_begun() {
+    let (trace, workers) = (Trace::default(), Workers::new(2).expect("threads"));
+    let server = run_as(gated(&trace, &workers, Some(LONG)), |server| {
+        let served = server.serve_forever(None);
+        server.server_close();
+        served
+    });
+    let clients = [(); 3].map(|()| {
+        let mut client = connect(server.address);
+        let requests = [get("/first"), get("/never")].concat();
+        client.write_all(requests.as_bytes()).expect("sent");
+        client
+    });
+    trace.wait_for("in", 2);
+    wait_until("the third is queued", || workers.waiting() == 1);
+    server.handle.request();
+    trace.note("go");
+    for answer in clients.map(answer) {
+        assert!(answer.ends_with("/first"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1);
+    }
+    server.stop();
+}
+
+/// THREAD-10: a handler may stop its own server, wait until that has stopped, and respond then.
+#[test]
+fn a_handler_stops_its_server_and_is_heard() {
+    let (sender, handles) = std::sync::mpsc::channel::<ShutdownHandle>();
+    let handles = Arc::new(Mutex::new(handles));
+    let handler = move |_: &Request<'_>, response: Response<'_>| {
+        let handle = handles.lock().expect("no panic").recv()?;
+        handle.shutdown()?;
+        response.send_response(200).body("stopped")
+    };
+    let workers = Workers::new(1).expect("a thread");
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers);
+    let tcp = listen("127.0.0.1:0").expect("a free port");
+    let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
+    sender.send(server.shutdown_handle()).expect("it waits");
+    let server = run_as(server, |server| {
+        let served = server.serve_forever(None);
+        server.server_close();
+        served
+    });
+    let mut client = connect(server.address);
+    client.write_all(get("/").as_bytes()).expect("sent");
+    assert!(answer(client).ends_with("stopped"));
+    server.stop();
+}
+
+/// Design law 8: closing waits for a handler no longer than it is told to.
+#[test]
+fn closing_has_a_patience() {
+    for patience in [None, Some(Duration::from_millis(20))] {
+        let (trace, workers) = (Trace::default(), Workers::new(1).expect("a thread"));
+        let server = run(gated(&trace, &workers, patience), LONG);
+        let mut client = connect(server.address);
+        client.write_all(get("/").as_bytes()).expect("sent");
+        trace.wait_for("in", 1);
+        drop(server.stop()); // it closes while the handler still waits
+        assert_eq!(answer(client), "", "{patience:?}");
+        trace.note("go");
+        trace.wait_for("out", 1);
+    }
 }
 
 // A blocking handler.

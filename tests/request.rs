@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use common::{Client, serve_on};
 use serve_forever::http::{
-    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, listen,
+    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, Workers, listen,
 };
-use serve_forever::socketserver::{Evented, Tcp, Threading};
+use serve_forever::socketserver::{Evented, Tcp};
 
 /// Answers with the addresses of both ends, which a copy of the request has, too.
 fn ends(request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -24,6 +24,11 @@ fn http() -> Http<fn(&Request<'_>, Response<'_>) -> HttpResult> {
     Http::new(ends, HttpSettings::default())
 }
 
+fn threaded() -> ThreadedHttp<fn(&Request<'_>, Response<'_>) -> HttpResult> {
+    let workers = Workers::new(2).expect("threads");
+    ThreadedHttp::new(ends, HttpSettings::default(), workers)
+}
+
 /// Asks twice on one connection: what the server found out when it began stays true.
 #[track_caller]
 fn check(mut client: Client, expected: (Option<SocketAddr>, Option<SocketAddr>)) {
@@ -37,11 +42,11 @@ fn check(mut client: Client, expected: (Option<SocketAddr>, Option<SocketAddr>))
     }
 }
 
-/// Binds to `bind` under both dispatches, and connects to `reach` with the port that was free.
+/// Binds to `bind`, with handlers on the loop and on threads, and connects to `reach` with the port that was free.
 #[track_caller]
 fn check_tcp(tcp: impl Fn() -> Tcp, reach: IpAddr) {
     let evented = serve_on(tcp(), || Evented::new(http()));
-    let threading = serve_on(tcp(), || Threading::new(http()));
+    let threading = serve_on(tcp(), || Evented::new(threaded()));
     for server in [&evented, &threading] {
         let reach = SocketAddr::new(reach, server.address.port());
         let client = Client::connect(reach);
@@ -126,5 +131,5 @@ fn of_a_server_on_a_path_there_is_none() {
     }
 
     check_unix("evented", Evented::new(http()));
-    check_unix("threading", Threading::new(http()));
+    check_unix("threading", Evented::new(threaded()));
 }

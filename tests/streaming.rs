@@ -16,11 +16,11 @@ use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
     BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult, HttpServer,
     HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request, Response, ResponseStream,
-    Uptake, Workers, h1,
+    ThreadedHttp, Uptake, Workers, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Evented, EventedSettings, Failure, Next, Protocol, SendError, ShutdownHandle, Threading,
+    Buffer, Evented, EventedSettings, Failure, Next, Protocol, SendError, ShutdownHandle,
 };
 
 /// More than any buffer holds on the way, those of the system included.
@@ -100,10 +100,13 @@ fn start_with(
     settings: HttpSettings,
     site: impl HttpRequestHandler + Clone + Send + Sync + 'static,
 ) -> Serving {
-    let http = Http::new(site, settings);
     match home {
-        Home::Loop => serve(move || Evented::new(http)),
-        Home::Threads => serve(move || Threading::new(http).threads(16).daemon_threads(true)),
+        Home::Loop => serve(move || Evented::new(Http::new(site, settings))),
+        Home::Threads => {
+            let workers = Workers::new(16).expect("threads");
+            let http = ThreadedHttp::new(site, settings, workers.queue_length(usize::MAX));
+            serve(move || Evented::new(http))
+        }
     }
 }
 
@@ -564,40 +567,36 @@ fn a_reader_may_be_taken_along_to_a_worker() {
 /// clients with it.
 #[test]
 fn a_read_in_a_handler_does_not_wait() {
-    for home in HOMES {
-        let (site, _lines) = Site::new(move |_, mut response| {
-            let mut reader = response.body_reader();
-            let read = reader.read(&mut [0; 9]).map_err(|error| error.kind());
-            response.send_response(200).body(format!("{read:?}"))
-        });
-        let serving = start(home, site);
-        let mut client = serving.connect();
-        client.send(sized("/", 5));
-        let answer = Answers::of(&client).next();
-        assert_eq!(answer.short(), (200, "Err(WouldBlock)".into()), "{home:?}");
-        assert!(answer.closes(), "{home:?}: nobody has read the content");
-    }
+    let (site, _lines) = Site::new(move |_, mut response| {
+        let mut reader = response.body_reader();
+        let read = reader.read(&mut [0; 9]).map_err(|error| error.kind());
+        response.send_response(200).body(format!("{read:?}"))
+    });
+    let serving = start(Home::Loop, site);
+    let mut client = serving.connect();
+    client.send(sized("/", 5));
+    let answer = Answers::of(&client).next();
+    assert_eq!(answer.short(), (200, "Err(WouldBlock)".into()));
+    assert!(answer.closes(), "nobody has read the content");
 }
 
 /// As [`a_read_in_a_handler_does_not_wait`], for a client that would have to read first.
 #[test]
 fn a_write_in_a_handler_does_not_wait() {
-    for home in HOMES {
-        let (sender, ends) = channel();
-        let (site, _lines) = Site::new(move |_, response| {
-            let (deferred, reply) = response.defer();
-            let mut stream = deferred.stream(|response| response.send_response(200))?;
-            sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
-            stream.finish()?;
-            Ok(reply)
-        });
-        let serving = start(home, site);
-        let mut client = serving.connect();
-        client.send(head("GET", "/", ""));
-        assert_eq!(next(&ends), Err(ErrorKind::WouldBlock), "{home:?}");
-        let answer = Answers::of(&client).next();
-        assert!(answer.content.len() >= 64 * 1024, "{home:?}");
-    }
+    let (sender, ends) = channel();
+    let (site, _lines) = Site::new(move |_, response| {
+        let (deferred, reply) = response.defer();
+        let mut stream = deferred.stream(|response| response.send_response(200))?;
+        sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
+        stream.finish()?;
+        Ok(reply)
+    });
+    let serving = start(Home::Loop, site);
+    let mut client = serving.connect();
+    client.send(head("GET", "/", ""));
+    assert_eq!(next(&ends), Err(ErrorKind::WouldBlock));
+    let answer = Answers::of(&client).next();
+    assert!(answer.content.len() >= 64 * 1024);
 }
 
 /// A server that has stopped may go on on another thread, and the one that it was on may wait for

@@ -524,10 +524,12 @@ mod unix {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
+    use serve_forever::http::{
+        Http, HttpResult, HttpSettings, Request, Response, ThreadedHttp, Workers,
+    };
     use serve_forever::socketserver::{
-        Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Threading, Transport,
-        UnixAddress, UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
+        Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Transport, UnixAddress,
+        UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
     };
     use serve_forever::wsgi::{AppResult, Environ, StartResponse, WsgiHandler};
 
@@ -983,13 +985,14 @@ mod unix {
                     assert_eq!(body, format!("None {path}"));
                 }
             }
-            drop(clients); // before the end, for which a worker would wait
+            drop(clients);
             server.stop();
         }
 
-        let http = || Http::new(answer, HttpSettings::default());
-        serve(Evented::new(http()));
-        serve(Threading::new(http()));
+        serve(Evented::new(Http::new(answer, HttpSettings::default())));
+        let workers = Workers::new(2).expect("threads");
+        let http = ThreadedHttp::new(answer, HttpSettings::default(), workers);
+        serve(Evented::new(http));
     }
 
     /// UNIX-4, WSGI-2: an application is told so by an empty `REMOTE_ADDR`.

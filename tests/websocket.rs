@@ -13,10 +13,11 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use common::{Client, serve, text};
 use serve_forever::http::{
-    Http, HttpConnection, HttpResult, HttpSettings, Message, Request, Response,
+    Http, HttpConnection, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
+    Workers,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol, Threading};
+use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, WebSocket};
 use websocket_echo::{IDLE, LONGEST_MESSAGE, echo};
@@ -63,7 +64,10 @@ fn open(address: SocketAddr) -> WebSocket<TcpStream> {
 #[test]
 fn a_client_converses() {
     let evented = serve(|| Evented::new(http()));
-    let threading = serve(|| Threading::new(http()));
+    let threading = serve(|| {
+        let workers = Workers::new(2).expect("threads");
+        Evented::new(ThreadedHttp::new(echo, HttpSettings::default(), workers))
+    });
     for server in [&evented, &threading] {
         let mut socket = open(server.address);
         for message in [

@@ -13,8 +13,8 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_illegal, serve_with};
-use serve_forever::http::{Http, HttpSettings, Workers, listen};
-use serve_forever::socketserver::{Failure, HandlerResult, Server, Threading, Transport};
+use serve_forever::http::{HttpSettings, ThreadedHttp, Workers, listen};
+use serve_forever::socketserver::{Evented, Failure, HandlerResult, Server, Transport};
 use serve_forever::wsgi::{
     AppResult, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
     make_server,
@@ -67,8 +67,9 @@ fn multithread_tells_the_truth() {
         let tcp = listen("127.0.0.1:0").expect("a free port");
         let address = tcp.server_address();
         let handler = WsgiHandler::new(app, address).multithread(multithread);
-        let threads = Threading::new(Http::new(handler, HttpSettings::default()));
-        let mut server = Server::new(tcp, threads.daemon_threads(true)).expect("a server");
+        let workers = Workers::new(2).expect("threads");
+        let threads = ThreadedHttp::new(handler, HttpSettings::default(), workers);
+        let mut server = Server::new(tcp, Evented::new(threads)).expect("a server");
         let shutdown = server.shutdown_handle();
         let thread = thread::spawn(move || server.serve_forever(None).is_ok());
         let expected = if multithread { "True" } else { "False" };

@@ -17,7 +17,7 @@
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
 //! | HTTP-1 | differs | the address can be bound again immediately; there is no `server_name`, and no name is looked up (WSGI's `SERVER_NAME` is the address) | defect: a reverse look-up can delay the start |
-//! | HTTP-2 | same | [`ThreadingHttpServer`](super::ThreadingHttpServer) does not wait for its threads when it closes | |
+//! | HTTP-2 | differs | [`ThreadingHttpServer`](super::ThreadingHttpServer) does not wait for its threads when it closes, either. But the loop has the sockets and closes them: a request in flight gets no response, unless the server is drained, or told to [wait](super::ThreadedHttp::block_on_close). 32 threads run the handlers of all connections, and each request has a clone of the handler | loop: an idle or slow client holds no thread |
 //! | HTTP-3 | differs | the server speaks HTTP/1.1, there is no default version, and `Server` is `serve_forever/<version>`; the type of the error page is the same | RFC 9112 §2.3; no client speaks 0.9 |
 //! | HTTP-4 | same | requests follow each other on a connection until one of them closes it; this is decided before the response, which announces it | |
 //! | HTTP-5 | differs | [`Request`](super::Request) has `method()` (`command`), `target()` as it was sent and `path()` without the query, `version()`, `headers()`, `body()`, `client_address()`, and more. The request line is in [`LogEntry`](super::LogEntry). There is no writer and no close flag: a [`Response`](super::Response) is consumed, and `Connection: close` closes | a response is complete, or it is a 500 |

@@ -5,8 +5,8 @@
 //! * [`h1`]: the codec. Bytes in, heads, framing and errors out; no I/O at all.
 //! * [`HttpConnection`]: one connection as a [`Protocol`](crate::socketserver::Protocol).
 //! * [`HttpServer`]: a [`Server`] that runs one on each connection, and a
-//!   [`HttpRequestHandler`] that answers its requests. [`ThreadingHttpServer`] runs the same on
-//!   threads, for handlers that block.
+//!   [`HttpRequestHandler`] that answers its requests. In a [`ThreadingHttpServer`] handlers run on
+//!   threads, so they may block.
 //!
 //! ```
 //! use serve_forever::http::{HttpResult, HttpServer, Request, Response};
@@ -78,6 +78,7 @@ mod static_files;
 mod stats;
 mod status;
 mod terms;
+mod threading;
 mod window;
 mod workers;
 mod written;
@@ -102,6 +103,7 @@ pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
 pub use static_files::SimpleHttpRequestHandler;
 pub use stats::HttpStats;
 pub use status::{explanation, phrase};
+pub use threading::{ThreadedHttp, ThreadingHttpServer};
 pub use workers::Workers;
 
 use std::io;
@@ -110,9 +112,7 @@ use std::sync::Arc;
 
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
-use crate::socketserver::{
-    Driver, Evented, HandlerFactory, ProtocolFactory, Server, ServerAddress, Tcp, Threading,
-};
+use crate::socketserver::{Evented, ProtocolFactory, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP, all connections on the loop; Python's `HTTPServer`.
 pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
@@ -143,59 +143,6 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
         settings: HttpSettings,
     ) -> io::Result<HttpServer<H>> {
         Server::new(listen(address)?, Evented::new(Http::new(handler, settings)))
-    }
-}
-
-/// An HTTP server on TCP, each connection on a worker of a pool; Python's `ThreadingHTTPServer`.
-///
-/// A handler may block here, and delays no connection but its own. The price: a connection holds a
-/// thread as long as it is open, also while it is idle between two requests (see
-/// [`Deadlines::keep_alive`]), so a few slow clients fill the pool, and the others wait. Where
-/// handlers do not block, an [`HttpServer`] serves more with less.
-///
-/// `daemon_threads` is on, so closing never waits (HTTP-2). A pool with other settings is put
-/// together by hand:
-///
-/// ```
-/// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response, listen};
-/// use serve_forever::socketserver::{Server, Threading};
-///
-/// fn slow(_request: &Request<'_>, response: Response<'_>) -> HttpResult {
-///     response.send_response(200).body("at last")
-/// }
-///
-/// let dispatch = Threading::new(Http::new(slow, HttpSettings::default())).threads(100);
-/// let server = Server::new(listen("127.0.0.1:0")?, dispatch)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub type ThreadingHttpServer<H> = Server<Tcp, Threading<Tcp, Http<H>>>;
-
-impl<H> ThreadingHttpServer<H>
-where
-    H: HttpRequestHandler + Clone + Send + Sync + 'static,
-{
-    /// Listens on `address` and answers with `handler`, of which each connection gets a clone, on
-    /// its worker.
-    ///
-    /// # Errors
-    ///
-    /// What [`Tcp::bind_and_activate`] answers.
-    pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<ThreadingHttpServer<H>> {
-        ThreadingHttpServer::with_settings(address, handler, HttpSettings::default())
-    }
-
-    /// As [`bind`](ThreadingHttpServer::bind), with limits and deadlines of one's own.
-    ///
-    /// # Errors
-    ///
-    /// As [`bind`](ThreadingHttpServer::bind).
-    pub fn with_settings(
-        address: impl ServerAddress,
-        handler: H,
-        settings: HttpSettings,
-    ) -> io::Result<ThreadingHttpServer<H>> {
-        let dispatch = Threading::new(Http::new(handler, settings)).daemon_threads(true);
-        Server::new(listen(address)?, dispatch)
     }
 }
 
@@ -292,32 +239,5 @@ impl<H: HttpRequestHandler + Clone> ProtocolFactory<UnixAddress> for Http<H> {
 
     fn make_protocol(&mut self, _client_address: &UnixAddress) -> HttpConnection<H> {
         self.connection(None, None)
-    }
-}
-
-/// The same connections, for threads.
-impl<H: HttpRequestHandler + Clone> HandlerFactory<SocketAddr> for Http<H> {
-    type Handler = Driver<HttpConnection<H>>;
-
-    fn make_handler(&self, client_address: &SocketAddr) -> Driver<HttpConnection<H>> {
-        Driver::new(self.connection(Some(*client_address), None))
-    }
-
-    fn make_handler_at(
-        &self,
-        client_address: &SocketAddr,
-        local_address: impl FnOnce() -> io::Result<SocketAddr>,
-    ) -> Driver<HttpConnection<H>> {
-        Driver::new(self.connection(Some(*client_address), local_address().ok()))
-    }
-}
-
-/// The same connections, for threads, over a Unix-domain socket.
-#[cfg(unix)]
-impl<H: HttpRequestHandler + Clone> HandlerFactory<UnixAddress> for Http<H> {
-    type Handler = Driver<HttpConnection<H>>;
-
-    fn make_handler(&self, _client_address: &UnixAddress) -> Driver<HttpConnection<H>> {
-        Driver::new(self.connection(None, None))
     }
 }

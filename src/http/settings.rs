@@ -122,12 +122,20 @@ pub struct Deadlines {
     /// ([`Intake::deadlines`](super::Intake::deadlines)).
     pub body: BodyDeadlines,
     /// How long the program may take for a response that it makes on another thread, or a worker for
-    /// the next blocks of content: 60 s. Then the client gets status 503, or the response is broken
-    /// off. nginx waits 60 s for its backend, gunicorn 30 s for a worker. A response can have its own
+    /// the next blocks of content. Then the client gets status 503, or the response is broken
+    /// off. `None` means the server's own default: 60 s, but no limit in a
+    /// [`ThreadingHttpServer`](super::ThreadingHttpServer). nginx waits 60 s for its backend, gunicorn 30 s for a worker. A response can have its own
     /// ([`Response::answer_within`](super::Response::answer_within)).
-    pub answer: Duration,
+    pub answer: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     pub keep_alive: Duration,
+}
+
+impl Deadlines {
+    /// How long an answer may take on a server without a default of its own.
+    pub(super) fn answer_or_default(&self) -> Duration {
+        self.answer.unwrap_or(Duration::from_secs(60))
+    }
 }
 
 impl Default for Deadlines {
@@ -135,7 +143,7 @@ impl Default for Deadlines {
         Deadlines {
             head: Duration::from_secs(10),
             body: BodyDeadlines::default(),
-            answer: Duration::from_secs(60),
+            answer: None,
             keep_alive: Duration::from_secs(15),
         }
     }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -103,6 +104,30 @@ impl Workers {
         }
         self.push(Box::new(move || job(place)));
         Ok(())
+    }
+
+    /// Waits until everything is done that has been queued before, but not longer than `deadline`.
+    pub(super) fn join(&self, deadline: Option<Instant>) {
+        let (arrived, arrivals) = unbounded::<()>();
+        let (gate, gates) = unbounded::<()>();
+        for _ in 0..self.pool.threads {
+            let (arrived, gates) = (arrived.clone(), gates.clone());
+            self.push(Box::new(move || {
+                // Err: nobody waits any more.
+                let _ = arrived.send(());
+                let _ = gates.recv();
+            }));
+        }
+        for _ in 0..self.pool.threads {
+            let waited = match deadline {
+                Some(deadline) => arrivals.recv_deadline(deadline).is_ok(),
+                None => arrivals.recv().is_ok(),
+            };
+            if !waited {
+                break;
+            }
+        }
+        drop(gate);
     }
 
     pub(super) fn push(&self, job: Job) {

@@ -30,7 +30,7 @@ use crate::socketserver::{Failure, complain};
 /// | --- | --- | --- |
 /// | in an [`HttpServer`](crate::http::HttpServer) | on the loop's thread | |
 /// | in an [`HttpServer`](crate::http::HttpServer) | on a pool, while the loop keeps every socket | [`workers`](Self::workers) |
-/// | in a [`ThreadingHttpServer`](crate::http::ThreadingHttpServer) | on its connection's thread | [`multithread`](Self::multithread) |
+/// | in a [`ThreadingHttpServer`](crate::http::ThreadingHttpServer) | on a thread of its pool | [`multithread`](Self::multithread) |
 pub struct WsgiHandler<A> {
     /// Shared with the clones, until it is changed.
     gateway: Arc<Gateway<A>>,
@@ -78,14 +78,14 @@ impl<A> WsgiHandler<A> {
     /// [`workers`](Self::workers) sets it by itself.
     ///
     /// ```
-    /// use serve_forever::http::{Http, HttpSettings, listen};
-    /// use serve_forever::socketserver::{Server, Threading, Transport};
+    /// use serve_forever::http::{HttpSettings, ThreadedHttp, Workers, listen};
+    /// use serve_forever::socketserver::{Evented, Server, Transport};
     /// use serve_forever::wsgi::{WsgiHandler, demo_app};
     ///
     /// let tcp = listen("127.0.0.1:0")?;
     /// let handler = WsgiHandler::new(demo_app, tcp.server_address()).multithread(true);
-    /// let threads = Threading::new(Http::new(handler, HttpSettings::default()));
-    /// let server = Server::new(tcp, threads.daemon_threads(true))?;
+    /// let threads = ThreadedHttp::new(handler, HttpSettings::default(), Workers::new(4)?);
+    /// let server = Server::new(tcp, Evented::new(threads))?;
     /// # let _ = server;
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -276,7 +276,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Ok(()) => {
                 let record = Record::new(asked.bytes, head);
-                let patience = self.settings.deadlines.answer;
+                let patience = self.settings.deadlines.answer_or_default();
                 let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
                 let verdict = exchange.begin(written, content, incoming, io);
                 self.follow(exchange, verdict, io)

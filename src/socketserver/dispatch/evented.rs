@@ -39,6 +39,14 @@ pub trait ProtocolFactory<A> {
         let _ = local_address;
         self.make_protocol(client_address)
     }
+
+    /// The server is about to close its connections. Wait here for threads that work for them.
+    ///
+    /// Return `true` if these may have sent something: each protocol then gets its messages, and is
+    /// told to [drain](Protocol::drain) before. By default nothing is waited for.
+    fn server_close(&mut self) -> bool {
+        false
+    }
 }
 
 impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
@@ -66,14 +74,24 @@ where
     open: usize,
     /// How many clients have been given up because they did not read.
     stalled: u64,
-    /// Whether a drain has begun.
-    draining: bool,
+    /// How far the server has come with its end.
+    phase: Phase,
     /// What other threads have sent to the conversations.
     post: Post<Message<T, F>>,
     /// The buffers that the connections share.
     scratch: Scratch,
     /// What conversations want reported and the engine has not taken yet.
     failures: VecDeque<(Failure, T::Address)>,
+}
+
+/// How far the server has come with its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// What is open finishes what it has begun. A protocol that takes over is told so.
+    Draining,
+    /// The patience with that is over.
+    Aborted,
 }
 
 type Message<T, F> =
@@ -123,7 +141,7 @@ where
             connections: Vec::new(),
             open: 0,
             stalled: 0,
-            draining: false,
+            phase: Phase::Serving,
             post: Post::new(0, None),
             scratch: Scratch::default(),
             failures: VecDeque::new(),
@@ -162,7 +180,7 @@ where
             settings: &self.settings,
             post: &self.post,
             now,
-            draining: self.draining,
+            draining: self.phase == Phase::Draining,
             failure: None,
         };
         let outcome = entry.connection.turn(occasion, &mut loan);
@@ -204,6 +222,15 @@ where
             self.post.close(slot);
             self.failures.extend(entry.end(end));
         }
+    }
+
+    /// Closes every connection.
+    fn close_all(&mut self, reactor: &mut Reactor) {
+        let now = Now::new();
+        for slot in self.slots() {
+            self.close(slot, reactor, End::Told(&now));
+        }
+        self.discard_all();
     }
 
     /// Drops the messages that are still on their way, and with them what their senders wait for.
@@ -330,12 +357,15 @@ where
     }
 
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
-        // What if another protocol takes over from now on? Its connection tells it.
-        self.draining = true;
+        let occasion = match self.phase {
+            Phase::Serving => Occasion::Drain,
+            Phase::Draining | Phase::Aborted => Occasion::Ready, // they have been told
+        };
+        self.phase = Phase::Draining;
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
         for slot in self.slots() {
-            self.turn(slot, Occasion::Drain, reactor, now);
+            self.turn(slot, occasion, reactor, now);
         }
         upgraded
     }
@@ -344,15 +374,17 @@ where
         for entry in self.connections.iter_mut().flatten() {
             entry.connection.stream.reset_on_close();
         }
-        self.server_close(reactor);
+        self.phase = Phase::Aborted;
+        self.close_all(reactor);
     }
 
     fn server_close(&mut self, reactor: &mut Reactor) {
-        let now = Now::new();
-        for slot in self.slots() {
-            self.close(slot, reactor, End::Told(&now));
+        // What if the patience of a drain is over? Then nobody is waited for any more.
+        if self.phase != Phase::Aborted && self.factory.server_close() {
+            self.collect(reactor);
+            self.drain(reactor, &Now::new());
         }
-        self.discard_all();
+        self.close_all(reactor);
     }
 }
 

@@ -1,0 +1,200 @@
+//! Handlers on threads, sockets on the loop: Python's `ThreadingHTTPServer`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::connection::HttpConnection;
+use super::handler::HttpRequestHandler;
+use super::offload::Pooled;
+use super::settings::HttpSettings;
+use super::stats::HttpStats;
+use super::workers::Workers;
+use super::{Http, listen};
+#[cfg(unix)]
+use crate::socketserver::UnixAddress;
+use crate::socketserver::{Evented, ProtocolFactory, Server, ServerAddress, Tcp};
+
+/// How many threads the handlers of a server have by default: 32, the most that Python's
+/// `ThreadPoolExecutor` starts by default.
+const THREADS: usize = 32;
+
+/// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
+///
+/// Use it if your handler blocks: it queries a database, reads files, computes. A handler delays
+/// no request but its own. The loop keeps the sockets, so a client that is slow, or idle between
+/// two requests, holds no thread. If handlers do not block, an [`HttpServer`](super::HttpServer)
+/// costs less.
+///
+/// ```
+/// use serve_forever::http::{HttpResult, Request, Response, ThreadingHttpServer};
+///
+/// fn slow(_request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("at last")
+/// }
+///
+/// let server = ThreadingHttpServer::bind("127.0.0.1:0", slow)?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # What is different from Python
+///
+/// * There are 32 threads, and not one for each connection. While all of them are busy, other
+///   requests wait. As many wait as there are connections; none is refused.
+/// * Each request gets a clone of the handler. [`intake`](HttpRequestHandler::intake) and the log
+///   hooks run on the loop's thread.
+/// * When the server closes, it waits for no thread (HTTP-2), and the loop closes the sockets. So
+///   the clients of handlers that still run get no response. A
+///   [drain](crate::socketserver::ShutdownHandle::drain) lets these handlers finish; see also
+///   [`ThreadedHttp::block_on_close`].
+///
+/// A response may take as long as it likes, unless
+/// [`Deadlines::answer`](super::Deadlines::answer) is set.
+///
+/// For another number of threads, put the server together yourself: see [`ThreadedHttp`].
+pub type ThreadingHttpServer<H> = Server<Tcp, Evented<Tcp, ThreadedHttp<H>>>;
+
+impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
+    /// Listens on `address` and serves each request by a clone of `handler`, on a thread.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket cannot be bound, or a thread not be
+    /// started.
+    pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<ThreadingHttpServer<H>> {
+        ThreadingHttpServer::with_settings(address, handler, HttpSettings::default())
+    }
+
+    /// Like [`bind`](ThreadingHttpServer::bind), but with your own limits and deadlines.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](ThreadingHttpServer::bind).
+    pub fn with_settings(
+        address: impl ServerAddress,
+        handler: H,
+        settings: HttpSettings,
+    ) -> io::Result<ThreadingHttpServer<H>> {
+        let workers = Workers::new(THREADS)?.queue_length(usize::MAX);
+        let http = ThreadedHttp::new(handler, settings, workers);
+        Server::new(listen(address)?, Evented::new(http))
+    }
+}
+
+/// Makes the connections of a [`ThreadingHttpServer`].
+///
+/// Use it for a server with another number of threads, for a Unix-domain socket, or for a server
+/// that finishes on close what its handlers have begun:
+///
+/// ```
+/// use std::time::Duration;
+/// use serve_forever::http::{
+///     HttpResult, HttpSettings, Request, Response, ThreadedHttp, Workers, listen,
+/// };
+/// use serve_forever::socketserver::{Evented, Server};
+///
+/// fn slow(_request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("at last")
+/// }
+///
+/// let workers = Workers::new(100)?.queue_length(1000);
+/// let http = ThreadedHttp::new(slow, HttpSettings::default(), workers);
+/// let http = http.block_on_close(Duration::from_secs(10));
+/// let server = Server::new(listen("127.0.0.1:0")?, Evented::new(http))?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ThreadedHttp<H> {
+    http: Http<Pooled<H>>,
+    workers: Workers,
+    /// How long the server waits for the workers when it closes, if it does.
+    block_on_close: Option<Duration>,
+}
+
+impl<H> ThreadedHttp<H> {
+    /// Connections whose requests are served by clones of `handler` on `workers`.
+    ///
+    /// A response may take as long as it likes, unless
+    /// [`Deadlines::answer`](super::Deadlines::answer) is set.
+    pub fn new(handler: H, mut settings: HttpSettings, workers: Workers) -> ThreadedHttp<H> {
+        settings.deadlines.answer.get_or_insert(Duration::MAX);
+        ThreadedHttp {
+            http: Http::new(Pooled::new(handler, workers.clone()), settings),
+            workers,
+            block_on_close: None,
+        }
+    }
+
+    /// Makes the server wait for its handlers when it closes, up to `patience` (THREAD-5); Python's
+    /// `block_on_close`, without `daemon_threads`.
+    ///
+    /// Their responses are sent then, as much of them as the clients take without being waited for.
+    /// So a handler may ask for a shutdown and respond after that. The patience is spent once, and
+    /// not at all after a [drain](crate::socketserver::ShutdownHandle::drain) has run out of its own.
+    #[must_use]
+    pub fn block_on_close(mut self, patience: Duration) -> ThreadedHttp<H> {
+        self.block_on_close = Some(patience);
+        self
+    }
+
+    /// How often clients have met each limit and deadline.
+    pub fn stats(&self) -> HttpStats {
+        self.http.stats()
+    }
+
+    /// The threads.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Waits until the workers have done what was queued before, if that is wanted.
+    fn join(&mut self) -> bool {
+        let Some(patience) = self.block_on_close.take() else {
+            return false;
+        };
+        self.workers.join(Instant::now().checked_add(patience));
+        true
+    }
+}
+
+impl<H> ProtocolFactory<SocketAddr> for ThreadedHttp<H>
+where
+    H: HttpRequestHandler + Clone + Send + 'static,
+{
+    type Protocol = HttpConnection<Pooled<H>>;
+
+    fn make_protocol(&mut self, client_address: &SocketAddr) -> Self::Protocol {
+        self.http.make_protocol(client_address)
+    }
+
+    fn make_protocol_at(
+        &mut self,
+        client_address: &SocketAddr,
+        local_address: impl FnOnce() -> io::Result<SocketAddr>,
+    ) -> Self::Protocol {
+        self.http.make_protocol_at(client_address, local_address)
+    }
+
+    fn server_close(&mut self) -> bool {
+        self.join()
+    }
+}
+
+/// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
+#[cfg(unix)]
+impl<H> ProtocolFactory<UnixAddress> for ThreadedHttp<H>
+where
+    H: HttpRequestHandler + Clone + Send + 'static,
+{
+    type Protocol = HttpConnection<Pooled<H>>;
+
+    fn make_protocol(&mut self, client_address: &UnixAddress) -> Self::Protocol {
+        self.http.make_protocol(client_address)
+    }
+
+    fn server_close(&mut self) -> bool {
+        self.join()
+    }
+}
