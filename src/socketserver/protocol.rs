@@ -11,9 +11,8 @@ use crate::reactor::Now;
 
 /// One conversation with one client, with no socket, clock, thread or log inside.
 ///
-/// Whoever owns the connection calls these methods, hands over what arrived and what time it is,
-/// sends what was written to `output`, and does next what the verdict says. So the same protocol
-/// runs on the event loop ([`Evented`](super::Evented)), in memory or on a blocking socket
+/// The owner of the connection calls these methods. It hands over what arrived and what time it is,
+/// sends what was written to `output`, and follows the verdict. So the same protocol runs on the event loop ([`Evented`](super::Evented)), in memory or on a blocking socket
 /// ([`Driver`](super::Driver)), and in a test that only has arrays. Python knows the shape from
 /// `asyncio.Protocol`.
 ///
@@ -43,12 +42,12 @@ use crate::reactor::Now;
 /// # assert_eq!((&*input, &*output), (&b"tw"[..], &b"one\n"[..]));
 /// ```
 pub trait Protocol {
-    /// What other threads may send to this conversation; [`Infallible`]: nothing.
+    /// What other threads may send to this conversation. [`Infallible`] means nothing.
     type Message: Send + 'static;
 
-    /// The client is there; `mailbox` is where others can reach this conversation.
+    /// The client is connected. Other threads can reach this conversation through `mailbox`.
     ///
-    /// The place to note when it began, to keep the mailbox, or to speak first.
+    /// Note here when it began, keep the mailbox, or speak first.
     fn connection_made(
         &mut self,
         mailbox: Mailbox<Self::Message>,
@@ -103,6 +102,8 @@ pub trait Protocol {
     }
 
     /// The server is stopping: close if idle, else finish what was begun and close then.
+    ///
+    /// A protocol that takes over later is told right after [`connection_made`](Self::connection_made).
     fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
         let _ = (output, now);
         Next::Close
@@ -116,15 +117,15 @@ pub trait Protocol {
         let _ = now;
     }
 
-    /// Until when the next call may be waited for. Derived from the state, asked after each call.
+    /// Returns until when the next call may be waited for; `None` means without limit.
     ///
-    /// Not asked while output waits for a slow reader: how long that may take is the connection
-    /// owner's business.
+    /// Derive it from the state: it is asked for after each call. While output waits for a slow
+    /// reader, the limits of the connection's owner count instead.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// Takes out a failure that the conversation answered by itself but wants reported.
+    /// Takes out a failure that the conversation has dealt with but wants reported.
     fn take_failure(&mut self) -> Option<Failure> {
         None
     }
@@ -140,9 +141,9 @@ pub enum Next<M = Infallible> {
     Wait,
     /// Close once the output is sent. The client has been read to the end of what it sends.
     Close,
-    /// As `Close`, but the client may still be sending what nobody will read: after the output,
-    /// shut down the writing half, discard what arrives for a bounded time, and close then, so
-    /// that the client gets to read the answer (TCP-8).
+    /// Like `Close`, but the client may still be sending what nobody will read. After the output,
+    /// shut down the writing half, discard what arrives for a bounded time, and then close. So the
+    /// client gets to read the output (TCP-8).
     Linger,
     /// Drop what is unsent and reset the connection, as far as the transport knows such a thing:
     /// the client learns that it has not got everything, where nothing else would tell it.

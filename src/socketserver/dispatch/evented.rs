@@ -148,7 +148,7 @@ where
         }
     }
 
-    /// What makes the protocols of connections accepted from now on.
+    /// Returns what makes the protocols of connections that are accepted from now on.
     pub fn factory(&self) -> &F {
         &self.factory
     }
@@ -158,7 +158,7 @@ where
         &mut self.factory
     }
 
-    /// How many connections are open.
+    /// Returns how many connections are open.
     pub fn open_connections(&self) -> usize {
         self.open
     }
@@ -240,7 +240,7 @@ where
         }
     }
 
-    /// The slots of all connections that are open.
+    /// Returns the slots of all connections that are open.
     fn slots(&self) -> Vec<Slot> {
         self.connections
             .iter()
@@ -261,8 +261,8 @@ where
     (entry.slot == slot).then_some(entry)
 }
 
-/// Drops a message for a conversation that has ended. What is in it may panic as it goes (design
-/// law 10).
+/// Drops a message for a conversation that has ended. What is in it may panic when it is dropped
+/// (design law 10).
 fn discard<M>(message: M) {
     let dropped = contain(|| {
         drop(message);
