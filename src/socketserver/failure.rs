@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a handler or a hook did not succeed.
@@ -65,6 +66,15 @@ impl Panic {
         &self.message
     }
 
+    /// What a panic said, without what it carried: a payload may panic when it is dropped.
+    pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Panic {
+        let panic = Panic::from_payload(payload.as_ref());
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            mem::forget(another); // It may be of the same kind, without end.
+        }
+        panic
+    }
+
     pub(crate) fn from_payload(payload: &(dyn Any + Send)) -> Panic {
         let message = match (
             payload.downcast_ref::<&str>(),
@@ -91,7 +101,7 @@ pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R,
     // Unwind safety: what the step left half done belongs to the request, and is dropped with it.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result,
-        Err(payload) => Err(Panic::from_payload(payload.as_ref()).into()),
+        Err(payload) => Err(Panic::caught(payload).into()),
     }
 }
 
