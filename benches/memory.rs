@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use serve_forever::http::{
     FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings, Intake, Request, Response,
-    ResponseStream, Workers,
+    ResponseStream,
 };
+use serve_forever::socketserver::Pool;
 use socket2::{Domain, Socket, Type};
 
 const CLIENTS: usize = 1000;
@@ -56,7 +57,7 @@ const BODY: usize = 64 * KIB;
 
 #[derive(Clone)]
 struct Site {
-    workers: Workers,
+    workers: Pool,
     streams: std::sync::mpsc::Sender<ResponseStream>,
 }
 
@@ -120,7 +121,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     settings.deadlines.body.grace = Duration::from_secs(600);
     settings.deadlines.answer = Some(Duration::from_secs(600));
     let site = Site {
-        workers: Workers::new(4)?.queue_length(usize::MAX),
+        workers: Pool::new().threads(4).queue_length(usize::MAX),
         streams,
     };
     let mut server = HttpServer::with_settings("127.0.0.1:0", site, settings)?;

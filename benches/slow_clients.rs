@@ -104,7 +104,7 @@ fn report(address: SocketAddr, among: &str) {
 
 fn main() {
     let server = make_server("127.0.0.1:0", app).expect("a port");
-    let mut server = server.threads(THREADS).expect("threads");
+    let mut server = server.threads(THREADS);
     let (address, shutdown) = (server.server_address(), server.shutdown_handle());
     let loop_thread = thread::spawn(move || server.serve_forever(None).expect("a clean end"));
     report(address, "alone");

@@ -24,9 +24,8 @@ use std::time::Duration;
 
 use serve_forever::http::{
     AccessLog, Http, HttpRequestHandler, HttpSettings, LogFormat, Pooled, SimpleHttpRequestHandler,
-    Workers,
 };
-use serve_forever::socketserver::{Evented, POLL_INTERVAL, Server, Tcp};
+use serve_forever::socketserver::{Evented, POLL_INTERVAL, Pool, Server, Tcp};
 
 const USAGE: &str = "\
 usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
@@ -180,7 +179,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         0 => serve(listener, options.files()),
         threads => serve(
             listener,
-            Pooled::new(options.files(), Workers::new(threads)?),
+            Pooled::new(options.files(), Pool::new().threads(threads)),
         ),
     }
 }

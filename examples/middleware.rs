@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let site = Slow::new(site, Duration::from_millis(100), |slow| {
         eprintln!("{} took {:?}", slow.request_line(), slow.duration());
     });
-    let mut server = make_server(address, Validator::new(site))?.threads(4)?;
+    let mut server = make_server(address, Validator::new(site))?.threads(4);
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever(POLL_INTERVAL)?)

@@ -12,7 +12,7 @@
 //!     curl -O http://127.0.0.1:8000/film.mkv
 //!
 //! Ctrl-C stops it. A local disk is fast enough to write on the loop. For a slow one,
-//! `Response::offload` does the same on `Workers`.
+//! `Response::offload` does the same on a `Pool`.
 
 use std::error::Error;
 use std::fs::{self, File};

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use common::{PATIENCE, serve};
 use serve_forever::http::{
     AccessLog, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler, HttpResult,
-    HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response, Workers,
+    HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Evented, Failure, Mailbox, Protocol, ProtocolFactory, Threading,
+    Buffer, Driver, Evented, Failure, Mailbox, Pool, Protocol, ProtocolFactory, Threading,
 };
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
 use wire::{GET, Wire, status};
@@ -1082,7 +1082,7 @@ fn handlers_on_workers_are_logged() {
     let (sender, lines) = mpsc::channel();
     let sink = move |line: &str| sender.send(line.to_owned()).expect("the test waits");
     let sink = Arc::new(sink);
-    let workers = Workers::new(2).expect("threads");
+    let workers = Pool::new().threads(2);
     let log = AccessLog::new(hello, LogFormat::Python, Arc::clone(&sink));
     let within = Http::new(Pooled::new(log, workers.clone()), HttpSettings::default());
     let around = AccessLog::new(Pooled::new(hello, workers), LogFormat::Python, sink);

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use serve_forever::http::{
     Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
-    ThreadingHttpServer, Workers, listen,
+    ThreadingHttpServer, listen,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Protocol,
+    Buffer, Driver, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Pool, Protocol,
     ProtocolFactory, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
 };
 use support::{LONG, Trace, answer, ask, connect, queue, run, run_as, wait_until};
@@ -604,7 +604,7 @@ fn idle_connections_hold_no_thread() {
 /// A server on `workers`, whose handlers note that they are in and wait until they may go on.
 fn gated(
     trace: &Trace,
-    workers: &Workers,
+    workers: &Pool,
     block_on_close: Option<Duration>,
 ) -> Server<Tcp, Evented<Tcp, ThreadedHttp<impl HttpRequestHandler + Clone + Send + 'static>>> {
     let trace = trace.clone();
@@ -627,7 +627,7 @@ fn gated(
 /// get it. No further request is begun.
 #[test]
 fn closing_delivers_what_the_handlers_have_begun() {
-    let (trace, workers) = (Trace::default(), Workers::new(2).expect("threads"));
+    let (trace, workers) = (Trace::default(), Pool::new().threads(2));
     let server = run_as(gated(&trace, &workers, Some(LONG)), |server| {
         let served = server.serve_forever(None);
         server.server_close();
@@ -660,7 +660,7 @@ fn a_handler_stops_its_server_and_is_heard() {
         handle.shutdown()?;
         response.send_response(200).body("stopped")
     };
-    let workers = Workers::new(1).expect("a thread");
+    let workers = Pool::new().threads(1);
     let http = ThreadedHttp::new(handler, HttpSettings::default(), workers);
     let tcp = listen("127.0.0.1:0").expect("a free port");
     let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
@@ -680,7 +680,7 @@ fn a_handler_stops_its_server_and_is_heard() {
 #[test]
 fn closing_has_a_patience() {
     for patience in [None, Some(Duration::from_millis(20))] {
-        let (trace, workers) = (Trace::default(), Workers::new(1).expect("a thread"));
+        let (trace, workers) = (Trace::default(), Pool::new().threads(1));
         let server = run(gated(&trace, &workers, patience), LONG);
         let mut client = connect(server.address);
         client.write_all(get("/").as_bytes()).expect("sent");

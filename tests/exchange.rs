@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use serve_forever::http::{
     BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult, HttpSettings,
     Intake, LogEntry, Message, Request, Response, ResponseError, ResponseHead, ResponseStream,
-    Uptake, Workers, h1,
+    Uptake, h1,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Failure, MAILBOX_CAPACITY, Next, Protocol, SendError};
+use serve_forever::socketserver::{
+    Buffer, Failure, MAILBOX_CAPACITY, Next, Pool, Protocol, SendError,
+};
 use wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -1063,7 +1065,7 @@ fn an_answer_that_is_pulled_may_have_trailers() {
 /// the head is written.
 #[test]
 fn a_late_head_says_that_the_connection_closes() {
-    let workers = Workers::new(1).expect("a thread");
+    let workers = Pool::new().threads(1);
     let (go, gate) = channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
     let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
@@ -1296,7 +1298,7 @@ fn a_source_of_the_workers_ends_with_them() {
         }
     }
     for arrives in [true, false] {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (sender, ends) = channel();
         let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
             let source = Endless(sender.clone());
@@ -1327,7 +1329,7 @@ fn an_answer_gives_an_upload_no_time() {
             Ok(Some(b"block".into()))
         }
     }
-    let workers = Workers::new(1).expect("a thread");
+    let workers = Pool::new().threads(1);
     let (sender, blocks) = channel();
     let mut blocks = Some(blocks);
     let (mut wire, _) = wire(

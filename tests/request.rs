@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use common::{Client, serve_on};
 use serve_forever::http::{
-    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, Workers, listen,
+    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, listen,
 };
-use serve_forever::socketserver::{Evented, Tcp};
+use serve_forever::socketserver::{Evented, Pool, Tcp};
 
 /// Answers with the addresses of both ends, which a copy of the request has, too.
 fn ends(request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -25,7 +25,7 @@ fn http() -> Http<fn(&Request<'_>, Response<'_>) -> HttpResult> {
 }
 
 fn threaded() -> ThreadedHttp<fn(&Request<'_>, Response<'_>) -> HttpResult> {
-    let workers = Workers::new(2).expect("threads");
+    let workers = Pool::new().threads(2);
     ThreadedHttp::new(ends, HttpSettings::default(), workers)
 }
 

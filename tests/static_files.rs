@@ -22,9 +22,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Client, serve, text};
 use serve_forever::http::{
-    Http, HttpResult, HttpSettings, Pooled, Request, Response, SimpleHttpRequestHandler, Workers,
+    Http, HttpResult, HttpSettings, Pooled, Request, Response, SimpleHttpRequestHandler,
 };
-use serve_forever::socketserver::{Evented, Next};
+use serve_forever::socketserver::{Evented, Next, Pool};
 use wire::{DATE, SERVER, Wire};
 
 /// The day before "now", and half a second.
@@ -1324,7 +1324,7 @@ fn many_clients() {
     let content = pattern(3_000_000);
     tree.write("large", &content);
     let files = tree.files();
-    let pooled = Pooled::new(files.clone(), Workers::new(2).expect("threads"));
+    let pooled = Pooled::new(files.clone(), Pool::new().threads(2));
     let servers = [
         serve(move || Evented::new(Http::new(files, HttpSettings::default()))),
         serve(move || Evented::new(Http::new(pooled, HttpSettings::default()))),

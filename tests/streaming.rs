@@ -16,11 +16,11 @@ use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
     BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult, HttpServer,
     HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request, Response, ResponseStream,
-    ThreadedHttp, Uptake, Workers, h1,
+    ThreadedHttp, Uptake, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Evented, EventedSettings, Failure, Next, Protocol, SendError, ShutdownHandle,
+    Buffer, Evented, EventedSettings, Failure, Next, Pool, Protocol, SendError, ShutdownHandle,
 };
 
 /// More than any buffer holds on the way, those of the system included.
@@ -103,7 +103,7 @@ fn start_with(
     match home {
         Home::Loop => serve(move || Evented::new(Http::new(site, settings))),
         Home::Threads => {
-            let workers = Workers::new(16).expect("threads");
+            let workers = Pool::new().threads(16);
             let http = ThreadedHttp::new(site, settings, workers.queue_length(usize::MAX));
             serve(move || Evented::new(http))
         }
@@ -483,7 +483,7 @@ fn what_a_reader_is_behind_is_bounded() {
 fn a_worker_reads_an_upload_of_any_size() {
     let content = pattern(LARGE);
     for home in HOMES {
-        let workers = Workers::new(2).expect("threads");
+        let workers = Pool::new().threads(2);
         let (site, lines) = Site::new(move |_, response| {
             response.offload(&workers, |mut response| {
                 let mut reader = response.body_reader();
@@ -529,7 +529,7 @@ fn a_worker_reads_an_upload_of_any_size() {
 #[test]
 fn a_reader_may_be_taken_along_to_a_worker() {
     for home in HOMES {
-        let workers = Workers::new(2).expect("threads");
+        let workers = Pool::new().threads(2);
         let (begun, has_begun) = channel();
         let (site, _lines) = Site::new(move |request, mut response| {
             begun.send(())?;
@@ -658,7 +658,7 @@ fn a_read_waits_for_a_loop_that_has_moved() {
 #[test]
 fn a_reader_may_stop_early() {
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (site, lines) = Site::new(move |_, response| {
             response.offload(&workers, |mut response| {
                 let mut first = [0; 10];
@@ -742,7 +742,7 @@ fn content_is_asked_for_when_it_is_wanted() {
         let (go, gate) = channel::<()>();
         let gate = Mutex::new(gate);
         let (dropped, _drops) = channel();
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let gate = Arc::new(gate);
         let (site, _lines) = Site::new(move |request, response| match request.path() {
             "/sink" => response.receive(Collect::new(&dropped).0),
@@ -1132,7 +1132,7 @@ fn content_is_echoed_while_it_arrives() {
     const LENGTH: usize = 10 * 1024 * 1024;
     let content = pattern(LENGTH);
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (site, lines) = Site::new(move |request, response| {
             let pushed = request.path() == "/pushed";
             response.offload(&workers, move |mut response| {
@@ -1188,7 +1188,7 @@ fn no_upgrade_in_the_middle_of_the_content() {
             .upgrade(Other)
     }
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (site, _lines) = Site::new(move |request, response| match request.path() {
             "/taken" => response.receive_into(Vec::new(), |_, response| upgrade(response)),
             "/read" => response.offload(&workers, |mut response| {
@@ -1225,7 +1225,7 @@ fn no_upgrade_in_the_middle_of_the_content() {
     }
 }
 
-// Workers.
+// Pool.
 
 /// A source that hands out the blocks of a channel, and waits for them.
 struct Blocks(Receiver<&'static str>);
@@ -1240,7 +1240,7 @@ impl BodySource for Blocks {
 #[test]
 fn a_block_is_not_held_back_for_the_next() {
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (sender, blocks) = channel();
         let blocks = Mutex::new(Some(blocks));
         let (site, lines) = Site::new(move |_, response| {
@@ -1298,7 +1298,7 @@ impl Drop for Lingering {
 fn an_answer_does_not_wait_until_its_source_is_dropped() {
     let cases = HOMES.map(|home| [(home, None), (home, Some("5"))]);
     for (home, length) in cases.into_iter().flatten() {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (go, gate) = channel();
         let gate = Mutex::new(Some(gate));
         let (site, _lines) = Site::new(move |_, response| {
@@ -1331,7 +1331,8 @@ fn blocking(
     threads: usize,
     waiting: usize,
 ) -> (Pooled<Site>, Receiver<String>, Sender<()>, Receiver<String>) {
-    let workers = Workers::new(threads)
+    let workers = Pool::new()
+        .threads(threads)
         .expect("threads")
         .queue_length(waiting);
     let (sender, begun) = channel();
@@ -1445,7 +1446,7 @@ fn an_answer_leaves_room_for_the_next_request() {
 #[test]
 fn an_interim_response_does_not_wait_for_the_worker() {
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (go, gate) = channel();
         let gate = Arc::new(Mutex::new(gate));
         let (site, _lines) = Site::new(move |_, response| {
@@ -1500,10 +1501,7 @@ fn slow_downloads_hold_no_worker() {
         }
         _ => response.send_response(200).body("quick"),
     });
-    let serving = start(
-        Home::Loop,
-        Pooled::new(site, Workers::new(2).expect("threads")),
-    );
+    let serving = start(Home::Loop, Pooled::new(site, Pool::new().threads(2)));
     let mut slow: Vec<Client> = (0..8).map(|_| serving.connect()).collect();
     for client in &mut slow {
         client.send(get("/large"));
@@ -1529,7 +1527,7 @@ fn slow_downloads_hold_no_worker() {
 #[test]
 fn an_overdue_answer_is_dropped() {
     for home in HOMES {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let (go, gate) = channel();
         let gate = Arc::new(Mutex::new(gate));
         let (done, ended) = channel();
@@ -1576,7 +1574,7 @@ fn an_overdue_answer_is_dropped() {
 /// Answers in every way there is, by path, and tells which. What is done on other threads waits
 /// until something comes out of the gate, or its other end is gone.
 fn every_way(begun: Sender<String>, gate: Receiver<()>) -> (Site, Receiver<String>) {
-    let workers = Workers::new(2).expect("threads");
+    let workers = Pool::new().threads(2);
     let gate = Arc::new(Mutex::new(gate));
     Site::new(move |request, mut response| {
         let path = request.path().to_owned();

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serve_forever::reactor::EventLoop;
 use serve_forever::socketserver::{
-    Drained, Engine, Failure, HandlerResult, Hooks, NotStopped, Overload, QueueFull,
+    Drained, Engine, Failure, HandlerResult, Hooks, NotStopped, Overload, Overloaded,
     RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, ThreadingTcpServer, Transport,
-    Turn, WhenFull,
+    Turn,
 };
 use support::{
     Act, LIMIT, LONG, Recorded, Script, Trace, answer, ask, connect, in_time, own_host, queue, run,
@@ -120,11 +120,7 @@ fn the_loop_hands_over_and_goes_on() {
         }
     });
     let defaults = format!("{pool:?}");
-    for default in [
-        "block_on_close: true",
-        "daemon_threads: false",
-        "live_threads: 0",
-    ] {
+    for default in ["at_close: Join", "live_threads: 0"] {
         assert!(defaults.contains(default), "{defaults}");
     }
     let server = Server::with_hooks(tcp(), pool, hooks.clone());
@@ -410,23 +406,26 @@ fn a_full_pool_blocks_neither_service_actions_nor_shutdown() {
     server.stop();
 }
 
-/// THREAD-4, THREAD-9: or it refuses, which is a failure like any other.
+/// THREAD-4, THREAD-9: or it sheds, which is counted, and reported as a failure.
 #[test]
-fn a_full_pool_refuses_if_it_is_told_to() {
+fn a_full_pool_sheds_if_it_is_told_to() {
     let script = held();
     let pool = pool(&script).threads(1).queue_length(1);
-    let server = run(server(&script, pool.when_full(WhenFull::Refuse)), LONG);
+    let server = run(server(&script, pool.overload(Overload::Shed)), LONG);
     let lines = ["runs", "queued"];
     let clients = lines.map(|line| queue(server.address, line));
     script.trace.wait_for("get", 2);
     let mut refused = connect(server.address);
     assert_eq!(refused.read(&mut [0]).expect("closed"), 0);
-    script.trace.wait_for(&format!("error({QueueFull})"), 1);
+    script
+        .trace
+        .wait_for(&format!("error({})", Overloaded::Full), 1);
     script.trace.note("go");
     assert_eq!(clients.map(answer), lines);
     script.trace.wait_for("close", 3);
     assert_eq!(ask(server.address, "later"), "later");
-    server.stop();
+    let stats = server.stop().engine().stats();
+    assert_eq!((stats.shed, stats.failed), (1, 1));
 }
 
 /// THREAD-9, design law 10: a worker survives what its handlers do. There is only one.

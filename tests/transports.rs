@@ -525,7 +525,7 @@ mod unix {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use serve_forever::http::{
-        Http, HttpResult, HttpSettings, Request, Response, ThreadedHttp, Workers,
+        Http, HttpResult, HttpSettings, Pool, Request, Response, ThreadedHttp,
     };
     use serve_forever::socketserver::{
         Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Transport, UnixAddress,
@@ -990,7 +990,7 @@ mod unix {
         }
 
         serve(Evented::new(Http::new(answer, HttpSettings::default())));
-        let workers = Workers::new(2).expect("threads");
+        let workers = Pool::new().threads(2);
         let http = ThreadedHttp::new(answer, HttpSettings::default(), workers);
         serve(Evented::new(http));
     }

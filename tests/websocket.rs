@@ -14,10 +14,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use common::{Client, serve, text};
 use serve_forever::http::{
     Http, HttpConnection, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
-    Workers,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol};
+use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Pool, Protocol};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, WebSocket};
 use websocket_echo::{IDLE, LONGEST_MESSAGE, echo};
@@ -65,7 +64,7 @@ fn open(address: SocketAddr) -> WebSocket<TcpStream> {
 fn a_client_converses() {
     let evented = serve(|| Evented::new(http()));
     let threading = serve(|| {
-        let workers = Workers::new(2).expect("threads");
+        let workers = Pool::new().threads(2);
         Evented::new(ThreadedHttp::new(echo, HttpSettings::default(), workers))
     });
     for server in [&evented, &threading] {

@@ -17,10 +17,8 @@ use std::{env, process};
 use gateway::{
     PATIENCE, Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
 };
-use serve_forever::http::{
-    self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, Workers,
-};
-use serve_forever::socketserver::{Evented, Failure, HandlerResult, Server, Transport};
+use serve_forever::http::{self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry};
+use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
     demo_app, make_server,
@@ -735,7 +733,7 @@ fn an_error_output_of_ones_own() {
     let mut server = serve_with(app, |handler| {
         let handler = handler.error_output(sorry);
         match on_workers() {
-            true => handler.workers(Workers::new(1).expect("a thread")),
+            true => handler.workers(Pool::new().threads(1)),
             false => handler,
         }
     });
@@ -806,7 +804,7 @@ fn one_line_in_the_log() {
     let address = tcp.server_address();
     let mut handler = WsgiHandler::new(Validator::new(app), address);
     if on_workers() {
-        handler = handler.workers(Workers::new(1).expect("a thread"));
+        handler = handler.workers(Pool::new().threads(1));
     }
     let (sender, log) = channel();
     let factory = Http::new(Logged(handler, sender), HttpSettings::default());

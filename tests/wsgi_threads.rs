@@ -13,8 +13,8 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_illegal, serve_with};
-use serve_forever::http::{HttpSettings, ThreadedHttp, Workers, listen};
-use serve_forever::socketserver::{Evented, Failure, HandlerResult, Server, Transport};
+use serve_forever::http::{HttpSettings, ThreadedHttp, listen};
+use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
     AppResult, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
     make_server,
@@ -54,7 +54,7 @@ fn multithread_tells_the_truth() {
     for (threads, expected) in [(None, "False"), (Some(1), "True"), (Some(4), "True")] {
         let mut server = make_server("127.0.0.1:0", app).expect("a server");
         if let Some(threads) = threads {
-            server = server.threads(threads).expect("threads");
+            server = server.threads(threads);
         }
         let (address, shutdown) = (server.server_address(), server.shutdown_handle());
         let thread = thread::spawn(move || server.serve_forever(None).is_ok());
@@ -67,7 +67,7 @@ fn multithread_tells_the_truth() {
         let tcp = listen("127.0.0.1:0").expect("a free port");
         let address = tcp.server_address();
         let handler = WsgiHandler::new(app, address).multithread(multithread);
-        let workers = Workers::new(2).expect("threads");
+        let workers = Pool::new().threads(2);
         let threads = ThreadedHttp::new(handler, HttpSettings::default(), workers);
         let mut server = Server::new(tcp, Evented::new(threads)).expect("a server");
         let shutdown = server.shutdown_handle();
@@ -124,7 +124,7 @@ fn slow_clients_hold_no_worker() {
             _ => "quick".into(),
         })
     };
-    let one = Workers::new(1).expect("a thread");
+    let one = Pool::new().threads(1);
     let server = serve_with(Validator::new(app), |handler| handler.workers(one));
     let mut downloads = Vec::new();
     for _ in 0..3 {
@@ -155,7 +155,7 @@ fn a_full_queue_is_503() {
         start_response.call("200 OK", PLAIN)?;
         Ok("served".into())
     };
-    let workers = Workers::new(1).expect("a thread").queue_length(0);
+    let workers = Pool::new().threads(1).queue_length(0);
     let server = serve_with(Validator::new(app), |handler| handler.workers(workers));
     let mut first = server.connect();
     let request = request("GET", "/", "", "");
@@ -444,7 +444,7 @@ fn set_app_and_base_environ() {
         }
     }
     let server = make_server("127.0.0.1:0", app("first")).expect("a server");
-    let mut server = server.threads(2).expect("threads");
+    let mut server = server.threads(2);
     server.set_app(app("second"));
     let base = server.base_environ_mut();
     base.insert("SERVER_NAME".into(), "example.org".into());
@@ -494,7 +494,7 @@ fn slow_applications_are_reported() {
         };
         let app = Slow::new(Validator::new(app), Duration::ZERO, report);
         let server = serve_with(app, |handler| match on_workers {
-            true => handler.workers(Workers::new(1).expect("a thread")),
+            true => handler.workers(Pool::new().threads(1)),
             false => handler,
         });
         for (method, path, expected) in cases {
@@ -553,7 +553,7 @@ fn a_change_keeps_the_other_settings() {
         let _ = sender.lock().expect("no panic").send(slow.is_on_loop());
     });
     let server = serve_with(app, |handler| {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         let mut handler = handler
             .error_output(sorry)
             .workers(workers)
@@ -601,7 +601,7 @@ fn input_as_it_arrives() {
         Ok(format!("{count} lines of {lengths:?}").into())
     };
     let server = serve_with(Validator::new(app), |handler| {
-        let workers = Workers::new(1).expect("a thread");
+        let workers = Pool::new().threads(1);
         handler.stream_input(true).workers(workers)
     });
     let line = || lines.recv_timeout(PATIENCE).expect("a line");
@@ -688,7 +688,7 @@ fn an_upload_larger_than_memory() {
     };
     for (stream_input, status) in [(true, "200 OK"), (false, "413 Content Too Large")] {
         let server = serve_with(Validator::new(app), |handler| {
-            let workers = Workers::new(1).expect("a thread");
+            let workers = Pool::new().threads(1);
             handler.workers(workers).stream_input(stream_input)
         });
         let fields = format!("Content-Length: {LENGTH}\r\n");

@@ -6,10 +6,9 @@ use std::mem;
 use super::message::{News, ReplyTo, Then};
 use super::response::{self, HttpResult, Response};
 use super::response_error::ResponseError;
-use super::workers::Workers;
 use super::written::{Content, Context, Outcome, Place, Reading, Written};
 use crate::reactor::Now;
-use crate::socketserver::Buffer;
+use crate::socketserver::{Buffer, Pool};
 
 /// Lets `respond` write a response to the request at `reply_to` into memory, and returns it as news
 /// for the loop.
@@ -20,7 +19,7 @@ pub(super) fn write(
     reply_to: &ReplyTo,
     content: Content<'_>,
     reading: Option<Box<Reading>>,
-    workers: Option<&Workers>,
+    workers: Option<&Pool>,
     respond: impl FnOnce(Response<'_>) -> HttpResult,
 ) -> News {
     let (mut output, now) = (Buffer::new(), Now::new());

@@ -5,8 +5,7 @@ use std::{fmt, iter, mem};
 
 use super::h1::{self, Sink};
 use super::response_error::ResponseError;
-use super::workers::Workers;
-use crate::socketserver::{Buffer, Failure};
+use crate::socketserver::{Buffer, Failure, Pool};
 
 /// A body that is pulled block by block, each block when the one before it is on its way.
 ///
@@ -40,7 +39,7 @@ where
 }
 
 /// The body read in blocks from a file, or from anything else that can be read without waiting.
-/// On [`Workers`](super::Workers) reading may wait.
+/// On a [`Pool`](crate::socketserver::Pool) reading may wait.
 ///
 /// ```
 /// use std::fs::File;
@@ -195,7 +194,7 @@ pub(super) struct Streaming {
     pub(super) source: Box<dyn BodySource>,
     pub(super) framer: Framer,
     /// The workers that pull the blocks and drop the source; `None`: the thread that holds this.
-    pub(super) workers: Option<Workers>,
+    pub(super) workers: Option<Pool>,
 }
 
 impl Streaming {

@@ -46,8 +46,8 @@
 //! | pushed as it comes into being, from any thread | [`Response::defer`] and [`Deferred::stream`] |
 //!
 //! And the handler itself runs on the loop, which it must not keep waiting, or elsewhere:
-//! [`Response::defer`] leaves the answer to any thread, [`Response::offload`] to a pool of
-//! [`Workers`], and [`Pooled`] runs all of a handler there. In every case the loop keeps the
+//! [`Response::defer`] leaves the answer to any thread, [`Response::offload`] to a
+//! [`Pool`](crate::socketserver::Pool), and [`Pooled`] runs all of a handler there. In every case the loop keeps the
 //! socket, a slow client holds back its own producer and nobody else, and no memory grows with
 //! what a client announces.
 
@@ -80,7 +80,6 @@ mod status;
 mod terms;
 mod threading;
 mod window;
-mod workers;
 mod written;
 
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
@@ -104,7 +103,6 @@ pub use static_files::SimpleHttpRequestHandler;
 pub use stats::HttpStats;
 pub use status::{explanation, phrase};
 pub use threading::{ThreadedHttp, ThreadingHttpServer};
-pub use workers::Workers;
 
 use std::io;
 use std::net::SocketAddr;

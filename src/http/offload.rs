@@ -15,16 +15,15 @@ use super::owned::OwnedRequest;
 use super::request::Request;
 use super::response::{HttpResult, Response};
 use super::window::{HIGH_WATER, LEAST};
-use super::workers::Workers;
 use super::written::{Content, Outcome, Reading};
-use crate::socketserver::{Buffer, contain};
+use crate::socketserver::{Buffer, Pool, contain};
 
 impl Response<'_> {
-    /// Leaves the response to one of the `workers`, where `job` may block; the connection waits for
+    /// Leaves the response to one of the `workers`, the threads of a [`Pool`], where `job` may block; the connection waits for
     /// it.
     ///
     /// If too many requests wait for a worker, the response is a 503, and a
-    /// [`QueueFull`](crate::socketserver::QueueFull) is reported. If the client disconnects before a
+    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects before a
     /// worker is free, `job` is dropped without being run.
     ///
     /// Take along what the response needs of the request. A body that is still to come is read with
@@ -32,9 +31,10 @@ impl Response<'_> {
     /// pulled on a worker, too.
     ///
     /// ```
-    /// use serve_forever::http::{HttpResult, Request, Response, Workers};
+    /// use serve_forever::http::{HttpResult, Request, Response};
+    /// use serve_forever::socketserver::Pool;
     ///
-    /// fn report(workers: &Workers, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    /// fn report(workers: &Pool, request: &Request<'_>, response: Response<'_>) -> HttpResult {
     ///     let query = request.query().unwrap_or_default().to_owned();
     ///     response.offload(workers, move |response| {
     ///         let rows = std::fs::read(query)?; // slow
@@ -49,7 +49,7 @@ impl Response<'_> {
     /// None. Return the result from your handler.
     pub fn offload(
         mut self,
-        workers: &Workers,
+        workers: &Pool,
         job: impl FnOnce(Response<'_>) -> HttpResult + Send + 'static,
     ) -> HttpResult {
         if self.context.address.is_none() {
@@ -65,7 +65,7 @@ impl Response<'_> {
     /// Like [`offload`](Self::offload), for a job that takes a copy of the whole request along.
     pub(crate) fn offload_request(
         mut self,
-        workers: &Workers,
+        workers: &Pool,
         request: &Request<'_>,
         job: impl FnOnce(&Request<'_>, Response<'_>) -> HttpResult + Send + 'static,
     ) -> HttpResult {
@@ -91,14 +91,14 @@ impl Response<'_> {
     /// Has a worker write the response.
     fn submit(
         self,
-        workers: &Workers,
-        write: impl FnOnce(&ReplyTo, &Workers) -> News + Send + 'static,
+        workers: &Pool,
+        write: impl FnOnce(&ReplyTo, &Pool) -> News + Send + 'static,
     ) -> HttpResult {
         let pullers = workers.clone();
         let Some(reply_to) = self.context.reply_to() else {
             return self.send_error(503);
         };
-        let submitted = workers.submit(move |place| {
+        let submitted = workers.submit_with((), move |(), place| {
             if reply_to.is_gone() {
                 return; // The client disconnected while the job was queued.
             }
@@ -111,8 +111,8 @@ impl Response<'_> {
         });
         match submitted {
             Ok(()) => Ok(self.leave(Outcome::Deferred)),
-            Err(full) => {
-                let head = self.send_response(503).with_failure(full.into());
+            Err(((), overloaded)) => {
+                let head = self.send_response(503).with_failure(overloaded.into());
                 head.send_header("Retry-After", "1").body("")
             }
         }
@@ -123,9 +123,9 @@ impl Response<'_> {
 ///
 /// Each block goes home by itself, because the next one may take long (PEP 3333: no block is held
 /// back while the next is made).
-pub(super) fn pull(workers: Workers, reply_to: ReplyTo, mut streaming: Box<Streaming>) {
+pub(super) fn pull(workers: Pool, reply_to: ReplyTo, mut streaming: Box<Streaming>) {
     let pool = workers.clone();
-    pool.push(Box::new(move || {
+    pool.push(move || {
         let mut room = HIGH_WATER;
         loop {
             let mut bytes = Buffer::new();
@@ -152,20 +152,21 @@ pub(super) fn pull(workers: Workers, reply_to: ReplyTo, mut streaming: Box<Strea
                 return;
             }
         }
-    }));
+    });
 }
 
-/// A handler that runs on [`Workers`], each request with a clone of it.
+/// A handler that runs on a [`Pool`], each request with a clone of it.
 ///
 /// ```
-/// use serve_forever::http::{HttpResult, HttpServer, Pooled, Request, Response, Workers};
+/// use serve_forever::http::{HttpResult, HttpServer, Pooled, Request, Response};
+/// use serve_forever::socketserver::Pool;
 ///
 /// fn slow(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 ///     // May block: query a database, read a file, compute.
 ///     response.send_response(200).body(request.path())
 /// }
 ///
-/// let server = HttpServer::bind("127.0.0.1:0", Pooled::new(slow, Workers::new(4)?))?;
+/// let server = HttpServer::bind("127.0.0.1:0", Pooled::new(slow, Pool::new().threads(4)))?;
 /// # let _ = server;
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -175,12 +176,12 @@ pub(super) fn pull(workers: Workers, reply_to: ReplyTo, mut streaming: Box<Strea
 #[derive(Debug, Clone)]
 pub struct Pooled<H> {
     handler: H,
-    workers: Workers,
+    workers: Pool,
 }
 
 impl<H> Pooled<H> {
     /// Runs `handler` on `workers`.
-    pub fn new(handler: H, workers: Workers) -> Pooled<H> {
+    pub fn new(handler: H, workers: Pool) -> Pooled<H> {
         Pooled { handler, workers }
     }
 }

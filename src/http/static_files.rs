@@ -60,14 +60,15 @@ const MAX_RANGES: usize = 16;
 /// A file is read in blocks of 16 KiB. The next block is read when the client has taken the one
 /// before, so no file is ever whole in memory; a directory listing is. Files are read on the thread of
 /// the handler. From the page cache this takes microseconds. From a slow disk or a network file
-/// system it may take long, and meanwhile the loop serves nobody. [`Workers`](super::Workers) read
+/// system it may take long, and meanwhile the loop serves nobody. A [`Pool`](crate::socketserver::Pool) reads
 /// all blocks on other threads:
 ///
 /// ```
-/// use serve_forever::http::{HttpServer, Pooled, SimpleHttpRequestHandler, Workers};
+/// use serve_forever::http::{HttpServer, Pooled, SimpleHttpRequestHandler};
+/// use serve_forever::socketserver::Pool;
 ///
 /// let files = SimpleHttpRequestHandler::new("/mnt/archive");
-/// let server = HttpServer::bind("127.0.0.1:0", Pooled::new(files, Workers::new(4)?))?;
+/// let server = HttpServer::bind("127.0.0.1:0", Pooled::new(files, Pool::new().threads(4)))?;
 /// # let _ = server;
 /// # Ok::<(), std::io::Error>(())
 /// ```

@@ -9,15 +9,10 @@ use super::handler::HttpRequestHandler;
 use super::offload::Pooled;
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
-use super::workers::Workers;
 use super::{Http, listen};
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
-use crate::socketserver::{Evented, ProtocolFactory, Server, ServerAddress, Tcp};
-
-/// How many threads the handlers of a server have by default: 32, the most that Python's
-/// `ThreadPoolExecutor` starts by default.
-const THREADS: usize = 32;
+use crate::socketserver::{Evented, Pool, ProtocolFactory, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
 ///
@@ -60,8 +55,7 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the socket cannot be bound, or a thread not be
-    /// started.
+    /// Returns the operating system's error if the socket cannot be bound.
     pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<ThreadingHttpServer<H>> {
         ThreadingHttpServer::with_settings(address, handler, HttpSettings::default())
     }
@@ -76,7 +70,7 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
         handler: H,
         settings: HttpSettings,
     ) -> io::Result<ThreadingHttpServer<H>> {
-        let workers = Workers::new(THREADS)?.queue_length(usize::MAX);
+        let workers = Pool::new().queue_length(usize::MAX);
         let http = ThreadedHttp::new(handler, settings, workers);
         Server::new(listen(address)?, Evented::new(http))
     }
@@ -90,15 +84,15 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
 /// ```
 /// use std::time::Duration;
 /// use serve_forever::http::{
-///     HttpResult, HttpSettings, Request, Response, ThreadedHttp, Workers, listen,
+///     HttpResult, HttpSettings, Request, Response, ThreadedHttp, listen,
 /// };
-/// use serve_forever::socketserver::{Evented, Server};
+/// use serve_forever::socketserver::{Evented, Pool, Server};
 ///
 /// fn slow(_request: &Request<'_>, response: Response<'_>) -> HttpResult {
 ///     response.send_response(200).body("at last")
 /// }
 ///
-/// let workers = Workers::new(100)?.queue_length(1000);
+/// let workers = Pool::new().threads(100).queue_length(1000);
 /// let http = ThreadedHttp::new(slow, HttpSettings::default(), workers);
 /// let http = http.block_on_close(Duration::from_secs(10));
 /// let server = Server::new(listen("127.0.0.1:0")?, Evented::new(http))?;
@@ -108,7 +102,7 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
 #[derive(Debug, Clone)]
 pub struct ThreadedHttp<H> {
     http: Http<Pooled<H>>,
-    workers: Workers,
+    workers: Pool,
     /// How long the server waits for the workers when it closes, if it does.
     block_on_close: Option<Duration>,
 }
@@ -118,7 +112,7 @@ impl<H> ThreadedHttp<H> {
     ///
     /// A response may take as long as it likes, unless
     /// [`Deadlines::answer`](super::Deadlines::answer) is set.
-    pub fn new(handler: H, mut settings: HttpSettings, workers: Workers) -> ThreadedHttp<H> {
+    pub fn new(handler: H, mut settings: HttpSettings, workers: Pool) -> ThreadedHttp<H> {
         settings.deadlines.answer.get_or_insert(Duration::MAX);
         ThreadedHttp {
             http: Http::new(Pooled::new(handler, workers.clone()), settings),
@@ -145,7 +139,7 @@ impl<H> ThreadedHttp<H> {
     }
 
     /// The threads.
-    pub fn workers(&self) -> &Workers {
+    pub fn workers(&self) -> &Pool {
         &self.workers
     }
 
@@ -154,7 +148,8 @@ impl<H> ThreadedHttp<H> {
         let Some(patience) = self.block_on_close.take() else {
             return false;
         };
-        self.workers.join(Instant::now().checked_add(patience));
+        self.workers
+            .wait_until_idle(Instant::now().checked_add(patience));
         true
     }
 }

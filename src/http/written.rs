@@ -12,9 +12,8 @@ use super::reader::{BodyReader, BodySender};
 use super::response_error::ResponseError;
 use super::settings::HttpSettings;
 use super::terms::Terms;
-use super::workers::Workers;
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Failure, Mailbox};
+use crate::socketserver::{Buffer, Failure, Mailbox, Pool};
 
 impl Sink for Buffer {
     #[inline]
@@ -55,7 +54,7 @@ pub(super) enum Place<'a> {
     /// On another thread, into memory; the loop ends the head when it takes the bytes.
     Away {
         /// The pool that this thread belongs to, if it is a worker: it pulls the body, too.
-        workers: Option<&'a Workers>,
+        workers: Option<&'a Pool>,
     },
 }
 

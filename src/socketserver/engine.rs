@@ -465,6 +465,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Stats {
             open: self.dispatch.open(),
             stalled: self.dispatch.stalled(),
+            shed: self.stats.shed + self.dispatch.shed(),
             slots: self.reactor.open_slots(),
             timers: self.reactor.armed(),
             ..self.stats

@@ -57,8 +57,7 @@ mod transport;
 pub(crate) use budget::{complain, print};
 pub use buffer::Buffer;
 pub use dispatch::{
-    Dispatch, Evented, HandlerFactory, Inline, ProtocolFactory, QueueFull, Refused, Threading,
-    WhenFull,
+    Dispatch, Evented, HandlerFactory, Inline, ProtocolFactory, Refused, Threading,
 };
 pub use driver::Driver;
 pub use engine::{Engine, Turn};

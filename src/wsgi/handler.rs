@@ -16,8 +16,8 @@ use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
 use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
-use crate::http::{HttpRequestHandler, HttpResult, Intake, Request, Response, Workers};
-use crate::socketserver::{Failure, complain};
+use crate::http::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+use crate::socketserver::{Failure, Pool, complain};
 
 /// Handles HTTP requests by calling an [`Application`].
 ///
@@ -42,7 +42,7 @@ struct Gateway<A> {
     /// The variables that are the same for every request.
     base_environ: BaseEnviron,
     /// Where the application runs, if not on the loop's thread, and how it gets there.
-    offload: Option<(Workers, Offload<A>)>,
+    offload: Option<(Pool, Offload<A>)>,
     /// Call the application before the body of the request is complete.
     stream_input: bool,
     /// Responds in the place of an application that failed.
@@ -51,7 +51,7 @@ struct Gateway<A> {
 
 /// Hands a request to a worker. This is a pointer to [`offload`], which needs an `A` that is
 /// `'static`; an application that runs on the loop's thread may borrow.
-type Offload<A> = fn(&Arc<Gateway<A>>, &Workers, &Request<'_>, Response<'_>) -> HttpResult;
+type Offload<A> = fn(&Arc<Gateway<A>>, &Pool, &Request<'_>, Response<'_>) -> HttpResult;
 
 impl<A> WsgiHandler<A> {
     /// Returns a handler for a server that listens on `server_address`.
@@ -78,13 +78,13 @@ impl<A> WsgiHandler<A> {
     /// [`workers`](Self::workers) sets it by itself.
     ///
     /// ```
-    /// use serve_forever::http::{HttpSettings, ThreadedHttp, Workers, listen};
+    /// use serve_forever::http::{HttpSettings, ThreadedHttp, Pool, listen};
     /// use serve_forever::socketserver::{Evented, Server, Transport};
     /// use serve_forever::wsgi::{WsgiHandler, demo_app};
     ///
     /// let tcp = listen("127.0.0.1:0")?;
     /// let handler = WsgiHandler::new(demo_app, tcp.server_address()).multithread(true);
-    /// let threads = ThreadedHttp::new(handler, HttpSettings::default(), Workers::new(4)?);
+    /// let threads = ThreadedHttp::new(handler, HttpSettings::default(), Pool::new().threads(4));
     /// let server = Server::new(tcp, Evented::new(threads))?;
     /// # let _ = server;
     /// # Ok::<(), std::io::Error>(())
@@ -177,10 +177,10 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// has taken nearly all that was written.
     ///
     /// If too many requests wait for a worker, further requests get a 503; see
-    /// [`Workers::queue_length`]. The result is always [closed](super::Iterable::close) on a
+    /// [`Pool::queue_length`]. The result is always [closed](super::Iterable::close) on a
     /// worker, even if the client disconnects first.
     #[must_use]
-    pub fn workers(mut self, workers: Workers) -> WsgiHandler<A> {
+    pub fn workers(mut self, workers: Pool) -> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));
         self.multithread(true)
     }
@@ -189,7 +189,7 @@ impl<A: Application + 'static> WsgiHandler<A> {
 /// Calls the application on a worker.
 fn offload<A: Application + 'static>(
     gateway: &Arc<Gateway<A>>,
-    workers: &Workers,
+    workers: &Pool,
     request: &Request<'_>,
     response: Response<'_>,
 ) -> HttpResult {

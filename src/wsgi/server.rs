@@ -7,8 +7,8 @@ use super::application::{AppResult, Application};
 use super::environ::Environ;
 use super::handler::WsgiHandler;
 use super::start_response::StartResponse;
-use crate::http::{self, Http, HttpServer, HttpSettings, Workers};
-use crate::socketserver::{Evented, Server, ServerAddress, Transport};
+use crate::http::{self, Http, HttpServer, HttpSettings};
+use crate::socketserver::{Evented, Pool, Server, ServerAddress, Transport};
 
 /// A server that passes every request to an application. Python's `WSGIServer`.
 pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
@@ -58,7 +58,7 @@ impl<A: Application + 'static> WsgiServer<A> {
     /// ```
     /// use serve_forever::wsgi::{demo_app, make_server};
     ///
-    /// let mut server = make_server("127.0.0.1:0", demo_app)?.threads(4)?;
+    /// let mut server = make_server("127.0.0.1:0", demo_app)?.threads(4);
     /// # server.shutdown_handle().request();
     /// server.serve_forever(None)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,13 +68,10 @@ impl<A: Application + 'static> WsgiServer<A> {
     /// When the server ends it does not wait for the threads; each of them ends after its last
     /// request. If an application takes longer than
     /// [`Deadlines::answer`](crate::http::Deadlines::answer), the client gets a 503.
-    ///
-    /// # Errors
-    ///
-    /// Returns the operating system's error if a thread cannot be started.
-    pub fn threads(self, threads: usize) -> io::Result<WsgiServer<A>> {
-        let workers = Workers::new(threads)?;
-        Ok(self.configure(|handler| handler.workers(workers)))
+    #[must_use]
+    pub fn threads(self, threads: usize) -> WsgiServer<A> {
+        let workers = Pool::new().threads(threads);
+        self.configure(|handler| handler.workers(workers))
     }
 }
 
@@ -82,10 +79,10 @@ impl<A: Application> WsgiServer<A> {
     /// Changes the settings of the [`WsgiHandler`], for connections made afterwards.
     ///
     /// ```
-    /// use serve_forever::http::Workers;
+    /// use serve_forever::socketserver::Pool;
     /// use serve_forever::wsgi::{demo_app, make_server};
     ///
-    /// let workers = Workers::new(4)?.queue_length(1000);
+    /// let workers = Pool::new().threads(4).queue_length(1000);
     /// let server = make_server("127.0.0.1:0", demo_app)?;
     /// let server = server.configure(|handler| handler.workers(workers));
     /// # let _ = server;

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serve_forever::http::{self, Http, HttpSettings, Workers};
+use serve_forever::http::{self, Http, HttpSettings};
 use serve_forever::socketserver::{
-    Evented, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
+    Evented, HandlerResult, Hooks, Pool, Server, ShutdownHandle, Tcp, Transport,
 };
 use serve_forever::wsgi::{Application, StartResponse, Validator, WsgiHandler};
 
@@ -67,7 +67,7 @@ pub fn serve(app: impl Application + 'static) -> Running {
 /// Serves an application that does what PEP 3333 forbids, which the validator would find.
 pub fn serve_illegal(app: impl Application + 'static) -> Running {
     serve_with(app, |handler| match on_workers() {
-        true => handler.workers(Workers::new(2).expect("threads")),
+        true => handler.workers(Pool::new().threads(2)),
         false => handler,
     })
 }

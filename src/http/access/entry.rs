@@ -98,7 +98,7 @@ impl<'a> LogEntry<'a> {
     /// The loop reads the clock once a turn. So a request whose response is written in the turn in
     /// which it arrived takes zero time, however long its handler ran. The handler's time counts
     /// behind an [`AccessLog`](crate::http::AccessLog), which reads the clock itself, and on
-    /// [`Workers`](crate::http::Workers).
+    /// a [`Pool`](crate::socketserver::Pool).
     pub fn duration(&self) -> Duration {
         let turn = self.now.instant().saturating_duration_since(self.began);
         turn.saturating_add(self.late)

@@ -39,9 +39,8 @@ use crate::http::incoming::Incoming;
 use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
-use crate::http::workers::Workers;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
-use crate::socketserver::{Buffer, Failure, Next, contain};
+use crate::socketserver::{Buffer, Failure, Next, Pool, contain};
 
 /// One request and its response.
 #[derive(Debug)]
@@ -105,7 +104,7 @@ pub(super) enum Verdict {
     /// A sink has all that it wants, with this trailer section: let it respond.
     Finish(Box<dyn ContentSink>, Vec<u8>),
     /// Let a worker pull the next blocks.
-    Offload(Workers, Box<Streaming>),
+    Offload(Pool, Box<Streaming>),
     /// The response is complete.
     Ended(Ending),
     /// Another protocol takes over.

@@ -7,7 +7,7 @@ mod threading;
 
 pub use evented::{Evented, ProtocolFactory};
 pub use inline::Inline;
-pub use threading::{HandlerFactory, QueueFull, Threading, WhenFull};
+pub use threading::{HandlerFactory, Threading};
 
 use super::{Failure, Transport};
 use crate::reactor::{Now, Reactor, Slot};
@@ -62,6 +62,11 @@ pub trait Dispatch<T: Transport> {
 
     /// How many requests were ended because their clients did not read the answer in time.
     fn stalled(&self) -> u64 {
+        0
+    }
+
+    /// Returns how many requests were refused because there was no room for them.
+    fn shed(&self) -> u64 {
         0
     }
 

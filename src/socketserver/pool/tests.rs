@@ -15,7 +15,7 @@ fn busy(pool: Pool) -> (Pool, Sender<()>) {
     let (began, begins) = unbounded();
     pool.submit(move || {
         began.send(()).expect("awaited");
-        let _ = held.recv();
+        wait_for(&held);
     })
     .expect("a free thread");
     begins.recv_timeout(PATIENCE).expect("begun");
@@ -25,8 +25,17 @@ fn busy(pool: Pool) -> (Pool, Sender<()>) {
 /// Has the pool say something, and waits until it has.
 fn runs(pool: &Pool) -> thread::ThreadId {
     let (sender, receiver) = unbounded();
-    pool.push(move || drop(sender.send(thread::current().id())));
+    pool.push(move || say(&sender, thread::current().id()));
     heard(&receiver)
+}
+
+fn say<T>(sender: &Sender<T>, word: T) {
+    sender.send(word).expect("somebody listens");
+}
+
+/// Until the sender is dropped.
+fn wait_for(held: &Receiver<()>) {
+    let _ = held.recv_timeout(PATIENCE);
 }
 
 fn heard<T>(receiver: &Receiver<T>) -> T {
@@ -56,7 +65,7 @@ fn a_thread_starts_when_every_other_is_busy() {
     let (release, held) = unbounded::<()>();
     for threads in [1, 2, 2] {
         let held = held.clone();
-        pool.submit(move || drop(held.recv())).expect("room");
+        pool.submit(move || wait_for(&held)).expect("room");
         assert_eq!(pool.live_threads(), threads);
     }
     wait_until("taken", || pool.waiting() == 1);
@@ -71,12 +80,12 @@ fn a_full_pool_refuses_jobs_and_takes_what_is_pushed() {
     let (pool, release) = busy(Pool::new().queue_length(1));
     let (sender, receiver) = unbounded();
     let queued = sender.clone();
-    pool.submit(move || drop(queued.send("queued")))
+    pool.submit(move || say(&queued, "queued"))
         .expect("a place in the queue");
     let refused = pool.submit_with("input", |_input, _place| {});
     assert!(matches!(refused, Err(("input", Overloaded::Full))));
     assert!(matches!(pool.submit(|| {}), Err(Overloaded::Full)));
-    pool.push(move || drop(sender.send("pushed")));
+    pool.push(move || say(&sender, "pushed"));
     assert_eq!((pool.open(), pool.waiting()), (2, 2));
     drop(release);
     assert_eq!([heard(&receiver), heard(&receiver)], ["queued", "pushed"]);
@@ -90,7 +99,7 @@ fn a_job_may_free_its_place_before_it_ends() {
     let job = move |freed: Sender<()>, place| {
         drop(place);
         freed.send(()).expect("awaited");
-        let _ = held.recv();
+        wait_for(&held);
     };
     pool.submit_with(freed, job)
         .map_err(|(_, error)| error)
@@ -133,12 +142,12 @@ fn waiting_jobs_can_be_discarded() {
     let (pool, release) = busy(Pool::new());
     let (sender, receiver) = unbounded();
     let said = sender.clone();
-    pool.submit(move || drop(said.send("run"))).expect("room");
+    pool.submit(move || say(&said, "run")).expect("room");
     let bomb = Bomb;
     pool.push(move || drop(bomb));
     pool.discard_waiting();
     assert_eq!((pool.open(), pool.waiting()), (1, 0));
-    pool.submit(move || drop(sender.send("run later")))
+    pool.submit(move || say(&sender, "run later"))
         .expect("room");
     drop(release);
     assert_eq!(heard(&receiver), "run later");
@@ -166,10 +175,10 @@ fn a_thread_that_cannot_be_started_is_an_error_only_without_others() {
     assert_eq!(pool.open(), 0);
     runs(&pool);
     let (release, held) = unbounded::<()>();
-    pool.submit(move || drop(held.recv())).expect("a thread");
+    pool.submit(move || wait_for(&held)).expect("a thread");
     let (sender, receiver) = unbounded();
     too_large
-        .submit(move || drop(sender.send(())))
+        .submit(move || say(&sender, ()))
         .expect("the other thread runs it");
     drop(release);
     heard(&receiver);
@@ -181,7 +190,7 @@ fn a_thread_that_cannot_be_started_is_an_error_only_without_others() {
 fn joining_waits_for_every_job_until_the_deadline() {
     let (pool, release) = busy(Pool::new());
     let (sender, receiver) = unbounded();
-    pool.submit(move || drop(sender.send(()))).expect("room");
+    pool.submit(move || say(&sender, ())).expect("room");
     assert!(!pool.join(Some(Instant::now())));
     assert!(matches!(pool.submit(|| {}), Err(Overloaded::Closed)));
     assert_eq!(pool.open(), 2);
@@ -190,7 +199,7 @@ fn joining_waits_for_every_job_until_the_deadline() {
     heard(&receiver);
     assert_eq!((pool.live_threads(), pool.open()), (0, 0));
     let (sender, receiver) = unbounded::<()>();
-    pool.push(move || drop(sender.send(())));
+    pool.push(move || drop(sender));
     assert!(receiver.recv_timeout(PATIENCE).is_err(), "dropped unrun");
     assert!(pool.join(None), "again");
     assert!(Pool::new().join(None), "THREAD-7: nothing to wait for");
@@ -202,11 +211,16 @@ fn joining_waits_for_every_job_until_the_deadline() {
 fn jobs_may_join_their_own_pool() {
     let pool = Pool::new().threads(3);
     let (sender, receiver) = unbounded();
+    let (release, held) = unbounded::<()>();
     for _ in 0..2 {
-        let (own, sender) = (pool.clone(), sender.clone());
-        pool.submit(move || drop(sender.send(own.join(None))))
-            .expect("room");
+        let (own, sender, held) = (pool.clone(), sender.clone(), held.clone());
+        let join = move || {
+            wait_for(&held);
+            say(&sender, own.join(None));
+        };
+        pool.submit(join).expect("room");
     }
+    drop(release);
     assert_eq!([heard(&receiver), heard(&receiver)], [true, true]);
     assert!(pool.join(Some(Instant::now() + PATIENCE)));
 }
@@ -215,7 +229,7 @@ fn jobs_may_join_their_own_pool() {
 fn the_last_handle_closes_the_pool_and_what_is_queued_runs() {
     let (pool, release) = busy(Pool::new());
     let (sender, receiver) = unbounded();
-    pool.submit(move || drop(sender.send(()))).expect("room");
+    pool.submit(move || say(&sender, ())).expect("room");
     let shared = Arc::clone(&pool.handle.0);
     drop(pool.clone());
     assert!(!shared.lock().closed);

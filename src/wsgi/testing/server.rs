@@ -73,7 +73,7 @@ impl TestServer {
     /// use serve_forever::wsgi::testing::TestServer;
     /// use serve_forever::wsgi::{demo_app, make_server};
     ///
-    /// let server = TestServer::serve(make_server("127.0.0.1:0", demo_app)?.threads(2)?)?;
+    /// let server = TestServer::serve(make_server("127.0.0.1:0", demo_app)?.threads(2))?;
     /// assert!(server.url().starts_with("http://127.0.0.1:"));
     /// # Ok::<(), std::io::Error>(())
     /// ```
