@@ -1331,10 +1331,7 @@ fn blocking(
     threads: usize,
     waiting: usize,
 ) -> (Pooled<Site>, Receiver<String>, Sender<()>, Receiver<String>) {
-    let workers = Pool::new()
-        .threads(threads)
-        .expect("threads")
-        .queue_length(waiting);
+    let workers = Pool::new().threads(threads).queue_length(waiting);
     let (sender, begun) = channel();
     let (go, gate) = channel();
     let gate = Mutex::new(gate);

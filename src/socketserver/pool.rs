@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Waker;
 
@@ -235,32 +235,26 @@ impl Pool {
     pub fn join(&self, deadline: Option<Instant>) -> bool {
         let shared = &self.handle.0;
         shared.close();
+        let ended = shared.wait(deadline, |state, excused| state.live <= excused);
         let mut state = shared.lock();
-        let own = thread::current().id();
-        let by_worker = state
-            .threads
-            .iter()
-            .any(|thread| thread.thread().id() == own);
-        if by_worker {
-            // Two of these must not wait for each other.
-            state.joining += 1;
-            shared.thread_left.notify_all();
-        }
-        let mut ended = true;
-        while ended && state.live > if by_worker { state.joining } else { 0 } {
-            (state, ended) = shared.wait_for_threads(state, deadline);
-        }
-        if by_worker {
-            state.joining -= 1;
-        } else if ended {
+        if state.live == 0 {
             let threads = mem::take(&mut state.threads);
             drop(state);
             for thread in threads {
-                // Ignore the error: a thread's last act was to report that it ends.
+                // Ignore the error: a thread does nothing after it has said that it ends.
                 let _ = thread.join();
             }
         }
         ended
+    }
+
+    /// Waits until no job runs or waits, at most until `deadline`. Returns whether that is so.
+    ///
+    /// The pool stays open. Called by a job, this waits for the other jobs and not for itself.
+    pub fn wait_until_idle(&self, deadline: Option<Instant>) -> bool {
+        self.handle.0.wait(deadline, |state, excused| {
+            state.queue.is_empty() && state.live - state.idle <= excused
+        })
     }
 
     /// Wakes a loop whenever a place becomes free. The first loop stays the one.
@@ -392,7 +386,7 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when the queue has a job more, and when the pool is closed.
     job_came: Condvar,
-    /// Notified when a thread ends, or begins to wait for the others to end.
+    /// Notified when what [`Shared::wait`] waits for may have come.
     thread_left: Condvar,
     /// How many places are taken.
     taken: AtomicUsize,
@@ -409,8 +403,10 @@ struct State {
     live: usize,
     /// How many of those have no job, or are about to take one from the queue.
     idle: usize,
-    /// How many of those run a job that waits in [`Pool::join`].
-    joining: usize,
+    /// How many calls wait in [`Shared::wait`].
+    waiting: usize,
+    /// How many of these are jobs' own.
+    waiting_jobs: usize,
     /// Whether no job is taken any more.
     closed: bool,
     /// Whether the system refused the last thread that was asked for.
@@ -461,6 +457,9 @@ impl Shared {
                 survive("a job of a pool", job);
                 state = self.lock();
                 state.idle += 1;
+                if state.waiting > 0 {
+                    self.thread_left.notify_all();
+                }
             } else if state.closed {
                 break;
             } else {
@@ -476,22 +475,41 @@ impl Shared {
         self.thread_left.notify_all();
     }
 
-    /// Waits for a thread to end; `false`: the deadline is over.
-    fn wait_for_threads<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        deadline: Option<Instant>,
-    ) -> (MutexGuard<'a, State>, bool) {
-        let Some(deadline) = deadline else {
-            let woken = self.thread_left.wait(state);
-            return (woken.unwrap_or_else(PoisonError::into_inner), true);
+    /// Waits until `done` says so, at most until `deadline`; returns what it said last.
+    ///
+    /// It is told how many threads are excused: if a job waits, its own, and those of other jobs
+    /// that wait, because two of them must not wait for each other (THREAD-10).
+    fn wait(&self, deadline: Option<Instant>, done: impl Fn(&State, usize) -> bool) -> bool {
+        let mut state = self.lock();
+        let own = thread::current().id();
+        let by_job = state
+            .threads
+            .iter()
+            .any(|thread| thread.thread().id() == own);
+        state.waiting += 1;
+        state.waiting_jobs += usize::from(by_job);
+        self.thread_left.notify_all();
+        let finished = loop {
+            let excused = if by_job { state.waiting_jobs } else { 0 };
+            if done(&state, excused) {
+                break true;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => break false,
+                Some(left) => {
+                    let woken = self.thread_left.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.thread_left.wait(state);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return (state, false);
-        }
-        let woken = self.thread_left.wait_timeout(state, left);
-        (woken.unwrap_or_else(PoisonError::into_inner).0, true)
+        state.waiting -= 1;
+        state.waiting_jobs -= usize::from(by_job);
+        finished
     }
 }
 

@@ -1,7 +1,5 @@
-use std::panic::panic_any;
-use std::time::Duration;
-
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::panic::panic_any;
 
 use super::*;
 
@@ -203,6 +201,21 @@ fn joining_waits_for_every_job_until_the_deadline() {
     assert!(receiver.recv_timeout(PATIENCE).is_err(), "dropped unrun");
     assert!(pool.join(None), "again");
     assert!(Pool::new().join(None), "THREAD-7: nothing to wait for");
+}
+
+#[test]
+fn waiting_for_the_jobs_leaves_the_pool_open() {
+    let (pool, release) = busy(Pool::new());
+    let (sender, receiver) = unbounded();
+    let own = pool.clone();
+    // The last of what is queued, it does not wait for itself.
+    pool.submit(move || say(&sender, own.wait_until_idle(None)))
+        .expect("room");
+    assert!(!pool.wait_until_idle(Some(Instant::now())));
+    drop(release);
+    assert!(pool.wait_until_idle(Some(Instant::now() + PATIENCE)));
+    assert_eq!(receiver.try_recv(), Ok(true));
+    runs(&pool);
 }
 
 /// THREAD-10: a job waits for the other threads, and not for its own; two such jobs do not wait
