@@ -18,7 +18,7 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Evented, Failure, Mailbox, Pool, Protocol, ProtocolFactory, Threading,
+    Buffer, Driver, Ends, Evented, Factory, Failure, Mailbox, Pool, Protocol, Threading,
 };
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
 use wire::{GET, Wire, status};
@@ -1038,7 +1038,7 @@ fn lines_of_many_threads_are_whole() {
         let server = match threads {
             true => {
                 let driven =
-                    move |address: &SocketAddr| Driver::new(http.clone().make_protocol(address));
+                    move |address: &SocketAddr| Driver::new(http.make(&Ends::new(address)));
                 serve(move || Threading::new(driven).threads(8))
             }
             false => serve(move || Evented::new(http)),

@@ -19,8 +19,8 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Evented, HandlerResult, Hooks, Inline, Mailbox, Next, Pool, Protocol,
-    ProtocolFactory, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
+    Buffer, Driver, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next, Pool,
+    Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
 };
 use support::{LONG, Trace, answer, ask, connect, queue, run, run_as, wait_until};
 
@@ -350,7 +350,7 @@ fn http(
 ) -> impl Fn(&SocketAddr) -> HttpProtocol + Clone + Send + Sync + 'static {
     settings.limits.body = 1000;
     let http = Http::new(Site, settings);
-    move |client_address| http.clone().make_protocol(client_address)
+    move |client_address| http.make(&Ends::new(client_address))
 }
 
 type HttpProtocol = serve_forever::http::HttpConnection<Site>;

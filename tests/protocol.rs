@@ -317,7 +317,7 @@ fn both(greeting: &'static str, script: impl Fn(&Serving, &World)) {
     }
 }
 
-type Factory = Box<dyn FnMut(&SocketAddr) -> Scripted>;
+type Factory = Box<dyn Fn(&SocketAddr) -> Scripted>;
 
 fn driven(settings: EventedSettings) -> (Driven<Factory>, Arc<World>) {
     let (factory, world) = scripted(World::default());

@@ -524,9 +524,7 @@ mod unix {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use serve_forever::http::{
-        Http, HttpResult, HttpSettings, Pool, Request, Response, ThreadedHttp,
-    };
+    use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response, ThreadedHttp};
     use serve_forever::socketserver::{
         Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Transport, UnixAddress,
         UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,

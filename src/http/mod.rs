@@ -110,7 +110,7 @@ use std::sync::Arc;
 
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
-use crate::socketserver::{Evented, ProtocolFactory, Server, ServerAddress, Tcp};
+use crate::socketserver::{Ends, Evented, Factory, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP, all connections on the loop; Python's `HTTPServer`.
 pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
@@ -203,39 +203,27 @@ impl<H> Http<H> {
 }
 
 impl<H: HttpRequestHandler + Clone> Http<H> {
-    fn connection(
-        &self,
-        client_address: Option<SocketAddr>,
-        local_address: Option<SocketAddr>,
-    ) -> HttpConnection<H> {
+    fn connection(&self, client_address: Option<SocketAddr>) -> HttpConnection<H> {
         let settings = Arc::clone(&self.settings);
         HttpConnection::new(self.handler.clone(), client_address, settings)
-            .local_address(local_address)
     }
 }
 
-impl<H: HttpRequestHandler + Clone> ProtocolFactory<SocketAddr> for Http<H> {
-    type Protocol = HttpConnection<H>;
+impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
+    type Made = HttpConnection<H>;
 
-    fn make_protocol(&mut self, client_address: &SocketAddr) -> HttpConnection<H> {
-        self.connection(Some(*client_address), None)
-    }
-
-    fn make_protocol_at(
-        &mut self,
-        client_address: &SocketAddr,
-        local_address: impl FnOnce() -> io::Result<SocketAddr>,
-    ) -> HttpConnection<H> {
-        self.connection(Some(*client_address), local_address().ok())
+    fn make(&self, ends: &Ends<'_, SocketAddr>) -> HttpConnection<H> {
+        let connection = self.connection(Some(*ends.client_address()));
+        connection.local_address(ends.local_address().ok())
     }
 }
 
 /// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
 #[cfg(unix)]
-impl<H: HttpRequestHandler + Clone> ProtocolFactory<UnixAddress> for Http<H> {
-    type Protocol = HttpConnection<H>;
+impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
+    type Made = HttpConnection<H>;
 
-    fn make_protocol(&mut self, _client_address: &UnixAddress) -> HttpConnection<H> {
-        self.connection(None, None)
+    fn make(&self, _ends: &Ends<'_, UnixAddress>) -> HttpConnection<H> {
+        self.connection(None)
     }
 }

@@ -1,18 +1,14 @@
 //! Handlers on threads, sockets on the loop: Python's `ThreadingHTTPServer`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::connection::HttpConnection;
 use super::handler::HttpRequestHandler;
 use super::offload::Pooled;
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
 use super::{Http, listen};
-#[cfg(unix)]
-use crate::socketserver::UnixAddress;
-use crate::socketserver::{Evented, Pool, ProtocolFactory, Server, ServerAddress, Tcp};
+use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
 ///
@@ -154,39 +150,14 @@ impl<H> ThreadedHttp<H> {
     }
 }
 
-impl<H> ProtocolFactory<SocketAddr> for ThreadedHttp<H>
+impl<A, H> Factory<A> for ThreadedHttp<H>
 where
-    H: HttpRequestHandler + Clone + Send + 'static,
+    Http<Pooled<H>>: Factory<A>,
 {
-    type Protocol = HttpConnection<Pooled<H>>;
+    type Made = <Http<Pooled<H>> as Factory<A>>::Made;
 
-    fn make_protocol(&mut self, client_address: &SocketAddr) -> Self::Protocol {
-        self.http.make_protocol(client_address)
-    }
-
-    fn make_protocol_at(
-        &mut self,
-        client_address: &SocketAddr,
-        local_address: impl FnOnce() -> io::Result<SocketAddr>,
-    ) -> Self::Protocol {
-        self.http.make_protocol_at(client_address, local_address)
-    }
-
-    fn server_close(&mut self) -> bool {
-        self.join()
-    }
-}
-
-/// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
-#[cfg(unix)]
-impl<H> ProtocolFactory<UnixAddress> for ThreadedHttp<H>
-where
-    H: HttpRequestHandler + Clone + Send + 'static,
-{
-    type Protocol = HttpConnection<Pooled<H>>;
-
-    fn make_protocol(&mut self, client_address: &UnixAddress) -> Self::Protocol {
-        self.http.make_protocol(client_address)
+    fn make(&self, ends: &Ends<'_, A>) -> Self::Made {
+        self.http.make(ends)
     }
 
     fn server_close(&mut self) -> bool {

@@ -1,7 +1,6 @@
 //! Axis 2, the blocking way: what to do with one request, as Python's `StreamRequestHandler`.
 
 use std::io::{self, BufRead, Write};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::budget::complain;
@@ -36,13 +35,6 @@ pub trait Rfile: BufRead {
     ///
     /// By default nothing.
     fn reset_on_close(&mut self) {}
-
-    /// Set when the server drains: what is begun is to be finished, and nothing new begun.
-    ///
-    /// `None` where nobody could set it meanwhile, because the handler runs on the loop's thread.
-    fn draining(&self) -> Option<&AtomicBool> {
-        None
-    }
 }
 
 /// A request that is whole in memory, such as a datagram, or the input of a test. Nothing waits.

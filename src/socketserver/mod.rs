@@ -18,10 +18,10 @@
 //! | `TCPServer` | [`TcpServer`] = `Server<Tcp, Inline<F>>` |
 //! | `UDPServer` | [`UdpServer`] |
 //! | `UnixStreamServer`, `UnixDatagramServer` | the same names |
-//! | `ThreadingTCPServer` | [`ThreadingTcpServer`] = `Server<Tcp, Threading<Tcp, MakeHandler<H>>>` |
+//! | `ThreadingTCPServer` | [`ThreadingTcpServer`] = `Server<Tcp, Threading<Tcp, F>>` |
 //! | `ThreadingMixIn` | [`Threading`]: a bounded pool |
 //! | `daemon_threads`, `block_on_close` | [`Threading::daemon_threads`], [`Threading::block_on_close`] |
-//! | `RequestHandlerClass` | the function in [`Inline`] or [`Threading`] that makes a handler for a client |
+//! | `RequestHandlerClass` | the [`Factory`] in [`Inline`] or [`Threading`] |
 //! | `StreamRequestHandler`, `DatagramRequestHandler` | [`RequestHandler`] |
 //! | `server_bind`, `server_activate`, `get_request` | [`Transport`] |
 //! | `process_request`, `finish_request` | [`Dispatch`] |
@@ -37,6 +37,7 @@ mod dispatch;
 mod draining;
 mod driver;
 mod engine;
+mod factory;
 mod failure;
 mod handler;
 mod hooks;
@@ -56,11 +57,10 @@ mod transport;
 
 pub(crate) use budget::{complain, print};
 pub use buffer::Buffer;
-pub use dispatch::{
-    Dispatch, Evented, HandlerFactory, Inline, ProtocolFactory, Refused, Threading,
-};
+pub use dispatch::{Dispatch, Evented, Inline, Refused, Threading};
 pub use driver::Driver;
 pub use engine::{Engine, Turn};
+pub use factory::{Ends, Factory};
 pub(crate) use failure::contain;
 pub use failure::{Failure, HandlerResult, Panic};
 pub use handler::{RequestHandler, Rfile};
@@ -84,48 +84,36 @@ use std::net::SocketAddr;
 /// Python's `TCPServer`: one blocking handler after another.
 pub type TcpServer<F> = Server<Tcp, Inline<F>>;
 
-impl<F, H> TcpServer<F>
-where
-    F: FnMut(&SocketAddr) -> H,
-    H: RequestHandler,
-{
-    /// Listens on `address`. `make_handler` makes a handler for each client.
+impl<F: Factory<SocketAddr, Made: RequestHandler>> TcpServer<F> {
+    /// Listens on `address`. `factory` makes a handler for each client.
     ///
     /// # Errors
     ///
     /// Returns the error of [`Tcp::new`] or [`Tcp::bind_and_activate`].
-    pub fn bind(address: impl ServerAddress, make_handler: F) -> io::Result<TcpServer<F>> {
-        Server::new(
-            Tcp::new(address)?.bind_and_activate()?,
-            Inline(make_handler),
-        )
+    pub fn bind(address: impl ServerAddress, factory: F) -> io::Result<TcpServer<F>> {
+        Server::new(Tcp::new(address)?.bind_and_activate()?, Inline(factory))
     }
 }
 
-/// Python's `ThreadingTCPServer`: blocking handlers on the workers of a pool.
+/// Python's `ThreadingTCPServer`: blocking handlers on the threads of a pool.
 ///
 /// If you need hooks or other settings of the pool, make the server with [`Server::new`] or
 /// [`Server::with_hooks`].
-pub type ThreadingTcpServer<H> = Server<Tcp, Threading<Tcp, MakeHandler<H>>>;
+pub type ThreadingTcpServer<F> = Server<Tcp, Threading<Tcp, F>>;
 
-/// Makes a handler for each client, on any thread. It is boxed, so that a program can name the
-/// type of its server.
-pub type MakeHandler<H> = Box<dyn Fn(&SocketAddr) -> H + Send + Sync>;
-
-impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
-    /// Listens on `address`. `make_handler` makes a handler for each client, on its worker.
+impl<F> ThreadingTcpServer<F>
+where
+    F: Factory<SocketAddr, Made: RequestHandler> + Send + Sync + 'static,
+{
+    /// Listens on `address`. `factory` makes a handler for each client, on its thread.
     ///
     /// # Errors
     ///
     /// Returns the error of [`Tcp::new`] or [`Tcp::bind_and_activate`].
-    pub fn bind(
-        address: impl ServerAddress,
-        make_handler: impl Fn(&SocketAddr) -> H + Send + Sync + 'static,
-    ) -> io::Result<ThreadingTcpServer<H>> {
-        let make_handler: MakeHandler<H> = Box::new(make_handler);
+    pub fn bind(address: impl ServerAddress, factory: F) -> io::Result<ThreadingTcpServer<F>> {
         Server::new(
             Tcp::new(address)?.bind_and_activate()?,
-            Threading::new(make_handler),
+            Threading::new(factory),
         )
     }
 }
@@ -133,21 +121,14 @@ impl<H: RequestHandler + 'static> ThreadingTcpServer<H> {
 /// Python's `UDPServer`: one datagram at a time. Each reply is one datagram.
 pub type UdpServer<F> = Server<Udp, Inline<F>>;
 
-impl<F, H> UdpServer<F>
-where
-    F: FnMut(&SocketAddr) -> H,
-    H: RequestHandler,
-{
-    /// Receives datagrams on `address`. `make_handler` makes a handler for each.
+impl<F: Factory<SocketAddr, Made: RequestHandler>> UdpServer<F> {
+    /// Receives datagrams on `address`. `factory` makes a handler for each.
     ///
     /// # Errors
     ///
     /// Returns the error of [`Udp::new`] or [`Udp::bind_and_activate`].
-    pub fn bind(address: impl ServerAddress, make_handler: F) -> io::Result<UdpServer<F>> {
-        Server::new(
-            Udp::new(address)?.bind_and_activate()?,
-            Inline(make_handler),
-        )
+    pub fn bind(address: impl ServerAddress, factory: F) -> io::Result<UdpServer<F>> {
+        Server::new(Udp::new(address)?.bind_and_activate()?, Inline(factory))
     }
 }
 
@@ -156,23 +137,16 @@ where
 pub type UnixStreamServer<F> = Server<UnixStreams, Inline<F>>;
 
 #[cfg(unix)]
-impl<F, H> UnixStreamServer<F>
-where
-    F: FnMut(&UnixAddress) -> H,
-    H: RequestHandler,
-{
-    /// Listens on `address`. `make_handler` makes a handler for each client.
+impl<F: Factory<UnixAddress, Made: RequestHandler>> UnixStreamServer<F> {
+    /// Listens on `address`. `factory` makes a handler for each client.
     ///
     /// # Errors
     ///
     /// Returns the error of [`UnixStreams::new`] or [`UnixStreams::bind_and_activate`].
-    pub fn bind(
-        address: impl Into<UnixAddress>,
-        make_handler: F,
-    ) -> io::Result<UnixStreamServer<F>> {
+    pub fn bind(address: impl Into<UnixAddress>, factory: F) -> io::Result<UnixStreamServer<F>> {
         Server::new(
             UnixStreams::new(address)?.bind_and_activate()?,
-            Inline(make_handler),
+            Inline(factory),
         )
     }
 }
@@ -182,23 +156,16 @@ where
 pub type UnixDatagramServer<F> = Server<UnixDatagrams, Inline<F>>;
 
 #[cfg(unix)]
-impl<F, H> UnixDatagramServer<F>
-where
-    F: FnMut(&UnixAddress) -> H,
-    H: RequestHandler,
-{
-    /// Receives datagrams on `address`. `make_handler` makes a handler for each.
+impl<F: Factory<UnixAddress, Made: RequestHandler>> UnixDatagramServer<F> {
+    /// Receives datagrams on `address`. `factory` makes a handler for each.
     ///
     /// # Errors
     ///
     /// Returns the error of [`UnixDatagrams::new`] or [`UnixDatagrams::bind_and_activate`].
-    pub fn bind(
-        address: impl Into<UnixAddress>,
-        make_handler: F,
-    ) -> io::Result<UnixDatagramServer<F>> {
+    pub fn bind(address: impl Into<UnixAddress>, factory: F) -> io::Result<UnixDatagramServer<F>> {
         Server::new(
             UnixDatagrams::new(address)?.bind_and_activate()?,
-            Inline(make_handler),
+            Inline(factory),
         )
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 use serve_forever::socketserver::{
-    Dispatch, Engine, Evented, EventedSettings, HandlerResult, Hooks, ProtocolFactory, Server,
+    Dispatch, Engine, Evented, EventedSettings, Factory, HandlerResult, Hooks, Protocol, Server,
     ShutdownHandle, Stream, Tcp, Transport,
 };
 
@@ -194,7 +194,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// An evented engine in the test's own hands, which also says what time it is.
 pub struct Driven<F, T = Tcp>
 where
-    F: ProtocolFactory<SocketAddr>,
+    F: Factory<SocketAddr, Made: Protocol>,
     T: Transport<Address = SocketAddr, Request: Stream>,
 {
     pub engine: Engine<T, Evented<T, F>, Report>,
@@ -204,7 +204,7 @@ where
     events: Events,
 }
 
-impl<F: ProtocolFactory<SocketAddr>> Driven<F> {
+impl<F: Factory<SocketAddr, Made: Protocol>> Driven<F> {
     pub fn new(settings: EventedSettings, factory: F) -> Driven<F> {
         Driven::on(listen(), settings, factory)
     }
@@ -212,7 +212,7 @@ impl<F: ProtocolFactory<SocketAddr>> Driven<F> {
 
 impl<F, T> Driven<F, T>
 where
-    F: ProtocolFactory<SocketAddr>,
+    F: Factory<SocketAddr, Made: Protocol>,
     T: Transport<Address = SocketAddr, Request: Stream>,
 {
     pub fn on(transport: T, settings: EventedSettings, factory: F) -> Driven<F, T> {

@@ -123,7 +123,7 @@ pub struct Script {
     stopper: Arc<OnceLock<ShutdownHandle>>,
 }
 
-pub type Factory = Box<dyn FnMut(&SocketAddr) -> Script + Send>;
+pub type Factory = Box<dyn Fn(&SocketAddr) -> Script + Send>;
 pub type Scripted = Server<Recorded, Inline<Factory>, Script>;
 
 impl Script {

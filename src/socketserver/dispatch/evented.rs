@@ -11,58 +11,18 @@ use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor, Slot};
 use crate::socketserver::budget::complain;
 use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Scratch};
+use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::mailbox::Post;
 use crate::socketserver::protocol::Protocol;
 use crate::socketserver::settings::EventedSettings;
 use crate::socketserver::transport::{Duplex, Stream, Transport};
 
-/// Makes the protocol for each client; asyncio's `protocol_factory`.
-///
-/// Any closure from a client's address to a [`Protocol`] is one.
-pub trait ProtocolFactory<A> {
-    /// What it makes.
-    type Protocol: Protocol;
-
-    /// The protocol for one client.
-    fn make_protocol(&mut self, client_address: &A) -> Self::Protocol;
-
-    /// Like [`make_protocol`](Self::make_protocol), but also told how to find out at which address
-    /// the client has reached the server: by `local_address`, see [`Transport::local_address`].
-    ///
-    /// By default it calls `make_protocol`.
-    fn make_protocol_at(
-        &mut self,
-        client_address: &A,
-        local_address: impl FnOnce() -> io::Result<A>,
-    ) -> Self::Protocol {
-        let _ = local_address;
-        self.make_protocol(client_address)
-    }
-
-    /// The server is about to close its connections. Wait here for threads that work for them.
-    ///
-    /// Return `true` if these may have sent something: each protocol then gets its messages, and is
-    /// told to [drain](Protocol::drain) before. By default nothing is waited for.
-    fn server_close(&mut self) -> bool {
-        false
-    }
-}
-
-impl<A, P: Protocol, F: FnMut(&A) -> P> ProtocolFactory<A> for F {
-    type Protocol = P;
-
-    fn make_protocol(&mut self, client_address: &A) -> P {
-        self(client_address)
-    }
-}
-
 /// Runs a [`Protocol`] on each connection; no client waits for another (RT-8).
 pub struct Evented<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     factory: F,
     settings: EventedSettings,
@@ -94,25 +54,22 @@ enum Phase {
     Aborted,
 }
 
-type Message<T, F> =
-    <<F as ProtocolFactory<<T as Transport>::Address>>::Protocol as Protocol>::Message;
+type Message<T, F> = <<F as Factory<<T as Transport>::Address>>::Made as Protocol>::Message;
 
 struct Entry<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     slot: Slot,
-    connection: Connection<T::Request, F::Protocol>,
+    connection: Connection<T::Request, F::Made>,
     client_address: T::Address,
 }
 
 impl<T, F> Entry<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     /// Ends the conversation. Returns what went wrong as it went, with its client.
     fn end(self, end: End<'_>) -> Option<(Failure, T::Address)> {
@@ -123,9 +80,8 @@ where
 
 impl<T, F> Evented<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     /// Connections that speak what `factory` makes, within the default limits.
     pub fn new(factory: F) -> Evented<T, F> {
@@ -253,9 +209,8 @@ where
 /// Returns the connection of that name, unless it has ended and another has its place.
 fn find<T, F>(connections: &mut [Option<Entry<T, F>>], slot: Slot) -> Option<&mut Entry<T, F>>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     let entry = connections.get_mut(slot.index())?.as_mut()?;
     (entry.slot == slot).then_some(entry)
@@ -275,9 +230,8 @@ fn discard<M>(message: M) {
 
 impl<T, F> Dispatch<T> for Evented<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
         self.server_address = Some(server_address);
@@ -299,8 +253,8 @@ where
             Some(server_address) => T::local_address(&request, server_address),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
-        let factory = &mut self.factory;
-        let made = contain(|| Ok(factory.make_protocol_at(&client_address, local_address)));
+        let ends = Ends::new(&client_address).with_local_address(&local_address);
+        let made = contain(|| Ok(self.factory.make(&ends)));
         let protocol = match made {
             Ok(protocol) => protocol,
             Err(failure) => return Err(Refused { request, failure }),
@@ -390,9 +344,8 @@ where
 
 impl<T, F> Drop for Evented<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     /// A guest may be dropped without having been closed; its conversations are told all the same.
     fn drop(&mut self) {
@@ -409,9 +362,8 @@ where
 
 impl<T, F> fmt::Debug for Evented<T, F>
 where
-    T: Transport,
-    T::Request: Stream,
-    F: ProtocolFactory<T::Address>,
+    T: Transport<Request: Stream>,
+    F: Factory<T::Address, Made: Protocol>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Evented")

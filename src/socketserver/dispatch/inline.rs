@@ -4,13 +4,14 @@ use std::fmt;
 
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
-use crate::socketserver::failure::contain;
-use crate::socketserver::handler;
-use crate::socketserver::{HandlerResult, Request, RequestHandler, Transport};
+use crate::socketserver::factory::{Ends, Factory};
+use crate::socketserver::failure::{HandlerResult, contain};
+use crate::socketserver::handler::{self, RequestHandler};
+use crate::socketserver::transport::{Request, Transport};
 
 /// Serves each request to its end before the next is accepted (LOOP-17).
 ///
-/// Holds what makes a handler for a client: Python's `RequestHandlerClass`.
+/// Holds the [`Factory`] that makes a handler for each client: Python's `RequestHandlerClass`.
 #[derive(Clone)]
 pub struct Inline<F>(pub F);
 
@@ -20,11 +21,10 @@ impl<F> fmt::Debug for Inline<F> {
     }
 }
 
-impl<T, F, H> Dispatch<T> for Inline<F>
+impl<T, F> Dispatch<T> for Inline<F>
 where
     T: Transport,
-    F: FnMut(&T::Address) -> H,
-    H: RequestHandler,
+    F: Factory<T::Address, Made: RequestHandler>,
 {
     fn process_request(
         &mut self,
@@ -33,8 +33,8 @@ where
         _reactor: &mut Reactor,
         _now: &Now,
     ) -> Result<(), Refused<T::Request>> {
-        let make_handler = |_: &T::Request, address: &T::Address| (self.0)(address);
-        match contain(|| finish_request(make_handler, &mut request, &client_address)) {
+        let ends = Ends::new(&client_address);
+        match contain(|| finish_request(self.0.make(&ends), &mut request)) {
             Ok(()) => {
                 request.shutdown_request();
                 Ok(())
@@ -44,12 +44,10 @@ where
     }
 }
 
-/// Makes a handler and runs it (HND-1).
-pub(super) fn finish_request<R: Request, A, H: RequestHandler>(
-    make_handler: impl FnOnce(&R, &A) -> H,
-    request: &mut R,
-    client_address: &A,
+/// Runs a handler that was made for the request (HND-1).
+pub(super) fn finish_request(
+    mut handler: impl RequestHandler,
+    request: &mut impl Request,
 ) -> HandlerResult {
-    let mut handler = make_handler(request, client_address);
     request.serve(|rfile, wfile| handler::run(&mut handler, rfile, wfile))
 }

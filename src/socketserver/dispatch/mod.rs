@@ -1,15 +1,15 @@
 //! Axis 3: how many requests at once. Python's mix-ins.
 
-mod drainable;
 mod evented;
 mod inline;
 mod threading;
 
-pub use evented::{Evented, ProtocolFactory};
+pub use evented::Evented;
 pub use inline::Inline;
-pub use threading::{HandlerFactory, Threading};
+pub use threading::Threading;
 
-use super::{Failure, Transport};
+use super::failure::Failure;
+use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
 /// What happens to a request once it is accepted and verified.
@@ -70,7 +70,7 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
-    /// The server is stopping: asks everything that is open to finish what it has begun. Answers
+    /// The server is stopping: asks everything that is open to finish what it has begun. Returns
     /// how many of these have been upgraded to another protocol.
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let _ = (reactor, now);

@@ -14,15 +14,14 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::drainable::Drainable;
 use super::inline::finish_request;
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
 use crate::socketserver::budget::complain;
+use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::handler::RequestHandler;
 use crate::socketserver::overload::Overload;
@@ -32,39 +31,6 @@ use crate::socketserver::transport::{Request, Transport};
 /// How many requests are queued unless told otherwise: one for each of 32 threads, so that a thread
 /// finds its next request without waiting for the loop. More are better off in the kernel's queue.
 const QUEUE_LENGTH: u16 = 32;
-
-/// Makes a handler for each client, on any thread; Python's `RequestHandlerClass`.
-///
-/// Any closure from a client's address to a [`RequestHandler`] is one. What it makes need not be
-/// `Send`: a handler never leaves the worker that made it.
-pub trait HandlerFactory<A> {
-    /// What it makes.
-    type Handler: RequestHandler;
-
-    /// The handler for one client.
-    fn make_handler(&self, client_address: &A) -> Self::Handler;
-
-    /// As [`make_handler`](Self::make_handler), which it calls by default, for a handler that is
-    /// told at which address its client has reached the server, too.
-    ///
-    /// `local_address` finds it out: see [`Transport::local_address`].
-    fn make_handler_at(
-        &self,
-        client_address: &A,
-        local_address: impl FnOnce() -> io::Result<A>,
-    ) -> Self::Handler {
-        let _ = local_address;
-        self.make_handler(client_address)
-    }
-}
-
-impl<A, H: RequestHandler, F: Fn(&A) -> H> HandlerFactory<A> for F {
-    type Handler = H;
-
-    fn make_handler(&self, client_address: &A) -> H {
-        self(client_address)
-    }
-}
 
 /// Serves each request on a thread of a [`Pool`]; the loop never waits for one (THREAD-2).
 ///
@@ -128,8 +94,6 @@ pub struct Threading<T: Transport, F> {
     failures: Receiver<(Failure, T::Address)>,
     /// The threads' end of it.
     failed: Sender<(Failure, T::Address)>,
-    /// What handlers look at while they block.
-    draining: Arc<AtomicBool>,
     /// What requests take along to their threads, once the server is put together.
     common: Option<Arc<Common<T::Address, F>>>,
 }
@@ -157,7 +121,6 @@ impl<T: Transport, F> Threading<T, F> {
             shed: 0,
             failures,
             failed,
-            draining: Arc::default(),
             common: None,
         }
     }
@@ -242,14 +205,13 @@ impl<T, F> Dispatch<T> for Threading<T, F>
 where
     T: Transport,
     T::Address: Send + Sync + 'static,
-    F: HandlerFactory<T::Address> + Send + Sync + 'static,
+    F: Factory<T::Address, Made: RequestHandler> + Send + Sync + 'static,
 {
     fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
         self.common = Some(Arc::new(Common {
             factory: Arc::clone(&self.factory),
             server_address,
             failed: self.failed.clone(),
-            draining: Arc::clone(&self.draining),
         }));
         self.pool.wake_when_free(reactor.waker());
     }
@@ -291,11 +253,6 @@ where
         self.shed
     }
 
-    fn drain(&mut self, _reactor: &mut Reactor, _now: &Now) -> usize {
-        self.draining.store(true, Ordering::Release);
-        0 // what a conversation was upgraded to is its worker's business
-    }
-
     fn abort(&mut self, _reactor: &mut Reactor) {
         self.pool.discard_waiting();
         if self.pool.open() > 0 {
@@ -330,23 +287,20 @@ struct Common<A, F> {
     /// Where the server listens.
     server_address: A,
     failed: Sender<(Failure, A)>,
-    draining: Arc<AtomicBool>,
 }
 
-impl<A, F: HandlerFactory<A>> Common<A, F> {
+impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
     /// Serves the request and closes it in any case; a failure goes home (THREAD-3).
     fn serve<T>(&self, mut request: T::Request, client_address: A, place: Place)
     where
         T: Transport<Address = A>,
     {
-        let make_handler = |request: &T::Request, client_address: &A| {
-            let local_address = || T::local_address(request, &self.server_address);
-            Drainable {
-                handler: self.factory.make_handler_at(client_address, local_address),
-                draining: &self.draining,
-            }
-        };
-        let served = contain(|| finish_request(make_handler, &mut request, &client_address));
+        let served = contain(|| {
+            let local_address = || T::local_address(&request, &self.server_address);
+            let ends = Ends::new(&client_address).with_local_address(&local_address);
+            let handler = self.factory.make(&ends);
+            finish_request(handler, &mut request)
+        });
         let closed = contain(move || {
             request.shutdown_request();
             Ok(())
