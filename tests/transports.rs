@@ -526,8 +526,8 @@ mod unix {
 
     use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response, ThreadedHttp};
     use serve_forever::socketserver::{
-        Dispatch, Evented, HandlerResult, Hooks, Inline, Rfile, Server, Transport, UnixAddress,
-        UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
+        Dispatch, Evented, HandlerResult, Hooks, Inline, Pool, Rfile, Server, Transport,
+        UnixAddress, UnixDatagramServer, UnixDatagrams, UnixStreamServer, UnixStreams,
     };
     use serve_forever::wsgi::{AppResult, Environ, StartResponse, WsgiHandler};
 

@@ -4,8 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use super::budget::complain;
-use super::failure::contain;
-use super::{Failure, HandlerResult};
+use super::failure::{Failure, HandlerResult, contain};
 
 /// The reading end of a request: a [`BufRead`] whose patience can be set.
 pub trait Rfile: BufRead {
@@ -16,24 +15,23 @@ pub trait Rfile: BufRead {
     ///
     /// # Errors
     ///
-    /// What the socket answers.
+    /// Returns the operating system's error if the timeout cannot be set.
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Tells the client that nothing more will be written, while its own bytes can still be read.
     ///
-    /// By default nothing: a request without such a thing ends when it is closed.
+    /// By default this does nothing: a request that cannot end in one direction ends when it is
+    /// closed.
     ///
     /// # Errors
     ///
-    /// What the socket answers.
+    /// Returns the operating system's error if the client has disconnected.
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Makes the end of the request a reset, as far as the transport knows such a thing: the
-    /// client learns that it has not got everything.
-    ///
-    /// By default nothing.
+    /// Makes the request end in a reset, so that the client learns that it has not received
+    /// everything. By default this does nothing.
     fn reset_on_close(&mut self) {}
 }
 
@@ -59,7 +57,7 @@ impl Rfile for &[u8] {
     }
 }
 
-/// What is done with one request: [`setup`](Self::setup), [`handle`](Self::handle),
+/// Serves one request, in three steps: [`setup`](Self::setup), [`handle`](Self::handle),
 /// [`finish`](Self::finish).
 ///
 /// A fresh handler serves each request (HND-1). `finish` runs also when `handle` fails or panics;
@@ -116,30 +114,32 @@ impl Rfile for &[u8] {
 ///
 /// With a datagram there is nothing to wait for, and everything is in memory already.
 pub trait RequestHandler {
-    /// Prepares for the request; by default nothing.
+    /// Prepares for the request. By default this does nothing.
     ///
     /// # Errors
     ///
-    /// A failure ends the request before it was handled.
+    /// Return a failure to end the request before it is handled.
     fn setup(&mut self, rfile: &mut dyn Rfile) -> HandlerResult {
         let _ = rfile;
         Ok(())
     }
 
-    /// Serves the request: reads it from `rfile` and writes the answer to `wfile`.
+    /// Serves the request: reads it from `rfile` and writes the reply to `wfile`.
     ///
-    /// Writes are not buffered: what is written is on its way when `write` returns (STREAM-3).
+    /// Writes are not buffered: the bytes are on their way when `write` returns (STREAM-3).
     ///
     /// # Errors
     ///
-    /// A failure is reported to [`Hooks::handle_error`](super::Hooks::handle_error).
+    /// A failure that you return is reported to
+    /// [`Hooks::handle_error`](super::Hooks::handle_error).
     fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult;
 
-    /// Cleans up after the request, whether it succeeded or not; by default nothing.
+    /// Cleans up after the request, whether it succeeded or not. By default this does nothing.
     ///
     /// # Errors
     ///
-    /// A failure is reported, unless `handle` failed first: then that one is (HND-2).
+    /// A failure that you return is reported, unless `handle` failed: then that failure is
+    /// reported (HND-2).
     fn finish(&mut self) -> HandlerResult {
         Ok(())
     }
@@ -164,7 +164,7 @@ pub(crate) fn run(
     handler.setup(rfile)?;
     let handled = contain(|| handler.handle(rfile, wfile));
     let finished = contain(|| handler.finish());
-    // STREAM-5: and nobody is told if it fails. A datagram's file learns that its handler ran.
+    // Ignore the error (STREAM-5). The file of a datagram learns here that its handler has run.
     let _ = wfile.flush();
     match (handled, finished) {
         (Ok(()), finished) => finished,

@@ -1,17 +1,17 @@
 //! The loop, the life cycle, and the three axes. Python's `socketserver`.
 //!
-//! The docstring of `socketserver.py` names three axes along which servers differ. Here each is a
-//! type, and each Python name stands on the axis to which it belongs:
+//! The docstring of `socketserver.py` names three axes along which servers differ. Here each axis is
+//! a type:
 //!
-//! 1. [`Transport`]: where requests come from. [`Tcp`], [`Udp`], `UnixStreams`, `UnixDatagrams`.
-//! 2. What to do with one: a [`RequestHandler`] reads and writes files and may block; a
-//!    [`Protocol`] is given bytes and the time and never blocks.
-//! 3. [`Dispatch`]: how many at once. [`Inline`], one after the other; [`Threading`], as many as
-//!    there are threads; [`Evented`], all.
+//! 1. [`Transport`] is where requests come from: [`Tcp`], [`Udp`], `UnixStreams`, `UnixDatagrams`.
+//! 2. A [`Factory`] makes what serves a request. A [`RequestHandler`] reads and writes files and may
+//!    block; a [`Protocol`] is given bytes and the time and never blocks.
+//! 3. [`Dispatch`] is how many are served at once: [`Inline`] one after the other, [`Threading`] as
+//!    many as a [`Pool`] has threads, [`Evented`] all.
 //!
 //! [`Hooks`] are the methods that Python lets a subclass override. An [`Engine`] joins the four
 //! and is passive; a [`Server`] is an engine with a poll, and [`Server::serve_forever`] is the
-//! loop. It ends by a [`ShutdownHandle`].
+//! loop. A [`ShutdownHandle`] ends it.
 //!
 //! | Python | here |
 //! | --- | --- |

@@ -1,21 +1,27 @@
-//! How many requests at once, and what becomes of the others (design law 7).
+//! How many requests are served at once, and what becomes of the others (design law 7).
 
 /// What becomes of a client for whom there is no room.
 ///
-/// Neither is an error, and neither costs those who are served anything. A client that waits does
-/// not know whether the server is slow or busy; one that is shed knows at once, and can try
-/// another server or later.
+/// Set it for a whole server with
+/// [`set_max_connections`](super::Server::set_max_connections), and for a pool of threads with
+/// [`Threading::overload`](super::Threading::overload). Neither choice costs the clients that are
+/// being served anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overload {
-    /// It is left to the kernel, which keeps it in the listener's queue and, when that is full,
-    /// lets it try again. As HAProxy (`maxconn`) and Apache (`MaxRequestWorkers`). For clients
-    /// that would rather wait, which is most of them.
+    /// The client waits in the kernel's queue, and nothing is accepted until there is room. When
+    /// that queue is full, the client's system tries again. HAProxy (`maxconn`) and Apache
+    /// (`MaxRequestWorkers`) do the same.
+    ///
+    /// Most clients prefer this. But a client that waits does not know whether the server is slow
+    /// or busy.
     #[default]
     Wait,
-    /// It is accepted, closed at once without a word, and counted
-    /// ([`Stats::shed`](super::Stats::shed)). As nginx (`worker_connections`). For servers behind
-    /// a balancer that has others to ask, and where an answer that comes late is worth nothing.
+    /// The client is accepted and closed immediately, without a word, and
+    /// [`Stats::shed`](super::Stats::shed) counts it. nginx (`worker_connections`) does the same.
+    ///
+    /// Use it behind a balancer that has other servers to ask, or if a late response is worth
+    /// nothing.
     Shed,
 }
 

@@ -60,7 +60,7 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
-    /// How many requests were ended because their clients did not read the answer in time.
+    /// How many requests were ended because their clients did not read in time.
     fn stalled(&self) -> u64 {
         0
     }
