@@ -52,6 +52,7 @@
 //! what a client announces.
 
 mod access;
+mod addresses;
 mod away;
 mod body;
 mod connection;
@@ -59,7 +60,6 @@ mod content;
 mod date;
 mod deferred;
 pub mod differences;
-mod ends;
 mod error_page;
 pub mod h1;
 mod handler;

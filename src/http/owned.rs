@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ends::Ends;
+use super::addresses::Addresses;
 use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
 use super::request::Request;
 
@@ -31,7 +31,7 @@ struct Owned {
     head: usize,
     /// The length of the body.
     body: usize,
-    ends: Ends,
+    ends: Addresses,
 }
 
 impl OwnedRequest {

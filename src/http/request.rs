@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::ends::Ends;
+use super::addresses::Addresses;
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 
 /// One request, as the handler sees it. It borrows all its data, and decodes a part only when you
@@ -43,7 +43,7 @@ pub struct Request<'a> {
     /// The trailer fields.
     trailers: Fields<'a>,
     /// The addresses of client and server.
-    ends: &'a Ends,
+    ends: &'a Addresses,
 }
 
 impl<'a> Request<'a> {
@@ -53,7 +53,7 @@ impl<'a> Request<'a> {
         head_bytes: &'a [u8],
         body: &'a [u8],
         trailers: Fields<'a>,
-        ends: &'a Ends,
+        ends: &'a Addresses,
     ) -> Request<'a> {
         Request {
             head,
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
     }
 
     /// The addresses of client and server.
-    pub(super) fn ends(&self) -> &'a Ends {
+    pub(super) fn ends(&self) -> &'a Addresses {
         self.ends
     }
 
@@ -336,7 +336,7 @@ mod tests {
         let mut storage = FieldStorage::new();
         let parsed = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
         let parsed = parsed.unwrap_or_else(|error| panic!("{head:?}: {error}"));
-        let ends = Ends::new(None, None);
+        let ends = Addresses::new(None, None);
         question(Request::new(&parsed, b"", b"", Fields::default(), &ends))
     }
 
@@ -454,7 +454,7 @@ mod tests {
         let bytes = b"GET / HTTP/1.0\r\nUser-Agent: \xff\r\n\r\n";
         let mut storage = FieldStorage::new();
         let head = Head::parse(bytes, &mut storage, &HeadLimits::default()).expect("a head");
-        let ends = Ends::new(None, None);
+        let ends = Addresses::new(None, None);
         let request = Request::new(&head, b"", b"", Fields::default(), &ends);
         assert_eq!(
             (request.user_agent(), request.header("user-agent")),

@@ -34,8 +34,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::{Origin, Subject};
+use super::addresses::Addresses;
 use super::body::Ending;
-use super::ends::Ends;
 use super::h1::Scanner;
 use super::handler::HttpRequestHandler;
 use super::message::Message;
@@ -61,7 +61,7 @@ pub struct HttpConnection<H> {
     settings: Arc<HttpSettings>,
     handler: H,
     /// The addresses of the client and of the server.
-    ends: Ends,
+    ends: Addresses,
     /// How other threads reach this connection, once it is connected.
     mailbox: Option<Mailbox<Message>>,
     phase: Phase,
@@ -119,7 +119,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         HttpConnection {
             settings,
             handler,
-            ends: Ends::new(client_address.into(), None),
+            ends: Addresses::new(client_address.into(), None),
             mailbox: None,
             phase: Phase::Head(Scanner::default(), Awaited::First),
             since: None,
@@ -133,7 +133,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Says which address the client has reached; see
     /// [`Request::local_address`](super::Request::local_address).
     pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
-        self.ends = Ends::new(self.ends.client(), address.into());
+        self.ends = Addresses::new(self.ends.client(), address.into());
         self
     }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// Two socket addresses in half the space of one, because an idle connection is small (design law 6).
 #[derive(Debug, Clone)]
-pub(super) struct Ends(Repr);
+pub(super) struct Addresses(Repr);
 
 /// The usual pairs, each in its smallest form.
 #[derive(Debug, Clone)]
@@ -38,9 +38,9 @@ struct Hosts {
     scope_id: u32,
 }
 
-impl Ends {
+impl Addresses {
     /// Stores a pair in its smallest form.
-    pub(super) fn new(client: Option<SocketAddr>, local: Option<SocketAddr>) -> Ends {
+    pub(super) fn new(client: Option<SocketAddr>, local: Option<SocketAddr>) -> Addresses {
         let repr = match (client, local) {
             (None, None) => Some(Repr::Unnamed),
             (Some(SocketAddr::V4(client)), None) => Some(Repr::V4 {
@@ -54,7 +54,7 @@ impl Ends {
             (Some(SocketAddr::V6(client)), Some(SocketAddr::V6(local))) => v6(client, local),
             _ => None,
         };
-        Ends(repr.unwrap_or_else(|| Repr::Other(Box::new((client, local)))))
+        Addresses(repr.unwrap_or_else(|| Repr::Other(Box::new((client, local)))))
     }
 
     /// The client's address.
@@ -121,7 +121,7 @@ mod tests {
         ];
         for client in ends {
             for local in ends {
-                let pair = Ends::new(client, local);
+                let pair = Addresses::new(client, local);
                 assert_eq!((pair.client(), pair.local()), (client, local));
             }
         }
@@ -130,11 +130,15 @@ mod tests {
     /// Design law 6: an idle connection has 300 bytes, and these are a part of them.
     #[test]
     fn the_usual_pairs_are_small() {
-        assert!(size_of::<Ends>() <= 16, "{} bytes", size_of::<Ends>());
+        assert!(
+            size_of::<Addresses>() <= 16,
+            "{} bytes",
+            size_of::<Addresses>()
+        );
         assert!(size_of::<Hosts>() <= 36, "{} bytes", size_of::<Hosts>());
         let v4 = |last| Some(SocketAddr::from(([127, 0, 0, last], 80)));
         let v6 = |port| Some(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
-        assert!(matches!(Ends::new(v4(1), v4(2)).0, Repr::V4 { .. }));
-        assert!(matches!(Ends::new(v6(1), v6(2)).0, Repr::V6 { .. }));
+        assert!(matches!(Addresses::new(v4(1), v4(2)).0, Repr::V4 { .. }));
+        assert!(matches!(Addresses::new(v6(1), v6(2)).0, Repr::V6 { .. }));
     }
 }
