@@ -1,7 +1,7 @@
 //! Handlers on threads, sockets on the loop: Python's `ThreadingHTTPServer`.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::handler::HttpRequestHandler;
 use super::offload::Pooled;
@@ -144,8 +144,7 @@ impl<H> ThreadedHttp<H> {
         let Some(patience) = self.block_on_close.take() else {
             return false;
         };
-        self.workers
-            .wait_until_idle(Instant::now().checked_add(patience));
+        self.workers.wait_until_idle(Some(patience));
         true
     }
 }

@@ -228,14 +228,14 @@ impl Pool {
         waiting.into_iter().for_each(discard);
     }
 
-    /// Closes the pool and waits until its threads have ended, at most until `deadline`. Returns
-    /// whether they have.
+    /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
+    /// Returns whether they have.
     ///
     /// Called by a job, this waits for the other threads and not for its own (THREAD-10).
-    pub fn join(&self, deadline: Option<Instant>) -> bool {
+    pub fn join(&self, patience: Option<Duration>) -> bool {
         let shared = &self.handle.0;
         shared.close();
-        let ended = shared.wait(deadline, |state, excused| state.live <= excused);
+        let ended = shared.wait(patience, |state, excused| state.live <= excused);
         let mut state = shared.lock();
         if state.live == 0 {
             let threads = mem::take(&mut state.threads);
@@ -248,11 +248,12 @@ impl Pool {
         ended
     }
 
-    /// Waits until no job runs or waits, at most until `deadline`. Returns whether that is so.
+    /// Waits until no job runs or waits, but not longer than `patience`. Returns whether that is
+    /// so.
     ///
     /// The pool stays open. Called by a job, this waits for the other jobs and not for itself.
-    pub fn wait_until_idle(&self, deadline: Option<Instant>) -> bool {
-        self.handle.0.wait(deadline, |state, excused| {
+    pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
+        self.handle.0.wait(patience, |state, excused| {
             state.queue.is_empty() && state.live - state.idle <= excused
         })
     }
@@ -475,11 +476,12 @@ impl Shared {
         self.thread_left.notify_all();
     }
 
-    /// Waits until `done` says so, at most until `deadline`; returns what it said last.
+    /// Waits until `done` returns true, but not longer than `patience`. Returns whether it did.
     ///
     /// It is told how many threads are excused: if a job waits, its own, and those of other jobs
     /// that wait, because two of them must not wait for each other (THREAD-10).
-    fn wait(&self, deadline: Option<Instant>, done: impl Fn(&State, usize) -> bool) -> bool {
+    fn wait(&self, patience: Option<Duration>, done: impl Fn(&State, usize) -> bool) -> bool {
+        let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
         let mut state = self.lock();
         let own = thread::current().id();
         let by_job = state
