@@ -1,7 +1,6 @@
 //! The access log: what a line says, what of a client reaches it, and when it is written.
 
-mod common;
-mod wire;
+mod support;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use common::{PATIENCE, serve};
 use serve_forever::http::{
     AccessLog, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler, HttpResult,
     HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response,
@@ -21,7 +19,9 @@ use serve_forever::socketserver::{
     Buffer, Driver, Ends, Evented, Factory, Failure, Mailbox, Pool, Protocol, Threading,
 };
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
-use wire::{GET, Wire, status};
+use support::patience::PATIENCE;
+use support::server::serve;
+use support::wire::{GET, Wire, status};
 
 const FORMATS: [LogFormat; 4] = [
     LogFormat::Python,
@@ -1006,7 +1006,7 @@ fn storm(address: SocketAddr) {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             thread::spawn(move || {
-                let mut stream = common::Client::connect(address);
+                let mut stream = support::client::Client::connect(address);
                 for number in 0..REQUESTS {
                     stream.send(get(&format!("/{client}-{number}")));
                     let mut answer = Vec::new();

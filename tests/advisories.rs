@@ -4,7 +4,7 @@
 //! would answer it. Each is tried by hand, split at every byte, and over a socket; and of each
 //! kind there is a good one beside the bad, which must pass.
 
-mod common;
+mod support;
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -13,7 +13,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::{Client, Serving, listen, serve, text};
 use serve_forever::http::{
     Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request, Response,
     translate_path,
@@ -22,6 +21,8 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Driver, Evented, Inline, Mailbox, Next, Protocol, Server,
 };
+use support::client::{Client, text};
+use support::server::{Serving, listen, serve};
 
 /// Writes down what it is asked, and says nothing more than that it was.
 #[derive(Clone, Default)]

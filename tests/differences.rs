@@ -1,20 +1,20 @@
 //! What `http::differences` says, where no other test shows it: a request for each clause.
 
-mod common;
-mod wire;
+mod support;
 
 use std::io::Read;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::{Client, PATIENCE};
 use serve_forever::http::{
     HttpResult, HttpServer, HttpSettings, Request, Response, ThreadingHttpServer, explanation,
     phrase,
 };
 use serve_forever::socketserver::ShutdownHandle;
-use wire::{GET, Wire, answer, peer, status};
+use support::client::Client;
+use support::patience::PATIENCE;
+use support::wire::{GET, Wire, answer, peer, status};
 
 /// A row for each clause, in order, and each says whether it differs.
 #[test]

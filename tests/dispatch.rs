@@ -22,7 +22,10 @@ use serve_forever::socketserver::{
     Buffer, Driver, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next, Pool,
     Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
 };
-use support::{LONG, Trace, answer, ask, connect, queue, run, run_as, wait_until};
+use support::client::{answer, ask, connect, queue};
+use support::patience::{LONG, wait_until};
+use support::server::{run, run_as};
+use support::trace::Trace;
 
 /// What a client does.
 #[derive(Clone, Copy)]

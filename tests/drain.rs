@@ -3,7 +3,6 @@
 //!
 //! Patience is either endless or none, so that no test depends on how long something takes.
 
-mod common;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +10,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use common::{Client, text};
 use serve_forever::http::{
     Deferred, HttpResult, HttpServer, HttpSettings, Message, Request, Response, ThreadingHttpServer,
 };
@@ -19,7 +17,11 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Drained, Mailbox, Next, NotStopped, Protocol, ShutdownHandle,
 };
-use support::{LIMIT, LONG, Running, Script, Trace, ask, connect, queue, run, spawn};
+use support::client::{Client, ask, connect, queue, text};
+use support::patience::{LONG, PATIENCE, spawn};
+use support::script::Script;
+use support::server::{Running, run};
+use support::trace::Trace;
 
 const ENDLESS: Duration = Duration::MAX;
 
@@ -106,7 +108,7 @@ impl World {
     }
 
     fn deferred(&self) -> Deferred {
-        self.deferreds.recv_timeout(LIMIT).expect("a request")
+        self.deferreds.recv_timeout(PATIENCE).expect("a request")
     }
 }
 
@@ -372,7 +374,7 @@ fn before_the_start_it_is_latched() {
         if taken_back {
             server.engine_mut().clear_shutdown_request();
             let server = run(server, LONG);
-            assert_eq!(support::answer(client), "early");
+            assert_eq!(support::client::answer(client), "early");
             assert_eq!(ask(server.address, "next"), "next");
             server.stop();
         } else {
@@ -505,7 +507,7 @@ fn under_load() {
             })
         });
         for _ in 0..600 {
-            answered.recv_timeout(LIMIT).expect("an answer");
+            answered.recv_timeout(PATIENCE).expect("an answer");
         }
         let slow = usize::from(phases.is_some());
         let handle = world.server.handle.clone();

@@ -23,7 +23,10 @@ use serve_forever::socketserver::{
     Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Protocol, Server, Tcp,
     Transport, Turn,
 };
-use support::{LIMIT, LONG, Trace, connect, run, spawn, wait_until};
+use support::client::connect;
+use support::patience::{LONG, PATIENCE, spawn, wait_until};
+use support::server::run;
+use support::trace::Trace;
 
 fn page(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     response.send_response(200).body(request.path())
@@ -125,9 +128,9 @@ impl Host {
 
     /// Once round the host's loop, in which the guest is told that it is `now`.
     fn round(&mut self, now: Instant) -> Turn {
-        let timeout = self.engine.timeout(now).unwrap_or(LIMIT);
+        let timeout = self.engine.timeout(now).unwrap_or(PATIENCE);
         self.poll
-            .poll(&mut self.events, Some(timeout.min(LIMIT)))
+            .poll(&mut self.events, Some(timeout.min(PATIENCE)))
             .expect("a wait");
         for event in &self.events {
             let guests = self.engine.feed(event);
@@ -277,9 +280,9 @@ fn a_server_is_one_descriptor() {
     wait_until("stopped", || {
         let timeout = server.timeout();
         foreign
-            .poll(&mut events, Some(timeout.unwrap_or(LIMIT).min(LIMIT)))
+            .poll(&mut events, Some(timeout.unwrap_or(PATIENCE).min(PATIENCE)))
             .expect("a wait");
-        if timeout.is_none_or(|timeout| timeout > LIMIT) {
+        if timeout.is_none_or(|timeout| timeout > PATIENCE) {
             assert!(!events.is_empty(), "waited in vain after {turn:?}");
         }
         turn = server.turn().expect("no failure");
@@ -361,7 +364,7 @@ fn two_engines_share_a_poll() {
         let now = Instant::now();
         // A guest that was stopped wants no turns: it would say so again and again.
         let admins = admin.timeout(now).filter(|_| !admin_ended);
-        let timeouts = [admins, echoing.timeout(now), Some(LIMIT)];
+        let timeouts = [admins, echoing.timeout(now), Some(PATIENCE)];
         event_loop
             .wait(timeouts.into_iter().flatten().min(), |event| {
                 let taken = [admin.feed(event), echoing.feed(event)];
@@ -514,7 +517,7 @@ fn own_sources_go_on_while_a_request_is_waited_for() {
         }
         connect(address)
     });
-    server.handle_request(LIMIT).expect("no failure");
+    server.handle_request(PATIENCE).expect("no failure");
     assert_eq!(server.engine().dispatch().open_connections(), 1);
     client.join();
     assert_eq!(trace.take(), "message one message two");

@@ -1,7 +1,7 @@
 //! Requests whose answers take more than one call: content on its way in, answers on their way
 //! out, messages from elsewhere. Bytes, times and messages in, bytes and verdicts out.
 
-mod wire;
+mod support;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +17,7 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Failure, MAILBOX_CAPACITY, Next, Pool, Protocol, SendError,
 };
-use wire::{GET, Wire, answer, status};
+use support::wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,23 +6,22 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
 mod support;
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use std::{env, fs, iter};
 
-use common::{Client, Driven, listen};
 use serve_forever::http::{Http, HttpSettings, Request, Response};
-use serve_forever::reactor::Now;
-use serve_forever::socketserver::{
-    Buffer, Evented, EventedSettings, Next, Protocol, Server, Transport,
-};
-use support::{LIMIT, Script, in_time, run};
+use serve_forever::socketserver::{Evented, EventedSettings, Server, Transport};
+use support::client::Client;
+use support::driven::Driven;
+use support::patience::{PATIENCE, in_time};
+use support::protocols::Echo;
+use support::script::Script;
+use support::server::{listen, run};
 
 /// Set in the process that has the descriptors to itself.
 const ALONE: &str = "SERVE_FOREVER_TEST_ALONE";
@@ -57,7 +56,7 @@ fn crowd(address: SocketAddr) -> Vec<Client> {
     loop {
         match TcpStream::connect(address) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(LIMIT)).expect("an option");
+                stream.set_read_timeout(Some(PATIENCE)).expect("an option");
                 let mut client = Client(stream);
                 client.send(format!("{}\n", clients.len()));
                 clients.push(client);
@@ -67,21 +66,6 @@ fn crowd(address: SocketAddr) -> Vec<Client> {
                 return clients;
             }
         }
-    }
-}
-
-/// Answers each line.
-struct Echo;
-
-impl Protocol for Echo {
-    type Message = Infallible;
-
-    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
-        if let Some(end) = input.iter().rposition(|&byte| byte == b'\n') {
-            output.extend_from_slice(&input[..=end]);
-            input.consume(end + 1);
-        }
-        Next::Read
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -12,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Dispatch, Evented, Next, Protocol, Server, Tcp};
-use support::{
-    Act, LONG, Running, Script, Scripted, answer, ask, connect, queue, run, run_as, spawn,
-    wait_until,
-};
+use serve_forever::socketserver::{Dispatch, Evented, Server, Tcp};
+use support::client::{answer, ask, connect, queue};
+use support::patience::{LONG, spawn, wait_until};
+use support::protocols::Echo;
+use support::script::{Act, Script, Scripted};
+use support::server::{Running, run, run_as};
 
-/// What one request leaves in the trace: no `service`, unlike [`support::served`].
+/// What one request leaves in the trace: no `service`, unlike [`support::script::served`].
 fn handled(line: &str) -> String {
     format!("get verify make setup handle({line}) finish shutdown close")
 }
@@ -247,7 +246,7 @@ fn it_is_driven_by_another_poller() {
         .expect("registered");
     for line in ["one", "two", "three"] {
         let client = queue(server.server_address(), line);
-        poll.poll(&mut events, Some(support::LIMIT))
+        poll.poll(&mut events, Some(support::patience::PATIENCE))
             .expect("a wait");
         assert!(!events.is_empty());
         server = handle(server, None).returned();
@@ -257,21 +256,6 @@ fn it_is_driven_by_another_poller() {
 }
 
 // With connections that stay open.
-
-/// Answers each line.
-struct Echo;
-
-impl Protocol for Echo {
-    type Message = Infallible;
-
-    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
-        if let Some(end) = input.iter().rposition(|&byte| byte == b'\n') {
-            output.extend_from_slice(&input[..=end]);
-            input.consume(end + 1);
-        }
-        Next::Read
-    }
-}
 
 fn evented() -> Server<Tcp, impl Dispatch<Tcp> + Send + 'static> {
     let tcp = Tcp::new("127.0.0.1:0").and_then(Tcp::bind_and_activate);

@@ -6,7 +6,10 @@ use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 use serve_forever::socketserver::{Rfile, TcpServer};
-use support::{Act, LONG, Script, answer, connect, queue, run};
+use support::client::{answer, connect, queue};
+use support::patience::LONG;
+use support::script::{Act, Script};
+use support::server::run;
 
 /// HND-3: nothing need be done before and after.
 #[test]

@@ -1,7 +1,6 @@
 //! HTTP over the loop: first by hand, bytes and times in and bytes out, then over sockets.
 
-mod common;
-mod wire;
+mod support;
 
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
@@ -9,7 +8,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, Driven, Serving, serve, text};
 use serve_forever::http::{
     BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Message,
     Request, Response,
@@ -19,7 +17,10 @@ use serve_forever::socketserver::{
     Buffer, Driver, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol, Rfile,
     SendError,
 };
-use wire::{DATE, GET, SERVER, Wire, answer, peer, status};
+use support::client::{Client, text};
+use support::driven::Driven;
+use support::server::{Serving, serve};
+use support::wire::{DATE, GET, SERVER, Wire, answer, peer, status};
 
 /// What `input` is answered with, fed at once, and the verdict after it.
 fn exchange(

@@ -10,10 +10,10 @@ use mio::{Events, Poll, Token, Waker};
 use serve_forever::socketserver::{
     Engine, Inline, NotStopped, POLL_INTERVAL, ShutdownHandle, Transport, Turn,
 };
-use support::{
-    Act, LIMIT, LONG, Script, Scripted, answer, ask, connect, in_time, queue, run, served, spawn,
-    wait_until,
-};
+use support::client::{answer, ask, connect, queue};
+use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
+use support::script::{Act, Script, Scripted, served};
+use support::server::run;
 
 /// Lets the hook `ready` run in the server's next turn.
 fn make_a_source_ready(server: &mut Scripted) {
@@ -70,7 +70,7 @@ fn shutdown_after_a_finished_loop_cancels_the_next_run_unless_cleared() {
     let server = run(script.server(), LONG);
     let handle = server.handle.clone();
     let server = server.stop();
-    assert_eq!(handle.wait_timeout(LIMIT), Err(NotStopped::NotRunning));
+    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
     let again = handle.clone();
     assert_eq!(
         in_time(move || again.shutdown()),
@@ -203,7 +203,7 @@ fn shutdown_wins_over_readiness_of_the_same_wait() {
     let client = queue(address, "hello");
     let mut events = Events::with_capacity(8);
     wait_until("ready", || {
-        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        poll.poll(&mut events, Some(PATIENCE)).expect("a wait");
         events.iter().any(|event| event.token() == LISTENER)
     });
     engine.shutdown_handle().request();
@@ -311,7 +311,7 @@ fn a_listener_made_invalid_ends_the_loop() {
     let handle = server.handle.clone();
     let outcome = server.ended().outcome;
     assert!(outcome.starts_with("failed: "), "{outcome}");
-    assert_eq!(handle.wait_timeout(LIMIT), Err(NotStopped::NotRunning));
+    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
     assert_eq!(script.trace.take(), served("hello"));
 }
 

@@ -4,41 +4,26 @@
 //! The engine is in the test's own hands, which also says what time it is. What a system that has
 //! really run out of descriptors does is in `exhaustion.rs`.
 
-mod common;
 mod support;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Client, Driven, listen};
 use mio::net::TcpStream;
 use serve_forever::http::{Http, HttpSettings, Request, Response};
-use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, EventedSettings, Next, Overload, Protocol, Server, Stats, Tcp, Threading, Transport,
-    Turn,
+    EventedSettings, Overload, Server, Stats, Tcp, Threading, Transport, Turn,
 };
-use support::intercepted::Intercepted;
-use support::{Act, LONG, Script, answer, ask, queue, run, wait_until};
-
-/// Answers each line.
-struct Echo;
-
-impl Protocol for Echo {
-    type Message = Infallible;
-
-    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
-        if let Some(end) = input.iter().rposition(|&byte| byte == b'\n') {
-            output.extend_from_slice(&input[..=end]);
-            input.consume(end + 1);
-        }
-        Next::Read
-    }
-}
+use support::client::{Client, answer, ask, queue};
+use support::driven::Driven;
+use support::patience::{LONG, wait_until};
+use support::protocols::Echo;
+use support::script::{Act, Script};
+use support::server::{listen, run};
+use support::transport::Intercepted;
 
 /// TCP on a system that has no descriptor left while the test says so.
 fn scarce_tcp() -> (Intercepted<TcpStream>, Arc<AtomicBool>) {

@@ -3,8 +3,7 @@
 //! One protocol obeys the lines that its client sends, and writes down how it was called. So a
 //! test is a transcript, and what a client sees is compared between [`Evented`] and [`Driver`].
 
-mod common;
-mod intercepted;
+mod support;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::mem;
@@ -19,14 +18,17 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use common::{Client, Driven, PATIENCE, Serving, listen, serve, text};
-use intercepted::Intercepted;
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Driver, Duplex, Evented, EventedSettings, Failure, HandlerResult, Inline,
     MAILBOX_CAPACITY, Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError,
     Transport,
 };
+use support::client::{Client, text};
+use support::driven::Driven;
+use support::patience::PATIENCE;
+use support::server::{Serving, listen, serve};
+use support::transport::Intercepted;
 
 /// What `produce` adds at a time.
 const BLOCK: [u8; 1000] = [b'b'; 1000];

@@ -1,14 +1,15 @@
 //! What a request says of the connection that it came on, over real sockets.
 
-mod common;
+mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use common::{Client, serve_on};
 use serve_forever::http::{
     Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, listen,
 };
 use serve_forever::socketserver::{Evented, Pool, Tcp};
+use support::client::Client;
+use support::server::serve_on;
 
 /// Answers with the addresses of both ends, which a copy of the request has, too.
 fn ends(request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -115,7 +116,7 @@ fn of_a_server_on_a_path_there_is_none() {
         });
         let mut client = UnixStream::connect(&path).expect("the server listens");
         client
-            .set_read_timeout(Some(common::PATIENCE))
+            .set_read_timeout(Some(support::patience::PATIENCE))
             .expect("an option");
         let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
         client.write_all(request).expect("the server reads");
@@ -124,7 +125,7 @@ fn of_a_server_on_a_path_there_is_none() {
         assert!(
             answer.ends_with(b"(None, None)"),
             "{name}: {}",
-            common::text(&answer)
+            support::client::text(&answer)
         );
         handle.request();
         assert_eq!(serving.join().expect("no panic"), Ok(()), "{name}");

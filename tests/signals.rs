@@ -25,10 +25,10 @@ use serve_forever::socketserver::{Engine, HandlerResult, Hooks, Inline, Server, 
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
-use support::{
-    Act, Factory, LIMIT, LONG, Recorded, Script, answer, ask, connect, queue, run, served,
-    wait_until,
-};
+use support::client::{answer, ask, connect, queue};
+use support::patience::{LONG, PATIENCE, wait_until};
+use support::script::{Act, Factory, Recorded, Script, served};
+use support::server::run;
 
 /// Keeps the other tests of this program from seeing this one's signals.
 fn alone() -> MutexGuard<'static, ()> {
@@ -147,7 +147,7 @@ fn the_first_signal_drains_and_the_second_stops() {
         let server = run(server, None);
         let mut idle = connect(server.address);
         let client = queue(server.address, "GET / HTTP/1.1\r\nHost: h\r\n\r");
-        let deferred = deferreds.recv_timeout(LIMIT).expect("a request");
+        let deferred = deferreds.recv_timeout(PATIENCE).expect("a request");
 
         raise(SIGTERM).expect("raised");
         assert_eq!(idle.read(&mut [0]).expect("it is closed"), 0);
@@ -208,7 +208,7 @@ fn a_signal_wins_over_a_ready_listener() {
     raise(SIGTERM).expect("raised");
     let (mut events, mut reported) = (Events::with_capacity(8), BTreeSet::new());
     wait_until("reported", || {
-        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        poll.poll(&mut events, Some(PATIENCE)).expect("a wait");
         for event in &events {
             if engine.feed(event) {
                 reported.insert(event.token().0);
@@ -241,7 +241,7 @@ fn a_signal_does_not_end_handle_request() {
     server.shutdown_on_signals().expect("caught");
     let client = queue(server.server_address(), "one");
     raise(SIGTERM).expect("raised");
-    server.handle_request(LIMIT).expect("no failure");
+    server.handle_request(PATIENCE).expect("no failure");
     assert_eq!(answer(client), "one");
     assert!(server.engine().shutdown_requested());
     let server = run(server, LONG).returned();
@@ -360,7 +360,8 @@ mod storm {
     use signal_hook::consts::SIGUSR1;
 
     use super::*;
-    use crate::support::{Running, run_as, served};
+    use crate::support::script::served;
+    use crate::support::server::{Running, run_as};
 
     /// A child process that sends one signal after the other to the thread of a loop.
     struct Storm {
@@ -393,8 +394,8 @@ mod storm {
             for _ in 0..times {
                 let before = self.sleeps();
                 self.caught.take();
-                support::wait_until("interrupted", || self.caught.take());
-                support::wait_until("asleep again", || self.sleeps() > before);
+                support::patience::wait_until("interrupted", || self.caught.take());
+                support::patience::wait_until("asleep again", || self.sleeps() > before);
             }
         }
 

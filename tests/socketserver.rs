@@ -16,10 +16,11 @@ use serve_forever::socketserver::{
     Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Overload,
     Protocol, Request, Rfile, Server, Tcp, Transport, Turn,
 };
-use support::{
-    Act, LIMIT, LONG, Running, Script, Trace, answer, ask, connect, queue, run, served, spawn,
-    wait_until,
-};
+use support::client::{answer, ask, connect, queue};
+use support::patience::{LONG, PATIENCE, spawn, wait_until};
+use support::script::{Act, Script, served};
+use support::server::{Running, run};
+use support::trace::Trace;
 
 // One request: REQ-1 to REQ-11, HND-1, HND-2.
 
@@ -502,7 +503,7 @@ fn reuse_is_for_addresses_where_connections_linger() {
                 .allow_reuse_address(reuse)
                 .bind_and_activate()
         };
-        let mut tcp = listen(support::own_host(number)).expect("a free port");
+        let mut tcp = listen(support::client::own_host(number)).expect("a free port");
         let address = tcp.server_address();
         let client = connect(address);
         let (mut request, _) = accept(&mut tcp);
@@ -524,7 +525,7 @@ fn a_port_may_be_shared_on_purpose() {
             .allow_reuse_port(true)
             .bind_and_activate()
     };
-    let first = listen(support::own_host(3)).expect("a free port");
+    let first = listen(support::client::own_host(3)).expect("a free port");
     let second = listen(first.server_address()).expect("shared");
     assert_eq!(first.server_address(), second.server_address());
     let selfish = Tcp::new(first.server_address()).and_then(Tcp::bind_and_activate);
@@ -616,7 +617,7 @@ fn an_unusable_address_is_an_error() {
 #[test]
 fn dropping_a_server_closes_the_listener() {
     let refused = |address| {
-        let connected = TcpStream::connect_timeout(&address, LIMIT);
+        let connected = TcpStream::connect_timeout(&address, PATIENCE);
         assert_eq!(
             connected.expect_err("closed").kind(),
             ErrorKind::ConnectionRefused
@@ -624,7 +625,7 @@ fn dropping_a_server_closes_the_listener() {
     };
     let bind = |number| {
         serve_forever::socketserver::TcpServer::bind(
-            support::own_host(number),
+            support::client::own_host(number),
             Script::default().factory(),
         )
     };
@@ -697,7 +698,7 @@ impl Host {
         expected: Turn,
     ) {
         wait_until("as expected", || {
-            let timeout = engine.timeout(Instant::now()).unwrap_or(LIMIT);
+            let timeout = engine.timeout(Instant::now()).unwrap_or(PATIENCE);
             self.poll
                 .poll(&mut self.events, Some(timeout))
                 .expect("a wait");
@@ -791,7 +792,7 @@ fn an_engine_is_a_guest_in_the_hosts_poll() {
     drop(engine);
     host.waker.wake().expect("the host's poll lives on");
     host.poll
-        .poll(&mut host.events, Some(LIMIT))
+        .poll(&mut host.events, Some(PATIENCE))
         .expect("a wait");
     assert!(host.events.iter().any(|event| event.token() == HOSTS_WAKER));
 }
@@ -958,7 +959,7 @@ fn a_server_is_one_descriptor_in_another_poll() {
 
     let client = queue(server.server_address(), "hello");
     host.poll
-        .poll(&mut host.events, Some(LIMIT))
+        .poll(&mut host.events, Some(PATIENCE))
         .expect("a wait");
     assert!(
         host.events
@@ -971,7 +972,7 @@ fn a_server_is_one_descriptor_in_another_poll() {
 
     server.shutdown_handle().request();
     host.poll
-        .poll(&mut host.events, Some(LIMIT))
+        .poll(&mut host.events, Some(PATIENCE))
         .expect("a wait");
     assert!(
         host.events

@@ -6,7 +6,7 @@
 //!
 //!     SPLITS_SEED=4711 cargo test --test splits
 
-mod wire;
+mod support;
 
 use std::io;
 use std::panic;
@@ -17,7 +17,7 @@ use serve_forever::http::{
     Uptake, h1,
 };
 use serve_forever::socketserver::Failure;
-use wire::Wire;
+use support::wire::Wire;
 
 /// How many sequences are tried.
 const SEQUENCES: u64 = 8000;
@@ -363,7 +363,7 @@ fn answers<'a>(parts: impl Iterator<Item = &'a [u8]>) -> (String, bool) {
         wire.receive(part);
         wire.deliver();
     }
-    let sent = wire::with_fixed_dates(&String::from_utf8_lossy(&wire.sent));
+    let sent = support::wire::with_fixed_dates(&String::from_utf8_lossy(&wire.sent));
     let sent = sent.replace("HTTP/1.1 100 Continue\r\n\r\n", "");
     (sent, wire.reads())
 }

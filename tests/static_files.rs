@@ -3,8 +3,7 @@
 
 #![cfg(unix)] // links, FIFOs and names that are no text
 
-mod common;
-mod wire;
+mod support;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -20,12 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Client, serve, text};
 use serve_forever::http::{
     Http, HttpResult, HttpSettings, Pooled, Request, Response, SimpleHttpRequestHandler,
 };
 use serve_forever::socketserver::{Evented, Next, Pool};
-use wire::{DATE, SERVER, Wire};
+use support::client::{Client, text};
+use support::server::serve;
+use support::wire::{DATE, SERVER, Wire};
 
 /// The day before "now", and half a second.
 const MODIFIED: Duration = Duration::from_millis(784_025_377_500);
@@ -123,7 +123,7 @@ impl Answer {
         let (head, body) = bytes.split_at(end.expect("a head") + 4);
         let head = String::from_utf8(head.to_vec()).expect("heads are ASCII");
         Answer {
-            status: wire::status(&head),
+            status: support::wire::status(&head),
             head,
             body: body.to_vec(),
         }

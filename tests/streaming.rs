@@ -4,7 +4,7 @@
 //! What `exchange.rs` shows by hand, step by step, is here in the presence of real buffers, real
 //! clients that are slow or leave, and real workers.
 
-mod common;
+mod support;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, Driven, PATIENCE, Serving, serve, take, text};
 use serve_forever::http::{
     BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult, HttpServer,
     HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request, Response, ResponseStream,
@@ -22,6 +21,10 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Evented, EventedSettings, Failure, Next, Pool, Protocol, SendError, ShutdownHandle,
 };
+use support::client::{Client, take, text};
+use support::driven::Driven;
+use support::patience::PATIENCE;
+use support::server::{Serving, serve};
 
 /// More than any buffer holds on the way, those of the system included.
 const LARGE: usize = 24 * 1024 * 1024;

@@ -18,10 +18,11 @@ use serve_forever::socketserver::{
     RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, ThreadingTcpServer, Transport,
     Turn,
 };
-use support::{
-    Act, LIMIT, LONG, Recorded, Script, Trace, answer, ask, connect, in_time, own_host, queue, run,
-    spawn, wait_until,
-};
+use support::client::{answer, ask, connect, own_host, queue};
+use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
+use support::script::{Act, Recorded, Script};
+use support::server::run;
+use support::trace::Trace;
 
 type Factory = Box<dyn Fn(&SocketAddr) -> Script + Send + Sync>;
 type Pool = Threading<Recorded, Factory>;
@@ -285,7 +286,7 @@ fn a_failure_after_the_last_turn_is_reported_by_the_close() {
     let mut server = server(&script, pool(&script));
     let client = queue(server.server_address(), "one");
     let mut server = in_time(move || {
-        server.handle_request(LIMIT).expect("no failure");
+        server.handle_request(PATIENCE).expect("no failure");
         server
     });
     answer(client);
@@ -537,7 +538,7 @@ fn closing_waits_for_the_workers() {
             trace.note("closed");
         });
         wait_until("refused", || {
-            let refused = TcpStream::connect_timeout(&address, LIMIT);
+            let refused = TcpStream::connect_timeout(&address, PATIENCE);
             refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
         });
         assert_eq!(script.trace.count("closed"), 0);
@@ -696,7 +697,7 @@ fn a_drain_serves_what_is_queued() {
     let trace = script.trace.clone();
     let drained = spawn(move || {
         trace.note("asked");
-        handle.drain(LIMIT)
+        handle.drain(PATIENCE)
     });
     script.trace.wait_for("asked", 1);
     script.trace.note("go");
@@ -744,5 +745,5 @@ fn a_closed_server_does_not_run() {
     let server = run(server, LONG);
     let handle = server.handle.clone();
     assert_eq!(server.ended().outcome, "failed: the server is closed");
-    assert_eq!(handle.wait_timeout(LIMIT), Err(NotStopped::NotRunning));
+    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
 }

@@ -15,9 +15,11 @@ use mio::{Events, Poll, Token, Waker};
 use serde_json::Value;
 use serve_forever::reactor::{Now, Reactor};
 use serve_forever::socketserver::{Dispatch, Engine, Inline, Refused, Transport, Turn};
-use support::{
-    Act, Factory, LIMIT, LONG, Recorded, RecordedRequest, Script, Trace, queue, run, wait_until,
-};
+use support::client::queue;
+use support::patience::{LONG, PATIENCE, wait_until};
+use support::script::{Act, Factory, Recorded, RecordedRequest, Script};
+use support::server::run;
+use support::trace::Trace;
 
 /// What CPython does.
 const CPYTHON: &str = include_str!("traces/cpython.jsonl");
@@ -158,7 +160,7 @@ fn handle_request(script: &Script, clients: usize) -> Vec<&'static str> {
     // Of the clients each is there already; where there is none, the end is waited for.
     let timeout = match clients {
         0 => Duration::from_millis(10),
-        _ => LIMIT,
+        _ => PATIENCE,
     };
     server.handle_request(timeout).expect("no failure");
     hooks(&script.trace)
@@ -176,7 +178,7 @@ fn shut_down_during_the_wait() -> Vec<&'static str> {
     let _queued = queue(engine.transport().server_address(), "hello");
     let mut events = Events::with_capacity(8);
     wait_until("ready", || {
-        poll.poll(&mut events, Some(LIMIT)).expect("a wait");
+        poll.poll(&mut events, Some(PATIENCE)).expect("a wait");
         !events.is_empty()
     });
     engine.shutdown_handle().request();

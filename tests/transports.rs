@@ -11,7 +11,10 @@ use serve_forever::socketserver::{
     Datagram, HandlerResult, Inline, Request, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
     UdpServer,
 };
-use support::{Act, LIMIT, LONG, Running, Script, answer, ask, connect, run, wait_until};
+use support::client::{answer, ask, connect};
+use support::patience::{LONG, PATIENCE, wait_until};
+use support::script::{Act, Script};
+use support::server::{Running, run};
 
 // Datagrams: UDP-1 to UDP-5, DGRAM-1 to DGRAM-3.
 
@@ -20,7 +23,10 @@ fn udp() -> Udp {
 }
 
 /// A server that follows the script, datagram by datagram.
-fn scripted(udp: Udp, script: &Script) -> Running<Server<Udp, Inline<support::Factory>, Script>> {
+fn scripted(
+    udp: Udp,
+    script: &Script,
+) -> Running<Server<Udp, Inline<support::script::Factory>, Script>> {
     let udp = udp.bind_and_activate().expect("a free port");
     let server = Server::with_hooks(udp, Inline(script.factory()), script.clone());
     run(server.expect("a poll"), LONG)
@@ -30,7 +36,7 @@ fn scripted(udp: Udp, script: &Script) -> Running<Server<Udp, Inline<support::Fa
 fn client(address: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     socket.connect(address).expect("an address");
-    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
     socket
 }
 
@@ -159,7 +165,7 @@ fn a_refused_reply_is_swallowed() {
     let script = Script::default();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = socket.local_addr().expect("bound");
-    let gone = UdpSocket::bind(support::own_host(8)).expect("a free port");
+    let gone = UdpSocket::bind(support::client::own_host(8)).expect("a free port");
     gone.connect(address).expect("an address");
     // Only a connected socket is told of refusals.
     let place = gone.local_addr().expect("bound");
@@ -172,7 +178,7 @@ fn a_refused_reply_is_swallowed() {
     script.trace.wait_for("service", 2);
     let again = UdpSocket::bind(place).expect("still free");
     again.connect(address).expect("an address");
-    again.set_read_timeout(Some(LIMIT)).expect("a limit");
+    again.set_read_timeout(Some(PATIENCE)).expect("a limit");
     assert_eq!(exchange(&again, "hello"), "hello");
     server.stop();
     let served = |line| format!("verify make setup handle({line}) finish service");
@@ -186,7 +192,7 @@ fn a_refused_reply_is_swallowed() {
 #[cfg(unix)]
 #[test]
 fn a_request_outlives_its_server() {
-    let udp = Udp::new(support::own_host(9)).and_then(Udp::bind_and_activate);
+    let udp = Udp::new(support::client::own_host(9)).and_then(Udp::bind_and_activate);
     let mut udp = udp.expect("a free port");
     let address = udp.server_address();
     let client = client(address);
@@ -531,7 +537,9 @@ mod unix {
     };
     use serve_forever::wsgi::{AppResult, Environ, StartResponse, WsgiHandler};
 
-    use crate::support::{LIMIT, LONG, Trace, run, wait_until};
+    use crate::support::patience::{LONG, PATIENCE, wait_until};
+    use crate::support::server::run;
+    use crate::support::trace::Trace;
 
     /// A path that nobody else has, and that nobody has afterwards.
     struct Place(PathBuf);
@@ -588,8 +596,8 @@ mod unix {
     }
 
     fn limited(stream: UnixStream) -> UnixStream {
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-        stream.set_write_timeout(Some(LIMIT)).expect("a limit");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
         stream
     }
 
@@ -633,8 +641,8 @@ mod unix {
 
     fn datagram_client(home: &Place) -> UnixDatagram {
         let client = UnixDatagram::bind(&home.0).expect("a free path");
-        client.set_read_timeout(Some(LIMIT)).expect("a limit");
-        client.set_write_timeout(Some(LIMIT)).expect("a limit");
+        client.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        client.set_write_timeout(Some(PATIENCE)).expect("a limit");
         client
     }
 
@@ -759,7 +767,7 @@ mod unix {
         let server = run(Server::new(unix, Inline(whoami)).expect("a poll"), LONG);
         let home = SocketAddr::from_abstract_name(format!("{name}-client")).expect("an address");
         let client = UnixDatagram::bind_addr(&home).expect("a free name");
-        client.set_read_timeout(Some(LIMIT)).expect("a limit");
+        client.set_read_timeout(Some(PATIENCE)).expect("a limit");
         client.send_to_addr(b"two\n", &address()).expect("sent");
         assert!(received(&client).starts_with("Abstract("));
         server.stop();

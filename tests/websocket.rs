@@ -1,6 +1,6 @@
 //! An upgrade used in earnest: the example `websocket_echo`, and a client that speaks WebSocket.
 
-mod common;
+mod support;
 
 #[path = "../examples/websocket_echo.rs"]
 #[allow(dead_code)]
@@ -11,12 +11,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use common::{Client, serve, text};
 use serve_forever::http::{
     Http, HttpConnection, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Pool, Protocol};
+use support::client::{Client, text};
+use support::server::serve;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, WebSocket};
 use websocket_echo::{IDLE, LONGEST_MESSAGE, echo};

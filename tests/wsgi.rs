@@ -1,7 +1,7 @@
 //! WSGI over real sockets: what applications say, and what clients get. Clause ids are those of
 //! the behaviour specification.
 
-pub(crate) mod gateway;
+pub(crate) mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,14 +14,15 @@ use std::thread;
 use std::time::Duration;
 use std::{env, process};
 
-use gateway::{
-    PATIENCE, Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
-};
 use serve_forever::http::{self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry};
 use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
     demo_app, make_server,
+};
+use support::patience::PATIENCE;
+use support::wsgi::{
+    Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
 };
 
 const TYPE: (&str, &str) = ("Content-Type", "text/plain");

@@ -12,7 +12,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use on_workers::gateway::{self, PATIENCE, Starter, request, serve, serve_illegal, serve_with};
+use on_workers::support::patience::PATIENCE;
+use on_workers::support::wsgi;
+use on_workers::support::wsgi::{Starter, request, serve, serve_illegal, serve_with};
 use serve_forever::http::{HttpSettings, ThreadedHttp, listen};
 use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
@@ -23,7 +25,7 @@ use serve_forever::wsgi::{
 const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
 
 /// Sends requests and reads until the server closes.
-fn exchange(server: &gateway::Running, requests: &str) -> String {
+fn exchange(server: &wsgi::Running, requests: &str) -> String {
     let mut stream = server.connect();
     stream.write_all(requests.as_bytes()).expect("sent");
     let mut answers = String::new();
@@ -356,7 +358,7 @@ impl Iterable for Held {
 }
 
 /// Serves [`Held`] bodies; what they say, and how to let one go on.
-fn held() -> (gateway::Running, Receiver<&'static str>, Sender<()>) {
+fn held() -> (wsgi::Running, Receiver<&'static str>, Sender<()>) {
     let (asked, said) = channel();
     let (go_on, wait) = channel();
     let wait = Arc::new(Mutex::new(wait));

@@ -1,7 +1,5 @@
 //! A connection in the hands of a test: bytes, times and messages in, bytes and verdicts out.
 
-#![allow(dead_code)] // each test binary uses a part of it
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -1,6 +1,4 @@
-//! TCP whose requests come to the server by way of the test.
-
-#![allow(dead_code)] // each test binary uses a part of it
+//! TCP whose requests pass through the test before they reach the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +8,7 @@ use serve_forever::socketserver::{Request, Tcp, Transport};
 
 type GetRequest<R> = Box<dyn FnMut(&mut Tcp) -> io::Result<(R, SocketAddr)> + Send>;
 
-/// A [`Tcp`] with a `get_request` of the test's own, which has the use of it.
+/// A [`Tcp`] whose `get_request` is the test's closure. The closure gets the `Tcp`.
 pub struct Intercepted<R> {
     pub tcp: Tcp,
     get_request: GetRequest<R>,

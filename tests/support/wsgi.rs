@@ -1,53 +1,33 @@
-//! A WSGI server in a thread of its own, and a client that reads what it answers.
+//! A WSGI server in a thread of its own, and a client that reads its responses.
 //!
-//! In `wsgi_threads.rs` the applications run on workers; so the tests of `wsgi.rs`, which are a
-//! module there, show that a client cannot tell.
+//! The tests of `wsgi.rs` run twice: there on the loop, and as a module of `wsgi_threads.rs` on
+//! workers. So they show that a client cannot tell the difference.
 
-#![allow(dead_code)] // each test program uses its own part of this
-
-use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread;
 
 use serve_forever::http::{self, Http, HttpSettings};
-use serve_forever::socketserver::{
-    Evented, HandlerResult, Hooks, Pool, Server, ShutdownHandle, Tcp, Transport,
-};
+use serve_forever::socketserver::{Evented, Pool, Server, ShutdownHandle, Transport};
 use serve_forever::wsgi::{Application, StartResponse, Validator, WsgiHandler};
 
-/// Longer than anything here takes, and an end for what hangs.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+use super::client::connect;
+use super::patience::{Job, PATIENCE, spawn};
+use super::server::{Report, Reports};
 
 pub type Starter<'a> = &'a mut dyn StartResponse;
 
-/// A server in a thread of its own; dropping it stops the thread.
+/// A server in a thread of its own. Dropping it stops the thread.
 pub struct Running {
     pub address: SocketAddr,
-    /// What handle_error was told.
-    pub failures: Receiver<String>,
+    /// What `handle_error` was told, and of which client.
+    pub failures: Reports,
     /// What the validator reported.
     breaches: Option<Arc<Mutex<Vec<String>>>>,
     pub shutdown: ShutdownHandle,
-    /// Whether `serve_forever` returned Ok, once it has.
-    ended: Receiver<bool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-pub struct Reports(Sender<String>);
-
-impl Hooks<Tcp> for Reports {
-    fn handle_error(
-        &mut self,
-        error: &(dyn Error + Send + Sync),
-        _client_address: &SocketAddr,
-    ) -> HandlerResult {
-        let _ = self.0.send(error.to_string());
-        Ok(())
-    }
+    /// Tells whether `serve_forever` returned `Ok`, once it has returned.
+    ended: Option<Job<bool>>,
 }
 
 /// Serves an application under the validator, which has nothing to say about it.
@@ -86,28 +66,20 @@ pub fn serve_with<A: Application + 'static>(
     let address = tcp.server_address();
     let handler = change(WsgiHandler::new(app, address));
     let dispatch = Evented::new(Http::new(handler, HttpSettings::default()));
-    let (sender, failures) = channel();
-    let mut server = Server::with_hooks(tcp, dispatch, Reports(sender)).expect("a server");
-    let shutdown = server.shutdown_handle();
-    let (sender, ended) = channel();
+    let (report, failures) = Report::new();
+    let mut server = Server::with_hooks(tcp, dispatch, report).expect("a server");
     Running {
         address,
         failures,
         breaches: None,
-        shutdown,
-        ended,
-        thread: Some(thread::spawn(move || {
-            // Err: the test has failed.
-            let _ = sender.send(server.serve_forever(None).is_ok());
-        })),
+        shutdown: server.shutdown_handle(),
+        ended: Some(spawn(move || server.serve_forever(None).is_ok())),
     }
 }
 
 impl Running {
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
+        connect(self.address)
     }
 
     /// Sends `request` and reads until the server closes.
@@ -124,27 +96,26 @@ impl Running {
     }
 
     pub fn failure(&self) -> String {
-        self.failures.recv_timeout(PATIENCE).expect("a report")
+        self.failures.recv_timeout(PATIENCE).expect("a report").0
     }
 
-    /// Stops the server; whether `serve_forever` returned Ok.
+    /// Stops the server. Returns whether `serve_forever` returned `Ok`.
     pub fn stop(mut self) -> bool {
         self.shutdown.request();
         self.join()
     }
 
-    /// Waits for the server to end by itself; whether `serve_forever` returned Ok.
+    /// Waits for the server to end by itself. Returns whether `serve_forever` returned `Ok`.
     pub fn join(&mut self) -> bool {
-        self.ended.recv_timeout(PATIENCE).expect("the server ends")
+        self.ended.take().expect("waited for once").join()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.request();
-        if let Some(thread) = self.thread.take() {
-            let joined = thread.join();
-            assert!(joined.is_ok() || thread::panicking());
+        if let Some(ended) = self.ended.take() {
+            ended.wait();
         }
         if let Some(breaches) = &self.breaches {
             let breaches = breaches.lock().expect("no panic");
