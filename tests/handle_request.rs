@@ -237,7 +237,12 @@ fn it_is_driven_by_another_poller() {
 
     let script = Script::default();
     let mut server = script.server();
-    let descriptor = server.engine().transport().tcp.as_fd().try_clone_to_owned();
+    let descriptor = server
+        .engine()
+        .transport()
+        .inner
+        .as_fd()
+        .try_clone_to_owned();
     let mut listener = mio::net::TcpListener::from_std(descriptor.expect("a descriptor").into());
     let mut poll = Poll::new().expect("a poll");
     let mut events = Events::with_capacity(4);

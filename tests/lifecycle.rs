@@ -301,7 +301,7 @@ fn a_listener_made_invalid_ends_the_loop() {
 
     let script = Script::default();
     let server = script.server();
-    let listener = server.engine().transport().tcp.as_fd();
+    let listener = server.engine().transport().inner.as_fd();
     let listener = listener.try_clone_to_owned().expect("a descriptor");
     let server = run(server, LONG);
     assert_eq!(ask(server.address, "hello"), "hello");

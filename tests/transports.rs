@@ -15,6 +15,7 @@ use support::client::{answer, ask, connect};
 use support::patience::{LONG, PATIENCE, wait_until};
 use support::script::{Act, Script};
 use support::server::{Running, run};
+use support::transport::Intercepted;
 
 // Datagrams: UDP-1 to UDP-5, DGRAM-1 to DGRAM-3.
 
@@ -244,47 +245,16 @@ fn which_replies_are_sent() {
         // The script's steps, as a dispatch runs them, without a server around.
         let (request, sender) = receive(&mut udp, &client, text);
         let after = receive(&mut udp, &client, "").0;
-        let server = Server::new(
-            Given(udp, Some((request, sender))),
-            Inline(script.factory()),
-        );
+        let mut given = Some((request, sender));
+        let given = Intercepted::new(udp, move |_| {
+            given.take().ok_or(ErrorKind::WouldBlock.into())
+        });
+        let server = Server::new(given, Inline(script.factory()));
         let ended = server.expect("a poll").handle_request(Duration::ZERO);
         let stops = act.is_some_and(|(_, act)| act == Stop);
         assert_eq!(ended.is_err(), stops, "{act:?}");
         after.reply(none.as_bytes()).expect("room");
         assert_eq!(received(&client), expected, "{act:?} {text:?}");
-    }
-}
-
-/// A transport whose next request is given.
-struct Given(Udp, Option<(Datagram<SocketAddr>, SocketAddr)>);
-
-impl Transport for Given {
-    type Request = Datagram<SocketAddr>;
-    type Address = SocketAddr;
-
-    fn server_bind(&mut self) -> io::Result<()> {
-        self.0.server_bind()
-    }
-
-    fn server_activate(&mut self) -> io::Result<()> {
-        self.0.server_activate()
-    }
-
-    fn server_close(&mut self) {
-        self.0.server_close();
-    }
-
-    fn server_address(&self) -> SocketAddr {
-        self.0.server_address()
-    }
-
-    fn source(&mut self) -> io::Result<&mut dyn mio::event::Source> {
-        self.0.source()
-    }
-
-    fn get_request(&mut self) -> io::Result<(Datagram<SocketAddr>, SocketAddr)> {
-        self.1.take().ok_or(ErrorKind::WouldBlock.into())
     }
 }
 

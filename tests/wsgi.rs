@@ -22,7 +22,7 @@ use serve_forever::wsgi::{
 };
 use support::patience::PATIENCE;
 use support::wsgi::{
-    Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
+    Made, Response, Running, Starter, on_workers, request, serve, serve_illegal, serve_with,
 };
 
 const TYPE: (&str, &str) = ("Content-Type", "text/plain");
@@ -453,18 +453,6 @@ fn files_as_bodies() {
 }
 
 // ---- start_response
-
-/// A body whose blocks are made by a function that has start_response.
-struct Made<F>(F);
-
-impl<F> Iterable for Made<F>
-where
-    F: FnMut(Starter<'_>) -> Result<Option<Vec<u8>>, Failure> + Send,
-{
-    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
-        (self.0)(start_response)
-    }
-}
 
 /// WSGI-11: start_response as late as during the first iteration.
 #[test]

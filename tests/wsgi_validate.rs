@@ -1,6 +1,8 @@
 //! `Validator`: applications and servers that break PEP 3333, each in one way, and what is said
 //! about it. Clauses that the types keep are in the module's own table.
 
+mod support;
+
 use std::env;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,8 +14,7 @@ use serve_forever::wsgi::{
     AppResult, Application, Body, Breach, Environ, Iterable, StartResponse, Validator,
     setup_testing_defaults,
 };
-
-type Starter<'a> = &'a mut dyn StartResponse;
+use support::wsgi::{Made, Starter};
 
 type App = fn(&mut Environ<'_>, Starter<'_>) -> AppResult;
 
@@ -404,18 +405,6 @@ fn the_order_of_checks() {
     let outcome = validate(|_| {}, stubborn);
     assert_eq!(outcome.breach, Some(Breach::BlockBeforeStart));
     assert_eq!(outcome.noted, "");
-}
-
-/// A body whose blocks are made by a function that has start_response.
-struct Made<F>(F);
-
-impl<F> Iterable for Made<F>
-where
-    F: FnMut(Starter<'_>) -> Result<Option<Vec<u8>>, Failure> + Send,
-{
-    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
-        (self.0)(start_response)
-    }
 }
 
 /// VALID-12, VALID-18, VALID-19: bodies that begin or end before start_response, or call it badly.

@@ -1,56 +1,55 @@
-//! TCP whose requests pass through the test before they reach the server.
+//! Transports whose requests pass through the test before they reach the server.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::event::Source;
 use serve_forever::socketserver::{Request, Tcp, Transport};
 
-type GetRequest<R> = Box<dyn FnMut(&mut Tcp) -> io::Result<(R, SocketAddr)> + Send>;
+type GetRequest<R, T> = Box<dyn FnMut(&mut T) -> io::Result<(R, <T as Transport>::Address)> + Send>;
 
-/// A [`Tcp`] whose `get_request` is the test's closure. The closure gets the `Tcp`.
-pub struct Intercepted<R> {
-    pub tcp: Tcp,
-    get_request: GetRequest<R>,
+/// A transport whose `get_request` is the test's closure. The closure gets the transport below.
+pub struct Intercepted<R, T: Transport = Tcp> {
+    pub inner: T,
+    get_request: GetRequest<R, T>,
 }
 
-impl<R> Intercepted<R> {
+impl<R, T: Transport> Intercepted<R, T> {
     pub fn new(
-        tcp: Tcp,
-        get_request: impl FnMut(&mut Tcp) -> io::Result<(R, SocketAddr)> + Send + 'static,
-    ) -> Intercepted<R> {
+        inner: T,
+        get_request: impl FnMut(&mut T) -> io::Result<(R, T::Address)> + Send + 'static,
+    ) -> Intercepted<R, T> {
         Intercepted {
-            tcp,
+            inner,
             get_request: Box::new(get_request),
         }
     }
 }
 
-impl<R: Request> Transport for Intercepted<R> {
+impl<R: Request, T: Transport> Transport for Intercepted<R, T> {
     type Request = R;
-    type Address = SocketAddr;
+    type Address = T::Address;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.tcp.server_bind()
+        self.inner.server_bind()
     }
 
     fn server_activate(&mut self) -> io::Result<()> {
-        self.tcp.server_activate()
+        self.inner.server_activate()
     }
 
     fn server_close(&mut self) {
-        self.tcp.server_close();
+        self.inner.server_close();
     }
 
-    fn server_address(&self) -> SocketAddr {
-        self.tcp.server_address()
+    fn server_address(&self) -> T::Address {
+        self.inner.server_address()
     }
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
-        self.tcp.source()
+        self.inner.source()
     }
 
-    fn get_request(&mut self) -> io::Result<(R, SocketAddr)> {
-        (self.get_request)(&mut self.tcp)
+    fn get_request(&mut self) -> io::Result<(R, T::Address)> {
+        (self.get_request)(&mut self.inner)
     }
 }

@@ -9,14 +9,26 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serve_forever::http::{self, Http, HttpSettings};
-use serve_forever::socketserver::{Evented, Pool, Server, ShutdownHandle, Transport};
-use serve_forever::wsgi::{Application, StartResponse, Validator, WsgiHandler};
+use serve_forever::socketserver::{Evented, Failure, Pool, Server, ShutdownHandle, Transport};
+use serve_forever::wsgi::{Application, Iterable, StartResponse, Validator, WsgiHandler};
 
 use super::client::connect;
 use super::patience::{Job, PATIENCE, spawn};
 use super::server::{Report, Reports};
 
 pub type Starter<'a> = &'a mut dyn StartResponse;
+
+/// A body whose blocks come from a function. The function gets `start_response`.
+pub struct Made<F>(pub F);
+
+impl<F> Iterable for Made<F>
+where
+    F: FnMut(Starter<'_>) -> Result<Option<Vec<u8>>, Failure> + Send,
+{
+    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        (self.0)(start_response)
+    }
+}
 
 /// A server in a thread of its own. Dropping it stops the thread.
 pub struct Running {
