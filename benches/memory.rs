@@ -18,8 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings, Intake, Request, Response,
-    ResponseStream,
+    BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, HttpSettings, Request,
+    Response, ResponseStream,
 };
 use serve_forever::socketserver::Pool;
 use socket2::{Domain, Socket, Type};
@@ -66,10 +66,10 @@ fn download() -> FromRead<io::Take<io::Repeat>> {
 }
 
 impl HttpRequestHandler for Site {
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         match request.path() {
-            "/unread" => Intake::streamed(),
-            _ => Intake::whole(),
+            "/unread" => BodyPolicy::streamed(),
+            _ => BodyPolicy::whole(),
         }
     }
 
@@ -119,7 +119,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     settings.deadlines.keep_alive = Duration::from_secs(600);
     settings.deadlines.body.idle = Duration::from_secs(600);
     settings.deadlines.body.grace = Duration::from_secs(600);
-    settings.deadlines.answer = Some(Duration::from_secs(600));
+    settings.deadlines.response = Some(Duration::from_secs(600));
     let site = Site {
         workers: Pool::new().threads(4).queue_length(usize::MAX),
         streams,

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serve_forever::http::{
-    FromRead, HttpRequestHandler, HttpResult, HttpServer, Intake, Request, Response, translate_path,
+    BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+    translate_path,
 };
 use serve_forever::socketserver::POLL_INTERVAL;
 
@@ -99,16 +100,16 @@ impl Store {
 }
 
 impl HttpRequestHandler for Store {
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         match request.method() {
-            "PUT" if self.locate_new(request).is_none() => Intake::refused(409),
-            "PUT" => Intake::streamed().limit(self.limit),
-            _ => Intake::whole(),
+            "PUT" if self.locate_new(request).is_none() => BodyPolicy::refused(409),
+            "PUT" => BodyPolicy::streamed().limit(self.limit),
+            _ => BodyPolicy::whole(),
         }
     }
 
     fn do_put(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        // Check again: `intake` is not called for an empty file.
+        // Check again: `body_policy` is not called for an empty file.
         let Some(path) = self.locate_new(request) else {
             return response.send_error(409);
         };

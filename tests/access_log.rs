@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serve_forever::http::{
-    AccessLog, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler, HttpResult,
-    HttpSettings, Intake, LogEntry, LogFormat, Pooled, Request, Response,
+    AccessLog, BodyPolicy, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler,
+    HttpResult, HttpSettings, LogEntry, LogFormat, Pooled, Request, Response,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -892,10 +892,10 @@ fn it_answers_as_its_handler_does() {
     #[derive(Clone)]
     struct Handler(Lines);
     impl HttpRequestHandler for Handler {
-        fn intake(&mut self, request: &Request<'_>) -> Intake {
+        fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
             match request.path() {
-                "/refused" => Intake::refused(413),
-                _ => Intake::whole(),
+                "/refused" => BodyPolicy::refused(413),
+                _ => BodyPolicy::whole(),
             }
         }
 

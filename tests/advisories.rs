@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serve_forever::http::{
-    Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request, Response,
-    translate_path,
+    BodyPolicy, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Request,
+    Response, translate_path,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -329,10 +329,10 @@ fn gh_150499_content_that_a_handler_leaves_alone() {
     struct Careless(Seen);
 
     impl HttpRequestHandler for Careless {
-        fn intake(&mut self, request: &Request<'_>) -> Intake {
+        fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
             match request.target() {
-                "/refused" => Intake::refused(413),
-                _ => Intake::streamed(),
+                "/refused" => BodyPolicy::refused(413),
+                _ => BodyPolicy::streamed(),
             }
         }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult, HttpSettings,
-    Intake, LogEntry, Message, Request, Response, ResponseError, ResponseHead, ResponseStream,
-    Uptake, h1,
+    BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
+    HttpSettings, LogEntry, Message, Request, Response, ResponseError, ResponseHead,
+    ResponseStream, Want, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -38,14 +38,14 @@ type Log = Arc<Mutex<Vec<String>>>;
 
 impl<I, H> HttpRequestHandler for Handler<I, H>
 where
-    I: FnMut(&Request<'_>) -> Intake,
+    I: FnMut(&Request<'_>) -> BodyPolicy,
     H: FnMut(&Request<'_>, Response<'_>) -> HttpResult,
 {
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         (self.handle)(request, response)
     }
 
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         (self.intake)(request)
     }
 
@@ -68,10 +68,10 @@ where
     }
 }
 
-/// A connection whose handler decides by `intake`, and its log.
+/// A connection whose handler decides by `body_policy`, and its log.
 fn wire<I, H>(intake: I, handle: H) -> (Wire, Log)
 where
-    I: FnMut(&Request<'_>) -> Intake + 'static,
+    I: FnMut(&Request<'_>) -> BodyPolicy + 'static,
     H: FnMut(&Request<'_>, Response<'_>) -> HttpResult + 'static,
 {
     let log = Log::default();
@@ -83,8 +83,8 @@ where
     (wire, log)
 }
 
-fn streamed(_: &Request<'_>) -> Intake {
-    Intake::streamed()
+fn streamed(_: &Request<'_>) -> BodyPolicy {
+    BodyPolicy::streamed()
 }
 
 /// Delivers what a worker has to say, once it has.
@@ -119,7 +119,7 @@ struct Collect {
 }
 
 impl BodySink for Collect {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         assert!(!block.is_empty());
         if block.starts_with(b"fail") {
             return Err(io::Error::other("scripted").into());
@@ -127,8 +127,8 @@ impl BodySink for Collect {
         assert!(!block.starts_with(b"panic"), "scripted panic");
         self.content.extend_from_slice(block);
         Ok(match self.content.len() >= self.enough {
-            true => Uptake::Enough,
-            false => Uptake::More,
+            true => Want::Enough,
+            false => Want::More,
         })
     }
 
@@ -300,7 +300,7 @@ fn a_sink_that_fails_is_answered_500() {
 /// Malformed, too large: refused, and the sink never finishes.
 #[test]
 fn a_sink_is_not_given_what_is_no_content() {
-    let intake = |_: &Request<'_>| Intake::streamed().limit(10);
+    let intake = |_: &Request<'_>| BodyPolicy::streamed().limit(10);
     let cases = [
         ("5\r\nabcde\r\nx", 400, 5),
         ("5\r\nabcde\r\n6\r\n", 413, 5),
@@ -329,8 +329,8 @@ fn a_sink_is_not_given_what_is_no_content() {
 fn content_is_taken_in_once() {
     struct Again;
     impl BodySink for Again {
-        fn block(&mut self, _: &[u8]) -> Result<Uptake, Failure> {
-            Ok(Uptake::More)
+        fn block(&mut self, _: &[u8]) -> Result<Want, Failure> {
+            Ok(Want::More)
         }
 
         fn finish(self: Box<Self>, _: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
@@ -352,7 +352,7 @@ fn content_may_be_refused_unread() {
     for code in [413, 417, 403] {
         for expect in ["", "Expect: 100-continue\r\n"] {
             let handler = |_: &Request<'_>, _: Response<'_>| panic!("never handled");
-            let (mut wire, log) = wire(move |_: &Request<'_>| Intake::refused(code), handler);
+            let (mut wire, log) = wire(move |_: &Request<'_>| BodyPolicy::refused(code), handler);
             wire.receive(post(10, expect));
             let sent = wire.sent();
             assert_eq!((status(&sent), wire.verdict), (code, "Linger"), "{code}");
@@ -362,7 +362,7 @@ fn content_may_be_refused_unread() {
     }
     // A code that is none is the handler's failure; nothing of it is sent.
     let handler = |_: &Request<'_>, _: Response<'_>| panic!("never handled");
-    let (mut wire, _) = wire(|_: &Request<'_>| Intake::refused(42), handler);
+    let (mut wire, _) = wire(|_: &Request<'_>| BodyPolicy::refused(42), handler);
     wire.receive(post(10, ""));
     assert_eq!(wire.verdict, "Linger");
     assert!(wire.failure().is_some());
@@ -373,10 +373,10 @@ fn content_may_be_refused_unread() {
 #[test]
 fn a_limit_of_its_own() {
     let intake = |request: &Request<'_>| match request.path() {
-        "/small" => Intake::whole().limit(3),
-        "/large" => Intake::whole().limit(2 * 1024 * 1024),
-        "/small-stream" => Intake::streamed().limit(3),
-        _ => Intake::whole(),
+        "/small" => BodyPolicy::whole().limit(3),
+        "/large" => BodyPolicy::whole().limit(2 * 1024 * 1024),
+        "/small-stream" => BodyPolicy::streamed().limit(3),
+        _ => BodyPolicy::whole(),
     };
     let handler = |request: &Request<'_>, response: Response<'_>| {
         let length = request.body().len();
@@ -424,8 +424,8 @@ fn deadlines_of_its_own() {
         deadlines.grace = 5 * SECOND;
         deadlines.rate = 10;
         match request.path() {
-            "/whole" => Intake::whole().deadlines(deadlines),
-            _ => Intake::streamed().deadlines(deadlines),
+            "/whole" => BodyPolicy::whole().deadlines(deadlines),
+            _ => BodyPolicy::streamed().deadlines(deadlines),
         }
     };
     for path in ["/whole", "/streamed"] {
@@ -464,7 +464,7 @@ fn deadlines_of_its_own() {
 /// A failure in the decision is the handler's.
 #[test]
 fn a_decision_that_panics_is_answered_500() {
-    let intake = |_: &Request<'_>| -> Intake { panic!("scripted") };
+    let intake = |_: &Request<'_>| -> BodyPolicy { panic!("scripted") };
     let handler = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("");
     let (mut wire, _) = wire(intake, handler);
     wire.receive(GET); // no content, nothing to decide
@@ -707,7 +707,7 @@ fn an_answer_that_is_owed_too_long_is_503() {
         let (sender, duties) = channel();
         let handler = move |_: &Request<'_>, response: Response<'_>| {
             let response = match patience {
-                Some(patience) => response.answer_within(patience),
+                Some(patience) => response.respond_within(patience),
                 None => response,
             };
             let (deferred, reply) = response.defer();
@@ -1167,7 +1167,7 @@ fn every_answer_is_logged_once() {
         ("G\0", &["code 400, message Bad Request", " Some(400) 0 0"]),
     ];
     for (request, expected) in cases {
-        let (mut wire, log) = wire(|_: &Request<'_>| Intake::whole(), handler);
+        let (mut wire, log) = wire(|_: &Request<'_>| BodyPolicy::whole(), handler);
         wire.receive(request);
         let lines = taken(&log)
             .into_iter()
@@ -1255,8 +1255,8 @@ fn no_upgrade_before_the_content_was_read() {
     }
     struct Impatient;
     impl BodySink for Impatient {
-        fn block(&mut self, _: &[u8]) -> Result<Uptake, Failure> {
-            Ok(Uptake::Enough)
+        fn block(&mut self, _: &[u8]) -> Result<Want, Failure> {
+            Ok(Want::Enough)
         }
 
         fn finish(self: Box<Self>, _: h1::Fields<'_>, response: Response<'_>) -> HttpResult {

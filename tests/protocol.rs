@@ -20,9 +20,8 @@ use mio::{Interest, Registry, Token};
 
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Duplex, Evented, EventedSettings, Failure, HandlerResult, Inline,
-    MAILBOX_CAPACITY, Mailbox, Next, Protocol, Request, RequestHandler, Rfile, SendError,
-    Transport,
+    Accepted, Buffer, Driver, Duplex, Evented, EventedSettings, Failure, HandlerResult, Inline,
+    MAILBOX_CAPACITY, Mailbox, Next, Protocol, RequestHandler, Rfile, SendError, Transport,
 };
 use support::client::{Client, text};
 use support::driven::Driven;
@@ -1020,7 +1019,7 @@ impl Source for ThrottledStream {
     }
 }
 
-impl Request for ThrottledStream {
+impl Accepted for ThrottledStream {
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,

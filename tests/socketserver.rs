@@ -13,8 +13,8 @@ use mio::net::TcpListener as Source;
 use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped, Overload,
-    Protocol, Request, Rfile, Server, Tcp, Transport, Turn,
+    Accepted, Buffer, Dispatch, Engine, Evented, HandlerResult, Hooks, Inline, Next, NotStopped,
+    Overload, Protocol, Rfile, Server, Tcp, Transport, Turn,
 };
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, spawn, wait_until};

@@ -13,8 +13,8 @@ use std::panic;
 use std::sync::Once;
 
 use serve_forever::http::{
-    BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Intake, Request, Response,
-    Uptake, h1,
+    BodyPolicy, BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Request,
+    Response, Want, h1,
 };
 use serve_forever::socketserver::Failure;
 use support::wire::Wire;
@@ -91,9 +91,9 @@ const WHOLE: [&str; 18] = [
 struct Told(Vec<u8>);
 
 impl BodySink for Told {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         self.0.extend_from_slice(block);
-        Ok(Uptake::More)
+        Ok(Want::More)
     }
 
     fn finish(mut self: Box<Self>, trailers: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
@@ -125,12 +125,12 @@ impl BodySource for Parts {
 }
 
 impl HttpRequestHandler for EveryKind {
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         match request.path() {
-            "/refused" => Intake::refused(413),
-            "/enough" => Intake::streamed().limit(3),
-            path if STREAMED.contains(&path) => Intake::streamed(),
-            _ => Intake::whole().limit(40),
+            "/refused" => BodyPolicy::refused(413),
+            "/enough" => BodyPolicy::streamed().limit(3),
+            path if STREAMED.contains(&path) => BodyPolicy::streamed(),
+            _ => BodyPolicy::whole().limit(40),
         }
     }
 

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult, HttpServer,
-    HttpSettings, HttpStats, Intake, LogEntry, Message, Pooled, Request, Response, ResponseStream,
-    ThreadedHttp, Uptake, h1,
+    BodyPolicy, BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult,
+    HttpServer, HttpSettings, HttpStats, LogEntry, Message, Pooled, Request, Response,
+    ResponseStream, ThreadedHttp, Want, h1,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -47,7 +47,7 @@ type Handle = dyn Fn(&Request<'_>, Response<'_>) -> HttpResult + Send + Sync;
 /// A handler made of closures, which writes a log.
 #[derive(Clone)]
 struct Site {
-    intake: Arc<dyn Fn(&Request<'_>) -> Intake + Send + Sync>,
+    intake: Arc<dyn Fn(&Request<'_>) -> BodyPolicy + Send + Sync>,
     handle: Arc<Handle>,
     lines: Sender<String>,
 }
@@ -59,14 +59,17 @@ impl Site {
     ) -> (Site, Receiver<String>) {
         let (lines, log) = channel();
         let site = Site {
-            intake: Arc::new(|_| Intake::streamed()),
+            intake: Arc::new(|_| BodyPolicy::streamed()),
             handle: Arc::new(handle),
             lines,
         };
         (site, log)
     }
 
-    fn intake(mut self, intake: impl Fn(&Request<'_>) -> Intake + Send + Sync + 'static) -> Site {
+    fn body_policy(
+        mut self,
+        intake: impl Fn(&Request<'_>) -> BodyPolicy + Send + Sync + 'static,
+    ) -> Site {
         self.intake = Arc::new(intake);
         self
     }
@@ -77,7 +80,7 @@ impl HttpRequestHandler for Site {
         (self.handle)(request, response)
     }
 
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         (self.intake)(request)
     }
 
@@ -286,12 +289,12 @@ impl Collect {
 }
 
 impl BodySink for Collect {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         self.content
             .lock()
             .expect("no panic")
             .extend_from_slice(block);
-        Ok(Uptake::More)
+        Ok(Want::More)
     }
 
     fn finish(mut self: Box<Self>, trailers: h1::Fields<'_>, response: Response<'_>) -> HttpResult {
@@ -765,12 +768,12 @@ fn content_is_asked_for_when_it_is_wanted() {
             }
             _ => response.send_response(200).body("unread"),
         });
-        let site = site.intake(|request| match request.path() {
-            "/413" => Intake::refused(413),
-            "/417" => Intake::refused(417),
-            "/limit" => Intake::streamed().limit(4),
-            "/whole" => Intake::whole(),
-            _ => Intake::streamed(),
+        let site = site.body_policy(|request| match request.path() {
+            "/413" => BodyPolicy::refused(413),
+            "/417" => BodyPolicy::refused(417),
+            "/limit" => BodyPolicy::streamed().limit(4),
+            "/whole" => BodyPolicy::whole(),
+            _ => BodyPolicy::streamed(),
         });
         let serving = start(home, site);
         let expects = |path: &str, value: &str| {
@@ -1536,7 +1539,7 @@ fn an_overdue_answer_is_dropped() {
             let patience = Duration::from_millis(if quick { 60_000 } else { 10 });
             let (gate, done) = (Arc::clone(&gate), done.clone());
             response
-                .answer_within(patience)
+                .respond_within(patience)
                 .offload(&workers, move |response| {
                     if quick {
                         return response.send_response(200).body("quick");
@@ -1559,7 +1562,7 @@ fn an_overdue_answer_is_dropped() {
         answers.expect_end();
         serving.report();
         assert!(next(&lines).starts_with("GET / HTTP/1.1 503 "));
-        assert_eq!(counted.stats().answer_timeouts, 1);
+        assert_eq!(counted.stats().response_timeouts, 1);
         go.send(()).expect("the worker waits");
         next(&ended);
         let mut client = serving.connect();
@@ -1794,10 +1797,10 @@ fn a_drain_does_not_hold_pushes_back() {
 
 // Limits and deadlines.
 
-/// Sends to a server that takes what `intake` says, lets time pass, and reads the answer.
-fn late(intake: Intake, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, HttpStats) {
+/// Sends to a server that takes what `body_policy` says, lets time pass, and reads the answer.
+fn late(intake: BodyPolicy, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, HttpStats) {
     let (site, _requests) = hand_out();
-    let site = site.intake(move |_| intake.clone());
+    let site = site.body_policy(move |_| intake.clone());
     let counted = settings.clone();
     let mut driven = evented(site, settings);
     let mut client = driven.connect();
@@ -1823,15 +1826,15 @@ fn every_limit_and_deadline_is_counted() {
     let default = HttpSettings::default;
     let put = sized("/a", 100_000);
     let chunked = head("PUT", "/a", CHUNKED);
-    let streamed = Intake::streamed;
-    let mut quick = Intake::streamed();
+    let streamed = BodyPolicy::streamed;
+    let mut quick = BodyPolicy::streamed();
     let mut deadlines = HttpSettings::default().deadlines.body;
     deadlines.idle = Duration::from_secs(2);
     quick = quick.deadlines(deadlines);
     let mut fast = HttpSettings::default().deadlines.body;
     fast.rate = 100;
     fast.grace = Duration::from_secs(5);
-    let fast = Intake::streamed().deadlines(fast);
+    let fast = BodyPolicy::streamed().deadlines(fast);
     let second = [("x", 1)];
     let trickle: Vec<(&str, u64)> = [(put.as_str(), 0)]
         .into_iter()
@@ -1847,7 +1850,7 @@ fn every_limit_and_deadline_is_counted() {
     let overhead = format!("{chunked}1;{}\r\n", "x".repeat(9000));
     let trailers = format!("{chunked}0\r\nA: {}\r\n\r\n", "x".repeat(40_000));
     type Field = fn(&mut HttpStats) -> &mut u64;
-    type Case<'a> = (&'a str, Intake, Vec<(&'a str, u64)>, u16, Option<Field>);
+    type Case<'a> = (&'a str, BodyPolicy, Vec<(&'a str, u64)>, u16, Option<Field>);
     let cases: Vec<Case<'_>> = vec![
         (
             "limit",
@@ -1865,14 +1868,14 @@ fn every_limit_and_deadline_is_counted() {
         ),
         (
             "refused",
-            Intake::refused(413),
+            BodyPolicy::refused(413),
             vec![(&put, 0)],
             413,
             Some(|s| &mut s.body_too_large),
         ),
         (
             "refused otherwise",
-            Intake::refused(417),
+            BodyPolicy::refused(417),
             vec![(&put, 0)],
             417,
             Some(|s| &mut s.expectation_failed),
@@ -1969,7 +1972,7 @@ fn every_limit_and_deadline_is_counted() {
             streamed(),
             vec![(GET, 61)],
             503,
-            Some(|s| &mut s.answer_timeouts),
+            Some(|s| &mut s.response_timeouts),
         ),
     ];
     for (what, intake, steps, code, field) in cases {
@@ -1986,14 +1989,14 @@ fn every_limit_and_deadline_is_counted() {
 fn a_head_that_is_refused_gets_no_error_page() {
     for home in HOMES {
         let (site, _lines) = Site::new(|_, response| {
-            let (deferred, reply) = response.answer_within(Duration::ZERO).defer();
+            let (deferred, reply) = response.respond_within(Duration::ZERO).defer();
             std::mem::forget(deferred); // nobody will answer
             Ok(reply)
         });
-        let site = site.intake(|request| match request.path() {
-            "/intake" => Intake::refused(413),
+        let site = site.body_policy(|request| match request.path() {
+            "/intake" => BodyPolicy::refused(413),
             "/panic" => panic!("scripted"),
-            _ => Intake::whole().limit(9),
+            _ => BodyPolicy::whole().limit(9),
         });
         let serving = start(home, site);
         let cases = [

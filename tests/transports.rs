@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use serve_forever::socketserver::{
-    Datagram, HandlerResult, Inline, Request, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
+    Accepted, Datagram, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
     UdpServer,
 };
 use support::client::{answer, ask, connect};

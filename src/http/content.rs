@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, Write};
 
+use super::body_policy::Want;
 use super::h1::Fields;
-use super::intake::Uptake;
 use super::owned::put_section;
 use super::reader::BodyReader;
 use super::response::{self, HttpResult, Response};
@@ -24,7 +24,7 @@ use crate::socketserver::{Buffer, Failure};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use serve_forever::http::h1::Fields;
-/// use serve_forever::http::{BodySink, HttpResult, Response, Uptake};
+/// use serve_forever::http::{BodySink, HttpResult, Response, Want};
 /// use serve_forever::socketserver::Failure;
 ///
 /// /// An upload whose progress others can look at.
@@ -34,10 +34,10 @@ use crate::socketserver::{Buffer, Failure};
 /// }
 ///
 /// impl BodySink for Upload {
-///     fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+///     fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
 ///         self.file.write_all(block)?;
 ///         self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
-///         Ok(Uptake::More)
+///         Ok(Want::More)
 ///     }
 ///
 ///     fn finish(self: Box<Self>, _: Fields<'_>, response: Response<'_>) -> HttpResult {
@@ -52,9 +52,9 @@ pub trait BodySink: Send {
     /// # Errors
     ///
     /// An error makes the response a 500, and no more is read.
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure>;
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure>;
 
-    /// Writes the response: the body has arrived, or the sink has had [enough](Uptake::Enough).
+    /// Writes the response: the body has arrived, or the sink has had [enough](Want::Enough).
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ pub trait BodySink: Send {
 struct Responding<S>(S);
 
 impl<S: BodySink> ContentSink for Responding<S> {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         self.0.block(block)
     }
 
@@ -94,9 +94,9 @@ where
     W: Write + Send,
     F: FnOnce(W, Response<'_>) -> HttpResult + Send,
 {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         self.writer.write_all(block)?;
-        Ok(Uptake::More)
+        Ok(Want::More)
     }
 
     fn finish(mut self: Box<Self>, _trailers: Fields<'_>, response: Response<'_>) -> HttpResult {
@@ -110,8 +110,8 @@ impl Response<'_> {
     ///
     /// The sink is called on the loop, or on the worker that runs the handler.
     ///
-    /// This is for a handler whose [`intake`](super::HttpRequestHandler::intake) is
-    /// [streamed](super::Intake::streamed). A body that has already arrived is one block.
+    /// This is for a handler whose [`body_policy`](super::HttpRequestHandler::body_policy) is
+    /// [streamed](super::BodyPolicy::streamed). A body that has already arrived is one block.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Response<'_> {
         loop {
             let block = reader.fill_buf()?;
             let length = block.len();
-            if length == 0 || sink.block(block)? == Uptake::Enough {
+            if length == 0 || sink.block(block)? == Want::Enough {
                 break;
             }
             reader.consume(length);
@@ -140,14 +140,14 @@ impl Response<'_> {
     ///
     /// ```
     /// use std::fs::File;
-    /// use serve_forever::http::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+    /// use serve_forever::http::{HttpRequestHandler, HttpResult, BodyPolicy, Request, Response};
     ///
     /// #[derive(Clone)]
     /// struct Upload;
     ///
     /// impl HttpRequestHandler for Upload {
-    ///     fn intake(&mut self, _: &Request<'_>) -> Intake {
-    ///         Intake::streamed().limit(10 << 30)
+    ///     fn body_policy(&mut self, _: &Request<'_>) -> BodyPolicy {
+    ///         BodyPolicy::streamed().limit(10 << 30)
     ///     }
     ///
     ///     fn do_put(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {

@@ -29,8 +29,8 @@ impl Response<'_> {
 /// The right, and the duty, to respond to one request from anywhere.
 ///
 /// If it is dropped without a response, the client gets a 500. A response that takes longer than
-/// [`Deadlines::answer`](super::Deadlines::answer), or than
-/// [`Response::answer_within`] allows, comes too late: the client has already got a 503.
+/// [`Deadlines::response`](super::Deadlines::response), or than
+/// [`Response::respond_within`] allows, comes too late: the client has already got a 503.
 ///
 /// A long poll, whose clients wait for news from another thread:
 ///
@@ -45,7 +45,7 @@ impl Response<'_> {
 /// impl Waiting {
 ///     /// The handler.
 ///     fn poll(&self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
-///         let (deferred, reply) = response.answer_within(Duration::from_secs(300)).defer();
+///         let (deferred, reply) = response.respond_within(Duration::from_secs(300)).defer();
 ///         let mut waiting = self.0.lock().expect("nobody panics");
 ///         waiting.retain(|deferred| !deferred.is_gone());
 ///         waiting.push(deferred);

@@ -56,7 +56,7 @@
 //! | HTTP-23 | same | `Connection` is read as a list, HTTP/1.1 is the default, and a response without framing closes | |
 //! | HTTP-24 | same | pipelined requests are served in order; while more than 64 KiB of responses wait to be sent, the next request waits | |
 //! | HTTP-25 | differs | content is decoded and passed to the handler, whole or as it arrives, within a limit; content that nobody reads never becomes a request | defect: request smuggling |
-//! | HTTP-26 | differs | `100 Continue` is sent when the content is first needed, and never if it is refused or has arrived already; any other expectation gets 417. [`intake`](super::HttpRequestHandler::intake) is `handle_expect_100` | RFC 9110 §10.1.1 |
+//! | HTTP-26 | differs | `100 Continue` is sent when the content is first needed, and never if it is refused or has arrived already; any other expectation gets 417. [`body_policy`](super::HttpRequestHandler::body_policy) is `handle_expect_100` | RFC 9110 §10.1.1 |
 //! | HTTP-27 | differs | every phase has a [deadline](super::Deadlines); then the client gets 408 if a request had begun, and else the connection is closed silently | defect; bounds |
 //!
 //! # Responses

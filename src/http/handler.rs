@@ -1,6 +1,6 @@
 //! The trait for handlers of requests: Python's `BaseHTTPRequestHandler`.
 
-use super::{HttpResult, Intake, LogEntry, Request, Response};
+use super::{BodyPolicy, HttpResult, LogEntry, Request, Response};
 
 /// Handles the requests of one connection, one after the other.
 ///
@@ -46,15 +46,15 @@ pub trait HttpRequestHandler {
     }
 
     /// Decides from the head of a request how its content reaches the handler: by default
-    /// [whole](Intake::whole).
+    /// [whole](BodyPolicy::whole).
     ///
     /// It is called before any content is read, so the [body](Request::body) is empty. It is not called
     /// for a request without content or with `Content-Length: 0`. A client that waits for
     /// `100 Continue` gets it when the content is first needed, and never if the content is
-    /// [refused](Intake::refused): Python's `handle_expect_100` (HTTP-26).
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
+    /// [refused](BodyPolicy::refused): Python's `handle_expect_100` (HTTP-26).
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         let _ = request;
-        Intake::whole()
+        BodyPolicy::whole()
     }
 
     /// Logs a request when its response has ended or was broken off. By default it does nothing; an

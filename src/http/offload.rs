@@ -8,8 +8,8 @@
 use super::access::LogEntry;
 use super::away;
 use super::body::Streaming;
+use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
-use super::intake::Intake;
 use super::message::{News, ReplyTo, Then};
 use super::owned::OwnedRequest;
 use super::request::Request;
@@ -171,8 +171,8 @@ pub(super) fn pull(workers: Pool, reply_to: ReplyTo, mut streaming: Box<Streamin
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// [`intake`](HttpRequestHandler::intake) and the log hooks run on the loop. A body that is
-/// [streamed](Intake::streamed) is read with [`Response::body_reader`], and the worker waits for it.
+/// [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop. A body that is
+/// [streamed](BodyPolicy::streamed) is read with [`Response::body_reader`], and the worker waits for it.
 #[derive(Debug, Clone)]
 pub struct Pooled<H> {
     handler: H,
@@ -194,8 +194,8 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> HttpRequestHandler for Pool
         })
     }
 
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
-        self.handler.intake(request)
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        self.handler.body_policy(request)
     }
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {

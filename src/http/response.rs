@@ -149,9 +149,9 @@ impl<'a> Response<'a> {
 
     /// Sets how long this response may take if another thread sends it, and each further part of
     /// its body if a worker pulls that. The default is
-    /// [`Deadlines::answer`](super::Deadlines::answer).
+    /// [`Deadlines::response`](super::Deadlines::response).
     #[must_use]
-    pub fn answer_within(self, patience: Duration) -> Response<'a> {
+    pub fn respond_within(self, patience: Duration) -> Response<'a> {
         self.state.notes().patience = Some(patience);
         self
     }

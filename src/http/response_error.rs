@@ -23,7 +23,7 @@ pub enum ResponseError {
     Unanswered,
     /// The [`Deferred`](super::Deferred) was dropped without a response.
     Forgotten,
-    /// The response took longer than [`Deadlines::answer`](super::Deadlines::answer).
+    /// The response took longer than [`Deadlines::response`](super::Deadlines::response).
     Overdue,
     /// The [`ResponseStream`](super::ResponseStream) was dropped before its end.
     Unfinished,

@@ -94,7 +94,7 @@ pub struct Limits {
     /// 1 MiB, too: it is the memory that one client can claim.
     pub body: usize,
     /// Bytes of content if the handler takes it as it arrives
-    /// ([`Intake::streamed`](super::Intake::streamed)): 1 GiB; more get status 413. It does not limit
+    /// ([`BodyPolicy::streamed`](super::BodyPolicy::streamed)): 1 GiB; more get status 413. It does not limit
     /// memory, but protects the disk.
     pub upload: u64,
 }
@@ -119,22 +119,22 @@ pub struct Deadlines {
     /// Apache has 20 s to 40 s, nginx 60 s.
     pub head: Duration,
     /// For the content of a request; then the client gets status 408. A request can have its own
-    /// ([`Intake::deadlines`](super::Intake::deadlines)).
+    /// ([`BodyPolicy::deadlines`](super::BodyPolicy::deadlines)).
     pub body: BodyDeadlines,
     /// How long the program may take for a response that it makes on another thread, or a worker for
     /// the next blocks of content. Then the client gets status 503, or the response is broken
     /// off. `None` means the server's own default: 60 s, but no limit in a
     /// [`ThreadingHttpServer`](super::ThreadingHttpServer). nginx waits 60 s for its backend, gunicorn 30 s for a worker. A response can have its own
-    /// ([`Response::answer_within`](super::Response::answer_within)).
-    pub answer: Option<Duration>,
+    /// ([`Response::respond_within`](super::Response::respond_within)).
+    pub response: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     pub keep_alive: Duration,
 }
 
 impl Deadlines {
-    /// How long an answer may take on a server without a default of its own.
-    pub(super) fn answer_or_default(&self) -> Duration {
-        self.answer.unwrap_or(Duration::from_secs(60))
+    /// How long a response may take on a server that sets no default.
+    pub(super) fn response_or_default(&self) -> Duration {
+        self.response.unwrap_or(Duration::from_secs(60))
     }
 }
 
@@ -143,7 +143,7 @@ impl Default for Deadlines {
         Deadlines {
             head: Duration::from_secs(10),
             body: BodyDeadlines::default(),
-            answer: None,
+            response: None,
             keep_alive: Duration::from_secs(15),
         }
     }

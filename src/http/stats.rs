@@ -33,7 +33,7 @@ pub struct HttpStats {
     /// Connections that were closed because they were idle for too long.
     pub keep_alive_timeouts: u64,
     /// Responses that the program did not finish in time: status 503, or broken off.
-    pub answer_timeouts: u64,
+    pub response_timeouts: u64,
 }
 
 /// The counters behind [`HttpStats`]. A request that is served without trouble changes none of them.
@@ -53,7 +53,7 @@ pub(super) enum Hit {
     HeadTimeout,
     BodyTimeout,
     KeepAliveTimeout,
-    AnswerTimeout,
+    ResponseTimeout,
 }
 
 impl From<h1::Error> for Hit {
@@ -90,7 +90,7 @@ impl Counters {
             head_timeouts: count(Hit::HeadTimeout),
             body_timeouts: count(Hit::BodyTimeout),
             keep_alive_timeouts: count(Hit::KeepAliveTimeout),
-            answer_timeouts: count(Hit::AnswerTimeout),
+            response_timeouts: count(Hit::ResponseTimeout),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::handler::HttpRequestHandler;
 use super::offload::Pooled;
+use super::server::{Http, listen};
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
-use super::{Http, listen};
 use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
@@ -33,7 +33,7 @@ use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, T
 ///
 /// * There are 32 threads, and not one for each connection. While all of them are busy, other
 ///   requests wait. As many wait as there are connections; none is refused.
-/// * Each request gets a clone of the handler. [`intake`](HttpRequestHandler::intake) and the log
+/// * Each request gets a clone of the handler. [`body_policy`](HttpRequestHandler::body_policy) and the log
 ///   hooks run on the loop's thread.
 /// * When the server closes, it waits for no thread (HTTP-2), and the loop closes the sockets. So
 ///   the clients of handlers that still run get no response. A
@@ -41,7 +41,7 @@ use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, T
 ///   [`ThreadedHttp::block_on_close`].
 ///
 /// A response may take as long as it likes, unless
-/// [`Deadlines::answer`](super::Deadlines::answer) is set.
+/// [`Deadlines::response`](super::Deadlines::response) is set.
 ///
 /// For another number of threads, put the server together yourself: see [`ThreadedHttp`].
 pub type ThreadingHttpServer<H> = Server<Tcp, Evented<Tcp, ThreadedHttp<H>>>;
@@ -107,9 +107,9 @@ impl<H> ThreadedHttp<H> {
     /// Connections whose requests are served by clones of `handler` on `workers`.
     ///
     /// A response may take as long as it likes, unless
-    /// [`Deadlines::answer`](super::Deadlines::answer) is set.
+    /// [`Deadlines::response`](super::Deadlines::response) is set.
     pub fn new(handler: H, mut settings: HttpSettings, workers: Pool) -> ThreadedHttp<H> {
-        settings.deadlines.answer.get_or_insert(Duration::MAX);
+        settings.deadlines.response.get_or_insert(Duration::MAX);
         ThreadedHttp {
             http: Http::new(Pooled::new(handler, workers.clone()), settings),
             workers,

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::body::{BodyFraming, Ending, Streaming};
+use super::body_policy::Want;
 use super::h1::{self, Fields, Sink, Version};
-use super::intake::Uptake;
 use super::message::{Message, Notes, OpenHead, ReplyTo, Upgrade};
 use super::owned::OwnedRequest;
 use super::reader::{BodyReader, BodySender};
@@ -100,7 +100,7 @@ pub(super) enum Outcome {
 /// A [`BodySink`](super::BodySink) as the connection sees it: it writes the response by itself.
 pub(super) trait ContentSink: Send {
     /// Takes the next block.
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure>;
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure>;
 
     /// Writes the response.
     fn finish(

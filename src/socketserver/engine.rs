@@ -14,12 +14,12 @@ use super::draining::Draining;
 use super::failure::{Failure, HandlerResult, contain};
 use super::hooks::Hooks;
 use super::interval::{Interval, POLL_INTERVAL};
-use super::listener::{Accepted, Listener};
+use super::listener::{Attempt, Listener};
 use super::overload::{Admission, Overload};
 use super::shutdown::{Control, Running, ShutdownHandle};
 use super::signals::StopSignals;
 use super::stats::Stats;
-use super::transport::{Request, Transport};
+use super::transport::{Accepted, Transport};
 use crate::reactor::{Now, Reactor};
 
 /// How many slots an engine keeps for itself: the listener's, and that of the signals.
@@ -277,9 +277,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             .listener
             .accept(transport, reactor, &self.now, &mut self.stats)?;
         let (request, client_address) = match accepted {
-            Accepted::Request(request, client_address) => (request, client_address),
-            Accepted::Lost => return Ok(true),
-            Accepted::Nothing => return Ok(false),
+            Attempt::Request(request, client_address) => (request, client_address),
+            Attempt::Lost => return Ok(true),
+            Attempt::Nothing => return Ok(false),
         };
         if !has_room {
             self.stats.shed += 1;
@@ -504,6 +504,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 }
 
 /// Python's `shutdown_request`, then `close_request`.
-fn close(mut request: impl Request) {
+fn close(mut request: impl Accepted) {
     request.shutdown_request();
 }

@@ -42,7 +42,7 @@ struct Pause {
 }
 
 /// What one attempt to accept came to.
-pub(crate) enum Accepted<R, A> {
+pub(crate) enum Attempt<R, A> {
     /// A request, and the client's address.
     Request(R, A),
     /// A request was there and vanished, or could not be taken (REQ-2).
@@ -114,14 +114,14 @@ impl Listener {
         reactor: &mut Reactor,
         now: &Now,
         stats: &mut Stats,
-    ) -> Result<Accepted<T::Request, T::Address>, Failure> {
+    ) -> Result<Attempt<T::Request, T::Address>, Failure> {
         loop {
             let error = match transport.get_request() {
                 Ok((request, client_address)) => {
                     // The hint stays: there may be another request, and no event says so (RT-1).
                     self.paused = None;
                     stats.accepted += 1;
-                    return Ok(Accepted::Request(request, client_address));
+                    return Ok(Attempt::Request(request, client_address));
                 }
                 Err(error) => error,
             };
@@ -130,7 +130,7 @@ impl Listener {
                 ErrorKind::WouldBlock => {
                     self.hint(reactor, false);
                     self.paused = None; // a shortage would have been the error
-                    return Ok(Accepted::Nothing);
+                    return Ok(Attempt::Nothing);
                 }
                 // The last one is for datagrams: an earlier reply found nobody (UDP-4).
                 ErrorKind::ConnectionAborted
@@ -145,7 +145,7 @@ impl Listener {
                     self.pause(&error, now);
                 }
             }
-            return Ok(Accepted::Lost);
+            return Ok(Attempt::Lost);
         }
     }
 

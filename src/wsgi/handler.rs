@@ -16,7 +16,7 @@ use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
 use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
-use crate::http::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+use crate::http::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
 use crate::socketserver::{Failure, Pool, complain};
 
 /// Handles HTTP requests by calling an [`Application`].
@@ -238,10 +238,10 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
         }
     }
 
-    fn intake(&mut self, _request: &Request<'_>) -> Intake {
+    fn body_policy(&mut self, _request: &Request<'_>) -> BodyPolicy {
         match self.gateway.streams_input() {
-            true => Intake::streamed(),
-            false => Intake::whole(),
+            true => BodyPolicy::streamed(),
+            false => BodyPolicy::whole(),
         }
     }
 }

@@ -67,7 +67,7 @@ impl<A: Application + 'static> WsgiServer<A> {
     /// Call it where you make the server, because connections that are open already do not change.
     /// When the server ends it does not wait for the threads; each of them ends after its last
     /// request. If an application takes longer than
-    /// [`Deadlines::answer`](crate::http::Deadlines::answer), the client gets a 503.
+    /// [`Deadlines::response`](crate::http::Deadlines::response), the client gets a 503.
     #[must_use]
     pub fn threads(self, threads: usize) -> WsgiServer<A> {
         let workers = Pool::new().threads(threads);

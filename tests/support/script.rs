@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serve_forever::reactor::{Now, Reactor, Slot};
 use serve_forever::socketserver::{
-    Dispatch, Failure, HandlerResult, Hooks, Inline, Request, RequestHandler, Rfile, Server,
+    Accepted, Dispatch, Failure, HandlerResult, Hooks, Inline, RequestHandler, Rfile, Server,
     ShutdownHandle, Tcp, Transport,
 };
 
@@ -174,7 +174,7 @@ pub struct RecordedRequest {
     trace: Trace,
 }
 
-impl Request for RecordedRequest {
+impl Accepted for RecordedRequest {
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,

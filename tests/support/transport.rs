@@ -3,7 +3,7 @@
 use std::io;
 
 use mio::event::Source;
-use serve_forever::socketserver::{Request, Tcp, Transport};
+use serve_forever::socketserver::{Accepted, Tcp, Transport};
 
 type GetRequest<R, T> = Box<dyn FnMut(&mut T) -> io::Result<(R, <T as Transport>::Address)> + Send>;
 
@@ -25,7 +25,7 @@ impl<R, T: Transport> Intercepted<R, T> {
     }
 }
 
-impl<R: Request, T: Transport> Transport for Intercepted<R, T> {
+impl<R: Accepted, T: Transport> Transport for Intercepted<R, T> {
     type Request = R;
     type Address = T::Address;
 

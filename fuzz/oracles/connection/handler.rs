@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serve_forever::http::h1::{Fields, Version};
 use serve_forever::http::{
-    BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult, Intake, LogEntry,
-    Message, Request, Response, ResponseStream, Uptake,
+    BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
+    LogEntry, Message, Request, Response, ResponseStream, Want,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
@@ -119,7 +119,7 @@ fn order(path: &[u8]) -> (u8, &[u8]) {
 }
 
 /// Whether content is taken as it arrives, or the status with which it is refused.
-pub(crate) fn intake(path: &[u8]) -> Result<bool, u16> {
+pub(crate) fn body_policy(path: &[u8]) -> Result<bool, u16> {
     match order(path) {
         (b'J', rest) => Err(match rest {
             [b'0', ..] => 413,
@@ -137,11 +137,11 @@ impl HttpRequestHandler for Handler {
         handle(&self.0, request, response)
     }
 
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
-        match intake(request.path().as_bytes()) {
-            Ok(true) => Intake::streamed(),
-            Ok(false) => Intake::whole(),
-            Err(code) => Intake::refused(code),
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        match body_policy(request.path().as_bytes()) {
+            Ok(true) => BodyPolicy::streamed(),
+            Ok(false) => BodyPolicy::whole(),
+            Err(code) => BodyPolicy::refused(code),
         }
     }
 
@@ -210,7 +210,7 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
         minor,
         promise,
         deferred: matches!(what, b'd' | b'a' | b'g' | b'G' | b'i' | b'D'),
-        streamed: intake(request.path().as_bytes()) == Ok(true),
+        streamed: body_policy(request.path().as_bytes()) == Ok(true),
         taken: Arc::clone(&taken),
         field: (what == b'h').then(|| (name.clone(), value.clone())),
         bare: what == b'o',
@@ -443,7 +443,7 @@ struct Sink {
 }
 
 impl BodySink for Sink {
-    fn block(&mut self, block: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.content.extend_from_slice(block);
         match self.way {
@@ -454,9 +454,9 @@ impl BodySink for Sink {
             }
             b'w' => {
                 taken.enough = true;
-                Ok(Uptake::Enough)
+                Ok(Want::Enough)
             }
-            _ => Ok(Uptake::More),
+            _ => Ok(Want::More),
         }
     }
 

@@ -112,7 +112,7 @@ fn requests<'a>(input: &'a [u8], limits: &Limits) -> Vec<Asking<'a>> {
         let after = at + request.end;
         let framing = length(&request);
         let has_content = !matches!(framing, Length::None | Length::Bytes(0));
-        let streamed = match handler::intake(path_of(request.method, request.target)) {
+        let streamed = match handler::body_policy(path_of(request.method, request.target)) {
             _ if !has_content => false,
             Ok(streamed) => streamed,
             Err(_) => break,

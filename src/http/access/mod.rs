@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{HttpRequestHandler, HttpResult, Intake, Request, Response};
+use super::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
 use format::Style;
 
 /// The buffer of a line is freed if it has grown beyond this many bytes.
@@ -129,8 +129,8 @@ impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
         reply
     }
 
-    fn intake(&mut self, request: &Request<'_>) -> Intake {
-        self.handler.intake(request)
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        self.handler.body_policy(request)
     }
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {

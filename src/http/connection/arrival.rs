@@ -9,10 +9,10 @@ use super::io::Io;
 use super::pending::Pending;
 use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Record, Subject};
+use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
 use crate::http::handler::HttpRequestHandler;
 use crate::http::incoming::Incoming;
-use crate::http::intake::Way;
 use crate::http::request::Request;
 use crate::http::response;
 use crate::http::terms::Terms;
@@ -159,17 +159,17 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let head = asked.head;
         let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.ends);
         let handler = &mut self.handler;
-        let intake = match contain(|| Ok(handler.intake(&request))) {
-            Ok(intake) => intake,
+        let policy = match contain(|| Ok(handler.body_policy(&request))) {
+            Ok(policy) => policy,
             Err(failure) => return Plan::Fail(failure),
         };
         let limits = &self.settings.limits;
-        let limit = match intake.way {
-            Way::Whole => intake.limit.unwrap_or(limits.body as u64),
-            Way::Streamed => intake.limit.unwrap_or(limits.upload),
+        let limit = match policy.way {
+            Way::Whole => policy.limit.unwrap_or(limits.body as u64),
+            Way::Streamed => policy.limit.unwrap_or(limits.upload),
             Way::Refused(code) => return Plan::Refuse(code),
         };
-        let deadlines = intake.deadlines.unwrap_or(self.settings.deadlines.body);
+        let deadlines = policy.deadlines.unwrap_or(self.settings.deadlines.body);
         let incoming = match head.framing {
             Framing::Length(length) if length > limit => return Plan::Refuse(413),
             Framing::Length(length) => match usize::try_from(length) {
@@ -184,7 +184,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 Incoming::chunked(limits, deadlines, now.instant())
             }
         };
-        match intake.way {
+        match policy.way {
             Way::Streamed => Plan::Stream(incoming),
             _ => Plan::Await(incoming),
         }
@@ -276,7 +276,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Ok(()) => {
                 let record = Record::new(asked.bytes, head);
-                let patience = self.settings.deadlines.answer_or_default();
+                let patience = self.settings.deadlines.response_or_default();
                 let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
                 let verdict = exchange.begin(written, content, incoming, io);
                 self.follow(exchange, verdict, io)

@@ -115,7 +115,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             // The program has owed the response, or the rest of it, for too long.
             (false, begun) => {
-                self.settings.counters.count(Hit::AnswerTimeout);
+                self.settings.counters.count(Hit::ResponseTimeout);
                 self.report(Some(ResponseError::Overdue.into()));
                 if begun {
                     return Step::Break(self.break_off(&exchange, io.now));

@@ -4,9 +4,9 @@ use std::mem;
 use std::time::Instant;
 
 use super::io::Io;
+use crate::http::body_policy::Want;
 use crate::http::h1;
 use crate::http::incoming::Incoming;
-use crate::http::intake::Uptake;
 use crate::http::reader::{BodySender, Sent};
 use crate::http::written::ContentSink;
 use crate::reactor::Now;
@@ -110,7 +110,7 @@ impl Receiving {
             Inlet::Sink(_) if content.is_empty() => true,
             Inlet::Sink(sink) => {
                 let uptake = contain(|| sink.block(content)).map_err(Untaken::Failed)?;
-                uptake == Uptake::More
+                uptake == Want::More
             }
             Inlet::Reader(sender) => match sender.block(content) {
                 Sent::More => true,

@@ -129,7 +129,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 }
                 self.log(subject, Some(code), &ending, io.now);
             }
-            // A handler's intake may have named a code that is none.
+            // A handler's body policy may have named a code that is none.
             Err(failure) => self.report(Some(failure)),
         }
     }

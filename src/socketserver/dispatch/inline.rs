@@ -7,7 +7,7 @@ use crate::reactor::{Now, Reactor};
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{HandlerResult, contain};
 use crate::socketserver::handler::{self, RequestHandler};
-use crate::socketserver::transport::{Request, Transport};
+use crate::socketserver::transport::{Accepted, Transport};
 
 /// Serves each request to its end before the next is accepted (LOOP-17).
 ///
@@ -47,7 +47,7 @@ where
 /// Runs a handler that was made for the request (HND-1).
 pub(super) fn finish_request(
     mut handler: impl RequestHandler,
-    request: &mut impl Request,
+    request: &mut impl Accepted,
 ) -> HandlerResult {
     request.serve(|rfile, wfile| handler::run(&mut handler, rfile, wfile))
 }

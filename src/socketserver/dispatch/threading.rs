@@ -26,7 +26,7 @@ use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::handler::RequestHandler;
 use crate::socketserver::overload::Overload;
 use crate::socketserver::pool::{Overloaded, Place, Pool};
-use crate::socketserver::transport::{Request, Transport};
+use crate::socketserver::transport::{Accepted, Transport};
 
 /// How many requests are queued unless told otherwise: one for each of 32 threads, so that a thread
 /// finds its next request without waiting for the loop. More are better off in the kernel's queue.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
-use super::traits::Request;
+use super::traits::Accepted;
 use crate::socketserver::budget::complain;
 use crate::socketserver::failure::{Failure, HandlerResult, contain};
 use crate::socketserver::handler::Rfile;
@@ -109,7 +109,7 @@ impl<A> Datagram<A> {
     }
 }
 
-impl<A: Debug + Send + Sync + 'static> Request for Datagram<A> {
+impl<A: Debug + Send + Sync + 'static> Accepted for Datagram<A> {
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,

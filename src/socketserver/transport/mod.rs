@@ -14,7 +14,7 @@ mod unix;
 pub use datagram::Datagram;
 pub use inet::ServerAddress;
 pub use tcp::Tcp;
-pub use traits::{Duplex, Request, Stream, Transport};
+pub use traits::{Accepted, Duplex, Stream, Transport};
 pub use udp::Udp;
 #[cfg(unix)]
 pub use unix::{UnixAddress, UnixDatagrams, UnixStreams};

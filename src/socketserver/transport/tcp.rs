@@ -10,7 +10,7 @@ use socket2::{Domain, Type};
 use super::inet::{self, Options, ServerAddress};
 use super::life::{self, Life};
 use super::stream::{self, REQUEST_QUEUE_SIZE};
-use super::traits::{Duplex, Request, Transport};
+use super::traits::{Accepted, Duplex, Transport};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
@@ -205,7 +205,7 @@ impl std::os::fd::AsFd for Tcp {
     }
 }
 
-impl Request for TcpStream {
+impl Accepted for TcpStream {
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,

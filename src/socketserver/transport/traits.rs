@@ -14,7 +14,7 @@ use crate::socketserver::handler::Rfile;
 /// [`server_address`](Self::server_address).
 pub trait Transport {
     /// What the transport accepts: a connection, or a datagram together with a way to reply.
-    type Request: Request;
+    type Request: Accepted;
     /// The address of a client, and of the server itself.
     type Address: Clone + Debug;
 
@@ -75,7 +75,7 @@ pub trait Transport {
 }
 
 /// One accepted request: a connection or a datagram. Dropping it closes it (`close_request`).
-pub trait Request: Send + 'static {
+pub trait Accepted: Send + 'static {
     /// Calls `handle` with two files, from which it reads and to which it writes. Both may block
     /// (STREAM-1 to STREAM-5).
     ///
@@ -118,6 +118,6 @@ pub trait Duplex: Read + Write {
 ///
 /// Only a stream can stay open on an event loop. An evented server of datagrams is therefore a
 /// type error.
-pub trait Stream: Request + Duplex + Source {}
+pub trait Stream: Accepted + Duplex + Source {}
 
-impl<S: Request + Duplex + Source> Stream for S {}
+impl<S: Accepted + Duplex + Source> Stream for S {}

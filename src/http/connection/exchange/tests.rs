@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::http::body::{BodyFraming, Framer};
+use crate::http::body_policy::Want;
 use crate::http::h1::{FieldStorage, Fields, Head, HeadLimits, Version};
-use crate::http::intake::Uptake;
 use crate::http::settings::BodyDeadlines;
 use crate::http::written::Context;
 use crate::reactor::Now;
@@ -196,10 +196,10 @@ fn an_open_head_may_close() {
 }
 
 /// What a sink was given.
-struct Sink(Uptake);
+struct Sink(Want);
 
 impl ContentSink for Sink {
-    fn block(&mut self, _: &[u8]) -> Result<Uptake, Failure> {
+    fn block(&mut self, _: &[u8]) -> Result<Want, Failure> {
         Ok(self.0)
     }
 
@@ -214,7 +214,7 @@ impl ContentSink for Sink {
 }
 
 /// A request whose body of five bytes goes to a sink.
-fn receiving(wants: Uptake) -> Exchange {
+fn receiving(wants: Want) -> Exchange {
     let mut exchange = exchange(Version::Http11);
     let written = written(Outcome::Receive(Box::new(Sink(wants))));
     let incoming = Incoming::sized(5, BodyDeadlines::default(), Instant::now());
@@ -233,14 +233,14 @@ fn the_body_arrives() {
         let (_, verdict) = give(|io| exchange.take_in(&mut input, io));
         (verdict, String::from_utf8_lossy(&input).into_owned())
     };
-    let mut more = receiving(Uptake::More);
+    let mut more = receiving(Want::More);
     assert!(more.awaits_client() && !more.is_received());
     assert_eq!(take(&mut more, "abc"), ("go on", String::new()));
     assert_eq!(take(&mut more, "deGET"), ("finish", "GET".to_owned()));
     assert!(more.is_received() && !more.awaits_client());
     assert_eq!(take(&mut more, "GET"), ("wait", "GET".to_owned()));
 
-    let mut enough = receiving(Uptake::Enough);
+    let mut enough = receiving(Want::Enough);
     assert_eq!(take(&mut enough, "abc"), ("finish", String::new()));
     assert!(enough.is_unwanted() && !enough.is_received());
     assert_eq!(take(&mut enough, "de"), ("wait", "de".to_owned()));
@@ -249,7 +249,7 @@ fn the_body_arrives() {
 /// What a worker's upgrade would take for its own is still to come: it fails instead.
 #[test]
 fn no_upgrade_in_the_middle_of_the_body() {
-    let mut exchange = receiving(Uptake::More);
+    let mut exchange = receiving(Want::More);
     let upgrade = || Then::Upgrade(Upgrade(Box::new(Nobody)));
     assert_eq!(
         hear(&mut exchange, head("", upgrade())),

@@ -12,7 +12,7 @@ use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
-use crate::socketserver::transport::traits::{Duplex, Request, Transport};
+use crate::socketserver::transport::traits::{Accepted, Duplex, Transport};
 
 /// A Unix-domain listener and its settings.
 ///
@@ -164,7 +164,7 @@ impl std::os::fd::AsFd for UnixStreams {
     }
 }
 
-impl Request for UnixStream {
+impl Accepted for UnixStream {
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,

@@ -3,18 +3,18 @@
 use super::settings::BodyDeadlines;
 
 /// How the body of a request reaches its handler, decided from the head alone; see
-/// [`HttpRequestHandler::intake`](super::HttpRequestHandler::intake).
+/// [`HttpRequestHandler::body_policy`](super::HttpRequestHandler::body_policy).
 ///
 /// ```
-/// use serve_forever::http::Intake;
+/// use serve_forever::http::BodyPolicy;
 ///
 /// // An upload that does not fit into memory, of at most 10 GiB.
-/// let intake = Intake::streamed().limit(10 << 30);
-/// # let _ = intake;
+/// let policy = BodyPolicy::streamed().limit(10 << 30);
+/// # let _ = policy;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Intake {
+pub struct BodyPolicy {
     pub(super) way: Way,
     /// The most bytes; `None`: as the settings say.
     pub(super) limit: Option<u64>,
@@ -29,12 +29,12 @@ pub(super) enum Way {
     Refused(u16),
 }
 
-impl Intake {
+impl BodyPolicy {
     /// Keeps the body, and calls the handler when it has arrived whole. The default.
     ///
     /// A body of more than [`Limits::body`](super::Limits::body) bytes gets a 413.
-    pub fn whole() -> Intake {
-        Intake::new(Way::Whole)
+    pub fn whole() -> BodyPolicy {
+        BodyPolicy::new(Way::Whole)
     }
 
     /// Calls the handler when the head is there. The handler takes the body as it arrives, with
@@ -44,30 +44,30 @@ impl Intake {
     /// A body of more than [`Limits::upload`](super::Limits::upload) bytes gets a 413. A short body
     /// may arrive together with the head and be whole in
     /// [`Request::body`](super::Request::body); the two methods hand it over all the same.
-    pub fn streamed() -> Intake {
-        Intake::new(Way::Streamed)
+    pub fn streamed() -> BodyPolicy {
+        BodyPolicy::new(Way::Streamed)
     }
 
     /// Does not read the body: the client gets the error page of `code`, for example 413 or 417,
     /// and the connection closes.
-    pub fn refused(code: u16) -> Intake {
-        Intake::new(Way::Refused(code))
+    pub fn refused(code: u16) -> BodyPolicy {
+        BodyPolicy::new(Way::Refused(code))
     }
 
     /// Sets another limit for the body of this request, in bytes.
-    pub fn limit(mut self, bytes: u64) -> Intake {
+    pub fn limit(mut self, bytes: u64) -> BodyPolicy {
         self.limit = Some(bytes);
         self
     }
 
     /// Sets other deadlines for the body of this request.
-    pub fn deadlines(mut self, deadlines: BodyDeadlines) -> Intake {
+    pub fn deadlines(mut self, deadlines: BodyDeadlines) -> BodyPolicy {
         self.deadlines = Some(deadlines);
         self
     }
 
-    fn new(way: Way) -> Intake {
-        Intake {
+    fn new(way: Way) -> BodyPolicy {
+        BodyPolicy {
             way,
             limit: None,
             deadlines: None,
@@ -77,7 +77,7 @@ impl Intake {
 
 /// Whether a [`BodySink`](super::BodySink) wants more of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uptake {
+pub enum Want {
     /// It wants the rest.
     More,
     /// It can respond without the rest. The rest is not read, and the connection closes.

@@ -1,0 +1,135 @@
+//! The HTTP server and its factory. Python's `HTTPServer`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::connection::HttpConnection;
+use super::handler::HttpRequestHandler;
+use super::settings::HttpSettings;
+use super::stats::HttpStats;
+#[cfg(unix)]
+use crate::socketserver::UnixAddress;
+use crate::socketserver::{Ends, Evented, Factory, Server, ServerAddress, Tcp};
+
+/// An HTTP server on TCP with all its connections on the loop; Python's `HTTPServer`.
+pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
+
+/// How many connections the kernel completes before an HTTP server accepts them. In a burst of
+/// browsers, each of which opens half a dozen, no client should have to send its SYN again (TCP-5).
+const REQUEST_QUEUE_SIZE: u32 = 1024;
+
+impl<H: HttpRequestHandler + Clone> HttpServer<H> {
+    /// Listens on `address`. Each connection gets a clone of `handler`, as Python makes a fresh
+    /// handler for each.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket cannot be bound.
+    pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<HttpServer<H>> {
+        HttpServer::with_settings(address, handler, HttpSettings::default())
+    }
+
+    /// Like [`bind`](HttpServer::bind), but with your own limits and deadlines.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the socket cannot be bound.
+    pub fn with_settings(
+        address: impl ServerAddress,
+        handler: H,
+        settings: HttpSettings,
+    ) -> io::Result<HttpServer<H>> {
+        Server::new(listen(address)?, Evented::new(Http::new(handler, settings)))
+    }
+}
+
+/// Returns a listener as HTTP wants it: the address can be bound again immediately (HTTP-1), the
+/// kernel does not hold responses back, and bursts of clients are queued.
+///
+/// # Errors
+///
+/// Returns the operating system's error if the socket cannot be bound.
+pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
+    Tcp::new(address)?
+        .allow_reuse_address(true)
+        .disable_nagle_algorithm(true)
+        .request_queue_size(REQUEST_QUEUE_SIZE)
+        .bind_and_activate()
+}
+
+/// Makes an [`HttpConnection`] for each client, on TCP or on a Unix-domain socket.
+///
+/// ```
+/// # #[cfg(unix)] {
+/// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
+/// use serve_forever::socketserver::{Evented, Server, UnixStreams};
+///
+/// fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("Hello")
+/// }
+/// let path = std::env::temp_dir().join(format!("doc-{}.http", std::process::id()));
+/// let unix = UnixStreams::new(path)?.unlink_on_close(true).bind_and_activate()?;
+/// let server = Server::new(unix, Evented::new(Http::new(hello, HttpSettings::default())))?;
+/// # let _ = server;
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Http<H> {
+    /// What each connection gets a clone of.
+    handler: H,
+    /// What all connections share.
+    settings: Arc<HttpSettings>,
+}
+
+impl<H> Http<H> {
+    /// Makes connections whose requests clones of `handler` handle.
+    pub fn new(handler: H, settings: HttpSettings) -> Http<H> {
+        Http {
+            handler,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Returns how often clients have hit each limit and deadline.
+    pub fn stats(&self) -> HttpStats {
+        self.settings.stats()
+    }
+
+    /// Returns the handler that connections get clones of.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// Like [`handler`](Self::handler), but to change it for connections to come.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+}
+
+impl<H: HttpRequestHandler + Clone> Http<H> {
+    fn connection(&self, client_address: Option<SocketAddr>) -> HttpConnection<H> {
+        let settings = Arc::clone(&self.settings);
+        HttpConnection::new(self.handler.clone(), client_address, settings)
+    }
+}
+
+impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
+    type Made = HttpConnection<H>;
+
+    fn make(&self, ends: &Ends<'_, SocketAddr>) -> HttpConnection<H> {
+        let connection = self.connection(Some(*ends.client_address()));
+        connection.local_address(ends.local_address().ok())
+    }
+}
+
+/// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
+#[cfg(unix)]
+impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
+    type Made = HttpConnection<H>;
+
+    fn make(&self, _ends: &Ends<'_, UnixAddress>) -> HttpConnection<H> {
+        self.connection(None)
+    }
+}
