@@ -1,6 +1,9 @@
 //! The trait for handlers of requests: Python's `BaseHTTPRequestHandler`.
 
-use super::{BodyPolicy, HttpResult, LogEntry, Request, Response};
+use super::access::LogEntry;
+use super::body_policy::BodyPolicy;
+use super::request::Request;
+use super::response::{HttpResult, Response};
 
 /// Handles the requests of one connection, one after the other.
 ///
@@ -141,7 +144,7 @@ pub trait HttpRequestHandler {
 /// HTTP-39).
 fn unsupported(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let reason = format!("Unsupported method ('{}')", request.method());
-    response.send_error_with(501, &reason, super::explanation(501))
+    response.send_error_with(501, &reason, super::status::explanation(501))
 }
 
 impl<F> HttpRequestHandler for F

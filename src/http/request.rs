@@ -325,8 +325,8 @@ fn after_authority(target: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::h1::{FieldStorage, HeadLimits};
     use super::*;
+    use crate::http::h1::{FieldStorage, HeadLimits};
     use std::time::Duration;
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];

@@ -29,9 +29,11 @@ use self::content_types::ContentTypes;
 use self::preconditions::{Validators, Verdict};
 use self::ranges::{ByteRange, Selection};
 use self::root::{Found, Root};
-use super::{
-    HttpRequestHandler, HttpResult, Request, Response, ResponseHead, explanation, translate_path,
-};
+use super::handler::HttpRequestHandler;
+use super::path::translate_path;
+use super::request::Request;
+use super::response::{HttpResult, Response, ResponseHead};
+use super::status::explanation;
 
 /// The index pages of a directory by default (STATIC-7).
 const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];

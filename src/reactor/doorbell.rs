@@ -120,7 +120,8 @@ impl Doorbells {
 
 #[cfg(test)]
 mod tests {
-    use crate::reactor::{EventLoop, Reactor};
+    use crate::reactor::Reactor;
+    use crate::reactor::event_loop::EventLoop;
     use std::time::Instant;
 
     /// RT-4, RT-5: rings before a turn become one turn. A closed slot's bell gives nobody a turn,

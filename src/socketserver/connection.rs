@@ -617,7 +617,7 @@ fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socketserver::Mailbox;
+    use crate::socketserver::mailbox::Mailbox;
     use std::convert::Infallible;
     use std::io::{Read, Write};
 

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::LogEntry;
+use super::entry::LogEntry;
 use crate::http::date::{DateLine, format_date};
 
 /// The format of the lines of an [`AccessLog`](super::AccessLog).

@@ -14,7 +14,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
+use super::body_policy::BodyPolicy;
+use super::handler::HttpRequestHandler;
+use super::request::Request;
+use super::response::{HttpResult, Response};
 use format::Style;
 
 /// The buffer of a line is freed if it has grown beyond this many bytes.

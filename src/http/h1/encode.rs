@@ -259,7 +259,7 @@ fn digits<const N: usize>(sink: &mut impl Sink, mut number: u64, base: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::h1::parse_fields;
+    use crate::http::h1::fields::parse_fields;
 
     #[test]
     fn status_lines() {

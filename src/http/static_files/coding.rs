@@ -1,6 +1,6 @@
 //! Precompressed files, and which of them a client accepts (RFC 9110 §12.5.3).
 
-use super::super::h1::{Fields, tokens};
+use crate::http::h1::{Fields, tokens};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +97,8 @@ fn weight(parameter: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::h1::parse_fields;
     use super::*;
+    use crate::http::h1::parse_fields;
 
     #[test]
     fn what_a_client_prefers() {

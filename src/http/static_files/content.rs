@@ -6,9 +6,8 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
-use super::super::BodySource;
-use super::super::body::BLOCK;
 use super::ranges::ByteRange;
+use crate::http::body::{BLOCK, BodySource};
 use crate::socketserver::Failure;
 
 /// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks (STATIC-9).

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::super::error_page::escape;
+use crate::http::error_page::escape;
 
 /// The bytes that are escaped in a link: all except letters, digits and these five.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC

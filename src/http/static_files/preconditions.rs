@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::h1::Fields;
+use crate::http::h1::Fields;
 
 /// What a client can compare to find out whether a file has changed.
 #[derive(Debug)]
@@ -185,8 +185,8 @@ fn tags(list: &[u8]) -> impl Iterator<Item = Tag<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::h1::parse_fields;
     use super::*;
+    use crate::http::h1::parse_fields;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT
     const MODIFIED: u64 = 784_111_777;

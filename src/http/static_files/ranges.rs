@@ -1,6 +1,6 @@
 //! Which bytes of a file a client asks for (RFC 9110 §14).
 
-use super::super::h1::tokens;
+use crate::http::h1::tokens;
 
 /// A range of bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,14 +11,14 @@ use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::application::{AppResult, Application};
-use super::super::environ::{Environ, latin1};
-use super::super::handler::WsgiHandler;
-use super::super::headers::Headers;
-use super::super::start_response::StartResponse;
 use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
 use crate::socketserver::{Driver, Failure};
+use crate::wsgi::application::{AppResult, Application};
+use crate::wsgi::environ::{Environ, latin1};
+use crate::wsgi::handler::WsgiHandler;
+use crate::wsgi::headers::Headers;
+use crate::wsgi::start_response::StartResponse;
 
 /// Sends requests to an application in the same thread, without a server.
 ///

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::panic;
 use std::thread::{Builder, JoinHandle};
 
-use super::super::application::Application;
-use super::super::server::{WsgiServer, make_server_with_settings};
 use crate::http::HttpSettings;
 use crate::socketserver::{Failure, ShutdownHandle};
+use crate::wsgi::application::Application;
+use crate::wsgi::server::{WsgiServer, make_server_with_settings};
 
 /// A server in its own thread, on a free port of the loopback interface.
 ///

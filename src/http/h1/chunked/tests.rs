@@ -1,7 +1,8 @@
 //! Tests of the decoder, with input that comes whole and input split at every byte.
 
 use super::*;
-use crate::http::h1::{chunk, last_chunk, parse_fields};
+use crate::http::h1::encode::{chunk, last_chunk};
+use crate::http::h1::fields::parse_fields;
 use alloc::vec::Vec;
 
 #[derive(Debug, PartialEq, Eq, Default, Clone)]
