@@ -4,8 +4,13 @@
 //! which by convention is the last thing in it. Each checker is a function from text to breaches,
 //! and `the_checkers_can_fail` shows every one of them a breach.
 
+#[path = "tidy/imports.rs"]
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use imports::Tree;
 
 /// The layers, each of which may import only those before it.
 const LAYERS: [&str; 4] = ["reactor", "socketserver", "http", "wsgi"];
@@ -57,6 +62,27 @@ fn layers_import_only_downwards() {
 #[test]
 fn the_codec_imports_only_itself() {
     keep(sources("src/http/h1"), |_, code| outside_the_codec(code));
+}
+
+/// No two files need each other, not by way of others either: each can be read after what it needs.
+#[test]
+fn no_circles_between_files() {
+    let tree = tree();
+    let unresolved = tree.unresolved();
+    assert!(unresolved.is_empty(), "nobody defines {unresolved:#?}");
+    let circles = tree.circles();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn imports_name_the_file_that_defines() {
+    let found = tree().through_a_face();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    keep(sources("src"), |_, code| too_long(code, 60));
 }
 
 #[test]
@@ -183,6 +209,58 @@ fn the_checkers_can_fail() {
     assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
     let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
     assert_eq!(length_of(&long, "pub fn f"), 52);
+    assert_eq!(too_long(&long, 51), ["1: pub fn f() { has 52 lines"]);
+    assert_eq!(too_long(&long, 52), [""; 0]);
+    let wide = "pub(super) const fn g(\n    a: u8,\n) -> u8 {\n    a\n}\n";
+    assert_eq!(too_long(wide, 4).len(), 1);
+    assert_eq!(
+        too_long("    fn f(\n        a: u8,\n    );\n    fn g() {}\n", 1),
+        [""; 0]
+    );
+}
+
+#[test]
+fn the_checkers_of_imports_can_fail() {
+    let face = "mod b;\nmod c;\nmod d;\n\npub use b::B;\npub(crate) use {c::*, d::D as E};\n";
+    let tree = |files: &[(&str, &str)]| {
+        let files = files
+            .iter()
+            .map(|(file, code)| ((*file).to_owned(), (*code).to_owned()));
+        Tree::new(
+            [("a/mod.rs".to_owned(), face.to_owned())]
+                .into_iter()
+                .chain(files),
+        )
+    };
+    // Through the face: b needs c, c needs d, d needs b.
+    let circle = tree(&[
+        ("a/b.rs", "use super::C;\npub struct B;\n"),
+        (
+            "a/c.rs",
+            "use std::{fmt, io};\nuse super::{\n    E,\n};\npub const fn C() {}\n",
+        ),
+        (
+            "a/d.rs",
+            "pub enum D {}\nimpl D {\n    fn f(&self) -> super::B {}\n}\n",
+        ),
+    ]);
+    assert_eq!(circle.circles(), [["a/b.rs", "a/c.rs", "a/d.rs"]]);
+    assert_eq!(
+        circle.through_a_face(),
+        ["a/b.rs: super::C", "a/c.rs: super::E", "a/d.rs: super::B"]
+    );
+    // From the files: c needs b and d. Another layer has nothing but the face.
+    let line = tree(&[
+        ("a/b.rs", "pub trait B {}\n"),
+        ("a/c.rs", "use super::{b::B, d};\npub type C = d::D;\n"),
+        ("a/d.rs", "pub struct D;\n"),
+        ("e.rs", "use crate::a::{B, C};\n"),
+    ]);
+    assert_eq!(line.circles(), [[""; 0]; 0]);
+    assert_eq!(line.through_a_face(), [""; 0]);
+    assert_eq!(line.unresolved(), [""; 0]);
+    let lost = tree(&[("a/b.rs", "use super::Lost;\npub struct B;\n")]);
+    assert_eq!(lost.unresolved(), ["a/mod.rs: d::D", "a/b.rs: super::Lost"]);
 }
 
 /// `std` is outside; so is the rest of the crate.
@@ -232,6 +310,35 @@ fn is_used(path: &str, named: &str) -> bool {
     }
 }
 
+/// Functions of more than `most` lines, from `fn` to their brace.
+fn too_long(code: &str, most: usize) -> Vec<String> {
+    let lines: Vec<&str> = code.lines().collect();
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let signature = line.trim_start();
+        let before = signature.find("fn ").map(|at| &signature[..at]);
+        if !before.is_some_and(|before| {
+            before.is_empty() || before.starts_with(['p', 'c']) && before.ends_with(' ')
+        }) {
+            continue; // `pub(crate) const fn ` begins so
+        }
+        // A signature ends with its brace; without a body with `;`, on one line with `}`.
+        let mut behind = lines[number..]
+            .iter()
+            .skip_while(|line| !line.ends_with(['{', ';', '}']));
+        if !behind.next().is_some_and(|line| line.ends_with('{')) {
+            continue;
+        }
+        let brace = format!("{}}}", &line[..line.len() - signature.len()]);
+        let end = lines[number..].iter().position(|line| *line == brace);
+        let length = end.map_or(usize::MAX, |end| end + 1);
+        if length > most {
+            found.push(format!("{}: {signature} has {length} lines", number + 1));
+        }
+    }
+    found
+}
+
 /// How many lines the function has that begins with `signature`.
 fn length_of(text: &str, signature: &str) -> usize {
     let start = text.find(signature).unwrap_or(text.len());
@@ -255,12 +362,12 @@ fn find(code: &str, names: &[impl AsRef<str>]) -> Vec<String> {
 
 /// A file's text without comments and without its tests; its lines keep their numbers.
 fn code(text: &str) -> String {
-    let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let bare = shipped.lines().map(|line| {
+    let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let bare = text[..tests].lines().map(|line| {
         let comment = line
             .find("// ")
             .or_else(|| line.trim_start().starts_with("//").then_some(0));
-        &line[..comment.unwrap_or(line.len())]
+        line[..comment.unwrap_or(line.len())].trim_end()
     });
     bare.collect::<Vec<_>>().join("\n")
 }
@@ -282,6 +389,16 @@ fn keep(mut paths: Vec<String>, mut breaches: impl FnMut(&str, &str) -> Vec<Stri
         "\n{}\n",
         found.join("\n")
     );
+}
+
+/// The crate's files and what they import.
+fn tree() -> Tree {
+    let mut paths = sources("src");
+    paths.retain(|path| !path.ends_with("/tests.rs"));
+    Tree::new(paths.iter().map(|path| {
+        let below = path.strip_prefix("src/").expect("a source");
+        (below.to_owned(), code(&read(path)))
+    }))
 }
 
 fn sources(folder: &str) -> Vec<String> {
