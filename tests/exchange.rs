@@ -1298,7 +1298,7 @@ fn a_source_of_the_workers_ends_with_them() {
         }
     }
     for arrives in [true, false] {
-        let workers = Pool::new().threads(1);
+        let workers = Pool::new().threads(1).thread_name("puller");
         let (sender, ends) = channel();
         let mut wire = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
             let source = Endless(sender.clone());
@@ -1314,7 +1314,7 @@ fn a_source_of_the_workers_ends_with_them() {
         assert_eq!(wire.verdict, if arrives { "Produce" } else { "Wait" });
         drop(wire);
         let thread = ends.recv_timeout(PATIENCE).expect("it ends");
-        assert_eq!(thread, "http-worker-0", "on the loop: {arrives}");
+        assert_eq!(thread, "puller-1", "on the loop: {arrives}");
     }
 }
 

@@ -78,8 +78,8 @@ impl<A> WsgiHandler<A> {
     /// [`workers`](Self::workers) sets it by itself.
     ///
     /// ```
-    /// use serve_forever::http::{HttpSettings, ThreadedHttp, Pool, listen};
-    /// use serve_forever::socketserver::{Evented, Server, Transport};
+    /// use serve_forever::http::{HttpSettings, ThreadedHttp, listen};
+    /// use serve_forever::socketserver::{Evented, Pool, Server, Transport};
     /// use serve_forever::wsgi::{WsgiHandler, demo_app};
     ///
     /// let tcp = listen("127.0.0.1:0")?;
