@@ -15,12 +15,10 @@ use serve_forever::http::{
     HttpResult, HttpSettings, LogEntry, LogFormat, Pooled, Request, Response,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{
-    Buffer, Driver, Ends, Evented, Factory, Failure, Mailbox, Pool, Protocol, Threading,
-};
+use serve_forever::socketserver::{Buffer, Evented, Failure, Mailbox, Pool, Protocol};
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
 use support::patience::PATIENCE;
-use support::server::serve;
+use support::server::{Serving, serve};
 use support::wire::{GET, Wire, status};
 
 const FORMATS: [LogFormat; 4] = [
@@ -1001,12 +999,13 @@ impl Write for Recorder {
 const CLIENTS: usize = 8;
 const REQUESTS: usize = 40;
 
-/// All clients at once, over connections that they keep; every target is another.
-fn storm(address: SocketAddr) {
+/// All clients at once, each on one of the servers, over a connection that it keeps. Every target is
+/// another.
+fn storm(servers: &[Serving]) {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
+            let mut stream = servers[client % servers.len()].connect();
             thread::spawn(move || {
-                let mut stream = support::client::Client::connect(address);
                 for number in 0..REQUESTS {
                     stream.send(get(&format!("/{client}-{number}")));
                     let mut answer = Vec::new();
@@ -1027,24 +1026,21 @@ fn storm(address: SocketAddr) {
 /// LOG-6: each line is written whole, and in one write if the writer takes it, from many threads.
 #[test]
 fn lines_of_many_threads_are_whole() {
-    for (most, threads) in [(usize::MAX, true), (7, true), (usize::MAX, false)] {
+    for (most, threads) in [(usize::MAX, CLIENTS), (7, CLIENTS), (usize::MAX, 1)] {
         let (sender, writes) = mpsc::channel();
         let recorder = Recorder {
             writes: sender,
             most,
         };
         let log = AccessLog::new(hello, LogFormat::Python, Mutex::new(recorder));
-        let http = Http::new(log, HttpSettings::default());
-        let server = match threads {
-            true => {
-                let driven =
-                    move |address: &SocketAddr| Driver::new(http.make(&Ends::new(address)));
-                serve(move || Threading::new(driven).threads(8))
-            }
-            false => serve(move || Evented::new(http)),
-        };
-        storm(server.address);
-        drop(server);
+        let servers: Vec<_> = (0..threads)
+            .map(|_| {
+                let http = Http::new(log.clone(), HttpSettings::default());
+                serve(move || Evented::new(http))
+            })
+            .collect();
+        storm(&servers);
+        drop((servers, log));
         let mut text = String::new();
         let mut last: [Option<usize>; CLIENTS] = [None; CLIENTS];
         let mut count = 0;

@@ -18,10 +18,9 @@ use serve_forever::http::{
     Response, translate_path,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{
-    Buffer, Driver, Evented, Inline, Mailbox, Next, Protocol, Server,
-};
+use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol, Server};
 use support::client::{Client, text};
+use support::driving::Driving;
 use support::server::{Serving, listen, serve};
 
 /// Writes down what it is asked, and says nothing more than that it was.
@@ -625,10 +624,9 @@ fn a_server_that_has_something_to_complain_about() {
     log::set_logger(&Terminal).expect("the first");
     log::set_max_level(log::LevelFilter::Error);
     let handler: fn(&Request<'_>, Response<'_>) -> HttpResult = fail;
-    let driven = move |address: &SocketAddr| {
-        Driver::new(HttpConnection::new(handler, *address, Arc::default()))
-    };
-    let mut server = Server::new(listen(), Inline(driven)).expect("a poll");
+    let factory =
+        move |address: &SocketAddr| HttpConnection::new(handler, *address, Arc::default());
+    let mut server = Server::new(listen(), Driving::new(factory)).expect("a poll");
     let (address, handle) = (server.server_address(), server.shutdown_handle());
     let serving = thread::spawn(move || {
         let result = server

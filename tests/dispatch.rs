@@ -19,10 +19,11 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next, Pool,
+    Buffer, Dispatch, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next, Pool,
     Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
 };
 use support::client::{answer, ask, connect, queue};
+use support::driving::Driving;
 use support::patience::{LONG, wait_until};
 use support::server::{run, run_as};
 use support::trace::Trace;
@@ -88,68 +89,37 @@ fn tcp() -> Tcp {
         .expect("a free port")
 }
 
-/// Runs the conversations against the protocol under each dispatch; what came of each, and what
-/// the hooks were told of all.
-fn under_every_dispatch<F, P>(
-    factory: F,
-    conversations: &[&[Does<'_>]],
-) -> [(Vec<String>, Vec<String>); 3]
-where
-    F: Fn(&SocketAddr) -> P + Clone + Send + Sync + 'static,
-    P: Protocol + Send + 'static,
-{
-    let all = |address| {
-        let answers = conversations
-            .iter()
-            .map(|conversation| converse(address, conversation));
-        answers.collect::<Vec<_>>()
-    };
-    let reports = [(); 3].map(|()| Reports::default());
-    let driven = {
-        let factory = factory.clone();
-        move |client_address: &SocketAddr| Driver::new(factory(client_address))
-    };
-
-    let evented = Server::with_hooks(tcp(), Evented::new(factory), reports[0].clone());
-    let server = run(evented.expect("a poll"), LONG);
-    let from_evented = all(server.address);
-    drop(server.stop());
-
-    let inline = Server::with_hooks(tcp(), Inline(driven.clone()), reports[1].clone());
-    let server = run(inline.expect("a poll"), LONG);
-    let from_inline = all(server.address);
-    drop(server.stop());
-
-    let threading = Server::with_hooks(tcp(), Threading::new(driven), reports[2].clone());
-    let server = run(threading.expect("a poll"), LONG);
-    let from_threading = all(server.address);
-    drop(server.stop());
-
-    let [evented, inline, threading] = reports.map(|reports| {
-        let mut reports = reports.0.lock().expect("no panic").clone();
-        reports.sort();
-        reports
-    });
-    [
-        (from_evented, evented),
-        (from_inline, inline),
-        (from_threading, threading),
-    ]
-}
-
-/// As [`under_every_dispatch`], all of which must agree; what came of it.
+/// Runs the conversations against the protocol, on the loop and without one, which must agree.
+/// Returns what came of each, and what the hooks were told of all.
 fn the_same_everywhere<F, P>(
     factory: F,
     conversations: &[&[Does<'_>]],
 ) -> (Vec<String>, Vec<String>)
 where
-    F: Fn(&SocketAddr) -> P + Clone + Send + Sync + 'static,
+    F: Fn(&SocketAddr) -> P + Clone + Send + 'static,
     P: Protocol + Send + 'static,
 {
-    let [evented, inline, threading] = under_every_dispatch(factory, conversations);
-    assert_eq!(inline, evented, "inline");
-    assert_eq!(threading, evented, "threading");
+    let evented = under(Evented::new(factory.clone()), conversations);
+    let driven = under(Driving::new(factory), conversations);
+    assert_eq!(driven, evented, "without a loop");
     evented
+}
+
+fn under<D>(dispatch: D, conversations: &[&[Does<'_>]]) -> (Vec<String>, Vec<String>)
+where
+    D: Dispatch<Tcp> + Send + 'static,
+{
+    let reports = Reports::default();
+    let server = Server::with_hooks(tcp(), dispatch, reports.clone());
+    let server = run(server.expect("a poll"), LONG);
+    let answers = conversations
+        .iter()
+        .map(|conversation| converse(server.address, conversation))
+        .collect();
+    drop(server.stop());
+    let mut reports = reports.0.lock().expect("no panic").clone();
+    reports.sort();
+    (answers, reports)
 }
 
 // A protocol of lines.

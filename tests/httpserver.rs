@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -14,11 +14,11 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Driver, Evented, EventedSettings, Failure, Inline, Mailbox, Next, Protocol, Rfile,
-    SendError,
+    Buffer, Driver, Evented, EventedSettings, Failure, Files, Mailbox, Next, Protocol, SendError,
 };
 use support::client::{Client, text};
 use support::driven::Driven;
+use support::driving::Driving;
 use support::server::{Serving, serve};
 use support::wire::{DATE, GET, SERVER, Wire, answer, peer, status};
 
@@ -920,7 +920,10 @@ fn in_memory(
 ) -> (String, Result<(), String>) {
     let connection = HttpConnection::new(handler, peer(), Arc::new(HttpSettings::default()));
     let mut output = Vec::new();
-    let result = Driver::new(connection).drive(&mut input.as_ref(), &mut output);
+    let result = Driver::new(connection).drive(Files {
+        rfile: input.as_ref(),
+        wfile: &mut output,
+    });
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     (output, result.map_err(|failure| failure.to_string()))
 }
@@ -1007,32 +1010,18 @@ fn a_deferred_request_is_never_left_open() {
 fn bytes_that_are_there_are_read_whatever_the_clock_says() {
     struct Pieces(Vec<&'static [u8]>);
     impl Read for Pieces {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            unreachable!("it is a BufRead")
-        }
-    }
-    impl BufRead for Pieces {
-        fn fill_buf(&mut self) -> io::Result<&[u8]> {
-            Ok(self.0.first().copied().unwrap_or_default())
-        }
-
-        fn consume(&mut self, _: usize) {
-            if !self.0.is_empty() {
-                self.0.remove(0);
-            }
-        }
-    }
-    impl Rfile for Pieces {
-        fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
-            Ok(())
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.0.pop().unwrap_or_default().read(bytes)
         }
     }
     let mut settings = HttpSettings::default();
     settings.deadlines.keep_alive = Duration::from_nanos(1);
     let connection = HttpConnection::new(hello, peer(), Arc::new(settings));
     let mut output = Vec::new();
-    let mut pieces = Pieces(vec![GET.as_bytes(); 3]);
-    let result = Driver::new(connection).drive(&mut pieces, &mut output);
+    let result = Driver::new(connection).drive(Files {
+        rfile: Pieces(vec![GET.as_bytes(); 3]),
+        wfile: &mut output,
+    });
     assert!(result.is_ok());
     let output = String::from_utf8(output).expect("the tests send UTF-8");
     assert_eq!(output.matches("200 OK").count(), 3);
@@ -1244,9 +1233,8 @@ fn a_client_that_stops_sending_is_answered() {
 /// TCP-8: the refusal of an upload arrives, although the client has not stopped sending.
 #[test]
 fn a_refused_upload_reads_its_413() {
-    let blocking =
-        |address: &SocketAddr| Driver::new(HttpConnection::new(hello, *address, Arc::default()));
-    for server in [start(hello), serve(move || Inline(blocking))] {
+    let factory = |address: &SocketAddr| HttpConnection::new(hello, *address, Arc::default());
+    for server in [start(hello), serve(move || Driving::new(factory))] {
         for _ in 0..5 {
             let mut client = server.connect();
             client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2097152\r\n\r\n");

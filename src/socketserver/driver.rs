@@ -3,18 +3,14 @@
 //! The driver is to its one connection what the poll and the loop are to theirs. It waits, says
 //! what may be possible now, and gives the connection a turn.
 
-use std::fmt;
-use std::io::{self, BufReader, ErrorKind, Read, StdinLock, Write};
-use std::mem;
-use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+mod patient;
 
-use socket2::SockRef;
+use std::time::Instant;
 
+use self::patient::Patient;
 use super::budget::complain;
-use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Outcome, Scratch};
+use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Scratch};
 use super::failure::{Failure, HandlerResult};
-use super::handler::{RequestHandler, Rfile};
 use super::mailbox::Post;
 use super::protocol::Protocol;
 use super::settings::EventedSettings;
@@ -24,13 +20,13 @@ use crate::reactor::{Now, Readiness, Slot};
 /// Drives one [`Protocol`] to the end of its conversation, in the thread that asks for it.
 ///
 /// Use it where there is no loop: in a test, with a request that is in memory; in a program that
-/// inetd has started, over standard input and output; or in a server that serves one client at a
-/// time. For everything else there is [`Evented`](super::Evented), which runs the same protocols.
+/// inetd has started, over standard input and output; or on a blocking socket. For everything else
+/// there is [`Evented`](super::Evented), which runs the same protocols.
 ///
 /// ```
 /// use std::convert::Infallible;
 /// use serve_forever::reactor::Now;
-/// use serve_forever::socketserver::{Buffer, Driver, Next, Protocol};
+/// use serve_forever::socketserver::{Buffer, Driver, Files, Next, Protocol};
 ///
 /// struct Echo;
 ///
@@ -44,47 +40,36 @@ use crate::reactor::{Now, Readiness, Slot};
 /// }
 ///
 /// let mut output = Vec::new();
-/// Driver::new(Echo).drive(&mut &b"hello"[..], &mut output)?;
+/// Driver::new(Echo).drive(Files { rfile: &b"hello"[..], wfile: &mut output })?;
 /// assert_eq!(output, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A driver is also a [`RequestHandler`], so a blocking server can be made of a protocol:
+/// # What a blocked thread cannot do
 ///
-/// ```
-/// # use std::convert::Infallible;
-/// # use std::net::SocketAddr;
-/// # use serve_forever::reactor::Now;
-/// # use serve_forever::socketserver::{Buffer, Driver, Next, Protocol, TcpServer};
-/// # struct Echo;
-/// # impl Protocol for Echo {
-/// #     type Message = Infallible;
-/// #     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _: &Now) -> Next {
-/// #         output.extend_from_slice(&std::mem::take(input));
-/// #         Next::Read
-/// #     }
-/// # }
-/// let server = TcpServer::bind("127.0.0.1:0", |_: &SocketAddr| Driver::new(Echo))?;
-/// # let _ = server;
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// A blocked thread waits for one thing at a time:
 ///
-/// # What it waits for
-///
-/// The protocol's deadlines hold if the stream can [limit a read](Rfile::set_timeout). Only the
-/// time that the client is waited for counts: bytes that have arrived are in time, even if a
-/// handler took long before it came to them.
-///
-/// A blocked thread can wait for one thing at a time. While the protocol [reads](super::Next::Read),
-/// a message from another thread is delivered after the read has ended. While it
-/// [waits](super::Next::Wait), a message is delivered immediately, and nobody notices that the
-/// client disconnects. A [drain](Protocol::drain) does not reach the protocol.
-#[derive(Clone)]
+/// - A deadline is noticed when a read, a write or the wait for a message returns. Set a read and a
+///   write timeout on the stream: a deadline then passes late by at most this timeout. Without
+///   one, a silent client is waited for without limit.
+/// - While the protocol [reads](super::Next::Read), a message from another thread is delivered when
+///   the read returns.
+/// - While the protocol [waits](super::Next::Wait) for a message, nobody notices that the client
+///   disconnects.
+/// - After [`Next::Close`](super::Next::Close), nobody looks for unread input. If the client may
+///   still be sending, the protocol has to [linger](super::Next::Linger).
+/// - A [drain](Protocol::drain) does not reach the protocol.
+#[derive(Debug, Clone)]
 pub struct Driver<P> {
-    /// `None` once the conversation has begun.
-    protocol: Option<P>,
+    protocol: P,
     settings: EventedSettings,
 }
+
+/// Nothing has arrived, but there may be something to send.
+const WRITABLE: Readiness = Readiness {
+    readable: false,
+    ..Readiness::FRESH
+};
 
 impl<P: Protocol> Driver<P> {
     /// A conversation within the limits that [`Evented`](super::Evented) has by default.
@@ -94,299 +79,89 @@ impl<P: Protocol> Driver<P> {
 
     /// Like [`new`](Self::new), but within your own limits.
     pub fn with_settings(protocol: P, settings: EventedSettings) -> Driver<P> {
-        Driver {
-            protocol: Some(protocol),
-            settings,
-        }
+        Driver { protocol, settings }
     }
 
-    /// Reads from `rfile` and writes to `wfile` until the conversation has ended.
+    /// Converses over `stream` until the conversation has ended, and drops the stream.
     ///
-    /// Input in memory is a `&mut &[u8]`, a socket a [`BufReader`] over a `&TcpStream`, and standard
-    /// input is [locked](std::io::Stdin::lock); other streams have to implement [`Rfile`].
+    /// A blocking socket is a [`TcpStream`](std::net::TcpStream) of the standard library. For bytes
+    /// in memory, and for standard input and output, there is [`Files`](super::Files). The stream
+    /// has to block: one that returns `WouldBlock` immediately keeps the thread busy.
     ///
     /// # Errors
     ///
     /// Returns what the conversation first wanted [reported](Protocol::take_failure), or its panic.
     /// Later failures are logged. [`Failure::Stop`] ends the conversation. A client that disconnects
     /// is no failure.
-    pub fn drive(mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
-        self.handle(rfile, wfile)
-    }
-}
-
-impl<P: Protocol> RequestHandler for Driver<P> {
-    /// Like [`drive`](Driver::drive). A second call fails: the conversation is over.
-    fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
-        let Some(protocol) = self.protocol.take() else {
-            return Err(io::Error::other("the conversation is over").into());
-        };
-        let files = Files {
-            rfile,
-            wfile,
-            arrived: Arrived::Nothing,
-            may_write: false,
-            write_stall: self.settings.write_stall,
-        };
-        let post = Post::new(1, None);
-        post.open(Slot::default());
-        let line = Line {
-            connection: Connection::new(files, protocol),
-            settings: &self.settings,
-            scratch: Scratch::default(),
-            post,
-            now: Now::new(),
-            failure: None,
-        };
-        line.converse()
-    }
-}
-
-impl<P> fmt::Debug for Driver<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A conversation that is being driven.
-struct Line<'a, P: Protocol> {
-    connection: Connection<Files<'a>, P>,
-    settings: &'a EventedSettings,
-    scratch: Scratch,
-    /// Where the protocol's messages come from.
-    post: Post<P::Message>,
-    /// The time that the protocol was last told.
-    now: Now,
-    /// What was first reported.
-    failure: Option<Failure>,
-}
-
-/// Nothing has arrived, but there may be something to send.
-const WRITABLE: Readiness = Readiness {
-    readable: false,
-    writable: true,
-    read_closed: false,
-    hung_up: false,
-    timeout: false,
-};
-
-impl<P: Protocol> Line<'_, P> {
-    fn converse(mut self) -> HandlerResult {
-        // Nothing is read before the protocol has said until when it wants to read.
-        let mut outcome = self.turn(Occasion::Made, WRITABLE);
-        let fate = loop {
-            self.keep(outcome.failure);
-            let readiness = match outcome.fate {
-                _ if matches!(self.failure, Some(Failure::Stop)) => break outcome.fate,
-                Fate::Again => WRITABLE,
-                Fate::Sleeps => self.wait(outcome.deadline),
-                Fate::Gone | Fate::Stalled | Fate::Panicked => break outcome.fate,
+    pub fn drive(self, stream: impl Duplex) -> HandlerResult {
+        let (slot, post) = (Slot::default(), Post::new(1, None));
+        post.open(slot);
+        let mut connection = Connection::new(Patient::new(stream), self.protocol);
+        let (mut scratch, mut now, mut result) = (Scratch::default(), Now::new(), Ok(()));
+        let (mut occasion, mut readiness) = (Occasion::Made, WRITABLE);
+        let end = loop {
+            connection.stream.may_write();
+            let mut loan = Loan {
+                slot,
+                readiness: &mut readiness,
+                scratch: &mut scratch,
+                settings: &self.settings,
+                post: &post,
+                now: &now,
+                draining: false,
+                failure: None,
             };
-            self.now.advance(Instant::now());
-            outcome = self.turn(Occasion::Ready, readiness);
-        };
-        self.post.close(Slot::default());
-        let end = match fate {
-            Fate::Panicked => End::Panicked,
-            _ => End::Told(&self.now),
-        };
-        let ended = self.connection.end(end);
-        let mut failure = self.failure;
-        keep(&mut failure, ended.err());
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn turn(&mut self, occasion: Occasion, mut readiness: Readiness) -> Outcome {
-        self.connection.stream.may_write = true;
-        let mut loan = Loan {
-            slot: Slot::default(),
-            readiness: &mut readiness,
-            scratch: &mut self.scratch,
-            settings: self.settings,
-            post: &self.post,
-            now: &self.now,
-            draining: false,
-            failure: None,
-        };
-        self.connection.turn(occasion, &mut loan)
-    }
-
-    /// Waits until the connection can go on, or its deadline has passed.
-    fn wait(&mut self, deadline: Option<Instant>) -> Readiness {
-        // From now on, for a protocol that believes in the time it was told: the time that it took
-        // itself is not its client's.
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now.instant()));
-        let timeout = match self.connection.awaits() {
-            // The turn waits, in its write, and looks before whether the client is too slow.
-            Awaits::Room => true,
-            _ if self.post.waiting() > 0 => !self.take_message(Some(Instant::now())),
-            Awaits::Message => {
-                let until = left.and_then(|left| Instant::now().checked_add(left));
-                !self.take_message(until)
-            }
-            Awaits::Bytes => {
-                let files = &mut self.connection.stream;
-                files.arrived = files.wait(left);
-                let readable = !matches!(files.arrived, Arrived::Nothing);
-                return Readiness {
-                    readable,
-                    timeout: !readable,
-                    ..WRITABLE
-                };
-            }
-        };
-        Readiness {
-            timeout,
-            ..WRITABLE
-        }
-    }
-
-    /// Waits for a message until `deadline`. Returns `false` if none came.
-    fn take_message(&mut self, deadline: Option<Instant>) -> bool {
-        let message = self.post.wait(deadline);
-        let taken = message.is_some();
-        if let Some((_, message)) = message {
-            self.connection.post(message);
-        }
-        taken
-    }
-
-    fn keep(&mut self, failure: Option<Failure>) {
-        keep(&mut self.failure, failure);
-    }
-}
-
-/// Keeps the first failure, and logs a later one, but for one that stops the server.
-fn keep(first: &mut Option<Failure>, failure: Option<Failure>) {
-    match failure {
-        None => {}
-        Some(Failure::Request(later)) if first.is_some() => complain("a request failed", &later),
-        Some(failure) => *first = Some(failure),
-    }
-}
-
-/// Two blocking files as a stream that never waits: what arrives is waited for between two turns,
-/// and each turn writes once.
-struct Files<'a> {
-    rfile: &'a mut dyn Rfile,
-    wfile: &'a mut dyn Write,
-    /// What the next read returns.
-    arrived: Arrived,
-    /// The turn has not written yet. Between two writes, a client that is too slow is given up.
-    may_write: bool,
-    /// How long a write may wait.
-    write_stall: Duration,
-}
-
-/// What was waited for.
-#[derive(Default)]
-enum Arrived {
-    /// It has not come, or has been read.
-    #[default]
-    Nothing,
-    /// The buffer of the file holds some.
-    Bytes,
-    /// The client sends no more. It is not asked again: a terminal might begin anew.
-    End,
-    /// The connection is broken.
-    Broken(io::Error),
-}
-
-impl Files<'_> {
-    /// Waits for bytes for as long as `left`.
-    fn wait(&mut self, left: Option<Duration>) -> Arrived {
-        // Output that is buffered would wait as long; if it cannot be sent, the next write says so.
-        let _ = self.wfile.flush();
-        if left == Some(Duration::ZERO) {
-            return Arrived::Nothing;
-        }
-        if let Err(error) = self.rfile.set_timeout(left) {
-            return Arrived::Broken(error);
-        }
-        loop {
-            return match self.rfile.fill_buf() {
-                Ok([]) => Arrived::End,
-                Ok(_) => Arrived::Bytes,
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => continue, // PEP 475
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => Arrived::Nothing,
-                    _ => Arrived::Broken(error),
-                },
+            let outcome = connection.turn(occasion, &mut loan);
+            result = first(result, outcome.failure);
+            let stopped = matches!(result, Err(Failure::Stop));
+            readiness = match outcome.fate {
+                Fate::Panicked => break End::Panicked,
+                Fate::Again if !stopped => WRITABLE,
+                Fate::Sleeps if !stopped => wait(&mut connection, outcome.deadline, &post, &now),
+                _ => break End::Told(&now),
             };
+            now.advance(Instant::now());
+            occasion = Occasion::Ready;
+        };
+        post.close(slot);
+        first(result, connection.end(end).err())
+    }
+}
+
+/// Keeps the first failure, and logs a later one, unless that one stops the server.
+fn first(result: HandlerResult, failure: Option<Failure>) -> HandlerResult {
+    match (result, failure) {
+        (result, None) => result,
+        (Err(first), Some(Failure::Request(later))) => {
+            complain("a request failed", &later);
+            Err(first)
         }
+        (_, Some(failure)) => Err(failure),
     }
 }
 
-impl Read for Files<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match mem::take(&mut self.arrived) {
-            Arrived::Nothing => Err(ErrorKind::WouldBlock.into()),
-            Arrived::Bytes => {
-                // They are in the buffer of the file, so this does not wait.
-                let count = self.rfile.fill_buf()?.read(bytes)?;
-                self.rfile.consume(count);
-                Ok(count)
-            }
-            Arrived::End => Ok(0),
-            Arrived::Broken(error) => Err(error),
-        }
+/// Waits for one thing that lets the connection go on: a message, bytes, or the time.
+fn wait<S: Duplex, P: Protocol>(
+    connection: &mut Connection<Patient<S>, P>,
+    deadline: Option<Instant>,
+    post: &Post<P::Message>,
+    now: &Now,
+) -> Readiness {
+    let awaits = connection.awaits();
+    let message = match awaits {
+        Awaits::Message => post.wait(deadline),
+        Awaits::Bytes | Awaits::Room => post.receive(),
+    };
+    if let Some((_, message)) = message {
+        connection.post(message);
+        return WRITABLE;
     }
-}
-
-impl Write for Files<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !mem::take(&mut self.may_write) {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.rfile.set_timeout(Some(self.write_stall))?;
-        match self.wfile.write(bytes) {
-            // It was waited long enough, and nobody knows how much the client got.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
-            written => written,
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.wfile.flush()
-    }
-}
-
-impl Duplex for Files<'_> {
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.wfile.flush()?;
-        self.rfile.shutdown_write()
-    }
-
-    fn reset_on_close(&mut self) {
-        self.rfile.reset_on_close();
-    }
-}
-
-/// Standard input, for a program that inetd has started.
-impl Rfile for StdinLock<'_> {
-    /// Does nothing: a pipe or terminal is waited for without limit.
-    fn set_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A blocking socket.
-impl Rfile for BufReader<&TcpStream> {
-    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        // The system reads zero as "no limit".
-        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
-        self.get_ref().set_read_timeout(timeout)?;
-        self.get_ref().set_write_timeout(timeout)
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.get_ref().shutdown(Shutdown::Write)
-    }
-
-    fn reset_on_close(&mut self) {
-        // Ignore the error: without the option, the socket is closed as usual.
-        let _ = SockRef::from(*self.get_ref()).set_linger(Some(Duration::ZERO));
+    // What if the turn took long? Its client is in time: `now` is when the turn began.
+    let overdue = deadline.is_some_and(|deadline| deadline <= now.instant());
+    let readable = awaits == Awaits::Bytes && !overdue && connection.stream.wait();
+    Readiness {
+        readable,
+        timeout: !readable, // the turn compares the deadline with the clock
+        ..WRITABLE
     }
 }

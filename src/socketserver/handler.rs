@@ -17,22 +17,6 @@ pub trait Rfile: BufRead {
     ///
     /// Returns the operating system's error if the timeout cannot be set.
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
-
-    /// Tells the client that nothing more will be written, while its own bytes can still be read.
-    ///
-    /// By default this does nothing: a request that cannot end in one direction ends when it is
-    /// closed.
-    ///
-    /// # Errors
-    ///
-    /// Returns the operating system's error if the client has disconnected.
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Makes the request end in a reset, so that the client learns that it has not received
-    /// everything. By default this does nothing.
-    fn reset_on_close(&mut self) {}
 }
 
 /// A request that is whole in memory, such as a datagram, or the input of a test. Nothing waits.

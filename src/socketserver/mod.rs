@@ -74,7 +74,9 @@ pub use server::{MAX_CONNECTIONS, Server};
 pub use settings::EventedSettings;
 pub use shutdown::{Drained, NotStopped, ShutdownHandle};
 pub use stats::Stats;
-pub use transport::{Accepted, Datagram, Duplex, ServerAddress, Stream, Tcp, Transport, Udp};
+pub use transport::{
+    Accepted, Datagram, Duplex, Files, ServerAddress, Stream, Tcp, Transport, Udp,
+};
 #[cfg(unix)]
 pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
 

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod driven;
+pub mod driving;
 pub mod patience;
 pub mod protocols;
 pub mod script;

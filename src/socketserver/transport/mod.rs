@@ -1,6 +1,7 @@
 //! Axis 1: where requests come from.
 
 mod datagram;
+mod files;
 mod inet;
 mod life;
 mod packets;
@@ -12,6 +13,7 @@ mod udp;
 mod unix;
 
 pub use datagram::Datagram;
+pub use files::Files;
 pub use inet::ServerAddress;
 pub use tcp::Tcp;
 pub use traits::{Accepted, Duplex, Stream, Transport};

@@ -130,14 +130,6 @@ where
         socket.set_read_timeout(timeout)?;
         socket.set_write_timeout(timeout)
     }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        shutdown_write(self.stream)
-    }
-
-    fn reset_on_close(&mut self) {
-        reset_on_close(self.stream);
-    }
 }
 
 /// An unbuffered writer whose `write` sends everything (STREAM-3).

@@ -227,3 +227,14 @@ impl Duplex for TcpStream {
         stream::reset_on_close(self);
     }
 }
+
+/// A blocking socket, for a [`Driver`](crate::socketserver::Driver).
+impl Duplex for std::net::TcpStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        stream::shutdown_write(self)
+    }
+
+    fn reset_on_close(&mut self) {
+        stream::reset_on_close(self);
+    }
+}

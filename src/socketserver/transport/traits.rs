@@ -97,7 +97,9 @@ pub trait Accepted: Send + 'static {
 
 /// Bytes in both directions: all that a connection asks of what it is on.
 ///
-/// A read or write that would have to wait fails with `WouldBlock`.
+/// On a loop, a read or write that would have to wait fails with `WouldBlock`. Under a
+/// [`Driver`](crate::socketserver::Driver) it waits, for as long as the stream's own timeout allows,
+/// and fails then with `WouldBlock` or `TimedOut`.
 pub trait Duplex: Read + Write {
     /// Shuts down the writing half, so that the client sees where the output ends.
     ///

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::HttpConnection;
 use crate::http::h1::{ChunkLimits, ChunkedDecoder};
-use crate::socketserver::{Driver, Failure};
+use crate::socketserver::{Driver, Failure, Files};
 use crate::wsgi::application::{AppResult, Application};
 use crate::wsgi::environ::{Environ, latin1};
 use crate::wsgi::handler::WsgiHandler;
@@ -137,7 +137,10 @@ impl<A: Application> TestRequest<'_, A> {
         let client_address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         let connection = HttpConnection::new(handler, client_address, Arc::default());
         let mut sent = Vec::new();
-        let handled = Driver::new(connection).drive(&mut &bytes[..], &mut sent);
+        let handled = Driver::new(connection).drive(Files {
+            rfile: &bytes[..],
+            wfile: &mut sent,
+        });
         let mut response = TestResponse::parse(&sent, self.method == "HEAD");
         response.failure = handled.err();
         response.errors = errors.take();
