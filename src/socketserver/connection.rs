@@ -8,12 +8,17 @@
 //! from what is unsent; nothing else is remembered. In the common case a turn is one read, one
 //! call of the protocol and one write, and the connection owns no buffer before or after.
 
+mod pace;
+mod transfer;
+
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use self::pace::Pace;
+use self::transfer::{READ, Received, receive, send};
 use super::buffer::Buffer;
 use super::failure::{Failure, HandlerResult, Panic, contain};
 use super::mailbox::Post;
@@ -21,14 +26,6 @@ use super::protocol::{Conversation, Next, Protocol};
 use super::settings::EventedSettings;
 use super::transport::Duplex;
 use crate::reactor::{Now, Readiness, Slot};
-
-/// How much one read can return: large enough for most uploads, and for a pipelined batch.
-const READ: usize = 64 * 1024;
-
-/// Whether a read that returns less than was asked for is as good as `WouldBlock`. It is with
-/// epoll and kqueue, which report what comes after it. Windows reports nothing until a read has
-/// found the socket empty.
-const SHORT_READ_IS_LAST: bool = cfg!(unix);
 
 /// How many steps one connection takes while others wait (RT-6).
 const STEPS: usize = 8;
@@ -174,46 +171,6 @@ enum Stage {
 struct Unsent {
     bytes: Buffer,
     pace: Pace,
-}
-
-/// How fast a client reads for which output waits.
-#[derive(Clone, Copy)]
-struct Pace {
-    /// When it began to lag behind.
-    began: Instant,
-    /// When the stream last took some.
-    since: Instant,
-    /// How much it has taken since it began.
-    sent: u64,
-}
-
-impl Pace {
-    fn new(now: Instant) -> Pace {
-        Pace {
-            began: now,
-            since: now,
-            sent: 0,
-        }
-    }
-
-    fn advance(&mut self, sent: usize, now: Instant) {
-        if sent > 0 {
-            self.since = now;
-            self.sent = self.sent.saturating_add(sent as u64);
-        }
-    }
-
-    /// Until when more must have been taken: a while after the last of it, but all in all not
-    /// slower than the minimum rate (design law 8).
-    fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
-        let earned = Duration::from_secs(self.sent / u64::from(settings.write_rate.max(1)));
-        let ends = [
-            self.since.checked_add(settings.write_stall),
-            self.began
-                .checked_add(settings.write_stall.saturating_add(earned)),
-        ];
-        ends.into_iter().flatten().min()
-    }
 }
 
 impl<S: Duplex, P: Protocol> Connection<S, P> {
@@ -560,66 +517,13 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 }
 
-/// What one read brought.
-enum Received {
-    Bytes,
-    End,
-    Nothing,
-    Interrupted,
-}
-
-/// Reads once. `WouldBlock` clears the hint. So does a short read, unless an end follows it: a
-/// second read would only confirm that there is nothing (design law 5, RT-1).
-fn receive(
-    stream: &mut impl Duplex,
-    into: &mut Buffer,
-    readiness: &mut Readiness,
-) -> io::Result<Received> {
-    if !readiness.readable {
-        return Ok(Received::Nothing);
-    }
-    if into.capacity() < READ {
-        *into = Buffer::with_capacity(READ); // the protocol has kept the one it was lent
-    }
-    match into.read_from(stream) {
-        Ok(0) => Ok(Received::End),
-        Ok(count) => {
-            readiness.readable = count >= READ || readiness.read_closed || !SHORT_READ_IS_LAST;
-            Ok(Received::Bytes)
-        }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            readiness.readable = false;
-            Ok(Received::Nothing)
-        }
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Received::Interrupted),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes until everything is sent or the stream takes no more. Returns how much that was.
-fn send(
-    stream: &mut impl Duplex,
-    output: &mut Buffer,
-    readiness: &mut Readiness,
-) -> io::Result<usize> {
-    let mut sent = 0;
-    while !output.is_empty() && readiness.writable {
-        match output.write_to(stream) {
-            Ok(count) => sent += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => readiness.writable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::socketserver::mailbox::Mailbox;
     use std::convert::Infallible;
-    use std::io::{Read, Write};
+    use std::io::{ErrorKind, Read, Write};
+    use std::time::Duration;
 
     /// A stream whose client takes `room` more bytes and sends nothing.
     struct Wire {
