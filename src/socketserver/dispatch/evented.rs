@@ -54,25 +54,27 @@ enum Phase {
     Aborted,
 }
 
+/// What may be sent to a conversation.
 type Message<T, F> = <<F as Factory<<T as Transport>::Address>>::Made as Protocol>::Message;
 
-struct Entry<T, F>
-where
-    T: Transport<Request: Stream>,
-    F: Factory<T::Address, Made: Protocol>,
-{
+/// A connection of the transport `T`, with the protocol that `F` makes.
+type Entry<T, F> = Open<
+    <T as Transport>::Request,
+    <F as Factory<<T as Transport>::Address>>::Made,
+    <T as Transport>::Address,
+>;
+
+/// A connection that is open.
+struct Open<S, P: Protocol, A> {
+    /// Its place in the reactor.
     slot: Slot,
-    connection: Connection<T::Request, F::Made>,
-    client_address: T::Address,
+    connection: Connection<S, P>,
+    client_address: A,
 }
 
-impl<T, F> Entry<T, F>
-where
-    T: Transport<Request: Stream>,
-    F: Factory<T::Address, Made: Protocol>,
-{
+impl<S: Duplex, P: Protocol, A> Open<S, P, A> {
     /// Ends the conversation. Returns what went wrong as it went, with its client.
-    fn end(self, end: End<'_>) -> Option<(Failure, T::Address)> {
+    fn end(self, end: End<'_>) -> Option<(Failure, A)> {
         let ended = self.connection.end(end);
         ended.err().map(|failure| (failure, self.client_address))
     }
@@ -140,31 +142,29 @@ where
             failure: None,
         };
         let outcome = entry.connection.turn(occasion, &mut loan);
+        let client_address = &entry.client_address;
+        let mut report = |failure| self.failures.push_back((failure, client_address.clone()));
         if let Some(failure) = outcome.failure {
-            let client_address = entry.client_address.clone();
-            self.failures.push_back((failure, client_address));
+            report(failure);
         }
-        if outcome.fate == Fate::Stalled {
-            self.stalled += 1;
+        let mut fate = outcome.fate;
+        if matches!(fate, Fate::Again | Fate::Sleeps) {
+            // Both directions, once (design law 5).
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = reactor.register(slot, &mut entry.connection.stream, both) {
+                // What if it were kept all the same? Then nothing would ever wake it.
+                report(error.into());
+                fate = Fate::Gone;
+            }
         }
-        match outcome.fate {
-            Fate::Gone | Fate::Stalled => self.close(slot, reactor, End::Told(now)),
-            Fate::Panicked => self.close(slot, reactor, End::Panicked),
-            Fate::Again | Fate::Sleeps => {
-                // Both directions, once (design law 5).
-                let both = Interest::READABLE | Interest::WRITABLE;
-                let registered = reactor.register(slot, &mut entry.connection.stream, both);
-                match (registered, outcome.deadline) {
-                    // What if it cannot be registered? Then nothing would ever wake it.
-                    (Err(error), _) => {
-                        let client_address = entry.client_address.clone();
-                        self.failures.push_back((error.into(), client_address));
-                        self.close(slot, reactor, End::Told(now));
-                    }
-                    _ if outcome.fate == Fate::Again => reactor.enqueue(slot),
-                    (_, Some(deadline)) => reactor.arm(slot, deadline),
-                    (_, None) => {}
-                }
+        match (fate, outcome.deadline) {
+            (Fate::Again, _) => reactor.enqueue(slot),
+            (Fate::Sleeps, Some(deadline)) => reactor.arm(slot, deadline),
+            (Fate::Sleeps, None) => {}
+            (Fate::Panicked, _) => self.close(slot, reactor, End::Panicked),
+            (Fate::Gone | Fate::Stalled, _) => {
+                self.stalled += u64::from(fate == Fate::Stalled);
+                self.close(slot, reactor, End::Told(now));
             }
         }
         true
@@ -207,11 +207,10 @@ where
 }
 
 /// Returns the connection of that name, unless it has ended and another has its place.
-fn find<T, F>(connections: &mut [Option<Entry<T, F>>], slot: Slot) -> Option<&mut Entry<T, F>>
-where
-    T: Transport<Request: Stream>,
-    F: Factory<T::Address, Made: Protocol>,
-{
+fn find<S, P: Protocol, A>(
+    connections: &mut [Option<Open<S, P, A>>],
+    slot: Slot,
+) -> Option<&mut Open<S, P, A>> {
     let entry = connections.get_mut(slot.index())?.as_mut()?;
     (entry.slot == slot).then_some(entry)
 }
@@ -268,7 +267,7 @@ where
             self.connections.resize_with(slot.index() + 1, || None);
         }
         self.open += 1;
-        self.connections[slot.index()] = Some(Entry {
+        self.connections[slot.index()] = Some(Open {
             slot,
             connection: Connection::new(request, protocol),
             client_address,
@@ -342,11 +341,7 @@ where
     }
 }
 
-impl<T, F> Drop for Evented<T, F>
-where
-    T: Transport<Request: Stream>,
-    F: Factory<T::Address, Made: Protocol>,
-{
+impl<T: Transport<Request: Stream>, F: Factory<T::Address, Made: Protocol>> Drop for Evented<T, F> {
     /// A guest may be dropped without having been closed; its conversations are told all the same.
     fn drop(&mut self) {
         let now = Now::new();
