@@ -1426,6 +1426,48 @@ fn a_driver_does_not_read_before_it_closes() {
     assert_eq!(output, b"closing\n");
 }
 
+/// Design law 8: a deadline passes without a loop, too, even if each read brings another byte.
+#[test]
+fn a_driver_gives_up_a_client_that_trickles() {
+    struct Hurry(Option<Instant>);
+    impl Protocol for Hurry {
+        type Message = ();
+
+        fn connection_made(&mut self, _: Mailbox<()>, _: &mut Buffer, now: &Now) -> Next<()> {
+            self.0 = Some(now + Duration::from_millis(1));
+            Next::Read
+        }
+
+        fn receive(&mut self, input: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<()> {
+            input.clear();
+            Next::Read
+        }
+
+        fn timed_out(&mut self, output: &mut Buffer, _: &Now) -> Next<()> {
+            output.extend_from_slice(b"too late");
+            Next::Close
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.0
+        }
+    }
+    struct Trickle;
+    impl Read for Trickle {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            bytes[0] = b'x';
+            Ok(1)
+        }
+    }
+    let mut output = Vec::new();
+    let driven = Driver::new(Hurry(None)).drive(Files {
+        rfile: Trickle,
+        wfile: &mut output,
+    });
+    driven.expect("no failure");
+    assert_eq!(output, b"too late");
+}
+
 /// TCP-8: only over unread input a close has to linger, and there is none after the last byte,
 /// even if the read that brought it could have left some.
 #[test]
