@@ -29,7 +29,7 @@ impl<S: Duplex> Patient<S> {
         }
     }
 
-    /// The next write of a turn is its first.
+    /// A turn begins, in which it may write once.
     pub(super) fn may_write(&mut self) {
         self.may_write = true;
     }
@@ -55,7 +55,7 @@ impl<S: Duplex> Write for Patient<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match mem::take(&mut self.may_write).then(|| self.stream.write(bytes)) {
             None => Err(ErrorKind::WouldBlock.into()),
-            // Windows calls it so when the stream's timeout has passed.
+            // On Windows, this is how the timeout of the stream ends a write.
             Some(Err(error)) if error.kind() == ErrorKind::TimedOut => {
                 Err(ErrorKind::WouldBlock.into())
             }
