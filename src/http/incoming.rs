@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::h1::{self, ChunkLimits, ChunkedDecoder, Progress};
 use super::settings::BodyDeadlines;
+use crate::socketserver::Patience;
 
 /// A body that has not arrived whole.
 #[derive(Debug)]
@@ -72,13 +73,8 @@ impl Incoming {
     /// Until when more must have arrived: soon after the last byte, which came at `since`, and on
     /// average not slower than the minimum rate (design law 8).
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
-        let deadlines = &self.deadlines;
-        let earned = Duration::from_secs(self.received / u64::from(deadlines.rate.max(1)));
-        let ends = [
-            since.checked_add(deadlines.idle),
-            self.began
-                .checked_add(deadlines.grace.saturating_add(earned)),
-        ];
-        ends.into_iter().flatten().min()
+        let BodyDeadlines { idle, grace, rate } = self.deadlines;
+        let patience = Patience { idle, grace, rate };
+        patience.deadline(self.began, since, self.received)
     }
 }

@@ -8,7 +8,6 @@
 //! from what is unsent; nothing else is remembered. In the common case a turn is one read, one
 //! call of the protocol and one write, and the connection owns no buffer before or after.
 
-mod pace;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -17,11 +16,11 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use self::pace::Pace;
 use self::transfer::{READ, Received, receive, send};
 use super::buffer::Buffer;
 use super::failure::{Failure, HandlerResult, Panic, contain};
 use super::mailbox::Post;
+use super::pace::Pace;
 use super::protocol::{Conversation, Next, Protocol};
 use super::settings::EventedSettings;
 use super::transport::Duplex;
@@ -469,33 +468,49 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         if self.input.is_empty() {
             self.input = Buffer::new(); // an idle connection keeps no memory (design law 6)
         }
-        while let Next::Upgrade(protocol) = next {
-            let failure = self.conversation.take_failure();
-            loan.failure = loan.failure.take().or(failure);
-            self.conversation = Conversation::Upgraded(protocol);
-            // What if bytes came with the request to upgrade? They are the new protocol's.
-            seen = false;
-            let mailbox = loan.post.mailbox(loan.slot);
-            next = self.conversation.connection_made(mailbox, output, loan.now);
-            // What if the others were told of the drain before this one was there?
-            if loan.draining && matches!(next, Next::Read | Next::Produce | Next::Wait) {
-                next = self.conversation.drain(output, loan.now);
-            }
-        }
-        let unseen = !seen && !self.input.is_empty();
-        self.stage = match next {
-            // What is left will never be completed (RT-10).
-            Next::Read if self.input_closed && !unseen => Stage::Close,
-            Next::Read => Stage::Read { unseen },
-            Next::Produce => Stage::Produce,
-            Next::Wait => Stage::Wait,
-            Next::Close | Next::Upgrade(_) => Stage::Close,
-            Next::Linger => Stage::Linger,
-            Next::Abort => {
-                output.clear();
-                Stage::Abort
-            }
+        self.stage = loop {
+            let unseen = !seen && !self.input.is_empty();
+            break match next {
+                // What is left will never be completed (RT-10).
+                Next::Read if self.input_closed && !unseen => Stage::Close,
+                Next::Read => Stage::Read { unseen },
+                Next::Produce => Stage::Produce,
+                Next::Wait => Stage::Wait,
+                Next::Close => Stage::Close,
+                Next::Linger => Stage::Linger,
+                Next::Abort => {
+                    output.clear();
+                    Stage::Abort
+                }
+                Next::Upgrade(protocol) => {
+                    next = self.upgrade(protocol, output, loan);
+                    // What if bytes came with the request to upgrade? They are the new protocol's.
+                    seen = false;
+                    continue;
+                }
+            };
         };
+    }
+
+    /// Lets another protocol take over, and returns its first verdict.
+    fn upgrade(
+        &mut self,
+        protocol: Box<dyn Protocol<Message = P::Message> + Send>,
+        output: &mut Buffer,
+        loan: &mut Loan<'_, P::Message>,
+    ) -> Next<P::Message> {
+        let failure = self.conversation.take_failure();
+        loan.failure = loan.failure.take().or(failure);
+        self.conversation = Conversation::Upgraded(protocol);
+        let mailbox = loan.post.mailbox(loan.slot);
+        let next = self.conversation.connection_made(mailbox, output, loan.now);
+        // What if the others were told of the drain before this one was there?
+        match next {
+            Next::Read | Next::Produce | Next::Wait if loan.draining => {
+                self.conversation.drain(output, loan.now)
+            }
+            next => next,
+        }
     }
 
     /// Keeps what the stream did not take, and gives the shared buffer back.

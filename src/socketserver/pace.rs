@@ -1,0 +1,67 @@
+//! How slow a client may be that owes progress: it reads a response, or sends a body.
+
+use std::time::{Duration, Instant};
+
+use super::settings::EventedSettings;
+
+/// How little progress a client may make before it is given up (design law 8).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long it may make none.
+    pub(crate) idle: Duration,
+    /// How long it may take before the rate counts.
+    pub(crate) grace: Duration,
+    /// Bytes a second that it must average after that, at least one.
+    pub(crate) rate: u32,
+}
+
+impl Patience {
+    /// Until when there must be more progress: soon after the last, which was at `since`, and on
+    /// average not slower than the rate. `moved` is the number of bytes since it `began`.
+    pub(crate) fn deadline(&self, began: Instant, since: Instant, moved: u64) -> Option<Instant> {
+        let earned = Duration::from_secs(moved / u64::from(self.rate.max(1)));
+        let ends = [
+            since.checked_add(self.idle),
+            began.checked_add(self.grace.saturating_add(earned)),
+        ];
+        ends.into_iter().flatten().min()
+    }
+}
+
+/// How fast a client reads for which output waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// When it began to lag behind.
+    began: Instant,
+    /// When the stream last took some.
+    since: Instant,
+    /// How much it has taken since it began.
+    sent: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(now: Instant) -> Pace {
+        Pace {
+            began: now,
+            since: now,
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn advance(&mut self, sent: usize, now: Instant) {
+        if sent > 0 {
+            self.since = now;
+            self.sent = self.sent.saturating_add(sent as u64);
+        }
+    }
+
+    /// Until when more must have been taken.
+    pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+        let patience = Patience {
+            idle: settings.write_stall,
+            grace: settings.write_stall,
+            rate: settings.write_rate,
+        };
+        patience.deadline(self.began, self.since, self.sent)
+    }
+}
