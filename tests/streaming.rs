@@ -632,6 +632,26 @@ fn a_read_waits_for_a_loop_that_has_moved() {
         "Content-Length: 5\r\nExpect: 100-continue\r\n",
     ));
     server.serve_forever(None).expect("the handler stops it");
+/// Nothing waits for room behind the end of the announced body, least of all the loop's thread.
+#[test]
+fn a_write_behind_the_end_of_the_body_does_not_wait() {
+    let (sender, ends) = channel();
+    let (site, _lines) = Site::new(move |_, response| {
+        let (deferred, reply) = response.defer();
+        let mut stream = deferred.stream(|response| {
+            let head = response.send_response(200);
+            head.send_header("Content-Length", "65536")
+        })?;
+        sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
+        Ok(reply)
+    });
+    let serving = start(Home::Loop, site);
+    let mut client = serving.connect();
+    client.send(head("GET", "/", ""));
+    assert_eq!(next(&ends), Err(ErrorKind::BrokenPipe));
+    assert_eq!(Answers::of(&client).next().content, [7; 64 * 1024]);
+}
+
     let (mut reader, deferred) = next(&readers);
     let address = server.server_address();
     let running = thread::spawn(move || server.serve_forever(None));

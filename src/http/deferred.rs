@@ -323,11 +323,13 @@ impl Write for ResponseStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = bytes.get(..HIGH_WATER).unwrap_or(bytes);
         while self.window.is_high() {
-            let open = self.lock();
-            if open.as_ref().is_some_and(|open| open.reply_to.is_here()) {
-                return Err(on_the_loop("the queue is full"));
+            match &*self.lock() {
+                Some(open) if open.reply_to.is_here() => {
+                    return Err(on_the_loop("the queue is full"));
+                }
+                Some(_) => {}
+                None => return Err(ErrorKind::BrokenPipe.into()), // no room is needed any more
             }
-            drop(open);
             if self.room.recv().is_err() {
                 return Err(ErrorKind::BrokenPipe.into());
             }
