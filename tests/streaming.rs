@@ -572,6 +572,30 @@ fn a_reader_may_be_taken_along_to_a_worker() {
 /// Design law 11: on the thread that the content arrives on, a read would wait for itself, and all
 /// clients with it.
 #[test]
+/// A handler on one pool may be wrapped for another.
+#[test]
+fn a_pool_behind_a_pool_reads_an_upload() {
+    for home in HOMES {
+        let (begun, has_begun) = channel();
+        let (site, _lines) = Site::new(move |_, mut response| {
+            begun.send(())?;
+            let length = io::copy(&mut response.body_reader(), &mut io::sink())?;
+            response.send_response(200).body(length.to_string())
+        });
+        let serving = start(
+            home,
+            Pooled::new(Pooled::new(site, Pool::new()), Pool::new()),
+        );
+        let mut client = serving.connect();
+        client.send(sized("/", 5));
+        next(&has_begun);
+        client.send("hello");
+        let answer = Answers::of(&client).next();
+        assert_eq!(answer.short(), (200, "5".into()), "{home:?}");
+        assert!(!answer.closes(), "{home:?}: {}", answer.head);
+    }
+}
+
 fn a_read_in_a_handler_does_not_wait() {
     let (site, _lines) = Site::new(move |_, mut response| {
         let mut reader = response.body_reader();

@@ -73,8 +73,8 @@ impl Response<'_> {
             return job(request, self);
         }
         let reading = match self.context.content {
-            Content::Coming { .. } => Some(Box::new(Reading::Reader(self.body_reader()))),
-            _ => None,
+            Content::Whole(..) | Content::Owned(_) => None, // it goes along with the request
+            _ => Some(Box::new(Reading::Reader(self.body_reader()))),
         };
         let request = OwnedRequest::new(request);
         self.submit(workers, move |reply_to, workers| {
