@@ -23,11 +23,14 @@ use serve_forever::socketserver::{
 };
 use support::client::{Client, take, text};
 use support::driven::Driven;
-use support::patience::PATIENCE;
+use support::patience::{PATIENCE, wait_until};
 use support::server::{Serving, serve};
 
 /// More than any buffer holds on the way, those of the system included.
 const LARGE: usize = 24 * 1024 * 1024;
+
+/// What some sources hand out at a time.
+const BLOCK: usize = 64 * 1024;
 
 /// How much content may be under way to a reader that does not read: the mark, and the block that
 /// reached it.
@@ -569,9 +572,6 @@ fn a_reader_may_be_taken_along_to_a_worker() {
     }
 }
 
-/// Design law 11: on the thread that the content arrives on, a read would wait for itself, and all
-/// clients with it.
-#[test]
 /// A handler on one pool may be wrapped for another.
 #[test]
 fn a_pool_behind_a_pool_reads_an_upload() {
@@ -596,6 +596,9 @@ fn a_pool_behind_a_pool_reads_an_upload() {
     }
 }
 
+/// Design law 11: on the thread that the content arrives on, a read would wait for itself, and all
+/// clients with it.
+#[test]
 fn a_read_in_a_handler_does_not_wait() {
     let (site, _lines) = Site::new(move |_, mut response| {
         let mut reader = response.body_reader();
@@ -629,6 +632,26 @@ fn a_write_in_a_handler_does_not_wait() {
     assert!(answer.content.len() >= 64 * 1024);
 }
 
+/// Nothing waits for room behind the end of the announced body, least of all the loop's thread.
+#[test]
+fn a_write_behind_the_end_of_the_body_does_not_wait() {
+    let (sender, ends) = channel();
+    let (site, _lines) = Site::new(move |_, response| {
+        let (deferred, reply) = response.defer();
+        let mut stream = deferred.stream(|response| {
+            let head = response.send_response(200);
+            head.send_header("Content-Length", "65536")
+        })?;
+        sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
+        Ok(reply)
+    });
+    let serving = start(Home::Loop, site);
+    let mut client = serving.connect();
+    client.send(head("GET", "/", ""));
+    assert_eq!(next(&ends), Err(ErrorKind::BrokenPipe));
+    assert_eq!(Answers::of(&client).next().content, [7; 64 * 1024]);
+}
+
 /// A server that has stopped may go on on another thread, and the one that it was on may wait for
 /// it then.
 #[test]
@@ -656,26 +679,6 @@ fn a_read_waits_for_a_loop_that_has_moved() {
         "Content-Length: 5\r\nExpect: 100-continue\r\n",
     ));
     server.serve_forever(None).expect("the handler stops it");
-/// Nothing waits for room behind the end of the announced body, least of all the loop's thread.
-#[test]
-fn a_write_behind_the_end_of_the_body_does_not_wait() {
-    let (sender, ends) = channel();
-    let (site, _lines) = Site::new(move |_, response| {
-        let (deferred, reply) = response.defer();
-        let mut stream = deferred.stream(|response| {
-            let head = response.send_response(200);
-            head.send_header("Content-Length", "65536")
-        })?;
-        sender.send(io::copy(&mut io::repeat(7), &mut stream).map_err(|error| error.kind()))?;
-        Ok(reply)
-    });
-    let serving = start(Home::Loop, site);
-    let mut client = serving.connect();
-    client.send(head("GET", "/", ""));
-    assert_eq!(next(&ends), Err(ErrorKind::BrokenPipe));
-    assert_eq!(Answers::of(&client).next().content, [7; 64 * 1024]);
-}
-
     let (mut reader, deferred) = next(&readers);
     let address = server.server_address();
     let running = thread::spawn(move || server.serve_forever(None));
@@ -1537,10 +1540,89 @@ fn a_worker_survives_a_panic() {
     }
 }
 
+/// Law 10: a request that its pool drops gets a response all the same.
+#[test]
+fn a_job_that_is_discarded_answers_500() {
+    let (gate, wait) = channel();
+    let wait = Mutex::new(wait);
+    let (site, lines) = Site::new(move |request, response| {
+        next(&wait.lock().expect("no panic"));
+        response.send_response(200).body(request.path())
+    });
+    let workers = Pool::new().threads(1);
+    let serving = start(Home::Loop, Pooled::new(site, workers.clone()));
+    let mut first = serving.connect();
+    first.send(get("/first"));
+    wait_until("the first runs", || workers.open() > workers.waiting());
+    let mut second = serving.connect();
+    second.send(get("/second"));
+    wait_until("the second waits", || workers.waiting() == 1);
+    workers.discard_waiting();
+    assert_eq!(Answers::of(&second).next().code, 500);
+    assert!(serving.report().0.contains("never got a response"));
+    assert!(next(&lines).starts_with("GET /second HTTP/1.1 500 "));
+    gate.send(()).expect("it waits");
+    assert_eq!(Answers::of(&first).next().short(), (200, "/first".into()));
+}
+
+/// Law 10: a response that nobody can pull any more breaks off.
+#[test]
+fn a_download_breaks_off_when_its_pool_is_closed() {
+    for fields in ["", "Connection: close\r\n"] {
+        let (site, lines) = Site::new(|_, response| {
+            let blocks = (0..LARGE / BLOCK).map(|_| vec![7; BLOCK]);
+            response.send_response(200).stream(blocks)
+        });
+        let workers = Pool::new().threads(1);
+        let serving = start(Home::Loop, Pooled::new(site, workers.clone()));
+        let mut client = serving.connect();
+        client.send(head("GET", "/", fields));
+        client.expect("HTTP/1.1 200 OK\r\n");
+        assert!(workers.join(Some(PATIENCE)), "no job waits for a client");
+        client.expect_gone();
+        assert!(next(&lines).ends_with(" broken"));
+        assert!(serving.report().0.contains("never got a response"));
+    }
+}
+
+/// Nothing but bytes, until somebody drops it.
+struct Bomb;
+
+impl BodySource for Bomb {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(Some(vec![7]))
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("scripted");
+    }
+}
+
+/// Law 10: what a closure leaves behind may panic as it goes; the client hears of it all the same.
+#[test]
+fn a_response_that_panics_as_it_is_dropped_answers_500() {
+    let (site, lines) = Site::new(|_, response| {
+        let (deferred, reply) = response.defer();
+        thread::spawn(move || {
+            deferred.respond(|response| {
+                response.send_response(200).stream(Bomb)?;
+                Err(io::Error::other("scripted").into())
+            })
+        });
+        Ok(reply)
+    });
+    let serving = start(Home::Loop, site);
+    let mut client = serving.connect();
+    client.send(get("/"));
+    assert_eq!(Answers::of(&client).next().code, 500);
+    assert!(next(&lines).starts_with("GET / HTTP/1.1 500 "));
+}
+
 /// Two threads, eight clients that do not read what is pulled for them: everybody else is served.
 #[test]
 fn slow_downloads_hold_no_worker() {
-    const BLOCK: usize = 64 * 1024;
     let (site, _lines) = Site::new(move |request, response| match request.path() {
         "/large" => {
             let blocks = (0..LARGE / BLOCK).map(|number| vec![number as u8; BLOCK]);

@@ -21,7 +21,7 @@ impl Response<'_> {
     /// Return the [`Reply`] from your handler. If the [`Deferred`] is dropped without a response,
     /// the client gets a 500.
     pub fn defer(self) -> (Deferred, Reply) {
-        let deferred = Deferred(self.context.reply_to());
+        let deferred = Deferred::new(self.context.reply_to());
         (deferred, self.leave(Outcome::Deferred))
     }
 }
@@ -67,6 +67,11 @@ impl Response<'_> {
 pub struct Deferred(Option<ReplyTo>);
 
 impl Deferred {
+    /// `None`: nobody can be reached.
+    pub(super) fn new(reply_to: Option<ReplyTo>) -> Deferred {
+        Deferred(reply_to)
+    }
+
     /// Lets `respond` write the response, on this thread, and wakes the loop to send it.
     ///
     /// If `respond` fails or panics, the client gets a 500, and the server reports the failure.
@@ -76,17 +81,13 @@ impl Deferred {
     /// Returns [`SendError::Gone`] if the client has disconnected; `respond` may not have been
     /// called then.
     pub fn respond(
-        mut self,
+        self,
         respond: impl FnOnce(Response<'_>) -> HttpResult,
     ) -> Result<(), SendError<()>> {
-        let reply_to = self.take()?;
-        reply_to.tell(away::write(
-            &reply_to,
-            Content::Elsewhere,
-            None,
-            None,
-            respond,
-        ))
+        self.fulfil(|reply_to| {
+            let news = away::write(reply_to, Content::Elsewhere, None, None, respond);
+            reply_to.tell(news)
+        })?
     }
 
     /// Sends the head that `begin` returns; you push the body through the returned
@@ -100,26 +101,10 @@ impl Deferred {
     ///
     /// Returns [`SendError::Gone`] if the client has disconnected.
     pub fn stream(
-        mut self,
+        self,
         begin: impl FnOnce(Response<'_>) -> ResponseHead<'_>,
     ) -> Result<ResponseStream, SendError<()>> {
-        let reply_to = self.take()?;
-        let mut framer = None;
-        let push = |response: Response<'_>| begin(response).push(&mut framer);
-        let mut news = away::write(&reply_to, Content::Elsewhere, None, None, push);
-        let window = Arc::new(Window::default());
-        let (sender, room) = bounded(1);
-        if let (Some(framer), Some(head)) = (&framer, &mut news.head) {
-            head.close_delimited = framer.is_close_delimited();
-            head.pushed = Some(Pushed::new(Arc::clone(&window), sender));
-            news.then = Then::GoOn { sent: 0 };
-        }
-        reply_to.tell(news)?;
-        Ok(ResponseStream {
-            open: Mutex::new(framer.map(|framer| Open { reply_to, framer })),
-            window,
-            room,
-        })
+        self.fulfil(|reply_to| ResponseStream::begin(reply_to, begin))?
     }
 
     /// Sends an interim response ahead of the final one, for example `103 Early Hints`
@@ -146,10 +131,25 @@ impl Deferred {
         self.0.as_ref().is_none_or(ReplyTo::is_gone)
     }
 
-    /// Takes the duty off this, unless there is nobody to respond to.
-    fn take(&mut self) -> Result<ReplyTo, SendError<()>> {
-        let reply_to = self.0.take().filter(|reply_to| !reply_to.is_gone());
-        reply_to.ok_or(SendError::Gone(()))
+    /// Lets `work` send the response. If it panics, or this is dropped before, the client gets a
+    /// 500, or sees that the response breaks off.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SendError::Gone`] if there is nobody to respond to; `work` is not called then.
+    pub(super) fn fulfil<R>(
+        mut self,
+        work: impl FnOnce(&ReplyTo) -> R,
+    ) -> Result<R, SendError<()>> {
+        let reply_to = self.0.as_ref().filter(|reply_to| !reply_to.is_gone());
+        let done = work(reply_to.ok_or(SendError::Gone(()))?);
+        self.relieve();
+        Ok(done)
+    }
+
+    /// Takes the duty off this.
+    pub(super) fn relieve(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -215,6 +215,30 @@ struct Open {
 }
 
 impl ResponseStream {
+    /// Sends the head that `begin` returns.
+    fn begin(
+        reply_to: &ReplyTo,
+        begin: impl FnOnce(Response<'_>) -> ResponseHead<'_>,
+    ) -> Result<ResponseStream, SendError<()>> {
+        let mut framer = None;
+        let push = |response: Response<'_>| begin(response).push(&mut framer);
+        let mut news = away::write(reply_to, Content::Elsewhere, None, None, push);
+        let window = Arc::new(Window::default());
+        let (sender, room) = bounded(1);
+        if let (Some(framer), Some(head)) = (&framer, &mut news.head) {
+            head.close_delimited = framer.is_close_delimited();
+            head.pushed = Some(Pushed::new(Arc::clone(&window), sender));
+            news.then = Then::GoOn { sent: 0 };
+        }
+        reply_to.tell(news)?;
+        let reply_to = reply_to.clone();
+        Ok(ResponseStream {
+            open: Mutex::new(framer.map(|framer| Open { reply_to, framer })),
+            window,
+            room,
+        })
+    }
+
     /// Pushes a block of any length and wakes the loop. It never waits. Several threads may push.
     ///
     /// # Errors

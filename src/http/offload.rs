@@ -9,6 +9,7 @@ use super::access::LogEntry;
 use super::away;
 use super::body::Streaming;
 use super::body_policy::BodyPolicy;
+use super::deferred::Deferred;
 use super::handler::HttpRequestHandler;
 use super::message::{News, ReplyTo, Then};
 use super::owned::OwnedRequest;
@@ -95,23 +96,21 @@ impl Response<'_> {
         write: impl FnOnce(&ReplyTo, &Pool) -> News + Send + 'static,
     ) -> HttpResult {
         let pullers = workers.clone();
-        let Some(reply_to) = self.context.reply_to() else {
-            return self.send_error(503);
-        };
-        let submitted = workers.submit_with((), move |(), place| {
-            if reply_to.is_gone() {
-                return; // The client disconnected while the job was queued.
-            }
-            let news = write(&reply_to, &pullers);
-            // Free the place before the response leaves: the client may send its next request as
-            // soon as it has the response.
-            drop(place);
-            // Ignore the error: the client has disconnected, and there is nobody to tell.
-            let _ = reply_to.tell(news);
+        let deferred = Deferred::new(self.context.reply_to());
+        let submitted = workers.submit_with(deferred, move |deferred, place| {
+            // Ignore the error: the client has disconnected, perhaps while the job was queued.
+            let _ = deferred.fulfil(|reply_to| {
+                let news = write(reply_to, &pullers);
+                // Free the place before the response leaves: the client may send its next request
+                // as soon as it has the response.
+                drop(place);
+                reply_to.tell(news)
+            });
         });
         match submitted {
             Ok(()) => Ok(self.leave(Outcome::Deferred)),
-            Err(((), overloaded)) => {
+            Err((mut deferred, overloaded)) => {
+                deferred.relieve();
                 let head = self.send_response(503).with_failure(overloaded.into());
                 head.send_header("Retry-After", "1").body("")
             }
@@ -123,36 +122,44 @@ impl Response<'_> {
 ///
 /// Each block goes home by itself, because the next one may take long (PEP 3333: no block is held
 /// back while the next is made).
-pub(super) fn pull(workers: Pool, reply_to: ReplyTo, mut streaming: Box<Streaming>) {
+pub(super) fn pull(workers: Pool, reply_to: ReplyTo, streaming: Box<Streaming>) {
     let pool = workers.clone();
+    // What if the pool is closed? Then the job is dropped, and the response breaks off.
+    let deferred = Deferred::new(Some(reply_to));
     pool.push(move || {
-        let mut room = HIGH_WATER;
-        loop {
-            let mut bytes = Buffer::new();
-            let pulled = contain(|| streaming.pull(&mut bytes));
-            room = room.saturating_sub(bytes.len().max(LEAST));
-            let then = match pulled {
-                Ok(None) if room == 0 => {
-                    streaming.workers = Some(workers);
-                    let news = News::of(Then::Pull(streaming)).with_bytes(bytes);
-                    // Ignore the error: the client has disconnected.
-                    let _ = reply_to.tell(news);
-                    return;
-                }
-                Ok(None) => Then::GoOn {
-                    sent: streaming.framer.sent(),
-                },
-                Ok(Some(ending)) => Then::End(ending),
-                Err(failure) => Then::Fail(failure),
-            };
-            let goes_on = matches!(then, Then::GoOn { .. });
-            let told = reply_to.tell(News::of(then).with_bytes(bytes));
-            // First the news leaves, then the source is dropped, which may block, or panic.
-            if told.is_err() || !goes_on {
+        // Ignore the error: the client has disconnected.
+        let _ = deferred.fulfil(|reply_to| pull_blocks(workers, reply_to, streaming));
+    });
+}
+
+/// Pulls up to the high-water mark.
+fn pull_blocks(workers: Pool, reply_to: &ReplyTo, mut streaming: Box<Streaming>) {
+    let mut room = HIGH_WATER;
+    loop {
+        let mut bytes = Buffer::new();
+        let pulled = contain(|| streaming.pull(&mut bytes));
+        room = room.saturating_sub(bytes.len().max(LEAST));
+        let then = match pulled {
+            Ok(None) if room == 0 => {
+                streaming.workers = Some(workers);
+                let news = News::of(Then::Pull(streaming)).with_bytes(bytes);
+                // Ignore the error: the client has disconnected.
+                let _ = reply_to.tell(news);
                 return;
             }
+            Ok(None) => Then::GoOn {
+                sent: streaming.framer.sent(),
+            },
+            Ok(Some(ending)) => Then::End(ending),
+            Err(failure) => Then::Fail(failure),
+        };
+        let goes_on = matches!(then, Then::GoOn { .. });
+        let told = reply_to.tell(News::of(then).with_bytes(bytes));
+        // First the news leaves, then the source is dropped, which may block, or panic.
+        if told.is_err() || !goes_on {
+            return;
         }
-    });
+    }
 }
 
 /// A handler that runs on a [`Pool`], each request with a clone of it.
