@@ -10,17 +10,20 @@ mod support;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::iter;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
-use serve_forever::http::{self, Http, HttpResult, HttpSettings, Request, Response};
+use serve_forever::http::{
+    self, Deferred, Http, HttpRequestHandler, HttpResult, HttpSettings, Request, Response,
+};
 use serve_forever::reactor::{EventLoop, Now, Reactor, Slot};
 use serve_forever::socketserver::{
-    Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Protocol, Server, Tcp,
+    Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Overload, Protocol, Server, Tcp,
     Transport, Turn,
 };
 use support::client::connect;
@@ -521,4 +524,170 @@ fn own_sources_go_on_while_a_request_is_waited_for() {
     assert_eq!(server.engine().dispatch().open_connections(), 1);
     client.join();
     assert_eq!(trace.take(), "message one message two");
+}
+
+/// Numbers that look random and are the same in each run.
+struct Numbers(u32);
+
+impl Numbers {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 16) % end
+    }
+}
+
+/// A host with a guest that has four places, and clients that do what they like.
+struct Household {
+    event_loop: EventLoop,
+    engine: Engine<Tcp, Evented<Tcp, Http<Whims>>, Defaults>,
+    whims: Whims,
+    clients: Vec<TcpStream>,
+    own: Vec<Slot>,
+    now: Instant,
+}
+
+/// Serves what it is asked for: at once, much, later, or for ever.
+#[derive(Clone, Default)]
+struct Whims(Arc<Mutex<Vec<Deferred>>>);
+
+impl HttpRequestHandler for Whims {
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        match request.path() {
+            "/large" => response.send_response(200).body(vec![7; 300_000]),
+            "/stream" => response
+                .send_response(200)
+                .stream(iter::repeat([7; 99_999])),
+            "/later" => {
+                let (deferred, reply) = response.defer();
+                self.0.lock().expect("no panic").push(deferred);
+                Ok(reply)
+            }
+            path => response.send_response(200).body(path),
+        }
+    }
+}
+
+impl Household {
+    fn new() -> Household {
+        let whims = Whims::default();
+        let event_loop = EventLoop::new().expect("a poll");
+        let dispatch = Evented::new(Http::new(whims.clone(), HttpSettings::default()));
+        let (registry, waker) = (event_loop.registry(), event_loop.waker());
+        let engine = Engine::attach(
+            listen(),
+            dispatch,
+            Defaults::default(),
+            registry,
+            waker,
+            7..13,
+        );
+        Household {
+            event_loop,
+            engine: engine.expect("attached"),
+            whims,
+            clients: Vec::new(),
+            own: Vec::new(),
+            now: Instant::now(),
+        }
+    }
+
+    /// Something happens.
+    fn happen(&mut self, numbers: &mut Numbers) {
+        const BYTES: [&str; 6] = [
+            "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /large HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /later HTTP/1.1\r\nHost: h\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n",
+            "G",
+        ];
+        let Household { engine, .. } = self;
+        let which = numbers.below(self.clients.len().max(1) as u32) as usize;
+        match numbers.below(12) {
+            0 | 1 if self.clients.len() < 8 => {
+                // While it drains, nobody gets in.
+                let client = TcpStream::connect(engine.transport().server_address());
+                self.clients.extend(client);
+            }
+            2 | 3 if !self.clients.is_empty() => {
+                let bytes = BYTES[numbers.below(6) as usize];
+                // Ignore the error: the server may have closed the connection.
+                let _ = self.clients[which].write_all(bytes.as_bytes());
+            }
+            4 if !self.clients.is_empty() => drop(self.clients.swap_remove(which)),
+            5 if !self.clients.is_empty() => {
+                // Ignore the error: the server may have reset the connection.
+                let _ = self.clients[which].shutdown(Shutdown::Write);
+            }
+            6 => {
+                let overloads = [Overload::Wait, Overload::Shed];
+                let overload = overloads[numbers.below(2) as usize];
+                engine.set_max_connections(numbers.below(6) as usize, overload);
+            }
+            7 => engine.set_poll_interval((numbers.below(2) == 0).then_some(LONG)),
+            8 => {
+                let reactor = engine.reactor_mut();
+                if let Some(slot) = reactor.open() {
+                    reactor.doorbell(slot).ring();
+                    reactor.arm(slot, self.now + PATIENCE);
+                    self.own.push(slot);
+                }
+            }
+            9 if !self.own.is_empty() => engine.reactor_mut().release(self.own.remove(0)),
+            10 => self.now += Duration::from_secs(u64::from(numbers.below(40))),
+            11 => {
+                let deferred = self.whims.0.lock().expect("no panic").pop();
+                if let Some(deferred) = deferred {
+                    // Ignore the error: the client may have disconnected.
+                    let _ = deferred.respond(|response| response.send_response(200).body("now"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives the guest its turns until it does nothing, or has stopped.
+    fn settle(&mut self, what: &str) -> Turn {
+        for _ in 0..10_000 {
+            let engine = &mut self.engine;
+            let waited = self.event_loop.wait(Some(Duration::ZERO), |event| {
+                engine.feed(event);
+            });
+            waited.expect("a poll");
+            let turn = engine.turn(self.now).expect("no failure stops it");
+            if turn != Turn::Iteration {
+                let timeout = engine.timeout(self.now);
+                assert_ne!(
+                    timeout,
+                    Some(Duration::ZERO),
+                    "{what}: {turn:?}, {engine:?}"
+                );
+                return turn;
+            }
+        }
+        panic!("{what}: it never rests: {:?}", self.engine);
+    }
+}
+
+/// RT-14, LOOP-7: after a turn that did nothing there is nothing to do, whatever has happened
+/// before. A guest whose `timeout` said zero then would keep its host awake.
+#[test]
+fn after_a_turn_that_did_nothing_the_host_may_sleep() {
+    for seed in 0..20 {
+        let (mut household, mut numbers) = (Household::new(), Numbers(seed));
+        for step in 0..150 {
+            household.happen(&mut numbers);
+            let turn = household.settle(&format!("seed {seed}, step {step}"));
+            assert_eq!(turn, Turn::Idle);
+        }
+        household.engine.shutdown_handle().request_drain(PATIENCE);
+        let what = format!("seed {seed}, draining");
+        while household.settle(&what) == Turn::Idle {
+            household.happen(&mut numbers);
+            household.now += Duration::from_millis(100);
+        }
+        assert_eq!(household.engine.stats().open, 0, "{what}");
+        household.engine.server_close();
+        household.settle(&what);
+    }
 }
