@@ -95,7 +95,8 @@ impl Deferred {
     ///
     /// Without a `Content-Length` the body is chunked; for HTTP/1.0 it ends with the connection. If
     /// the head cannot be sent, the client gets a 500, the server reports the failure, and the
-    /// stream [is gone](ResponseStream::is_gone).
+    /// stream [is gone](ResponseStream::is_gone). So it is if the response has no body, as for HEAD:
+    /// do not take that for a failure.
     ///
     /// # Errors
     ///
@@ -244,7 +245,8 @@ impl ResponseStream {
     /// # Errors
     ///
     /// Returns [`SendError::Full`] if too much is on its way already, and [`SendError::Gone`] if the
-    /// client has disconnected or the `Content-Length` is reached. Both give the block back.
+    /// client has disconnected or the response has ended: it has no body, or the `Content-Length` is
+    /// reached. Both give the block back.
     pub fn send<B: AsRef<[u8]>>(&self, block: B) -> Result<(), SendError<B>> {
         if self.is_gone() {
             return Err(SendError::Gone(block));

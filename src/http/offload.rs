@@ -20,12 +20,13 @@ use super::written::{Content, Outcome, Reading};
 use crate::socketserver::{Buffer, Pool, contain};
 
 impl Response<'_> {
-    /// Leaves the response to one of the `workers`, the threads of a [`Pool`], where `job` may block; the connection waits for
-    /// it.
+    /// Leaves the response to one of the `workers`, the threads of a [`Pool`], where `job` may block.
+    /// The connection waits for it.
     ///
-    /// If too many requests wait for a worker, the response is a 503, and a
-    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects before a
-    /// worker is free, `job` is dropped without being run.
+    /// If too many requests wait for a worker, the response is a 503, and an
+    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects before
+    /// a worker is free, `job` is dropped without being run. If the pool drops `job`, because it is
+    /// closed or its queue is [discarded](Pool::discard_waiting), the response is a 500.
     ///
     /// Take along what the response needs of the request. A body that is still to come is read with
     /// [`body_reader`](Self::body_reader). A body that you [stream](super::ResponseHead::stream) is

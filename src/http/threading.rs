@@ -60,7 +60,7 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
     ///
     /// # Errors
     ///
-    /// As [`bind`](ThreadingHttpServer::bind).
+    /// Like [`bind`](ThreadingHttpServer::bind).
     pub fn with_settings(
         address: impl ServerAddress,
         handler: H,
@@ -129,12 +129,12 @@ impl<H> ThreadedHttp<H> {
         self
     }
 
-    /// How often clients have met each limit and deadline.
+    /// Returns how often clients have hit each limit and deadline.
     pub fn stats(&self) -> HttpStats {
         self.http.stats()
     }
 
-    /// The threads.
+    /// Returns the threads that run the handlers.
     pub fn workers(&self) -> &Pool {
         &self.workers
     }
