@@ -8,6 +8,7 @@ mod support;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Read, Write};
+use std::iter;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -646,6 +647,53 @@ fn a_handler_stops_its_server_and_is_heard() {
     let mut client = connect(server.address);
     client.write_all(get("/").as_bytes()).expect("sent");
     assert!(answer(client).ends_with("stopped"));
+    server.stop();
+}
+
+/// THREAD-5: what a handler has begun is more than one message if its body comes in blocks.
+#[test]
+fn closing_delivers_a_body_that_comes_in_blocks() {
+    const BLOCKS: usize = 30; // more than a connection takes in one turn
+    let (trace, workers) = (Trace::default(), Pool::new().threads(2));
+    let handler = {
+        let trace = trace.clone();
+        move |request: &Request<'_>, response: Response<'_>| {
+            trace.note("in");
+            trace.wait_for("go", 1);
+            if request.path() == "/pulled" {
+                return response
+                    .send_response(200)
+                    .stream(iter::repeat_n("block", BLOCKS));
+            }
+            let (deferred, reply) = response.defer();
+            let stream = deferred.stream(|response| response.send_response(200))?;
+            for _ in 0..BLOCKS {
+                stream.send("block")?;
+            }
+            stream.finish()?;
+            Ok(reply)
+        }
+    };
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers);
+    let tcp = listen("127.0.0.1:0").expect("a free port");
+    let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
+    let server = run_as(server, |server| {
+        let served = server.serve_forever(None);
+        server.server_close();
+        served
+    });
+    let clients = ["/pulled", "/pushed"].map(|path| {
+        let mut client = connect(server.address);
+        client.write_all(get(path).as_bytes()).expect("sent");
+        client
+    });
+    trace.wait_for("in", 2);
+    server.handle.request();
+    trace.note("go");
+    for answer in clients.map(answer) {
+        assert!(answer.ends_with("\r\n0"), "{answer}"); // trimmed
+        assert_eq!(answer.matches("block").count(), BLOCKS);
+    }
     server.stop();
 }
 

@@ -1,13 +1,14 @@
 //! Handlers on threads, sockets on the loop: Python's `ThreadingHTTPServer`.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::handler::HttpRequestHandler;
 use super::offload::Pooled;
 use super::server::{Http, listen};
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
+use crate::reactor::Now;
 use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
@@ -101,6 +102,8 @@ pub struct ThreadedHttp<H> {
     workers: Pool,
     /// How long the server waits for the workers when it closes, if it does.
     block_on_close: Option<Duration>,
+    /// When that is over, if ever, once the server has begun to wait.
+    until: Option<Option<Instant>>,
 }
 
 impl<H> ThreadedHttp<H> {
@@ -114,6 +117,7 @@ impl<H> ThreadedHttp<H> {
             http: Http::new(Pooled::new(handler, workers.clone()), settings),
             workers,
             block_on_close: None,
+            until: None,
         }
     }
 
@@ -141,11 +145,14 @@ impl<H> ThreadedHttp<H> {
 
     /// Waits until the workers have done what was queued before, if that is wanted.
     fn join(&mut self) -> bool {
-        let Some(patience) = self.block_on_close.take() else {
+        let Some(patience) = self.block_on_close else {
             return false;
         };
-        self.workers.wait_until_idle(Some(patience));
-        true
+        let now = Now::new().instant();
+        let until = *self.until.get_or_insert(now.checked_add(patience));
+        let left = until.map(|until| until.saturating_duration_since(now));
+        self.workers.wait_until_idle(left);
+        left != Some(Duration::ZERO)
     }
 }
 

@@ -190,6 +190,11 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.inbox.get_or_insert_default().push_back(message);
     }
 
+    /// How many messages wait for the protocol.
+    pub(super) fn unread(&self) -> usize {
+        self.inbox.as_ref().map_or(0, |inbox| inbox.len())
+    }
+
     pub(crate) fn is_upgraded(&self) -> bool {
         matches!(self.conversation, Conversation::Upgraded(_))
     }

@@ -43,7 +43,9 @@ pub trait Factory<A> {
     /// threads that work for them.
     ///
     /// Return `true` if these may have sent something. Then each protocol is told to
-    /// [drain](super::Protocol::drain), and gets its messages. By default this waits for nothing.
+    /// [drain](super::Protocol::drain), and gets its messages, and this is called again as long as
+    /// some protocol takes any: it may have asked a thread for more. By default this waits for
+    /// nothing.
     fn server_close(&mut self) -> bool {
         false
     }

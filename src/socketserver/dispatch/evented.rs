@@ -189,6 +189,28 @@ where
         self.discard_all();
     }
 
+    /// Delivers what threads send that work for the connections, as long as they send something, and
+    /// as much of it as the clients take without being waited for.
+    fn finish(&mut self, reactor: &mut Reactor)
+    where
+        Evented<T, F>: Dispatch<T>,
+    {
+        while self.factory.server_close() {
+            self.collect(reactor);
+            let unread = self.unread();
+            self.drain(reactor, &Now::new());
+            if self.unread() == unread {
+                break; // no client takes any more, or there is no more
+            }
+        }
+    }
+
+    /// Returns how many messages the conversations have not taken yet.
+    fn unread(&self) -> usize {
+        let open = self.connections.iter().flatten();
+        open.map(|entry| entry.connection.unread()).sum()
+    }
+
     /// Drops the messages that are still on their way, and with them what their senders wait for.
     fn discard_all(&mut self) {
         while let Some((_, message)) = self.post.receive() {
@@ -333,9 +355,8 @@ where
 
     fn server_close(&mut self, reactor: &mut Reactor) {
         // What if the patience of a drain is over? Then nobody is waited for any more.
-        if self.phase != Phase::Aborted && self.factory.server_close() {
-            self.collect(reactor);
-            self.drain(reactor, &Now::new());
+        if self.phase != Phase::Aborted {
+            self.finish(reactor);
         }
         self.close_all(reactor);
     }
