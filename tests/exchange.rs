@@ -971,6 +971,25 @@ fn a_pushed_answer_without_content_ends_at_once() {
     }
 }
 
+/// A handler need not know that a request is a HEAD: what it pushes is dropped, and is no failure.
+#[test]
+fn a_handler_pushes_to_head_as_to_get() {
+    let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        let stream = deferred.stream(plain)?;
+        stream.send("one")?;
+        stream.finish()?;
+        Ok(reply)
+    });
+    for _ in 0..2 {
+        wire.receive("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        wire.deliver();
+        let head = answer("200 OK", "Transfer-Encoding: chunked\r\n\r\n");
+        assert_eq!((wire.sent(), wire.verdict), (head, "Read"));
+        assert_eq!(wire.failure(), None);
+    }
+}
+
 #[test]
 fn a_head_that_cannot_be_sent_pushes_nothing() {
     let (mut wire, streams) = pushing(

@@ -130,6 +130,11 @@ impl Framer {
         self.sent
     }
 
+    /// Whether there is no body, so that blocks are dropped.
+    pub(super) fn is_silent(&self) -> bool {
+        self.framing == BodyFraming::Silent
+    }
+
     /// Whether only a reset can tell the client that a response is not whole.
     pub(super) fn is_close_delimited(&self) -> bool {
         self.framing == BodyFraming::Close

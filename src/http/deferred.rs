@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use super::away;
-use super::body::Framer;
+use super::body::{BodyFraming, Framer};
 use super::message::{News, Pushed, ReplyTo, Then, on_the_loop};
 use super::response::{self, HttpResult, Reply, Response, ResponseHead};
 use super::response_error::ResponseError;
@@ -95,8 +95,8 @@ impl Deferred {
     ///
     /// Without a `Content-Length` the body is chunked; for HTTP/1.0 it ends with the connection. If
     /// the head cannot be sent, the client gets a 500, the server reports the failure, and the
-    /// stream [is gone](ResponseStream::is_gone). So it is if the response has no body, as for HEAD:
-    /// do not take that for a failure.
+    /// stream [is gone](ResponseStream::is_gone). If the response has no body, as for HEAD, the
+    /// stream drops what you push.
     ///
     /// # Errors
     ///
@@ -226,10 +226,16 @@ impl ResponseStream {
         let mut news = away::write(reply_to, Content::Elsewhere, None, None, push);
         let window = Arc::new(Window::default());
         let (sender, room) = bounded(1);
-        if let (Some(framer), Some(head)) = (&framer, &mut news.head) {
-            head.close_delimited = framer.is_close_delimited();
+        if let Some(head) = &mut news.head {
+            // Dropped when the loop has ended the response.
             head.pushed = Some(Pushed::new(Arc::clone(&window), sender));
-            news.then = Then::GoOn { sent: 0 };
+            match &framer {
+                Some(framer) => {
+                    head.close_delimited = framer.is_close_delimited();
+                    news.then = Then::GoOn { sent: 0 };
+                }
+                None => framer = Some(Framer::new(BodyFraming::Silent)),
+            }
         }
         reply_to.tell(news)?;
         let reply_to = reply_to.clone();
@@ -245,8 +251,7 @@ impl ResponseStream {
     /// # Errors
     ///
     /// Returns [`SendError::Full`] if too much is on its way already, and [`SendError::Gone`] if the
-    /// client has disconnected or the response has ended: it has no body, or the `Content-Length` is
-    /// reached. Both give the block back.
+    /// client has disconnected or the `Content-Length` is reached. Both give the block back.
     pub fn send<B: AsRef<[u8]>>(&self, block: B) -> Result<(), SendError<B>> {
         if self.is_gone() {
             return Err(SendError::Gone(block));
@@ -279,6 +284,9 @@ impl ResponseStream {
         let gone = self.is_gone();
         let open = self.lock().take().filter(|_| !gone);
         let Open { reply_to, framer } = open.ok_or(SendError::Gone(()))?;
+        if framer.is_silent() {
+            return Ok(()); // the response ended with its head
+        }
         let mut bytes = Buffer::new();
         reply_to.tell(match framer.end(trailers, &mut bytes) {
             Ok(ending) => News::of(Then::End(ending)).with_bytes(bytes),
@@ -318,7 +326,7 @@ impl ResponseStream {
         let Some(Open { reply_to, framer }) = &mut *open else {
             return Err(SendError::Gone(()));
         };
-        if block.is_empty() {
+        if block.is_empty() || framer.is_silent() {
             return Ok(());
         }
         let mut bytes = Buffer::new();

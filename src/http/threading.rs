@@ -100,10 +100,16 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
 pub struct ThreadedHttp<H> {
     http: Http<Pooled<H>>,
     workers: Pool,
-    /// How long the server waits for the workers when it closes, if it does.
-    block_on_close: Option<Duration>,
-    /// When that is over, if ever, once the server has begun to wait.
-    until: Option<Option<Instant>>,
+    join: Join,
+}
+
+/// Whether a server that closes waits for the workers.
+#[derive(Debug, Clone, Copy)]
+enum Join {
+    Never,
+    For(Duration),
+    /// It has begun to wait; `None`: without end.
+    Until(Option<Instant>),
 }
 
 impl<H> ThreadedHttp<H> {
@@ -116,8 +122,7 @@ impl<H> ThreadedHttp<H> {
         ThreadedHttp {
             http: Http::new(Pooled::new(handler, workers.clone()), settings),
             workers,
-            block_on_close: None,
-            until: None,
+            join: Join::Never,
         }
     }
 
@@ -129,7 +134,7 @@ impl<H> ThreadedHttp<H> {
     /// not at all after a [drain](crate::socketserver::ShutdownHandle::drain) has run out of its own.
     #[must_use]
     pub fn block_on_close(mut self, patience: Duration) -> ThreadedHttp<H> {
-        self.block_on_close = Some(patience);
+        self.join = Join::For(patience);
         self
     }
 
@@ -145,11 +150,13 @@ impl<H> ThreadedHttp<H> {
 
     /// Waits until the workers have done what was queued before, if that is wanted.
     fn join(&mut self) -> bool {
-        let Some(patience) = self.block_on_close else {
-            return false;
-        };
         let now = Now::new().instant();
-        let until = *self.until.get_or_insert(now.checked_add(patience));
+        let until = match self.join {
+            Join::Never => return false,
+            Join::For(patience) => now.checked_add(patience),
+            Join::Until(until) => until,
+        };
+        self.join = Join::Until(until);
         let left = until.map(|until| until.saturating_duration_since(now));
         self.workers.wait_until_idle(left);
         left != Some(Duration::ZERO)
