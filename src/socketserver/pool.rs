@@ -1,7 +1,7 @@
 //! A bounded pool of threads. It knows neither sockets nor protocols.
 //!
-//! Two places use it: [`Threading`](super::Threading) runs whole requests on one, and HTTP runs
-//! handlers that block on one ([`Response::offload`](crate::http::Response::offload)).
+//! Two parts of the crate use it: [`Threading`](super::Threading) runs whole requests on one, and
+//! HTTP runs handlers that block on one ([`Response::offload`](crate::http::Response::offload)).
 //!
 //! ```text
 //! submit: takes a place, queues the job ──▶ a thread runs it ──▶ the place is free again
@@ -9,19 +9,23 @@
 //! ```
 //!
 //! A *place* is the right to be open. There is one for each thread and one for each job that may
-//! wait. So the queue is bounded by the places, and needs no bound of its own.
+//! wait. So the places bound the queue, and the channel in which jobs wait needs no bound.
+//!
+//! Besides the channel, a submitter and the threads share three numbers: how many places are taken,
+//! how many jobs have not ended, and how many threads there are. A submitter starts a thread if
+//! there are fewer threads than jobs, and only then it takes a lock (design law 4).
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::Waker;
 
 use super::budget::complain;
@@ -35,6 +39,10 @@ const THREADS: usize = 32;
 /// How many jobs wait for a thread unless told otherwise. With jobs of 100 ms and four threads, the
 /// last of them waits a second and a half. Longer than that, few clients wait.
 const QUEUE_LENGTH: usize = 64;
+
+/// Added to the number of jobs when the pool is closed. Both are one word, so that each submitter
+/// either is refused or is counted before the threads are told to end.
+const CLOSED: usize = 1 << (usize::BITS - 1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -66,8 +74,8 @@ type Job = Box<dyn FnOnce() + Send>;
 ///
 /// A `Pool` is a handle. Its clones share the threads; the settings belong to each handle, so set
 /// them before you clone it. When the last handle is dropped, the pool is closed: its threads end
-/// when the queue is empty. Nothing waits for them, unless you call [`join`](Self::join).
-#[derive(Clone)]
+/// when every job has ended. Nothing waits for them, unless you call [`join`](Self::join).
+#[derive(Clone, Default)]
 pub struct Pool {
     settings: Arc<Settings>,
     handle: Arc<Handle>,
@@ -85,19 +93,22 @@ struct Settings {
     thread_name: String,
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            threads: THREADS,
+            queue_length: QUEUE_LENGTH,
+            stack_size: None,
+            thread_name: "worker".to_owned(),
+        }
+    }
+}
+
 impl Pool {
     /// Makes a pool of at most 32 threads, with a queue of 64 jobs.
     #[must_use]
     pub fn new() -> Pool {
-        Pool {
-            settings: Arc::new(Settings {
-                threads: THREADS,
-                queue_length: QUEUE_LENGTH,
-                stack_size: None,
-                thread_name: "worker".to_owned(),
-            }),
-            handle: Arc::default(),
-        }
+        Pool::default()
     }
 
     /// Sets the most threads that the pool has: 32 by default, and at least one.
@@ -154,22 +165,19 @@ impl Pool {
         input: I,
         job: impl FnOnce(I, Place) + Send + 'static,
     ) -> Result<(), (I, Overloaded)> {
-        let Some(place) = Place::take(&self.handle.0, self.room()) else {
+        let shared = &self.handle.0;
+        if !count(&shared.taken, |taken| taken < self.room()) {
             return Err((input, Overloaded::Full));
-        };
-        // The place is given back after the lock, for that may wake a loop.
-        let mut state = self.handle.0.lock();
-        if state.closed {
-            drop(state);
+        }
+        let place = Place(Arc::clone(shared));
+        if !count(&shared.jobs, |jobs| jobs < CLOSED) {
             return Err((input, Overloaded::Closed));
         }
-        if let Err(error) = self.start_thread_for_one_more(&mut state) {
-            drop(state);
+        if let Err(error) = self.start_thread_if_needed() {
+            shared.job_ended();
             return Err((input, Overloaded::NoThread(error)));
         }
-        state.queue.push_back(Box::new(move || job(input, place)));
-        drop(state);
-        self.handle.0.job_came.notify_one();
+        shared.queue.send(Some(Box::new(move || job(input, place))));
         Ok(())
     }
 
@@ -177,23 +185,17 @@ impl Pool {
     /// refused.
     ///
     /// Use this for work that goes on in steps and waits for a client in between, where the number
-    /// of such works is bounded by something else. If the pool is closed and its threads have
-    /// ended, the job is dropped.
+    /// of such works is bounded by something else. If the pool is closed and every job has ended,
+    /// the job is dropped.
     pub fn push(&self, job: impl FnOnce() + Send + 'static) {
-        let job: Job = Box::new(job);
-        let mut state = self.handle.0.lock();
-        if state.closed && state.live == 0 {
-            drop(state);
-            return discard(job);
+        let shared = &self.handle.0;
+        if !count(&shared.jobs, |jobs| jobs != CLOSED) {
+            return discard(Box::new(job));
         }
-        if !state.closed {
-            if let Err(error) = self.start_thread_for_one_more(&mut state) {
-                log::error!("no thread, so a job waits until there is one: {error}");
-            }
+        if let Err(error) = self.start_thread_if_needed() {
+            complain("no thread, so a job waits until there is one", &error);
         }
-        state.queue.push_back(job);
-        drop(state);
-        self.handle.0.job_came.notify_one();
+        shared.queue.send(Some(Box::new(job)));
     }
 
     /// Returns whether every place is taken, so that [`submit`](Self::submit) refuses.
@@ -203,59 +205,83 @@ impl Pool {
 
     /// Returns how many jobs hold a place: those that run, and those that wait.
     pub fn open(&self) -> usize {
-        self.handle.0.taken.load(Ordering::Acquire)
+        self.handle.0.taken.load(SeqCst)
     }
 
     /// Returns how many jobs wait for a thread.
     pub fn waiting(&self) -> usize {
-        self.handle.0.lock().queue.len()
+        let shared = &self.handle.0;
+        // A message that ends a thread is not a job.
+        shared.queue.receiver.len().min(shared.unfinished())
     }
 
     /// Returns how many threads there are.
     pub fn live_threads(&self) -> usize {
-        self.handle.0.lock().live
+        self.handle.0.live.load(SeqCst)
     }
 
-    /// Closes the pool, for all its handles: no job is taken any more, and the threads end when the
-    /// queue is empty.
+    /// Closes the pool, for all its handles: no job is taken any more, and the threads end when
+    /// every job has ended.
     pub fn close(&self) {
         self.handle.0.close();
     }
 
     /// Drops the jobs that wait for a thread, unrun. Those that run go on.
     pub fn discard_waiting(&self) {
-        let waiting = mem::take(&mut self.handle.0.lock().queue);
-        waiting.into_iter().for_each(discard);
+        let shared = &self.handle.0;
+        let receiver = &shared.queue.receiver;
+        for message in receiver.try_iter().take(receiver.len()) {
+            let Some(job) = message else {
+                return shared.queue.send(None); // this is for a thread
+            };
+            shared.job_ended(); // first, for what is in the job may wait for the others
+            discard(job);
+        }
     }
 
     /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
     /// Returns whether they have.
     ///
-    /// Called by a job, this waits for the other threads and not for its own (THREAD-10).
+    /// Called by a job, this waits for the other jobs, and not for its own thread (THREAD-10).
     pub fn join(&self, patience: Option<Duration>) -> bool {
+        self.close();
+        let idle = self.wait_until_idle(patience);
         let shared = &self.handle.0;
-        shared.close();
-        let ended = shared.wait(patience, |state, excused| state.live <= excused);
-        let mut state = shared.lock();
-        if state.live == 0 {
-            let threads = mem::take(&mut state.threads);
-            drop(state);
+        if shared.jobs.load(SeqCst) == CLOSED {
+            let threads = mem::take(&mut shared.lock().handles);
             for thread in threads {
-                // Ignore the error: a thread does nothing after it has said that it ends.
+                // Ignore the error: a thread survives the panics of its jobs.
                 let _ = thread.join();
             }
         }
-        ended
+        idle
     }
 
     /// Waits until no job runs or waits, but not longer than `patience`. Returns whether that is
     /// so.
     ///
-    /// The pool stays open. Called by a job, this waits for the other jobs and not for itself.
+    /// The pool stays open. Called by a job, this waits for the other jobs and not for itself. Two
+    /// jobs that wait do not wait for each other (THREAD-10).
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
-        self.handle.0.wait(patience, |state, excused| {
-            state.queue.is_empty() && state.live - state.idle <= excused
-        })
+        let shared = &self.handle.0;
+        let mut threads = shared.lock();
+        let own = thread::current().id();
+        let by_job = threads.handles.iter().any(|it| it.thread().id() == own);
+        threads.waiting_jobs += usize::from(by_job);
+        shared.waiters.fetch_add(1, SeqCst);
+        shared.changed.notify_all(); // jobs that wait already need not wait for this one
+        let is_busy = |threads: &mut Threads| {
+            let excused = if by_job { threads.waiting_jobs } else { 0 };
+            shared.unfinished() > excused
+        };
+        let patience = patience.unwrap_or(Duration::MAX);
+        let waited = shared
+            .changed
+            .wait_timeout_while(threads, patience, is_busy);
+        let (mut threads, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        threads.waiting_jobs -= usize::from(by_job);
+        shared.waiters.fetch_sub(1, SeqCst);
+        !waited.timed_out()
     }
 
     /// Wakes a loop whenever a place becomes free. The first loop stays the one.
@@ -272,24 +298,31 @@ impl Pool {
         settings.threads.saturating_add(settings.queue_length)
     }
 
-    /// Starts a thread if the next job would find all of them busy, and there may be one more.
-    fn start_thread_for_one_more(&self, state: &mut State) -> io::Result<()> {
-        if state.idle > state.queue.len() || state.live >= self.settings.threads {
-            return Ok(());
+    /// Starts a thread if there are fewer than jobs, and there may be one more.
+    fn start_thread_if_needed(&self) -> io::Result<()> {
+        let shared = &self.handle.0;
+        let is_needed = || {
+            let live = shared.live.load(SeqCst);
+            live < self.settings.threads && live < shared.unfinished()
+        };
+        if !is_needed() {
+            return Ok(()); // the steady state: no lock is taken
         }
-        let name = format!("{}-{}", self.settings.thread_name, state.live + 1);
+        let mut threads = shared.lock();
+        if !is_needed() {
+            return Ok(()); // another submitter has started one meanwhile
+        }
+        let name = format!(
+            "{}-{}",
+            self.settings.thread_name,
+            threads.handles.len() + 1
+        );
         let mut thread = thread::Builder::new().name(name);
         if let Some(bytes) = self.settings.stack_size {
             thread = thread.stack_size(bytes);
         }
-        let shared = Arc::clone(&self.handle.0);
-        state.started(thread.spawn(move || shared.work()))
-    }
-}
-
-impl Default for Pool {
-    fn default() -> Pool {
-        Pool::new()
+        let own = Arc::clone(shared);
+        shared.started(&mut threads, thread.spawn(move || own.work()))
     }
 }
 
@@ -337,28 +370,14 @@ impl Error for Overloaded {
 }
 
 /// A job's right to be open. Dropping it makes room for another job.
-pub struct Place {
-    shared: Arc<Shared>,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, room: usize) -> Option<Place> {
-        let more = |taken| (taken < room).then_some(taken + 1);
-        let taken = &shared.taken;
-        taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .ok()?;
-        let shared = Arc::clone(shared);
-        Some(Place { shared })
-    }
-}
+pub struct Place(Arc<Shared>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.taken.fetch_sub(1, Ordering::AcqRel);
+        self.0.taken.fetch_sub(1, SeqCst);
         // A loop may be waiting for room here or below its server's own limit, for a free
         // descriptor, or for the last job of a drain.
-        if let Some(Err(error)) = self.shared.waker.get().map(|waker| waker.wake()) {
+        if let Some(Err(error)) = self.0.waker.get().map(|waker| waker.wake()) {
             log::error!("cannot wake the loop for a free place: {error}");
         }
     }
@@ -384,135 +403,120 @@ impl Drop for Handle {
 /// What handles and threads have in common.
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
-    /// Notified when the queue has a job more, and when the pool is closed.
-    job_came: Condvar,
-    /// Notified when what [`Shared::wait`] waits for may have come.
-    thread_left: Condvar,
+    /// What the threads receive.
+    queue: Queue,
     /// How many places are taken.
     taken: AtomicUsize,
+    /// How many jobs wait or run; plus [`CLOSED`] if the pool is closed. When it is exactly that, no
+    /// job is left, and none can come.
+    jobs: AtomicUsize,
+    /// How many threads were started and have not ended.
+    live: AtomicUsize,
+    /// How many calls wait until the pool is idle.
+    waiters: AtomicUsize,
+    /// Locked to start a thread, and to wait.
+    threads: Mutex<Threads>,
+    /// Notified when what those calls wait for may have come.
+    changed: Condvar,
     /// The loop that is told when a place becomes free.
     waker: OnceLock<Arc<Waker>>,
 }
 
 #[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
+struct Threads {
     /// The threads that were started and not joined.
-    threads: Vec<JoinHandle<()>>,
-    /// How many of them have not ended.
-    live: usize,
-    /// How many of those have no job, or are about to take one from the queue.
-    idle: usize,
-    /// How many calls wait in [`Shared::wait`].
-    waiting: usize,
-    /// How many of these are jobs' own.
+    handles: Vec<JoinHandle<()>>,
+    /// How many jobs wait until the pool is idle.
     waiting_jobs: usize,
-    /// Whether no job is taken any more.
-    closed: bool,
-    /// Whether the system refused the last thread that was asked for.
-    short_of_threads: bool,
 }
 
-impl State {
-    /// Notes a new thread. One that could not be started is an error only if there is no other
-    /// (THREAD-4).
-    fn started(&mut self, thread: io::Result<JoinHandle<()>>) -> io::Result<()> {
-        let was_short = mem::replace(&mut self.short_of_threads, thread.is_err());
-        match thread {
-            Ok(thread) => {
-                self.threads.push(thread);
-                self.live += 1;
-                self.idle += 1;
-            }
-            Err(error) if self.live == 0 => return Err(error),
-            Err(error) if !was_short => {
-                let count = self.live;
-                log::error!("no thread beyond {count}: jobs wait for these: {error}");
-            }
-            Err(_) => {}
-        }
-        Ok(())
+/// The jobs that wait for a thread. A `None` ends the thread that receives it.
+struct Queue {
+    /// The submitters' end.
+    sender: Sender<Option<Job>>,
+    /// The threads' end.
+    receiver: Receiver<Option<Job>>,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        let (sender, receiver) = unbounded();
+        Queue { sender, receiver }
+    }
+}
+
+impl Queue {
+    fn send(&self, message: Option<Job>) {
+        // Ignore the error: the receiver is here.
+        let _ = self.sender.send(message);
     }
 }
 
 impl Shared {
     /// No panic happens under the lock, so it is never poisoned with a state that is half changed.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many jobs wait or run.
+    fn unfinished(&self) -> usize {
+        self.jobs.load(SeqCst) & !CLOSED
+    }
+
+    /// Notes a new thread. One that could not be started is an error only if there is no other
+    /// (THREAD-4).
+    fn started(&self, threads: &mut Threads, thread: io::Result<JoinHandle<()>>) -> io::Result<()> {
+        match thread {
+            Ok(thread) => {
+                threads.handles.push(thread);
+                self.live.fetch_add(1, SeqCst);
+            }
+            Err(error) if self.live.load(SeqCst) == 0 => return Err(error),
+            Err(error) => complain("no further thread, so jobs wait for the others", &error),
+        }
+        Ok(())
+    }
+
+    /// The life of a thread: runs one job after the other until it is told to end.
+    fn work(&self) {
+        while let Ok(Some(job)) = self.queue.receiver.recv() {
+            // A job contains the panics that somebody hears of; the others are only logged.
+            survive("a job of a pool", job);
+            self.job_ended();
+        }
+        self.live.fetch_sub(1, SeqCst);
     }
 
     fn close(&self) {
-        self.lock().closed = true;
-        self.job_came.notify_all();
-    }
-
-    /// The life of a thread: runs what is queued until the pool is closed and the queue is empty.
-    fn work(&self) {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.queue.pop_front() {
-                state.idle -= 1;
-                drop(state);
-                // A job contains the panics that somebody hears of; the others are only logged.
-                survive("a job of a pool", job);
-                state = self.lock();
-                state.idle += 1;
-                if state.waiting > 0 {
-                    self.thread_left.notify_all();
-                }
-            } else if state.closed {
-                break;
-            } else {
-                state = self
-                    .job_came
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
+        if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
+            self.end_threads();
         }
-        state.idle -= 1;
-        state.live -= 1;
-        drop(state);
-        self.thread_left.notify_all();
     }
 
-    /// Waits until `done` returns true, but not longer than `patience`. Returns whether it did.
-    ///
-    /// It is told how many threads are excused: if a job waits, its own, and those of other jobs
-    /// that wait, because two of them must not wait for each other (THREAD-10).
-    fn wait(&self, patience: Option<Duration>, done: impl Fn(&State, usize) -> bool) -> bool {
-        let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
-        let mut state = self.lock();
-        let own = thread::current().id();
-        let by_job = state
-            .threads
-            .iter()
-            .any(|thread| thread.thread().id() == own);
-        state.waiting += 1;
-        state.waiting_jobs += usize::from(by_job);
-        self.thread_left.notify_all();
-        let finished = loop {
-            let excused = if by_job { state.waiting_jobs } else { 0 };
-            if done(&state, excused) {
-                break true;
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            state = match left {
-                Some(Duration::ZERO) => break false,
-                Some(left) => {
-                    let woken = self.thread_left.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    let woken = self.thread_left.wait(state);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
-            };
-        };
-        state.waiting -= 1;
-        state.waiting_jobs -= usize::from(by_job);
-        finished
+    /// A job has run, or will never run.
+    fn job_ended(&self) {
+        if self.jobs.fetch_sub(1, SeqCst) == CLOSED + 1 {
+            self.end_threads();
+        }
+        if self.waiters.load(SeqCst) > 0 {
+            drop(self.lock()); // so that no waiter is between its look at the jobs and its sleep
+            self.changed.notify_all();
+        }
     }
+
+    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. So
+    /// no thread is being started: only a submitter does that, whose job is counted already.
+    fn end_threads(&self) {
+        for _ in 0..self.live.load(SeqCst) {
+            self.queue.send(None);
+        }
+    }
+}
+
+/// Counts one more if the count so far permits it. Returns whether it does.
+fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
+    let one_more = |count| permits(count).then_some(count + 1);
+    counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
 }
 
 /// Drops a job unrun. What is in it may panic as it goes (design law 10).

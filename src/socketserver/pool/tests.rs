@@ -1,5 +1,6 @@
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::panic::panic_any;
+use std::time::Instant;
 
 use super::*;
 
@@ -48,18 +49,14 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-fn idle(pool: &Pool) -> usize {
-    pool.handle.0.lock().idle
-}
-
 #[test]
 fn a_thread_starts_when_every_other_is_busy() {
     let pool = Pool::new().threads(2).queue_length(1);
     assert_eq!(pool.live_threads(), 0);
     let first = runs(&pool);
-    wait_until("idle", || idle(&pool) == 1);
+    assert!(pool.wait_until_idle(Some(PATIENCE)));
     assert_eq!(runs(&pool), first);
-    wait_until("idle", || idle(&pool) == 1);
+    assert!(pool.wait_until_idle(Some(PATIENCE)));
     let (release, held) = unbounded::<()>();
     for threads in [1, 2, 2] {
         let held = held.clone();
@@ -69,7 +66,8 @@ fn a_thread_starts_when_every_other_is_busy() {
     wait_until("taken", || pool.waiting() == 1);
     assert!(pool.is_full() && pool.open() == 3);
     drop(release);
-    wait_until("done", || pool.open() == 0 && idle(&pool) == 2);
+    assert!(pool.wait_until_idle(Some(PATIENCE)));
+    assert_eq!((pool.open(), pool.live_threads()), (0, 2));
 }
 
 /// THREAD-9: the queue is bounded. Work that was admitted goes on nevertheless.
@@ -154,12 +152,13 @@ fn waiting_jobs_can_be_discarded() {
 /// THREAD-4: a shortage of threads fails a job only if no thread could ever run it.
 #[test]
 fn a_shortage_of_threads_leaves_the_others_at_work() {
+    let pool = Pool::new();
+    let note = |thread| pool.handle.0.started(&mut pool.handle.0.lock(), thread);
     let shortage = || Err(io::ErrorKind::WouldBlock.into());
-    let mut state = State::default();
-    assert!(state.started(shortage()).is_err());
-    assert!(state.started(Ok(thread::spawn(|| {}))).is_ok());
-    assert!(!state.short_of_threads && state.started(shortage()).is_ok());
-    assert!(state.short_of_threads && state.live == 1);
+    assert!(note(shortage()).is_err());
+    assert!(note(Ok(thread::spawn(|| {}))).is_ok());
+    assert!(note(shortage()).is_ok());
+    assert_eq!(pool.live_threads(), 1);
 }
 
 /// The same with the system's own refusal.
@@ -172,6 +171,7 @@ fn a_thread_that_cannot_be_started_is_an_error_only_without_others() {
     assert!(matches!(refused, Err((1, Overloaded::NoThread(_)))));
     assert_eq!(pool.open(), 0);
     runs(&pool);
+    assert!(pool.wait_until_idle(Some(PATIENCE)));
     let (release, held) = unbounded::<()>();
     pool.submit(move || wait_for(&held)).expect("a thread");
     let (sender, receiver) = unbounded();
@@ -245,9 +245,9 @@ fn the_last_handle_closes_the_pool_and_what_is_queued_runs() {
     pool.submit(move || say(&sender, ())).expect("room");
     let shared = Arc::clone(&pool.handle.0);
     drop(pool.clone());
-    assert!(!shared.lock().closed);
+    assert!(shared.jobs.load(SeqCst) < CLOSED);
     drop(pool);
     drop(release);
     heard(&receiver);
-    wait_until("ended", || shared.lock().live == 0);
+    wait_until("ended", || shared.live.load(SeqCst) == 0);
 }
