@@ -20,10 +20,11 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Dispatch, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next, Pool,
-    Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading, Transport,
+    Buffer, Dispatch, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next,
+    Overload, Pool, Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading,
+    Transport,
 };
-use support::client::{answer, ask, connect, queue};
+use support::client::{Client, answer, ask, connect, queue};
 use support::driving::Driving;
 use support::patience::{LONG, wait_until};
 use support::server::{run, run_as};
@@ -621,6 +622,43 @@ fn closing_delivers_what_the_handlers_have_begun() {
         assert!(answer.ends_with("/first"), "{answer}");
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1);
     }
+    server.stop();
+}
+
+/// Nobody works for a client that has left: a job that waits for a thread is dropped unrun when its
+/// client resets the connection.
+#[test]
+fn a_queued_job_of_a_client_that_is_gone_is_not_run() {
+    let (trace, workers) = (Trace::default(), Pool::new().threads(1));
+    let noting = trace.clone();
+    let handler = move |request: &Request<'_>, response: Response<'_>| {
+        noting.note(request.path());
+        noting.wait_for("go", 1);
+        response.send_response(200).body("done")
+    };
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers.clone());
+    let tcp = listen("127.0.0.1:0").expect("a free port");
+    let mut server = Server::new(tcp, Evented::new(http)).expect("a poll");
+    server.set_max_connections(2, Overload::Wait);
+    let server = run(server, LONG);
+    let asks = |path| {
+        let mut client = Client::connect(server.address);
+        client.send(last(path));
+        client
+    };
+    let first = asks("/first");
+    trace.wait_for("/first", 1);
+    let gone = asks("/gone");
+    wait_until("the second is queued", || workers.waiting() == 1);
+    let next = asks("/next");
+    gone.reset();
+    // The third client is accepted only when the server knows that the second is gone.
+    wait_until("the third is queued", || workers.waiting() == 2);
+    trace.note("go");
+    for client in [first, next] {
+        assert!(answer(client.0).ends_with("done"));
+    }
+    assert_eq!(trace.take(), "/first go /next");
     server.stop();
 }
 
