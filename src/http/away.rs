@@ -41,7 +41,7 @@ pub(super) fn write(
     }
 }
 
-/// The news that a response is written, as far as this thread writes it.
+/// Returns the news for the loop: what this thread has written, and what is left to do.
 fn news(mut written: Written, bytes: Buffer) -> News {
     let head = written.open_head();
     let then = match mem::replace(&mut written.outcome, Outcome::Unanswered) {

@@ -91,19 +91,21 @@ impl<R: Read + Send> BodySource for FromRead<R> {
 pub(super) enum BodyFraming {
     /// There is no body, and no field says so (1xx, 204, 304).
     Silent,
-    /// So many bytes are left to be written.
+    /// This many bytes are still to be written.
     Length(u64),
+    /// With the last chunk, which is empty.
     Chunked,
     /// With the connection (HTTP/1.0).
     Close,
 }
 
-/// What is written around a block at most, and a last chunk without trailers behind it.
+/// Room for the framing of one block, and for a last chunk without trailers after it.
 const CHUNK_FRAMING: usize = 32;
 
 /// Writes the blocks of a body in their framing.
 #[derive(Debug)]
 pub(super) struct Framer {
+    /// How the body ends, and how much is left if its length is announced.
     framing: BodyFraming,
     /// Bytes of the body that were written.
     sent: u64,
@@ -186,7 +188,7 @@ impl Framer {
 
     fn ending(&self, wrong: Option<ResponseError>) -> Ending {
         Ending {
-            // Nothing but the end of the connection can say that some of the body is missing.
+            // Only the end of the connection tells the client that some of the body is missing.
             close: wrong == Some(ResponseError::TooShort),
             sent: self.sent,
             wrong,
@@ -196,9 +198,12 @@ impl Framer {
 
 /// A response whose body is pulled.
 pub(super) struct Streaming {
+    /// Where the blocks come from.
     pub(super) source: Box<dyn BodySource>,
+    /// Writes the blocks in their framing.
     pub(super) framer: Framer,
-    /// The workers that pull the blocks and drop the source; `None`: the thread that holds this.
+    /// The workers that pull the blocks and drop the source. `None`: the thread that holds this
+    /// does both.
     pub(super) workers: Option<Pool>,
 }
 
@@ -216,7 +221,7 @@ impl Streaming {
 }
 
 impl Drop for Streaming {
-    /// A source may block when it is dropped, too, wherever its client leaves (WSGI-14).
+    /// Drops the source on a worker, if it has workers, because dropping it may block (WSGI-14).
     fn drop(&mut self) {
         if let Some(workers) = self.workers.take() {
             let nothing = Box::new(iter::empty::<Vec<u8>>());

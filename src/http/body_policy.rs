@@ -15,17 +15,22 @@ use super::settings::BodyDeadlines;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct BodyPolicy {
+    /// How the body reaches the handler.
     pub(super) way: Way,
-    /// The most bytes; `None`: as the settings say.
+    /// The most bytes that the body may have; `None`: the limit of the settings.
     pub(super) limit: Option<u64>,
-    /// `None`: as the settings say.
+    /// How fast the body must arrive; `None`: the deadlines of the settings.
     pub(super) deadlines: Option<BodyDeadlines>,
 }
 
+/// The three ways of [`BodyPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
+    /// See [`BodyPolicy::whole`].
     Whole,
+    /// See [`BodyPolicy::streamed`].
     Streamed,
+    /// See [`BodyPolicy::refused`].
     Refused(u16),
 }
 

@@ -62,7 +62,7 @@ pub trait BodySink: Send {
     fn finish(self: Box<Self>, trailers: Fields<'_>, response: Response<'_>) -> HttpResult;
 }
 
-/// A sink that writes its response by itself, so that the connection need not know [`Response`].
+/// A sink that writes its response by itself. So the connection does not depend on [`Response`].
 struct Responding<S>(S);
 
 impl<S: BodySink> ContentSink for Responding<S> {
@@ -85,7 +85,9 @@ impl<S: BodySink> ContentSink for Responding<S> {
 
 /// Writes the body to a file, or to anything that takes bytes, and lets `finish` respond.
 struct WriterSink<W, F> {
+    /// Gets the body.
     writer: W,
+    /// Responds when the body is written.
     finish: F,
 }
 
@@ -115,14 +117,14 @@ impl Response<'_> {
     ///
     /// # Errors
     ///
-    /// On the loop none. On a worker, it returns the failure of the sink, or an
+    /// None on the loop. On a worker it returns the failure of the sink, or an
     /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the body does not come to its end.
     /// Return the result from your handler.
     pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
         if let Content::Whole(..) | Content::Coming { .. } = self.context.content {
             return Ok(self.leave(Outcome::Receive(Box::new(Responding(sink)))));
         }
-        // Not the loop's thread: it may wait for the body.
+        // This is not the loop's thread, so it may wait for the body.
         let mut reader = self.body_reader();
         loop {
             let block = reader.fill_buf()?;
@@ -163,7 +165,7 @@ impl Response<'_> {
     ///
     /// # Errors
     ///
-    /// Returns what [`receive`](Self::receive) returns.
+    /// Returns the errors of [`receive`](Self::receive).
     pub fn receive_into<W, F>(self, writer: W, finish: F) -> HttpResult
     where
         W: Write + Send + 'static,
@@ -222,7 +224,7 @@ impl Response<'_> {
     }
 }
 
-/// The trailers as bytes that a reader keeps.
+/// Returns the trailers as bytes, which a reader can keep.
 pub(super) fn section(trailers: Fields<'_>) -> Vec<u8> {
     let mut section = Vec::new();
     put_section(&mut section, trailers);

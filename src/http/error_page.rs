@@ -1,6 +1,7 @@
 //! The body of an error response.
 
-/// The page of [`Response::send_error`](super::Response::send_error): Python's `DEFAULT_ERROR_MESSAGE`, escaped (HTTP-36).
+/// Returns the page of [`Response::send_error`](super::Response::send_error): Python's
+/// `DEFAULT_ERROR_MESSAGE`, escaped (HTTP-36).
 pub(super) fn error_page(code: u16, reason: &str, explanation: &str) -> String {
     let (reason, explanation) = (escape(reason), escape(explanation));
     format!(
@@ -20,7 +21,7 @@ pub(super) fn error_page(code: u16, reason: &str, explanation: &str) -> String {
     )
 }
 
-/// Text for an HTML page; quotes are left as they are.
+/// Escapes text for an HTML page. Quotes stay as they are, because no text goes into an attribute.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -9,23 +9,27 @@ use crate::socketserver::Patience;
 /// A body that has not arrived whole.
 #[derive(Debug)]
 pub(super) struct Incoming {
+    /// How it ends.
     coding: Coding,
+    /// How fast it must arrive.
     deadlines: BodyDeadlines,
-    /// When it began, moved on by the time for which nobody would have taken it.
+    /// When it began, plus the time during which nothing was read.
     began: Instant,
     /// Bytes of the body that have arrived.
     received: u64,
 }
 
+/// How a body ends.
 #[derive(Debug)]
 enum Coding {
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Length(u64),
+    /// The chunks say where it ends.
     Chunked(ChunkedDecoder, ChunkLimits),
 }
 
 impl Incoming {
-    /// A body of `length` bytes; the caller has found that to be within the limit.
+    /// Creates a body of `length` bytes. The caller has compared that with the limit.
     pub(super) fn sized(length: u64, deadlines: BodyDeadlines, now: Instant) -> Incoming {
         Incoming {
             coding: Coding::Length(length),
@@ -35,7 +39,7 @@ impl Incoming {
         }
     }
 
-    /// A chunked body within `limits`.
+    /// Creates a chunked body with these limits.
     pub(super) fn chunked(limits: ChunkLimits, deadlines: BodyDeadlines, now: Instant) -> Incoming {
         Incoming {
             coding: Coding::Chunked(ChunkedDecoder::default(), limits),
@@ -65,13 +69,13 @@ impl Incoming {
         Ok(progress)
     }
 
-    /// Nobody would have taken the body for so long: that time is not the client's.
+    /// Does not count `pause` against the client: during that time the loop did not read.
     pub(super) fn forgive(&mut self, pause: Duration) {
         self.began = self.began.checked_add(pause).unwrap_or(self.began);
     }
 
-    /// Until when more must have arrived: soon after the last byte, which came at `since`, and on
-    /// average not slower than the minimum rate (design law 8).
+    /// Returns until when more must have arrived. The last byte came at `since`, and the next must
+    /// follow soon. On average the body must also arrive at the minimum rate (design law 8).
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         let BodyDeadlines { idle, grace, rate } = self.deadlines;
         let patience = Patience { idle, grace, rate };

@@ -20,7 +20,7 @@ use super::terms::Terms;
 use super::window::Window;
 use crate::socketserver::{Buffer, Failure, Mailbox, Protocol, SendError};
 
-/// What other threads send to an HTTP connection.
+/// A message from another thread to an HTTP connection.
 #[non_exhaustive]
 pub enum Message {
     /// Something about a request whose response is not complete. Only this crate makes one.
@@ -41,25 +41,27 @@ impl fmt::Debug for Message {
 /// News about one request; see [`Message::Late`].
 #[derive(Debug)]
 pub struct Late {
-    /// The request it is about: the connection counts its requests.
+    /// The number of the request that it is about: the connection counts its requests.
     pub(super) serial: u32,
+    /// The news.
     pub(super) news: News,
 }
 
 /// Bytes for the client, and what follows.
 #[derive(Debug)]
 pub(super) struct News {
-    /// What the client is sent, framing included.
+    /// The bytes for the client, framing included.
     pub(super) bytes: Buffer,
     /// The head of the response, if it stands in `bytes`.
     pub(super) head: Option<OpenHead>,
-    /// What the log and the server are told besides.
+    /// Further notes for the log and the server.
     pub(super) notes: Option<Box<Notes>>,
+    /// What follows the bytes.
     pub(super) then: Then,
 }
 
 impl News {
-    /// News that brings no bytes.
+    /// Creates news without bytes.
     pub(super) fn of(then: Then) -> News {
         News {
             bytes: Buffer::new(),
@@ -69,7 +71,7 @@ impl News {
         }
     }
 
-    /// The same news after `bytes` for the client.
+    /// Returns the same news with `bytes` for the client before it.
     pub(super) fn with_bytes(mut self, bytes: Buffer) -> News {
         self.bytes = bytes;
         self
@@ -79,8 +81,9 @@ impl News {
 /// A head without its `Connection` field and its empty line.
 #[derive(Debug)]
 pub(super) struct OpenHead {
-    /// Where those two belong in the bytes.
+    /// Where in the bytes these two belong.
     pub(super) end: usize,
+    /// The status.
     pub(super) code: u16,
     /// The writer wants the connection to end with this response.
     pub(super) close: bool,
@@ -95,9 +98,9 @@ pub(super) struct OpenHead {
 pub(super) enum Then {
     /// The response is still to come. The bytes are an interim response, if there are any.
     Await,
-    /// More will come. So many bytes of the body have been written so far.
+    /// More will come. `sent` bytes of the body have been written so far.
     GoOn { sent: u64 },
-    /// The reader of the request's content has caught up.
+    /// The reader of the request's body has caught up.
     Read,
     /// The loop pulls the rest of the body.
     Pull(Box<Streaming>),
@@ -109,14 +112,14 @@ pub(super) enum Then {
     Upgrade(Upgrade),
 }
 
-/// What few responses come with.
+/// Notes that few responses have.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// What went wrong although there is a response.
+    /// A failure to report although there is a response.
     pub(super) failure: Option<Failure>,
     /// The reason phrase, if the response is an error page.
     pub(super) reason: Option<Box<str>>,
-    /// How long the response may take, if not as long as others.
+    /// How long the response may take, if it has its own limit.
     pub(super) patience: Option<Duration>,
 }
 
@@ -132,6 +135,7 @@ impl fmt::Debug for Upgrade {
 /// The loop's end of a body that another thread pushes.
 #[derive(Debug)]
 pub(super) struct Pushed {
+    /// How much is on its way to the loop.
     window: Arc<Window>,
     /// Tells the pushing thread that there is room; dropped when the response has ended.
     room: Sender<()>,
@@ -142,7 +146,7 @@ impl Pushed {
         Pushed { window, room }
     }
 
-    /// The loop has taken so many bytes.
+    /// Notes that the loop has taken `bytes` bytes, so that there may be room for more.
     pub(super) fn taken(&self, bytes: usize) {
         if bytes > 0 && self.window.fall(bytes) {
             // Ignore the error: a notice is there already, or nobody waits for one.
@@ -151,12 +155,16 @@ impl Pushed {
     }
 }
 
-/// The address of one request, and what a response to it is written with.
+/// The address of one request, and the context for a response to it.
 #[derive(Clone)]
 pub(super) struct ReplyTo {
+    /// Reaches the connection.
     mailbox: Mailbox<Message>,
+    /// The number of the request on its connection.
     serial: u32,
+    /// The settings of the connection.
     pub(super) settings: Arc<HttpSettings>,
+    /// What the head of the request allows.
     pub(super) terms: Terms,
 }
 
@@ -174,12 +182,12 @@ impl ReplyTo {
         }
     }
 
-    /// The mailbox of the connection, and which of its requests this is.
+    /// Returns the mailbox of the connection, and the number of the request there.
     pub(super) fn address(&self) -> (&Mailbox<Message>, u32) {
         (&self.mailbox, self.serial)
     }
 
-    /// Sends news, whose number the sender keeps within bounds.
+    /// Sends news. The mailbox sets no limit here, so callers limit how many they send.
     ///
     /// # Errors
     ///
@@ -189,7 +197,7 @@ impl ReplyTo {
         told.map_err(|_| SendError::Gone(()))
     }
 
-    /// Sends an interim response, unless the client does not know such a thing, or too many wait.
+    /// Sends an interim response, if the client knows such responses and not too many wait.
     pub(super) fn suggest(&self, interim: Buffer) {
         if self.terms.knows_interim_responses() {
             let news = News::of(Then::Await).with_bytes(interim);
@@ -198,7 +206,7 @@ impl ReplyTo {
         }
     }
 
-    /// The reader of the request's content has caught up.
+    /// Tells the loop that the reader of the request's body has caught up.
     pub(super) fn read_on(&self) {
         // Ignore the error: the client has disconnected, as the next read will find out.
         let _ = self.tell(News::of(Then::Read));

@@ -4,8 +4,8 @@
 //!
 //! * [`h1`] is the codec: bytes in; heads, framing and errors out; no I/O at all.
 //! * [`HttpConnection`] is one connection as a [`Protocol`](crate::socketserver::Protocol).
-//! * [`HttpServer`] is a server that runs one on each connection; your [`HttpRequestHandler`]
-//!   handles its requests. [`ThreadingHttpServer`] runs handlers that block on threads.
+//! * [`HttpServer`] is a server that makes one for each client; your [`HttpRequestHandler`] handles
+//!   the requests. [`ThreadingHttpServer`] runs handlers that block on threads.
 //!
 //! ```
 //! use serve_forever::http::{HttpResult, HttpServer, Request, Response};
@@ -43,14 +43,15 @@
 //! | --- | --- |
 //! | in memory | [`ResponseHead::body`] |
 //! | pulled block by block as the client reads | [`ResponseHead::stream`] with an iterator, [`FromRead`] or a [`BodySource`] |
-//! | pushed from any thread as it comes into being | [`Response::defer`] and [`Deferred::stream`] |
+//! | pushed from any thread as it is produced | [`Response::defer`] and [`Deferred::stream`] |
 //!
 //! # Where handlers run
 //!
-//! A handler runs on the loop, and must not keep it waiting. [`Response::defer`] leaves the
-//! response to any thread, [`Response::offload`] to a [`Pool`](crate::socketserver::Pool), and
-//! [`Pooled`] runs a whole handler there. In every case the loop keeps the socket. A slow client
-//! delays only its own response, and no memory grows with what a client announces.
+//! A handler runs on the loop, and must not keep it waiting. With [`Response::defer`] any thread
+//! may send the response. [`Response::offload`] lets a [`Pool`](crate::socketserver::Pool) write
+//! it, and [`Pooled`] runs a whole handler there. In every case the loop keeps the socket. A slow
+//! client delays only its own response, and memory use never depends on a length that a client
+//! merely announces.
 
 mod access;
 mod addresses;

@@ -25,12 +25,13 @@ pub struct OwnedRequest(Arc<Owned>);
 
 #[derive(Debug)]
 struct Owned {
-    /// Head, body and trailer section, one behind the other.
+    /// Head, body and trailer section, one after the other.
     bytes: Vec<u8>,
     /// The length of the head.
     head: usize,
     /// The length of the body.
     body: usize,
+    /// The addresses of the client and of the server.
     ends: Addresses,
 }
 
@@ -73,7 +74,7 @@ impl OwnedRequest {
     }
 }
 
-/// Appends a trailer section that was parsed, in bytes that can be parsed again.
+/// Appends trailer fields as bytes that can be parsed again.
 pub(super) fn put_section(bytes: &mut Vec<u8>, trailers: Fields<'_>) {
     for (name, value) in trailers {
         // Ignore the error: a field that was parsed can be written.

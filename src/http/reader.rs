@@ -19,9 +19,10 @@ use super::message::{ReplyTo, on_the_loop};
 use super::owned::OwnedRequest;
 use super::window::Window;
 
-/// What travels to a [`BodyReader`].
+/// A piece of a body on its way to a [`BodyReader`].
 #[derive(Debug)]
 enum Piece {
+    /// The next bytes.
     Block(Vec<u8>),
     /// The body has ended, with this trailer section.
     End(Vec<u8>),
@@ -30,18 +31,20 @@ enum Piece {
 /// The loop's end of a [`BodyReader`].
 #[derive(Debug)]
 pub(super) struct BodySender {
+    /// Carries the body to the reader.
     pieces: Sender<Piece>,
+    /// How much the reader has not read yet.
     window: Arc<Window>,
 }
 
-/// What became of a block.
+/// The result of sending a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// The reader takes more.
     More,
-    /// The reader is behind.
+    /// The reader is behind: send no more for now.
     Full,
-    /// There is no reader any more.
+    /// The reader was dropped.
     Unread,
 }
 
@@ -61,7 +64,7 @@ impl BodySender {
 
     /// Tells the reader that the body has ended.
     pub(super) fn end(self, trailers: Vec<u8>) {
-        // Ignore the error: nobody reads the body.
+        // Ignore the error: the reader was dropped, and nobody needs the end.
         let _ = self.pieces.send(Piece::End(trailers));
     }
 
@@ -73,22 +76,24 @@ impl BodySender {
 /// The body of a request as something to [`Read`], on any thread but the loop's.
 ///
 /// [`Response::body_reader`](super::Response::body_reader) returns one. A read waits for the
-/// client. The loop watches the client's deadlines, so a read waits as long as nobody turns the
-/// loop. The reader ends where the body ends. Reads fail with
+/// client. The loop enforces the client's deadlines. So a read waits without limit while the loop
+/// does not run. The reader ends where the body ends. Reads fail with
 /// [`UnexpectedEof`](ErrorKind::UnexpectedEof) if the client disconnects before the end, is too
-/// slow, or sends a malformed body, or if the server is closed. A client that waits for
-/// `100 Continue` gets it at the first read (RFC 9110 §10.1.1). If you drop the reader before the
-/// end, the rest is not read, and the connection closes after the response.
+/// slow, or sends a malformed body, or if the server is closed. A client that waits for `100
+/// Continue` gets it at the first read (RFC 9110 §10.1.1). If you drop the reader before the end,
+/// the rest is not read, and the connection closes after the response.
 ///
 /// On the loop's own thread, for example in a handler, a read would wait for itself. There it fails
 /// with [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived.
 #[derive(Debug)]
 pub struct BodyReader {
+    /// Where the next block comes from.
     source: Source,
+    /// The block that is being read.
     block: Block,
     /// How much of the block was read.
     read: usize,
-    /// The trailer section, once the body was read to its end.
+    /// The trailer section. It is empty until the body was read to its end.
     trailers: Vec<u8>,
 }
 
@@ -97,20 +102,25 @@ pub struct BodyReader {
 enum Source {
     /// There are none: the body has ended.
     Ended,
-    /// The client was promised to another reader, or cannot be reached.
+    /// Another reader has the body, or the client cannot be reached.
     Gone,
+    /// The loop sends them.
     Loop {
+        /// Carries the body from the loop.
         pieces: Receiver<Piece>,
+        /// How much is not read yet.
         window: Arc<Window>,
+        /// How to tell the loop to read on.
         reply_to: ReplyTo,
         /// The client waits to be asked for the body.
         ask: bool,
     },
 }
 
-/// The bytes that are read now.
+/// The bytes that are being read.
 #[derive(Debug)]
 enum Block {
+    /// A block from the loop.
     Arrived(Vec<u8>),
     /// The whole body, where the request owns it.
     Shared(OwnedRequest),
@@ -126,7 +136,7 @@ impl Block {
 }
 
 impl BodyReader {
-    /// A reader, and the loop's end of it.
+    /// Creates a reader, and the loop's end of it.
     pub(super) fn new(reply_to: ReplyTo, ask: bool) -> (BodyReader, BodySender) {
         let (sender, pieces) = unbounded();
         let window = Arc::new(Window::default());
@@ -143,7 +153,7 @@ impl BodyReader {
         (BodyReader::over(source), body_sender)
     }
 
-    /// A reader of a body that has arrived.
+    /// Creates a reader of a body that has arrived.
     pub(super) fn whole(body: &[u8], trailers: Vec<u8>) -> BodyReader {
         BodyReader {
             block: Block::Arrived(body.to_vec()),
@@ -152,7 +162,7 @@ impl BodyReader {
         }
     }
 
-    /// A reader of the body that a request owns; copies nothing.
+    /// Creates a reader of the body that a request owns. Copies nothing.
     pub(super) fn shared(request: &OwnedRequest, trailers: Vec<u8>) -> BodyReader {
         BodyReader {
             block: Block::Shared(request.clone()),
@@ -161,7 +171,7 @@ impl BodyReader {
         }
     }
 
-    /// A reader of a body that another reader has, or nobody can have.
+    /// Creates a reader that fails: another reader has the body, or nobody can have it.
     pub(super) fn gone() -> BodyReader {
         BodyReader::over(Source::Gone)
     }
@@ -175,9 +185,9 @@ impl BodyReader {
         }
     }
 
-    /// The trailer fields; none before the body was read to its end.
+    /// Returns the trailer fields. There are none until the body was read to its end.
     pub fn trailers(&self) -> Fields<'_> {
-        // The decoder has checked them.
+        // The decoder has checked these fields, so they can be parsed.
         parse_fields(&self.trailers, usize::MAX).unwrap_or_default()
     }
 
@@ -185,7 +195,7 @@ impl BodyReader {
         &self.block.bytes()[self.read..]
     }
 
-    /// Waits for the next block; the one before is used up.
+    /// Waits for the next block. The current one has been read to its end.
     fn next_block(&mut self) -> io::Result<()> {
         let (pieces, reply_to, ask) = match &mut self.source {
             Source::Ended => return Ok(()),
@@ -219,7 +229,7 @@ impl BodyReader {
         Ok(())
     }
 
-    /// The block is read: there may be room for more.
+    /// Drops the block that was read. If that makes room, asks the loop for more.
     fn give_back(&mut self) {
         let length = self.block.bytes().len();
         self.block = Block::Arrived(Vec::new());

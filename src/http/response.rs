@@ -15,10 +15,10 @@ use super::written::{Content, Context, Outcome, Place, Written};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Protocol, contain};
 
-/// What a handler returns.
+/// The result of a handler.
 pub type HttpResult = Result<Reply, Failure>;
 
-/// Says that a request got its response, or will get one. Only a [`Response`] makes a `Reply`.
+/// The proof that a request got its response, or will get one. Only a [`Response`] makes a `Reply`.
 #[derive(Debug)]
 pub struct Reply(());
 
@@ -39,13 +39,16 @@ pub struct Reply(());
 /// ```
 #[derive(Debug)]
 pub struct Response<'a> {
+    /// Where the response is written.
     output: &'a mut Buffer,
+    /// What the response depends on.
     pub(super) context: &'a Context<'a>,
+    /// How far it has come.
     pub(super) state: &'a mut Written,
 }
 
-/// Lets `respond` write a response into `output`, and takes back what it wrote if it fails or
-/// panics: no part of a response that is not whole is sent (design law 10).
+/// Lets `respond` write a response into `output`. If it fails or panics, takes back what it wrote,
+/// because a client must never get a part of a response for the whole (design law 10).
 #[inline]
 pub(super) fn write(
     written: &mut Written,
@@ -177,7 +180,7 @@ impl<'a> Response<'a> {
         match self.context.place {
             Place::Loop if self.context.terms.knows_interim_responses() => self.output.put(&bytes),
             Place::Loop => {}
-            // What is written here goes home with the response, which may take a long time.
+            // Bytes in `output` reach the loop only with the response, which may take a long time.
             Place::Away { .. } => {
                 if let Some(reply_to) = self.context.reply_to() {
                     reply_to.suggest(bytes);
@@ -200,28 +203,32 @@ impl<'a> Response<'a> {
         self.context.now
     }
 
-    /// Leaves `outcome` to be done.
+    /// Ends the handler's part. `outcome` is left to do.
     pub(super) fn leave(self, outcome: Outcome) -> Reply {
         self.state.outcome = outcome;
         Reply(())
     }
 }
 
-/// A response whose head is being written. An error waits until the end of the head, where nothing
-/// has been sent yet.
+/// A response whose head is being written. If a field is wrong, the step that ends the head returns
+/// the error, before anything is sent.
 #[derive(Debug)]
 #[must_use = "a response needs a body, even if it is empty"]
 pub struct ResponseHead<'a> {
+    /// Where the response is written.
     output: &'a mut Buffer,
+    /// What the response depends on.
     context: &'a Context<'a>,
+    /// How far it has come.
     state: &'a mut Written,
 }
 
 impl ResponseHead<'_> {
     /// Adds a field (HTTP-31).
     ///
-    /// The server keeps to a `Content-Length` (WSGI-17), `Connection: close` closes (HTTP-22), and
-    /// `Transfer-Encoding` is refused: the framing follows from the body.
+    /// If you set `Content-Length`, the server sends exactly that much or closes the connection
+    /// (WSGI-17). `Connection: close` closes it after the response (HTTP-22). `Transfer-Encoding`
+    /// is refused, because the server chooses the framing.
     #[inline(always)]
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let ResponseHead { output, state, .. } = &mut self;
@@ -235,8 +242,8 @@ impl ResponseHead<'_> {
 
     /// Adds the `Server` field, if the settings have one.
     ///
-    /// [`Response::send_response`] does that by itself. Call this after
-    /// [`Response::send_response_only`], where you first look at what else is in the head.
+    /// [`Response::send_response`] does that by itself. Call this only after
+    /// [`Response::send_response_only`].
     pub fn send_server(self) -> Self {
         self.output.put(self.context.settings.server_field());
         self
@@ -273,7 +280,8 @@ impl ResponseHead<'_> {
         if self.is_silent() {
             return self.leave(Outcome::Done);
         }
-        // Never more than announced; and if it is less, the connection says so (WSGI-17).
+        // Never send more than was announced. If it is less, close, so that the client notices
+        // (WSGI-17).
         let (sent, wrong) = cut(body, length);
         self.output.put(sent);
         self.state.sent = sent.len() as u64;
@@ -282,7 +290,7 @@ impl ResponseHead<'_> {
         self.leave(Outcome::Done)
     }
 
-    /// Ends the head; the body is pulled from `source` as the client reads it.
+    /// Ends the head. The body is then pulled from `source` as the client reads it.
     ///
     /// Without a `Content-Length` the body is chunked; for HTTP/1.0 it ends with the connection.
     /// The first block is pulled immediately and leaves together with the head, in one write.
@@ -315,7 +323,7 @@ impl ResponseHead<'_> {
         }
     }
 
-    /// Ends the head; the caller pushes the body through `framer`, if there is to be one.
+    /// Ends the head. The caller pushes the body through `framer`; without a body this is `None`.
     pub(super) fn push(mut self, framer: &mut Option<Framer>) -> HttpResult {
         *framer = self.begin_body()?;
         self.leave(Outcome::Done)
@@ -333,14 +341,14 @@ impl ResponseHead<'_> {
         Ok((!self.is_silent()).then(|| Framer::new(framing)))
     }
 
-    /// Ends the head, and the connection goes on with `protocol`, which gets the bytes that follow
-    /// the request (RFC 9110 §7.8). Meant for status 101.
+    /// Ends the head. The connection then goes on with `protocol`, which gets the bytes that follow
+    /// the request (RFC 9110 §7.8). Use it with status 101.
     ///
     /// # Errors
     ///
-    /// Returns an error if the head is wrong, if the client speaks HTTP/1.0, which has no upgrade,
-    /// or if part of the request's body is still to come: the other protocol would take it for its
-    /// own. Nothing of the response is sent.
+    /// Returns an error if the head is wrong, or if the client speaks HTTP/1.0, which has no
+    /// upgrade. Returns an error if a part of the request's body is still to come, because the
+    /// other protocol would misread it. Nothing of the response is sent.
     pub fn upgrade(
         mut self,
         protocol: impl Protocol<Message = Message> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What can be wrong with a response.
+//! The mistakes that a response can have.
 
 use std::error::Error;
 use std::fmt;
@@ -17,7 +17,7 @@ pub enum ResponseError {
     TooLong,
     /// The body is shorter than its `Content-Length`: the connection was closed.
     TooShort,
-    /// The handler set a `Transfer-Encoding`, which is the server's to decide.
+    /// The handler set a `Transfer-Encoding`, which only the server may set.
     TransferEncoding,
     /// The handler returned the [`Reply`](super::Reply) of another request.
     Unanswered,

@@ -44,8 +44,9 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
     }
 }
 
-/// Returns a listener as HTTP wants it: the address can be bound again immediately (HTTP-1), the
-/// kernel does not hold responses back, and bursts of clients are queued.
+/// Returns a TCP listener with the options that HTTP needs. The address can be bound again
+/// immediately (`SO_REUSEADDR`, HTTP-1), responses are sent without delay (`TCP_NODELAY`), and 1024
+/// clients can wait to be accepted.
 ///
 /// # Errors
 ///
@@ -77,14 +78,14 @@ pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Http<H> {
-    /// What each connection gets a clone of.
+    /// Each connection gets a clone of this.
     handler: H,
-    /// What all connections share.
+    /// The limits and deadlines, shared by all connections.
     settings: Arc<HttpSettings>,
 }
 
 impl<H> Http<H> {
-    /// Makes connections whose requests clones of `handler` handle.
+    /// Creates a factory. Each connection gets a clone of `handler`, and all share `settings`.
     pub fn new(handler: H, settings: HttpSettings) -> Http<H> {
         Http {
             handler,
@@ -102,7 +103,8 @@ impl<H> Http<H> {
         &self.handler
     }
 
-    /// Like [`handler`](Self::handler), but to change it for connections to come.
+    /// Like [`handler`](Self::handler), but you can change it. A change takes effect for
+    /// connections made afterwards.
     pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
@@ -124,7 +126,8 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
     }
 }
 
-/// HTTP over a Unix-domain socket: a client has no address that HTTP could name (UNIX-4).
+/// On a Unix-domain socket a client has no host and port, so a request has no client address
+/// (UNIX-4).
 #[cfg(unix)]
 impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
     type Made = HttpConnection<H>;

@@ -1,14 +1,15 @@
-//! What the head of a request decides about its response.
+//! The terms of a response: what the head of its request allows.
 
 use super::h1::Version;
 
-/// What the head of a request decides about its response.
+/// The terms of a response: what the head of its request allows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     /// HEAD: the fields of the response to a GET, and no body.
     pub(super) head_only: bool,
     /// CONNECT: a response of success would make the connection a tunnel (RFC 9110 §9.3.6).
     pub(super) connect: bool,
+    /// The version that the client speaks.
     pub(super) version: Version,
     /// The client may be sending something already that nobody will read, so a close lingers.
     pub(super) linger: bool,
@@ -28,7 +29,8 @@ impl Terms {
         }
     }
 
-    /// A client of HTTP/1.0 knows one response to a request (RFC 9110 §15.2).
+    /// Whether the client knows interim responses. To a client of HTTP/1.0, the first response is
+    /// the final one (RFC 9110 §15.2).
     pub(super) fn knows_interim_responses(&self) -> bool {
         self.version >= Version::Http11
     }

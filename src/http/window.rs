@@ -1,19 +1,20 @@
-//! How much is on its way between two threads when one must not get too far ahead of the other.
+//! Flow control between two threads: the sender must not get too far ahead of the receiver.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// With this many bytes on their way to another thread, or from it, the sender stops.
+/// The sender stops when this many bytes are on their way.
 pub(super) const HIGH_WATER: usize = 64 * 1024;
 
-/// Below this many the sender goes on.
+/// The sender goes on when fewer bytes than this are on their way.
 const LOW_WATER: usize = HIGH_WATER / 2;
 
-/// What a block counts for at least: many small ones cost memory, too.
+/// A block counts for at least this many bytes, because many small blocks cost memory as well.
 pub(super) const LEAST: usize = 1024;
 
 /// How many bytes are on their way between two threads.
 #[derive(Debug, Default)]
 pub(super) struct Window {
+    /// The bytes that were sent and have not arrived.
     level: AtomicUsize,
 }
 
@@ -26,7 +27,7 @@ impl Window {
         before.saturating_add(block) >= HIGH_WATER
     }
 
-    /// Counts a block that has arrived. Returns whether the sender may go on from just now.
+    /// Counts a block that has arrived. Returns whether this lets a sender go on that had to stop.
     pub(super) fn fall(&self, length: usize) -> bool {
         let block = length.max(LEAST);
         let before = self.level.fetch_sub(block, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! A response while it is written: what it is written with, and what has become of it so far.
+//! A response while it is being written: its context, and its state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,15 +27,20 @@ impl Sink for Buffer {
     }
 }
 
-/// What a response is written with.
+/// The context in which a response is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
+    /// The limits and deadlines, and the fields that every response has.
     pub(super) settings: &'a Arc<HttpSettings>,
+    /// The time of this turn.
     pub(super) now: &'a Now,
+    /// What the head of the request allows.
     pub(super) terms: Terms,
     /// The request's connection and its number there, unless other threads cannot reach it.
     pub(super) address: Option<(&'a Mailbox<Message>, u32)>,
+    /// The body of the request.
     pub(super) content: Content<'a>,
+    /// Where the response is written.
     pub(super) place: Place<'a>,
 }
 
@@ -53,12 +58,12 @@ pub(super) enum Place<'a> {
     Loop,
     /// On another thread, into memory; the loop ends the head when it takes the bytes.
     Away {
-        /// The pool that this thread belongs to, if it is a worker: it pulls the body, too.
+        /// The pool of this thread, if the thread is a worker. The pool also pulls the body.
         workers: Option<&'a Pool>,
     },
 }
 
-/// The body of the request that is responded to.
+/// The body of the request, as its handler can get it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content<'a> {
     /// It has arrived, and lies in the input.
@@ -69,7 +74,7 @@ pub(super) enum Content<'a> {
     Coming { ask: bool },
     /// Another part of the program has it, or had it.
     Elsewhere,
-    /// There is some that nobody will read.
+    /// Some of it has not been read, and nobody will read it.
     Unwanted,
 }
 
@@ -80,7 +85,7 @@ impl Content<'_> {
     }
 }
 
-/// What a handler left to be done.
+/// What is left to do after a handler has returned.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// There is no response yet.
@@ -91,7 +96,7 @@ pub(super) enum Outcome {
     Stream(Box<Streaming>),
     /// Another part of the program will send the response.
     Deferred,
-    /// The body of the request is taken in first.
+    /// A sink takes the body of the request first, and then responds.
     Receive(Box<dyn ContentSink>),
     /// The connection goes on with another protocol.
     Upgrade(Upgrade),
@@ -126,32 +131,34 @@ pub(super) enum Reading {
     Sender(BodySender),
 }
 
-/// What has become of a response so far, and in the end. It stays in one place: the steps of the
-/// builder move references to it and nothing else.
+/// The state of a response, while it is written and afterwards. It stays in one place: the steps of
+/// the builder pass on only references to it.
 #[derive(Debug)]
 pub(super) struct Written {
+    /// What is left to do.
     pub(super) outcome: Outcome,
+    /// The status.
     pub(super) code: u16,
-    /// Whether the connection ends with it.
+    /// Whether the connection ends with this response.
     pub(super) close: bool,
     /// The `Content-Length` that the handler set.
     pub(super) declared: Option<u64>,
-    /// What is wrong with the head.
+    /// The first mistake in the head.
     pub(super) error: Option<ResponseError>,
     /// Bytes of the body that were written.
     pub(super) sent: u64,
-    /// The body was not as long as its `Content-Length` announced.
+    /// The body is shorter or longer than its `Content-Length`.
     pub(super) wrong: Option<ResponseError>,
-    /// Where an open head ends; `None`: there is no head yet, or the loop has written it.
+    /// Where an open head ends in the output. `None`: there is no head yet, or its end is written.
     pub(super) open_head: Option<usize>,
-    /// Boxed: few responses have any.
+    /// Notes for the connection. Boxed: few responses have any.
     pub(super) notes: Option<Box<Notes>>,
-    /// Boxed: few handlers read a body elsewhere.
+    /// The body of the request on its way to another thread. Boxed: few handlers need this.
     pub(super) reading: Option<Box<Reading>>,
 }
 
 impl Written {
-    /// Nothing is written yet.
+    /// Creates the state of a response of which nothing is written.
     pub(super) fn new(context: &Context<'_>) -> Written {
         Written {
             outcome: Outcome::Unanswered,
@@ -171,7 +178,7 @@ impl Written {
         self.notes.get_or_insert_default()
     }
 
-    /// How a response ended that is written.
+    /// Returns how the response ended, once it is written.
     pub(super) fn ending(&self) -> Ending {
         Ending {
             close: self.close,
@@ -180,7 +187,7 @@ impl Written {
         }
     }
 
-    /// The head that the loop has to end.
+    /// Returns the head that the loop has to end, if there is one.
     pub(super) fn open_head(&self) -> Option<OpenHead> {
         let close_delimited = match &self.outcome {
             Outcome::Stream(streaming) => streaming.framer.is_close_delimited(),
@@ -195,12 +202,14 @@ impl Written {
         })
     }
 
-    /// How a response of this status ends if it cannot have a body (RFC 9110 §6.4.1, HTTP-35).
+    /// Returns the framing of a response whose status allows no body, and `None` for any other
+    /// status (RFC 9110 §6.4.1, HTTP-35).
     #[inline]
     pub(super) fn without_body(&self) -> Option<BodyFraming> {
         match self.code {
             100..=199 | 204 | 304 => Some(BodyFraming::Silent),
-            // Only the end of the connection says so by itself (RFC 9110 §15.3.6).
+            // A client cannot know that a 205 is empty, unless the connection ends (RFC 9110
+            // §15.3.6).
             205 if !self.close => Some(BodyFraming::Length(0)),
             205 => Some(BodyFraming::Silent),
             _ => None,
@@ -230,14 +239,14 @@ impl Written {
         h1::field(output, name, value).map_err(ResponseError::Head)
     }
 
-    /// Notes what a field says about the framing. Returns whether it is written all the same.
+    /// Notes what a field says about the framing. Returns whether the field is written as well.
     #[cold]
     fn note_framing(&mut self, name: &str, value: &[u8]) -> Result<bool, ResponseError> {
         match name.len() {
             10 => {
                 let is = |token: &[u8], option: &[u8]| token.eq_ignore_ascii_case(option);
                 self.close |= h1::tokens(value).any(|token| is(token, b"close"));
-                // The end of the head says how the connection goes on; other options stay.
+                // `end_head` writes these two options. A field with another option stays.
                 let ours = |token| is(token, b"close") || is(token, b"keep-alive");
                 Ok(!h1::tokens(value).all(ours))
             }
@@ -252,7 +261,7 @@ impl Written {
         }
     }
 
-    /// Writes how the body ends, and then the end of the head if this is the loop's thread.
+    /// Writes the field that frames the body, and the end of the head if this is the loop's thread.
     #[inline]
     pub(super) fn end_headers(
         &mut self,
@@ -281,7 +290,7 @@ impl Written {
         Ok(())
     }
 
-    /// A head that no client takes for the final one is not the response.
+    /// Rejects a status that does not end the request, unless the response is an upgrade.
     #[cold]
     fn check_upgrade(&self) -> Result<(), ResponseError> {
         match self.outcome {
@@ -291,7 +300,8 @@ impl Written {
     }
 }
 
-/// Says whether the connection goes on, and ends the head.
+/// Writes whether the connection goes on, and the empty line. Each version of HTTP has its own
+/// default, which needs no field (RFC 9112 §9.3).
 #[inline]
 pub(super) fn end_head(output: &mut Buffer, close: bool, version: Version) {
     if close {
