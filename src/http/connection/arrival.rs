@@ -22,20 +22,22 @@ use crate::socketserver::{Buffer, Failure, Next, contain};
 
 /// What to do with a request once its head is understood.
 enum Plan {
-    /// So many bytes of the body are there, and that is all: handle it.
+    /// Its whole body is here, this many bytes: handle it.
     Serve(usize),
-    /// Keep it until the body is whole.
+    /// Keep it until its body is whole.
     Await(Incoming),
     /// Handle it, and hand on its body as it arrives.
     Stream(Incoming),
     /// Refuse it with this status, and close.
     Refuse(u16),
+    /// The handler could not say what to do: send a 500.
     Fail(Failure),
 }
 
 /// A request on its way to the handler.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
+    /// The head, parsed.
     head: &'a Head<'a>,
     /// The bytes of the head.
     bytes: &'a [u8],
@@ -53,7 +55,7 @@ impl<'a> Asked<'a> {
 }
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Looks for a head, and then for what the request needs besides.
+    /// Looks for a head. If it is complete, decides what happens to the request, and does it.
     pub(super) fn head(
         &mut self,
         mut scanner: Scanner,
@@ -84,11 +86,14 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Plan::Serve(body) => {
                 let end = range.end + body;
                 let content = Content::Whole(&input[range.end..end], Fields::default());
+                // What if the handler fails? The request is consumed nevertheless, and the
+                // connection closes.
                 let step = self.respond(&asked, content, None, io);
                 input.consume(end);
                 step
             }
             Plan::Await(incoming) => {
+                // What if the handler would refuse the body? It was asked before, in `plan`.
                 if ask {
                     io.output.extend_from_slice(h1::CONTINUE);
                 }
@@ -102,7 +107,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let step = self.respond(&asked, content, Some(incoming), io);
                 input.consume(range.end);
                 match step {
-                    Step::Break(Next::Read) => Step::Continue(()), // some of the body may be there
+                    // What if some of the body came together with the head? No event announces it
+                    // again, so take it in now.
+                    Step::Break(Next::Read) => Step::Continue(()),
                     step => step,
                 }
             }
@@ -114,7 +121,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// When the request began to arrive whose head is complete now.
+    /// Returns when the request began to arrive.
     fn began(&self, awaited: Awaited, now: &Now) -> Instant {
         match awaited {
             Awaited::Rest { .. } => self.since.unwrap_or(now.instant()),
@@ -131,7 +138,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         now: &Now,
     ) -> Step {
         if scanner.has_begun() {
-            // The first head has had its time since the connection was made.
+            // What if this is the first head? Its time began when the connection was made. So a
+            // client gains nothing if it connects and waits.
             if awaited == Awaited::Next {
                 self.since = Some(now.instant());
             }
@@ -149,6 +157,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let head = asked.head;
         match (head.expect, head.framing) {
             (Expect::Unknown, _) => Plan::Refuse(417),
+            // Without a body there is nothing to ask the handler about.
             (_, Framing::Empty | Framing::Length(0)) => Plan::Serve(0),
             _ => self.plan_content(asked, arrived, now),
         }
@@ -172,10 +181,14 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let deadlines = policy.deadlines.unwrap_or(self.settings.deadlines.body);
         let incoming = match head.framing {
             Framing::Length(length) if length > limit => return Plan::Refuse(413),
+            // What if the handler wants to stream, and the body is here already? It is handled like
+            // any other: `receive` and `body_reader` also take a body that is whole.
             Framing::Length(length) => match usize::try_from(length) {
                 Ok(content) if content <= arrived => return Plan::Serve(content),
                 _ => Incoming::sized(length, deadlines, now.instant()),
             },
+            // `Empty` was served above, so these are chunks. Even if all have arrived, they are
+            // decoded first.
             Framing::Chunked | Framing::Empty => {
                 let limits = ChunkLimits {
                     content: limit,
@@ -207,7 +220,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Err(error) => return self.refuse_malformed(error, pending.subject(), io),
         }
         let parts = pending.parts();
-        // Both were parsed when they arrived; the second time they only become views.
+        // What if this fails? It cannot, because both were parsed when they arrived; now they only
+        // become views. But a 400 is better than a panic.
         let limits = &self.settings.limits;
         let mut storage = FieldStorage::new();
         let bytes = &input[parts.head];
@@ -248,9 +262,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             head_only: head.method == "HEAD",
             connect: head.method == "CONNECT",
             version: head.version,
+            // What if the client asked for the close? Then it sends no further request, so nothing
+            // is unread when the connection closes.
             linger: head.keep_alive || incoming.is_some(),
             keep_alive: head.keep_alive && !self.draining,
         };
+        // From here on, news about earlier requests is out of date.
         self.serial = self.serial.wrapping_add(1);
         let (body, trailers) = match content {
             Content::Whole(body, trailers) => (body, trailers),
@@ -309,7 +326,8 @@ fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     use h1::Error::{EmptyLines, MethodTooLong, RequestLineTooLong};
     match error {
         EmptyLines => b"",
-        // A line without its end is not logged, but its method may be complete.
+        // A line without its end is not logged. But its method may be complete, and tells whether
+        // this is a HEAD request.
         RequestLineTooLong | MethodTooLong => {
             let line = without_empty_lines(input);
             line.get(..memchr(b'\n', line).unwrap_or(line.len()))
@@ -319,7 +337,8 @@ fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     }
 }
 
-/// Removes only what was skipped, so that the result does not depend on what else has come.
+/// Removes the empty lines that the scanner skips, and nothing else. So the log does not depend on
+/// how the bytes were split.
 fn without_empty_lines(mut input: &[u8]) -> &[u8] {
     while let Some(rest) = input.strip_prefix(b"\r\n") {
         input = rest;

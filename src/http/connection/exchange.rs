@@ -1,7 +1,7 @@
 //! A request whose response takes more than one call: the state, and what each event does to it.
 //!
 //! Everything that changes the state is in this file, and nothing here reads a socket or a clock.
-//! An exchange has two halves, which know nothing of each other: [`Inbound`], the body of the
+//! An exchange has two halves that are independent of each other: [`Inbound`], the body of the
 //! request, and [`Outbound`], the response. Each event returns a [`Verdict`], and the connection
 //! follows it.
 //!
@@ -45,20 +45,23 @@ use crate::socketserver::{Buffer, Failure, Next, Pool, contain};
 /// One request and its response.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    /// What the head of the request allows.
     pub(super) terms: Terms,
-    /// What the log is told of the request.
+    /// The request, as the log will show it.
     pub(super) record: Record,
     /// When the request began to arrive.
     pub(super) began: Instant,
-    /// How long the response may take where the client is not waited for.
+    /// How long the program may take over the response.
     pub(super) patience: Duration,
     /// The status of the response, once it is known.
     pub(super) code: Option<u16>,
     /// The head that was sent says that the connection ends.
     pub(super) close: bool,
-    /// What the connection has to report.
+    /// Notes that the connection has to report.
     pub(super) notes: Option<Box<Notes>>,
+    /// How far the request's body has come.
     inbound: Inbound,
+    /// How far the response has come.
     outbound: Outbound,
 }
 
@@ -67,6 +70,7 @@ pub(super) struct Exchange {
 enum Inbound {
     /// It has arrived.
     Done,
+    /// It is still arriving.
     Receiving(Box<Receiving>),
     /// It, or the rest of it, is not wanted: the connection cannot go on after the response.
     Unwanted,
@@ -90,18 +94,19 @@ struct Coming {
     sent: u64,
     /// Only a reset can say that it is not whole.
     close_delimited: bool,
-    /// `None`: a worker pulls it, which has its patience.
+    /// The window, if a program pushes the body. `None`: a worker pulls it, and has limited time
+    /// for each block.
     pushed: Option<Pushed>,
 }
 
-/// What the connection has to do after an event.
+/// The next thing that the connection has to do.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Wait on; the deadline stays.
     Wait,
     /// Wait on; there was progress, so the deadline starts anew.
     GoOn,
-    /// A sink has all that it wants, with this trailer section: let it respond.
+    /// A sink has all that it wants: let it respond, with this trailer section.
     Finish(Box<dyn ContentSink>, Vec<u8>),
     /// Let a worker pull the next blocks.
     Offload(Pool, Box<Streaming>),
@@ -116,7 +121,7 @@ pub(super) enum Verdict {
 }
 
 impl Exchange {
-    /// A request whose handler was just called.
+    /// Creates the exchange of a request whose handler was just called.
     pub(super) fn new(
         terms: Terms,
         record: Record,
@@ -143,24 +148,26 @@ impl Exchange {
         }
     }
 
-    /// What the connection waits for.
+    /// Returns what the connection waits for.
     pub(super) fn next(&self) -> Next<Message> {
         match (&self.outbound, &self.inbound) {
+            // What if the request's body is still arriving? While the loop pulls the response,
+            // nothing is read. So the connection closes when the response is complete.
             (Outbound::Pulled(_), _) => Next::Produce,
             (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
     }
 
-    /// Until when there must be progress, if the last was at `since`.
+    /// Returns until when there must be progress, if the last was at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         match (&self.outbound, &self.inbound) {
-            // The owner of the connection watches a client that does not read.
+            // Here the client has to read, and the owner of the connection watches that.
             (Outbound::Pulled(_), _) => None,
             (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => {
                 receiving.deadline(since)
             }
-            // Nobody says how soon there must be something to push.
+            // A program may push as slowly as it likes.
             (Outbound::Coming(coming), _) if coming.pushed.is_some() => None,
             (Outbound::Awaited | Outbound::Coming(_), _) => since.checked_add(self.patience),
         }
@@ -195,7 +202,7 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the body that were sent.
+    /// Returns how many bytes of the response's body were sent.
     pub(super) fn sent(&self) -> u64 {
         match &self.outbound {
             Outbound::Awaited => 0,
@@ -204,7 +211,8 @@ impl Exchange {
         }
     }
 
-    /// The handler has returned without a complete response.
+    /// The handler has returned without a complete response. `incoming`: the part of the request's
+    /// body that is still to come.
     pub(super) fn begin(
         &mut self,
         mut written: Written,
@@ -212,6 +220,8 @@ impl Exchange {
         incoming: Option<Incoming>,
         io: &mut Io<'_>,
     ) -> Verdict {
+        // What if the handler does not take the body? `Unwanted` stays, and the connection closes
+        // after the response: the rest of the body must never become a request (design law 12).
         self.inbound = match incoming {
             Some(_) => Inbound::Unwanted,
             None => Inbound::Done,
@@ -224,7 +234,7 @@ impl Exchange {
                 written.outcome = outcome;
                 match reading {
                     Some(Reading::Sender(sender)) => Some(Inlet::Reader(sender)),
-                    // It was not taken, so nobody reads.
+                    // The program has not taken the reader, so nobody reads.
                     Some(Reading::Reader(_)) | None => None,
                 }
             }
@@ -235,6 +245,8 @@ impl Exchange {
                 self.inbound = Inbound::Receiving(Box::new(receiving));
                 self.settle(written)
             }
+            // The body has arrived, so the sink gets it as one block. What if that is enough for
+            // the sink? There is no more anyway.
             (Some(Inlet::Sink(mut sink)), None, Content::Whole(body, trailers)) => {
                 self.note(written.notes);
                 let taken = match body {
@@ -250,7 +262,7 @@ impl Exchange {
         }
     }
 
-    /// The loop has called the program, and this is what it wrote.
+    /// Takes over what the program wrote when the loop called it.
     pub(super) fn settle(&mut self, mut written: Written) -> Verdict {
         self.note(written.notes.take());
         let outcome = mem::replace(&mut written.outcome, Outcome::Unanswered);
@@ -266,15 +278,18 @@ impl Exchange {
                 self.outbound = Outbound::Pulled(streaming);
                 Verdict::GoOn
             }
-            // A sink that is to respond has no body left to take.
+            // What if a sink responds with another sink? There is no body left for it, so this is a
+            // mistake.
             Outcome::Receive(_) | Outcome::Unanswered | Outcome::Deferred => {
                 Verdict::Failed(ResponseError::Unanswered.into())
             }
         }
     }
 
-    /// Some of the body has arrived.
+    /// Takes in a part of the request's body.
     pub(super) fn take_in(&mut self, input: &mut Buffer, io: &mut Io<'_>) -> Verdict {
+        // What if the body cannot be taken? `Unwanted` stays behind, so the connection cannot go
+        // on.
         let mut receiving = match mem::replace(&mut self.inbound, Inbound::Unwanted) {
             Inbound::Receiving(receiving) if !receiving.is_paused() => receiving,
             inbound => {
@@ -297,6 +312,7 @@ impl Exchange {
                     }
                 }
             }
+            // The rest is `Unwanted`. What if a reader was dropped? Its program may still respond.
             Ok(Arrived::Enough) => match receiving.into_inlet() {
                 (Inlet::Sink(sink), trailers) => Verdict::Finish(sink, trailers),
                 (Inlet::Reader(_), _) => Verdict::GoOn,
@@ -310,6 +326,8 @@ impl Exchange {
     pub(super) fn pull(&mut self, io: &mut Io<'_>) -> Verdict {
         match mem::replace(&mut self.outbound, Outbound::Awaited) {
             Outbound::Pulled(mut streaming) => {
+                // A worker takes the source along, and sends it back when the client has to read
+                // first. Until then its blocks come as news, as if a program pushed them.
                 if let Some(workers) = streaming.workers.take() {
                     self.outbound = Outbound::Coming(Coming {
                         sent: streaming.framer.sent(),
@@ -333,8 +351,8 @@ impl Exchange {
         }
     }
 
-    /// Another thread has sent something. `draining`: the server is stopping, so a head that is
-    /// ended now says that the connection closes (SHUT-14).
+    /// Another thread has sent news. `draining`: the server is stopping, so a head that is ended
+    /// now says that the connection closes (SHUT-14).
     pub(super) fn hear(&mut self, news: News, draining: bool, io: &mut Io<'_>) -> Verdict {
         let News {
             bytes,
@@ -351,6 +369,7 @@ impl Exchange {
                 self.note(notes);
                 Verdict::Wait
             }
+            // The other protocol would take the rest of the body for its own bytes.
             (Outbound::Awaited, Some(_), Then::Upgrade(_)) if !is_received => {
                 Verdict::Failed(ResponseError::Unread.into())
             }
@@ -359,6 +378,8 @@ impl Exchange {
                 self.end_head(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
                 self.proceed(then)
             }
+            // What if an interim response comes after the head? It would stand in the middle of the
+            // body, so it is dropped.
             (Outbound::Coming(_), None, Then::Await) => Verdict::Wait,
             (Outbound::Coming(coming), None, then) => {
                 io.output.extend_from_slice(&bytes);
@@ -368,13 +389,13 @@ impl Exchange {
                 self.proceed(then)
             }
             // It comes too late, and changes nothing. What if a worker defers a response, and its
-            // `Await` arrives after the first part of that response? It is late, too.
+            // `Await` arrives after the first part of that response? It is also late.
             _ => Verdict::Wait,
         }
     }
 
-    /// The response begins. Its head is complete now, so now it says whether the connection goes
-    /// on; an upgrade says neither.
+    /// The response begins: ends its head, which now says whether the connection goes on. The head
+    /// of an upgrade says neither.
     fn end_head(
         &mut self,
         head: OpenHead,
@@ -384,6 +405,8 @@ impl Exchange {
         io: &mut Io<'_>,
     ) {
         let (fields, body) = bytes.split_at(head.end);
+        // What if the request's body is still arriving? Nobody knows yet whether it will be read to
+        // its end, so the connection closes.
         let close = !upgrades && (head.close || draining || !self.is_received());
         let version = match upgrades {
             true => h1::Version::Http11,
@@ -401,7 +424,7 @@ impl Exchange {
         });
     }
 
-    /// What follows the bytes of a response that has begun.
+    /// Does what follows the bytes of a response that has begun.
     fn proceed(&mut self, then: Then) -> Verdict {
         match then {
             Then::GoOn { sent } => {
@@ -409,7 +432,9 @@ impl Exchange {
                 match &mut self.outbound {
                     Outbound::Coming(coming) => {
                         coming.sent = sent;
-                        // A worker's patience starts anew, but not the time of the client.
+                        // Each block gives a worker new time. What if the loop waits for the client
+                        // just now? Then the block is not the client's progress, and the deadline
+                        // stays.
                         match coming.pushed.is_some() || awaits_client {
                             true => Verdict::Wait,
                             false => Verdict::GoOn,
@@ -429,7 +454,7 @@ impl Exchange {
         }
     }
 
-    /// The reader of the body has caught up.
+    /// The reader of the request's body has caught up.
     fn read_on(&mut self, io: &mut Io<'_>) -> Verdict {
         let begun = self.has_begun();
         if let Inbound::Receiving(receiving) = &mut self.inbound {

@@ -17,7 +17,7 @@ use crate::reactor::Now;
 use crate::socketserver::Next;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Does what an event has led to.
+    /// Does what the verdict says.
     pub(super) fn follow(
         &mut self,
         mut exchange: Box<Exchange>,
@@ -27,6 +27,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         if let Verdict::Finish(sink, trailers) = verdict {
             verdict = self.finish(&mut exchange, sink, &trailers, io);
         }
+        // Before the response is logged, because an error page is logged first (LOG-4).
         if let Some(notes) = exchange.notes.take() {
             let code = exchange.code.unwrap_or_default();
             self.note(*notes, exchange.subject(), code, io.now);
@@ -35,6 +36,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Verdict::Wait => self.wait(exchange),
             Verdict::GoOn => self.go_on(exchange, io.now),
             Verdict::Offload(workers, streaming) => {
+                // A worker wrote the head, so there is a mailbox.
                 if let Some(reply_to) = self.reply_to(&exchange) {
                     offload::pull(workers, reply_to, streaming);
                 }
@@ -42,15 +44,17 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Verdict::Ended(ending) => self.end(&exchange, ending, io.now),
             Verdict::Upgraded(upgrade) => {
+                // To HTTP this is the last request, and its response has no body.
                 let ending = Ending::default();
                 self.log(exchange.subject(), exchange.code, &ending, io.now);
                 Step::Break(Next::Upgrade(upgrade.0))
             }
             Verdict::Failed(failure) => self.fail_exchange(exchange, failure, io),
-            // Only the first sink takes a body: `finish` never asks for another.
+            // `finish` replaces this verdict above, and never returns it.
             Verdict::Finish(..) => {
                 self.fail_exchange(exchange, ResponseError::Unanswered.into(), io)
             }
+            // What if a part of the response is out? Then a 400 would stand in the middle of it.
             Verdict::Malformed(error) if exchange.has_begun() => {
                 self.settings.counters.count(error.into());
                 Step::Break(self.break_off(&exchange, io.now))
@@ -59,7 +63,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Lets a sink respond that has all it wants.
+    /// Lets a sink respond, when it has all it wants.
     fn finish(
         &mut self,
         exchange: &mut Exchange,
@@ -67,8 +71,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         trailers: &[u8],
         io: &mut Io<'_>,
     ) -> Verdict {
-        // The decoder has checked them.
+        // The decoder has checked these fields, so they can be parsed.
         let trailers = h1::parse_fields(trailers, usize::MAX).unwrap_or_default();
+        // What if the sink has had enough? The rest of the body is not read, so the connection
+        // closes.
         let content = match exchange.is_unwanted() {
             true => Content::Unwanted,
             false => Content::Elsewhere,
@@ -83,13 +89,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Waits for what the exchange waits for; there was progress.
+    /// Keeps the exchange, and waits for its next event. There was progress, so the deadline moves.
     fn go_on(&mut self, exchange: Box<Exchange>, now: &Now) -> Step {
         self.since = Some(now.instant());
         self.wait(exchange)
     }
 
-    /// Waits for what the exchange waits for; its deadline stays.
+    /// Like [`go_on`](Self::go_on), but the deadline stays.
     fn wait(&mut self, exchange: Box<Exchange>) -> Step {
         let next = exchange.next();
         self.phase = Phase::Exchange(exchange);
@@ -100,6 +106,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn end(&mut self, exchange: &Exchange, mut ending: Ending, now: &Now) -> Step {
         self.report_wrong(&ending);
         self.log(exchange.subject(), exchange.code, &ending, now);
+        // What if the response is complete before the request's body? Then the rest of the body
+        // would become the next request.
         ending.close |= exchange.close || !exchange.is_received();
         self.next_request(&ending, exchange.terms, now)
     }
@@ -108,12 +116,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     #[cold]
     pub(super) fn overdue(&mut self, exchange: Box<Exchange>, io: &mut Io<'_>) -> Step {
         match (exchange.awaits_client(), exchange.has_begun()) {
+            // The client has not sent the body in time, and can still be told so.
             (true, false) => self.too_slow(Hit::BodyTimeout, exchange.subject(), io),
             (true, true) => {
                 self.settings.counters.count(Hit::BodyTimeout);
                 Step::Break(self.break_off(&exchange, io.now))
             }
-            // The program has owed the response, or the rest of it, for too long.
+            // The client has done its part; the program has taken too long.
             (false, begun) => {
                 self.settings.counters.count(Hit::ResponseTimeout);
                 self.report(Some(ResponseError::Overdue.into()));
@@ -127,13 +136,14 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// How other threads reach the exchange.
+    /// Returns how other threads reach the exchange.
     fn reply_to(&self, exchange: &Exchange) -> Option<ReplyTo> {
         self.context_address()
             .map(|address| ReplyTo::new(address, &self.settings, exchange.terms))
     }
 
-    /// The terms of a response that is written now.
+    /// Returns the terms of a response that is written now: much may have changed since the head
+    /// arrived.
     fn terms(&self, exchange: &Exchange) -> Terms {
         let goes_on = exchange.is_received() && !self.draining;
         Terms {
@@ -142,7 +152,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// What a response is written with by the loop.
+    /// Returns the context in which the loop writes a response.
     pub(super) fn context<'a>(&'a self, terms: Terms, now: &'a Now) -> Context<'a> {
         Context {
             settings: &self.settings,

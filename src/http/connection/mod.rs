@@ -14,9 +14,10 @@
 //!        any of them ── refused, failed, asked to close, drained ──► Closed
 //! ```
 //!
-//! Nearly every request has arrived whole when it is looked at. It is handled where it lies in the
-//! input: no state is kept, and nothing is copied. While a body is arriving, its head stays in the
-//! input buffer and the body grows behind it, so that in the end the request lies there whole.
+//! Nearly every request has arrived whole when the connection looks at it. It is handled where it
+//! lies in the input: no state is kept, and nothing is copied. While a body is arriving, its head
+//! stays in the input buffer and the body grows behind it, so that in the end the request lies
+//! there whole.
 
 mod arrival;
 mod exchange;
@@ -48,26 +49,29 @@ use exchange::{Exchange, Verdict};
 use io::Io;
 use pending::Pending;
 
-/// Above this much output no further pipelined request is looked at until it is sent.
+/// While more output than this waits to be sent, no further pipelined request is looked at.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// A body of this size has left before anything comes back: less than the ten segments that TCP
-/// sends without an acknowledgement (RFC 6928).
+/// TCP sends a body of this size without waiting for the client. It is less than the ten segments
+/// that need no acknowledgement (RFC 6928).
 const AT_ONCE: u64 = 8 * 1024;
 
 /// The server side of one HTTP/1.1 connection.
 #[derive(Debug)]
 pub struct HttpConnection<H> {
+    /// The limits and deadlines, and what they have counted.
     settings: Arc<HttpSettings>,
+    /// The program's handler, for all requests of this connection.
     handler: H,
     /// The addresses of the client and of the server.
     ends: Addresses,
     /// How other threads reach this connection, once it is connected.
     mailbox: Option<Mailbox<Message>>,
+    /// Where in the exchange of requests and responses it is.
     phase: Phase,
-    /// When the phase began, or last made progress: its deadline follows from this.
+    /// When the phase began, or last made progress. Its deadline follows from this.
     since: Option<Instant>,
-    /// Counts requests, so that news that comes late finds the request it is about.
+    /// Counts requests, so that news that comes late is not taken for news about another request.
     serial: u32,
     /// The server is stopping: no further request is served.
     draining: bool,
@@ -78,6 +82,7 @@ pub struct HttpConnection<H> {
     failure: Option<Box<Failure>>,
 }
 
+/// The four phases; see the module.
 #[derive(Debug, Default)]
 enum Phase {
     /// Between requests, or in a head.
@@ -91,26 +96,27 @@ enum Phase {
     Closed,
 }
 
-/// What of a head is awaited.
+/// The part of a head that is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
-    /// The first byte that this client sends at all, but for empty lines.
+    /// The first byte of the first request. Empty lines before it do not count.
     First,
-    /// The first byte of another request.
+    /// The first byte of a further request.
     Next,
-    /// The rest.
+    /// The rest of a head that has begun.
     Rest {
-        /// Whether it is a HEAD request, as far as it has come.
+        /// Whether it is a HEAD request, as far as the bytes so far tell.
         head_only: bool,
     },
 }
 
-/// The verdict on one step: `Continue` with what the input holds, or `Break` off with this.
+/// The verdict on one step: `Continue` with the rest of the input, or `Break` and return this to
+/// the owner.
 type Step = ControlFlow<Next<Message>>;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// A connection whose requests `handler` handles. `client_address` is a `SocketAddr`, or `None`
-    /// for a client without host and port, as on a Unix-domain socket (UNIX-4).
+    /// Creates a connection whose requests go to `handler`. `client_address` is a `SocketAddr`, or
+    /// `None` for a client without host and port, as on a Unix-domain socket (UNIX-4).
     pub fn new(
         handler: H,
         client_address: impl Into<Option<SocketAddr>>,
@@ -130,7 +136,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Says which address the client has reached; see
+    /// Sets the address that the client has reached; see
     /// [`Request::local_address`](super::Request::local_address).
     pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
         self.ends = Addresses::new(self.ends.client(), address.into());
@@ -150,10 +156,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// Closes, and lingers if the client may be sending.
     ///
-    /// A client that did not ask for the close may have sent its next request already. A reset for
-    /// that would take the response away from it (RFC 9112 §9.6, TCP-8). So would a reset for
-    /// anything else that comes while a response is on its way, even the empty line that old
-    /// clients send after a body.
+    /// What if the client does not expect the close, and has sent its next request already? Closing
+    /// over unread input resets the connection, and the client would lose its response (RFC 9112
+    /// §9.6, TCP-8). The same happens with anything else that arrives while a response is on its
+    /// way, even the empty line that old clients send after a body.
     fn close(&mut self, terms: Terms) -> Step {
         self.phase = Phase::Closed;
         Step::Break(match terms.linger || self.has_sent_much {
@@ -162,7 +168,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         })
     }
 
-    /// How other threads reach the request that is handled now.
+    /// Returns how other threads reach the current request.
     fn context_address(&self) -> Option<(&Mailbox<Message>, u32)> {
         self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial))
     }
@@ -185,7 +191,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// What the connection waits for.
+    /// Returns what the connection waits for.
     fn verdict(&self) -> Next<Message> {
         match &self.phase {
             Phase::Head(..) | Phase::Body(_) => Next::Read,
@@ -195,7 +201,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 }
 
-/// What a verdict on one step means outside of [`Protocol::receive`].
+/// Converts the verdict on one step for a caller outside of [`Protocol::receive`], where there is
+/// no further input to look at.
 fn next(step: Step) -> Next<Message> {
     match step {
         Step::Continue(()) => Next::Read,
@@ -220,6 +227,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         let io = &mut Io { output, now };
         loop {
+            // What if a step panics? `take` leaves `Closed` behind, so the connection cannot go on
+            // from a state that is half changed.
             let step = match mem::take(&mut self.phase) {
                 Phase::Head(scanner, awaited) => self.head(scanner, awaited, input, io),
                 Phase::Body(pending) => self.body(pending, input, io),
@@ -235,7 +244,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                 Step::Break(next) => return next,
                 Step::Continue(()) if input.is_empty() => return Next::Read,
                 Step::Continue(()) if io.output.len() >= HIGH_WATER => {
-                    // Pipelined requests wait until their responses have room. They have begun.
+                    // Pipelined requests wait until their responses have room. What if the server
+                    // drains meanwhile? These requests have arrived, so they count as begun: the
+                    // connection is not closed as an idle one.
                     if let Phase::Head(_, awaited) = &mut self.phase {
                         *awaited = Awaited::Rest { head_only: false };
                     }
@@ -247,7 +258,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn input_closed(&mut self, _output: &mut Buffer, now: &Now) -> Next<Message> {
-        // The rest of what has begun can never arrive (HTTP-18, RT-9).
+        // The rest of what has begun can never arrive (HTTP-18, RT-9). What if the request is
+        // whole, and only its response is awaited? Then this is not called yet, because the verdict
+        // is not `Read`.
         match mem::take(&mut self.phase) {
             Phase::Exchange(exchange) => self.break_off(&exchange, now),
             Phase::Head(..) | Phase::Body(_) | Phase::Closed => Next::Close,
@@ -267,7 +280,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                     exchange.hear(late.news, draining, io)
                 })
             }
-            // It is about a request whose response is complete, or for a protocol that is not here.
+            // What if the response is complete, and another request has begun? Then the serial
+            // differs, and the news changes nothing. A custom message is for a protocol that has
+            // not taken over.
             Message::Late(_) | Message::Custom(_) => self.verdict(),
         }
     }
@@ -277,6 +292,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let io = &mut Io { output, now };
         match mem::take(&mut self.phase) {
             Phase::Head(_, Awaited::First | Awaited::Next) => {
+                // The client has sent nothing, so it gets no 408: a client that sends its next
+                // request at this moment would take it for the response.
                 self.settings.counters.count(Hit::KeepAliveTimeout);
                 Next::Close
             }
@@ -293,6 +310,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn drain(&mut self, _output: &mut Buffer, _now: &Now) -> Next<Message> {
         self.draining = true;
+        // What if a head has begun? It is finished like any request, and its response says that the
+        // connection closes: `respond` reads `draining`.
         if let Phase::Head(_, Awaited::First | Awaited::Next) = self.phase {
             self.phase = Phase::Closed;
         }
@@ -300,6 +319,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn connection_lost(&mut self, now: &Now) {
+        // If the client disconnects before its request is handled, nothing is logged.
         if let Phase::Exchange(exchange) = mem::take(&mut self.phase) {
             self.log_broken(&exchange, now);
         }
@@ -315,6 +335,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
             Phase::Head(_, Awaited::Next) => since.checked_add(deadlines.keep_alive),
             Phase::Body(pending) => pending.deadline(since),
             Phase::Exchange(exchange) => exchange.deadline(since),
+            // The owner limits how long a connection lingers.
             Phase::Closed => None,
         }
     }

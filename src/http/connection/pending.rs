@@ -8,31 +8,36 @@ use crate::http::h1;
 use crate::http::incoming::Incoming;
 use crate::socketserver::Buffer;
 
-/// A request whose body is still to come. In the input stand, in this order: the head, the body
-/// so far, the trailer section so far, bytes that are not decoded yet.
+/// A request whose body is still to come. The input holds, in this order: the head, the body so
+/// far, the trailer section so far, and bytes that are not decoded yet.
 #[derive(Debug)]
 pub(super) struct Pending {
+    /// Where the head is in the input.
     head: Range<usize>,
     /// The length of the body so far.
     body: usize,
     /// The length of the trailer section so far.
     trailers: usize,
+    /// Decodes the body.
     incoming: Incoming,
     /// When the request began to arrive.
     began: Instant,
-    /// For the log, if the body never becomes whole.
+    /// What the log needs if the body never becomes whole.
     record: Record,
 }
 
-/// Where the parts of a whole request stand in the input.
+/// Where the parts of a whole request are in the input.
 pub(super) struct Parts {
+    /// Request line, fields and empty line.
     pub(super) head: Range<usize>,
+    /// The body, without its coding.
     pub(super) body: Range<usize>,
+    /// The trailer fields; empty unless the body was chunked.
     pub(super) trailers: Range<usize>,
 }
 
 impl Pending {
-    /// None of the body has been looked at.
+    /// Creates a request of whose body nothing has been looked at.
     pub(super) fn new(
         head: Range<usize>,
         incoming: Incoming,
@@ -51,11 +56,15 @@ impl Pending {
 
     /// Takes in what has arrived since the last call. Returns whether the request is whole.
     pub(super) fn take_in(&mut self, input: &mut Buffer) -> Result<bool, h1::Error> {
+        // What if trailers are here already? They come last, so no more of the body can follow
+        // them.
         let known = self.head.end + self.body + self.trailers;
         let progress = self.incoming.decode(&mut input[known..])?;
         self.body += progress.content;
         self.trailers += progress.trailers;
         let end = self.head.end + self.body + self.trailers;
+        // The decoder has put the decoded bytes first. Remove the coding behind them, so that the
+        // next bytes join them.
         input.remove(end..known + progress.consumed);
         Ok(progress.complete)
     }
@@ -81,7 +90,7 @@ impl Pending {
         self.began
     }
 
-    /// Until when more must have arrived, if the last came at `since`.
+    /// Returns until when more must have arrived, if the last came at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         self.incoming.deadline(since)
     }

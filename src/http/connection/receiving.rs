@@ -1,4 +1,5 @@
-//! The body of a request on its way to whoever takes it.
+//! The body of a request on its way to the program: to a sink on the loop, or to a reader on
+//! another thread.
 
 use std::mem;
 use std::time::Instant;
@@ -15,20 +16,24 @@ use crate::socketserver::{Buffer, Failure, contain};
 /// A body that is taken as it arrives.
 #[derive(Debug)]
 pub(super) struct Receiving {
+    /// Decodes the body.
     incoming: Incoming,
+    /// Where the body goes.
     inlet: Inlet,
     /// The trailer section, as far as it has arrived.
     trailers: Vec<u8>,
-    /// The client waits to be asked for the body.
+    /// The client waits for `100 Continue` before it sends the body.
     ask: bool,
-    /// Since when nothing is read because the reader is behind.
+    /// Since when nothing is read: the reader is behind, or has not begun.
     paused: Option<Instant>,
 }
 
 /// Where the body goes.
 #[derive(Debug)]
 pub(super) enum Inlet {
+    /// To a sink, on the loop.
     Sink(Box<dyn ContentSink>),
+    /// To a reader, on another thread.
     Reader(BodySender),
 }
 
@@ -46,13 +51,15 @@ pub(super) enum Arrived {
 /// Why the body cannot be taken.
 #[derive(Debug)]
 pub(super) enum Untaken {
+    /// It is malformed, or exceeds a limit.
     Malformed(h1::Error),
     /// The sink failed.
     Failed(Failure),
 }
 
 impl Receiving {
-    /// A sink wants the body immediately. A reader that has to `ask` wants it at its first read.
+    /// Begins to receive. A sink wants the body immediately. A reader that has to `ask` wants it at
+    /// its first read.
     pub(super) fn new(incoming: Incoming, inlet: Inlet, ask: bool, io: &mut Io<'_>) -> Receiving {
         let waits = ask && matches!(inlet, Inlet::Reader(_));
         let mut receiving = Receiving {
@@ -79,7 +86,7 @@ impl Receiving {
         self.paused.is_some()
     }
 
-    /// Until when more must have arrived, if the last came at `since`.
+    /// Returns until when more must have arrived, if the last came at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         self.incoming.deadline(since)
     }
@@ -88,7 +95,7 @@ impl Receiving {
     /// `100 Continue` would stand in the middle of it.
     pub(super) fn go_on(&mut self, begun: bool, io: &mut Io<'_>) {
         if matches!(&self.inlet, Inlet::Reader(sender) if sender.is_full()) {
-            return; // It has fallen behind again since it sent this.
+            return; // What if it has fallen behind again since it sent this? It will send it again.
         }
         if !begun {
             self.ask(io.output);
@@ -107,6 +114,7 @@ impl Receiving {
             self.trailers.extend_from_slice(trailers);
         }
         let wanted = match &mut self.inlet {
+            // Only framing has arrived, or the end. A sink gets no empty blocks.
             Inlet::Sink(_) if content.is_empty() => true,
             Inlet::Sink(sink) => {
                 let uptake = contain(|| sink.block(content)).map_err(Untaken::Failed)?;
@@ -122,6 +130,8 @@ impl Receiving {
             },
         };
         input.consume(progress.consumed);
+        // What if no more is wanted, and this was the end? Then the connection can go on after the
+        // response.
         Ok(match (progress.complete, wanted) {
             (true, _) => Arrived::Whole,
             (false, true) => Arrived::Part,

@@ -1,4 +1,4 @@
-//! What is not served, or not to the end: refused, failed, broken off.
+//! Requests that are not served, or not to the end: refused, failed, broken off.
 
 use super::exchange::Exchange;
 use super::io::Io;
@@ -25,6 +25,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         subject: Subject<'_>,
         io: &mut Io<'_>,
     ) -> Step {
+        // What if the handler has written a part of a response? `response::write` has taken it
+        // back.
         self.report(Some(failure));
         self.send_error(500, explanation(500), terms, subject, io);
         self.close(terms)
@@ -45,18 +47,20 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.fail(failure, exchange.terms, exchange.subject(), io)
     }
 
-    /// Ends a response whose head is out: only the end of the connection can tell (WSGI-19).
+    /// Ends a response whose head is out. Only the end of the connection can tell the client that
+    /// it is not whole (WSGI-19).
     #[cold]
     pub(super) fn break_off(&mut self, exchange: &Exchange, now: &Now) -> Next<Message> {
         self.phase = Phase::Closed;
         self.log_broken(exchange, now);
+        // A body that ends with the connection looks whole, unless the connection is reset.
         match exchange.is_close_delimited() {
             true => Next::Abort,
             false => Next::Close,
         }
     }
 
-    /// Refuses what is malformed, or exceeds a limit.
+    /// Refuses a request that is malformed, or exceeds a limit of the codec.
     #[cold]
     pub(super) fn refuse_malformed(
         &mut self,
@@ -68,7 +72,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.refuse(error.status(), &error.to_string(), subject, io)
     }
 
-    /// Refuses what is not a request, or not one that is served.
+    /// Refuses a request: sends the error page, and closes.
     #[cold]
     pub(super) fn refuse(
         &mut self,
@@ -77,6 +81,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         subject: Subject<'_>,
         io: &mut Io<'_>,
     ) -> Step {
+        // What if the head is not complete? Its first bytes tell whether it is a HEAD request,
+        // whose response has no body.
         let terms = Terms::refused(subject.origin.is_head());
         self.send_error(code, why, terms, subject, io);
         self.close(terms)
@@ -120,6 +126,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let sent = response::write(&mut written, io.output, &context, |response| {
             response.send_error_with(code, phrase(code), why)
         });
+        // Whatever the terms say, this was the last response.
         self.phase = Phase::Closed;
         match sent {
             Ok(()) => {
@@ -129,7 +136,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 }
                 self.log(subject, Some(code), &ending, io.now);
             }
-            // A handler's body policy may have named a code that is none.
+            // The code of a handler's body policy is not a status, so nothing can be sent.
             Err(failure) => self.report(Some(failure)),
         }
     }

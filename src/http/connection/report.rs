@@ -1,4 +1,4 @@
-//! What the server is told of a request: failures to report, lines to log.
+//! Failures to report to the server, and lines to log.
 
 use super::HttpConnection;
 use super::exchange::Exchange;
@@ -19,7 +19,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Reports and logs what few responses come with.
+    /// Reports and logs the notes of a response.
     #[cold]
     pub(super) fn note(&mut self, notes: Notes, subject: Subject<'_>, code: u16, now: &Now) {
         self.report(notes.failure);
@@ -55,6 +55,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     #[inline]
     fn log_request(&mut self, subject: Subject<'_>, outcome: access::Outcome, now: &Now) {
         let entry = LogEntry::new(subject, self.ends.client(), outcome, now);
+        // What if the hook panics? The client still gets its response, and the panic is reported.
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_request(&entry);
