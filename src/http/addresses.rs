@@ -13,13 +13,18 @@ enum Repr {
     Unnamed,
     /// Two addresses of IPv4, or only the client's.
     V4 {
+        /// The client's address.
         client: SocketAddrV4,
+        /// The address that the client has reached, if it is known.
         local: Option<SocketAddrV4>,
     },
-    /// Two addresses of IPv6, without what is equal or zero in both.
+    /// Two addresses of IPv6, without the parts that are equal or zero in both.
     V6 {
+        /// The client's port.
         client_port: u16,
+        /// The port that the client has reached.
         local_port: u16,
+        /// The two addresses without their ports.
         hosts: Box<Hosts>,
     },
     /// Any other pair; it hardly ever occurs.

@@ -43,16 +43,27 @@ pub(super) struct Counters([AtomicU64; 11]);
 /// Names one counter, in the order of the fields of [`HttpStats`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hit {
+    /// [`HttpStats::bad_requests`].
     BadRequest,
+    /// [`HttpStats::request_line_too_long`].
     RequestLineTooLong,
+    /// [`HttpStats::head_too_large`].
     HeadTooLarge,
+    /// [`HttpStats::body_too_large`].
     BodyTooLarge,
+    /// [`HttpStats::chunk_overhead`].
     ChunkOverhead,
+    /// [`HttpStats::trailers_too_large`].
     TrailersTooLarge,
+    /// [`HttpStats::expectation_failed`].
     ExpectationFailed,
+    /// [`HttpStats::head_timeouts`].
     HeadTimeout,
+    /// [`HttpStats::body_timeouts`].
     BodyTimeout,
+    /// [`HttpStats::keep_alive_timeouts`].
     KeepAliveTimeout,
+    /// [`HttpStats::response_timeouts`].
     ResponseTimeout,
 }
 

@@ -81,6 +81,7 @@ struct Place {
 /// Whether a source has a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occupied {
+    /// No.
     Free,
     /// Yes, and the poll does not know it (yet).
     Open,
@@ -91,7 +92,9 @@ enum Occupied {
 /// Whether a place stands in the run queue. It may do so longer than its source is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
+    /// It does not stand there now.
     Out,
+    /// It stands there.
     In,
     /// It never does: its owner asks for its hints in every turn.
     Never,

@@ -55,10 +55,12 @@ pub(super) struct Budget {
 /// Whether an entry was granted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spend {
+    /// It was.
     Granted {
         /// How many were denied since the last one that was granted.
         denied_before: u64,
     },
+    /// It was not: too many were granted in this second.
     Denied,
 }
 

@@ -61,11 +61,12 @@ pub(crate) const OWN_SLOTS: usize = 2;
 pub struct Engine<T, D, H> {
     /// Where requests come from.
     transport: T,
-    /// What happens to them.
+    /// Serves them.
     dispatch: D,
     /// The program's hooks.
     hooks: H,
-    /// What may be ready: the listener, the signals, connections, and the program's own sources.
+    /// The sources that may be ready: the listener, the signals, connections, and the program's
+    /// own.
     reactor: Reactor,
     /// When the transport may be asked for a request.
     listener: Listener,
@@ -81,11 +82,11 @@ pub struct Engine<T, D, H> {
     draining: Option<Draining>,
     /// The time of this turn.
     now: Now,
-    /// What was counted. What the other fields know is not kept here.
+    /// The counts that no other field keeps.
     stats: Stats,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// Something was done, or `service_actions` was due: one iteration of Python's loop.
@@ -156,8 +157,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// descriptors left. nginx has 512 by default, Apache 400, gunicorn 1000. With a limit of zero
     /// nobody is served until you change it again.
     ///
-    /// What counts is what the dispatch has open. An [`Inline`](super::Inline) one has nothing open
-    /// when it takes the next request. Lowering the limit closes nothing.
+    /// The limit is compared with the requests that the dispatch has open.
+    /// [`Inline`](super::Inline) has none open when it takes the next. Lowering the limit closes
+    /// nothing.
     pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
         self.admission = Admission { limit, overload };
     }
@@ -227,7 +229,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// A turn of `handle_request`: connections, and the listener. Returns whether it took a
-    /// request, or one that vanished (REQ-16).
+    /// request, even if the request vanished (REQ-16).
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
         self.begin_turn(now);
         self.serve_ready()?;
@@ -235,7 +237,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(accepted)
     }
 
-    /// What comes before anything is tested or run: the clock, the signals, and what is due.
+    /// Prepares a turn, before anything is tested or run: the clock, the signals, and the deadlines
+    /// that have passed.
     fn begin_turn(&mut self, now: Instant) {
         self.stats.turns += 1;
         self.now.advance(now);
@@ -288,7 +291,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         if let Err(Refused { request, failure }) = self.process_request(request, &client_address) {
             let reported = self.report(failure, &client_address);
-            close(request); // after the report, and whatever came of it (REQ-7, REQ-9)
+            close(request); // after the report, whatever its result (REQ-7, REQ-9)
             reported?;
         }
         Ok(true)
@@ -373,7 +376,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
     }
 
-    /// What comes after the connections: if a drain is over, it becomes a shutdown request.
+    /// Ends a turn, after the connections: if a drain is over, it becomes a shutdown request.
     fn end_turn(&mut self) {
         let (open, now) = (self.dispatch.open(), self.now.instant());
         if let Some(drained) = self.draining.and_then(|draining| draining.end(open, now)) {
@@ -414,7 +417,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.signals.catch(Some(patience), &mut self.reactor)
     }
 
-    /// Returns what stops this server from elsewhere.
+    /// Returns a handle that stops this server from elsewhere.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.control.handle()
     }
@@ -437,7 +440,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(running)
     }
 
-    /// Notes that a request may have been waiting since before anybody looked (RT-2). Returns an
+    /// Notes that a request may have been waiting since before the loop began (RT-2). Returns an
     /// error if none can come, because the server is closed (LOOP-15).
     pub(crate) fn expect_request(&mut self) -> io::Result<()> {
         self.transport.source()?;
@@ -445,12 +448,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(())
     }
 
-    /// Closes the listener, then everything that is open; again is no error (SRV-4).
+    /// Closes the listener, then everything that is open. Calling it again does nothing (SRV-4).
     pub fn server_close(&mut self) {
         self.close_listener();
         self.dispatch.server_close(&mut self.reactor);
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
-            // Workers may have failed since the last turn. Ignore `Stop`: the loop has ended.
+            // Report failures of workers since the last turn. Ignore `Stop`: the loop has ended.
             let _ = self.report(failure, &client_address);
         }
     }
@@ -460,7 +463,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.listener.close(transport, reactor);
     }
 
-    /// Returns what was counted, and what is open now.
+    /// Returns the counts so far, and how much is open now.
     pub fn stats(&self) -> Stats {
         Stats {
             open: self.dispatch.open(),
@@ -477,7 +480,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         &self.transport
     }
 
-    /// Returns what happens to requests.
+    /// Returns the dispatch, which serves requests.
     pub fn dispatch(&self) -> &D {
         &self.dispatch
     }

@@ -57,6 +57,7 @@ pub type HandlerResult = Result<(), Failure>;
 /// with `panic = "abort"` ends instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic {
+    /// The text of the panic.
     message: String,
 }
 
@@ -66,11 +67,12 @@ impl Panic {
         &self.message
     }
 
-    /// What a panic said, without what it carried: a payload may panic when it is dropped.
+    /// Returns the message of a panic and drops its payload. A payload may panic in turn when it is
+    /// dropped.
     pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Panic {
         let panic = Panic::from_payload(payload.as_ref());
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(another); // It may be of the same kind, without end.
+            mem::forget(another); // Its drop may panic again, without end.
         }
         panic
     }
@@ -98,7 +100,8 @@ impl Error for Panic {}
 
 /// Runs `step`. A panic in it becomes a failure of the request, not of the server (design law 10).
 pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-    // Unwind safety: what the step left half done belongs to the request, and is dropped with it.
+    // Unwind safety: whatever the step left half done belongs to the request, and is dropped with
+    // it.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result,
         Err(payload) => Err(Panic::caught(payload).into()),

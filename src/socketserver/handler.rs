@@ -1,4 +1,4 @@
-//! Axis 2, the blocking way: what to do with one request, as Python's `StreamRequestHandler`.
+//! Axis 2, the blocking way: a handler serves one request, like Python's `StreamRequestHandler`.
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -69,8 +69,8 @@ impl Rfile for &[u8] {
 /// | `rbufsize` (STREAM-2) | `rfile` is buffered, 8 KiB; [`BufReader`](std::io::BufReader) makes it more |
 /// | `wbufsize` (STREAM-2) | `wfile` is not buffered; [`BufWriter`](std::io::BufWriter) makes it so |
 ///
-/// A `BufWriter` sends what is left when it is dropped and swallows a failure of that (STREAM-6);
-/// with [`flush`](Write::flush) at the end of `handle` the failure is the request's.
+/// A `BufWriter` sends the rest when it is dropped, and hides a failure of that (STREAM-6). Call
+/// [`flush`](Write::flush) at the end of `handle`, and the failure is the request's.
 ///
 /// ```
 /// use std::io::{BufRead, BufWriter, Write};
@@ -139,7 +139,7 @@ where
 }
 
 /// Runs a handler's three steps in Python's order (HND-1, HND-2). A panic is a failure like any
-/// other, so `finish` runs after one, too.
+/// other, so `finish` also runs after a panic.
 pub(crate) fn run(
     handler: &mut impl RequestHandler,
     rfile: &mut dyn Rfile,

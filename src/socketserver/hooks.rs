@@ -14,7 +14,7 @@ use crate::reactor::{Now, Reactor, Slot};
 /// Implement only those that you need. `handle_error` has no default here: call the one of
 /// [`Defaults`], as Python would call `super()`.
 ///
-/// | what happens to a request | what runs |
+/// | the request | hooks that run |
 /// | --- | --- |
 /// | it is served | `verify_request`, then the handler |
 /// | `verify_request` returns `Ok(false)` | nothing more |
@@ -67,7 +67,7 @@ pub trait Hooks<T: Transport> {
     /// (LOOP-13).
     ///
     /// Under load that is after every batch of events. While it runs nobody is served, so keep it
-    /// short. For something that shall run at certain times, arm a source of your own
+    /// short. For work that has to run at certain times, arm your own source
     /// ([`ready`](Self::ready)).
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl<T: Transport> Hooks<T> for Defaults {
         match self.budget.spend(Instant::now()) {
             Spend::Denied => {}
             Spend::Granted { denied_before } => {
-                // Ignore the error: there may be no reader of standard error, and the server goes on.
+                // Ignore the error: standard error may have no reader, and the server goes on.
                 let _ = print_error(error, client_address, denied_before);
             }
         }

@@ -22,7 +22,7 @@ impl Interval {
         interval
     }
 
-    /// Begins the next interval at `now`. One that has no sensible end lasts for ever.
+    /// Begins the next interval at `now`. If the clock cannot express its end, it lasts for ever.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.due = self.length.and_then(|length| now.checked_add(length));
     }

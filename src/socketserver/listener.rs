@@ -41,7 +41,7 @@ struct Pause {
     length: Duration,
 }
 
-/// What one attempt to accept came to.
+/// The result of one attempt to accept.
 pub(crate) enum Attempt<R, A> {
     /// A request, and the client's address.
     Request(R, A),
@@ -71,7 +71,7 @@ impl Listener {
         reactor.register(self.slot, transport.source()?, Interest::READABLE)
     }
 
-    /// Closes the transport's socket; again is no error (SRV-4).
+    /// Closes the transport's socket. Calling it again does nothing (SRV-4).
     pub(crate) fn close(&mut self, transport: &mut impl Transport, reactor: &mut Reactor) {
         match transport.source() {
             Ok(source) => reactor.close(self.slot, source),
@@ -80,8 +80,7 @@ impl Listener {
         transport.server_close();
     }
 
-    /// Sets the hint although there was no event: nobody has looked since a client may have come
-    /// (RT-2).
+    /// Sets the hint without an event: a client may have come before anybody looked (RT-2).
     pub(crate) fn expect_request(&self, reactor: &mut Reactor) {
         self.hint(reactor, true);
     }

@@ -34,6 +34,7 @@ pub const MAILBOX_CAPACITY: u32 = 64;
 /// through [`Protocol::deliver`](super::Protocol::deliver). Clones of a mailbox send to the same
 /// conversation.
 pub struct Mailbox<M> {
+    /// Shared by all mailboxes of the loop.
     office: Arc<PostOffice<M>>,
     /// The conversation: its slot, and the generation that tells it from others at this slot.
     slot: Slot,
@@ -198,13 +199,13 @@ impl<M> fmt::Debug for SendError<M> {
 
 impl<M> Error for SendError<M> {}
 
-/// What all mailboxes of one loop share.
+/// The part that all mailboxes of one loop share.
 struct PostOffice<M> {
     /// Unbounded, because the shelves limit how many messages wait for each conversation.
     sender: Sender<(Slot, M)>,
     /// Ends the loop's wait. `None` if there is no loop.
     waker: Option<Arc<Waker>>,
-    /// One for each slot, so that a sender sees whether its conversation still exists.
+    /// A shelf for each slot, so that a sender sees whether its conversation still exists.
     shelves: Box<[Shelf]>,
     /// The thread that takes messages out.
     thread: Mutex<Option<ThreadId>>,
@@ -235,9 +236,11 @@ impl<M> PostOffice<M> {
     }
 }
 
-/// The loop's end of all its mailboxes: it receives what they send.
+/// The loop's end of all its mailboxes: receives their messages.
 pub(crate) struct Post<M> {
+    /// Shared with all mailboxes.
     office: Arc<PostOffice<M>>,
+    /// Where their messages arrive.
     receiver: Receiver<(Slot, M)>,
 }
 
@@ -254,7 +257,7 @@ impl<M> Post<M> {
         Post { office, receiver }
     }
 
-    /// From now on this thread takes messages out.
+    /// Notes that from now on this thread takes messages out.
     pub(crate) fn attend(&self) {
         *self.office.lock() = Some(thread::current().id());
     }

@@ -1,11 +1,10 @@
-//! How many requests are served at once, and what becomes of the others (design law 7).
+//! How many requests are served at the same time, and what happens to the others (design law 7).
 
-/// What becomes of a client for whom there is no room.
+/// What to do with a client for whom there is no room.
 ///
-/// Set it for a whole server with
-/// [`set_max_connections`](super::Server::set_max_connections), and for a pool of threads with
-/// [`Threading::overload`](super::Threading::overload). Neither choice costs the clients that are
-/// being served anything.
+/// Set it for a whole server with [`set_max_connections`](super::Server::set_max_connections), and
+/// for a pool of threads with [`Threading::overload`](super::Threading::overload). Neither choice
+/// affects the clients that are being served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overload {
@@ -25,15 +24,17 @@ pub enum Overload {
     Shed,
 }
 
-/// The limit, and what happens at it.
+/// A limit on open requests, and what happens at the limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admission {
+    /// How many may be open.
     pub(crate) limit: usize,
+    /// What happens to the others.
     pub(crate) overload: Overload,
 }
 
 impl Default for Admission {
-    /// As many as there are slots; the others wait.
+    /// Allows as many as there are slots; the others wait.
     fn default() -> Admission {
         Admission {
             limit: usize::MAX,

@@ -12,8 +12,9 @@ use crate::reactor::Now;
 /// One conversation with one client, with no socket, clock, thread or log inside.
 ///
 /// The owner of the connection calls these methods. It hands over what arrived and what time it is,
-/// sends what was written to `output`, and follows the verdict. So the same protocol runs on the event loop ([`Evented`](super::Evented)), in memory or on a blocking socket
-/// ([`Driver`](super::Driver)), and in a test that only has arrays. Python knows the shape from
+/// sends what was written to `output`, and follows the verdict. So the same protocol runs on the
+/// event loop ([`Evented`](super::Evented)), in memory or on a blocking socket
+/// ([`Driver`](super::Driver)), and in a test on arrays. Python knows the shape from
 /// `asyncio.Protocol`.
 ///
 /// Only [`receive`](Self::receive) must be written. A line echo:
@@ -42,7 +43,7 @@ use crate::reactor::Now;
 /// # assert_eq!((&*input, &*output), (&b"tw"[..], &b"one\n"[..]));
 /// ```
 pub trait Protocol {
-    /// What other threads may send to this conversation. [`Infallible`] means nothing.
+    /// The messages that other threads may send to this conversation. [`Infallible`] means none.
     type Message: Send + 'static;
 
     /// The client is connected. Other threads can reach this conversation through `mailbox`.
@@ -58,7 +59,7 @@ pub trait Protocol {
         Next::Read
     }
 
-    /// Bytes arrived. What is left in `input` is kept and stands before what arrives later.
+    /// Bytes arrived. Bytes that you leave in `input` are kept; later bytes are appended to them.
     ///
     /// Called only while the last verdict is [`Next::Read`].
     fn receive(
@@ -68,7 +69,7 @@ pub trait Protocol {
         now: &Now,
     ) -> Next<Self::Message>;
 
-    /// The client sends no more but may still read: finish what it asked for (RT-10).
+    /// The client sends no more but may still read: finish its requests (RT-10).
     ///
     /// Called once, where `receive` would have been. A verdict of [`Next::Read`] closes.
     fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
@@ -101,31 +102,33 @@ pub trait Protocol {
         Next::Close
     }
 
-    /// The server is stopping: close if idle, else finish what was begun and close then.
+    /// The server is stopping: close if idle, otherwise finish the current work and then close.
     ///
-    /// A protocol that takes over later is told right after [`connection_made`](Self::connection_made).
+    /// A protocol that takes over later is told after its
+    /// [`connection_made`](Self::connection_made).
     fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
         let _ = (output, now);
         Next::Close
     }
 
-    /// The conversation has ended, whoever ended it and however; asyncio's method of that name.
+    /// The conversation has ended, for whatever reason; asyncio's method of that name.
     ///
-    /// Called once, last of all, unless one of the other methods has panicked or another protocol
-    /// has taken over.
+    /// This is the last call. It does not come if another method has panicked, or if another
+    /// protocol has taken over.
     fn connection_lost(&mut self, now: &Now) {
         let _ = now;
     }
 
-    /// Returns until when the next call may be waited for; `None` means without limit.
+    /// Returns when [`timed_out`](Self::timed_out) is due; `None` means never.
     ///
-    /// Derive it from the state: it is asked for after each call. While output waits for a slow
-    /// reader, the limits of the connection's owner count instead.
+    /// Derive it from the state: the owner asks for it after each call. While output waits for a
+    /// slow reader, the limits of the owner count instead.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// Takes out a failure that the conversation has dealt with but wants reported.
+    /// Returns a failure that the conversation has dealt with but wants reported. The owner asks
+    /// after each call.
     fn take_failure(&mut self) -> Option<Failure> {
         None
     }
@@ -133,22 +136,22 @@ pub trait Protocol {
 
 /// What happens next in a conversation. Output that was written is sent in any case.
 pub enum Next<M = Infallible> {
-    /// Wait for bytes (or a message).
+    /// Wait for bytes, or for a message.
     Read,
     /// Call [`Protocol::produce`] as soon as there is room in the output; read nothing meanwhile.
     Produce,
     /// Wait for a message; read nothing meanwhile.
     Wait,
-    /// Close once the output is sent. The client has been read to the end of what it sends.
+    /// Close once the output is sent. Use it when nothing that the client sends is unread.
     Close,
-    /// Like `Close`, but the client may still be sending what nobody will read. After the output,
-    /// shut down the writing half, discard what arrives for a bounded time, and then close. So the
-    /// client gets to read the output (TCP-8).
+    /// Like `Close`, but the client may still be sending bytes that nobody will read. After the
+    /// output, shut down the writing half, discard what arrives for a bounded time, and then close.
+    /// So the client can read the output (TCP-8).
     Linger,
-    /// Drop what is unsent and reset the connection, as far as the transport knows such a thing:
-    /// the client learns that it has not got everything, where nothing else would tell it.
+    /// Drop the unsent output and reset the connection, if the transport has resets. The client
+    /// then knows that it has not got everything. Use it if nothing else would tell.
     Abort,
-    /// Go on with another protocol, which gets the bytes that were not used.
+    /// Go on with another protocol, which gets the bytes that are left in the input.
     Upgrade(Box<dyn Protocol<Message = M> + Send>),
 }
 
@@ -168,11 +171,13 @@ impl<M> fmt::Debug for Next<M> {
 
 /// A protocol, or the one it was upgraded to.
 pub(crate) enum Conversation<P: Protocol> {
+    /// The protocol that the factory made.
     First(P),
+    /// The protocol that took over.
     Upgraded(Box<dyn Protocol<Message = P::Message> + Send>),
 }
 
-/// Calls one method on whichever of the two it is.
+/// Calls a method of the current protocol.
 macro_rules! forward {
     ($self:ident, $protocol:ident => $call:expr) => {
         match $self {

@@ -13,10 +13,10 @@ use super::stats::Stats;
 use super::transport::Transport;
 use crate::reactor::EventLoop;
 
-/// How many connections a server holds at once. The kernel keeps the others waiting.
+/// The most connections that a server holds at the same time. The kernel keeps the others waiting.
 ///
-/// It is as many as one thread can usefully serve, and it bounds the memory (design law 7). Set a
-/// lower limit with [`Server::set_max_connections`].
+/// One thread can usefully serve about that many, and the limit bounds the memory (design law 7).
+/// Set a lower limit with [`Server::set_max_connections`].
 pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// A server with its own loop: an [`Engine`] in an [`EventLoop`].
@@ -26,7 +26,7 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 pub struct Server<T: Transport, D: Dispatch<T>, H: Hooks<T> = Defaults> {
     /// Where the server sleeps.
     event_loop: EventLoop,
-    /// What it does when it is awake.
+    /// Does everything else.
     engine: Engine<T, D, H>,
 }
 
@@ -47,7 +47,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Like [`new`](Server::new).
+    /// Returns the same errors as [`new`](Server::new).
     pub fn with_hooks(transport: T, dispatch: D, hooks: H) -> io::Result<Server<T, D, H>> {
         let event_loop = EventLoop::new()?;
         let (registry, waker) = (event_loop.registry(), event_loop.waker());
@@ -65,7 +65,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// [`Engine::shutdown_on_signals`]. You can call `serve_forever` again after it has returned
     /// (LOOP-5).
     ///
-    /// This is Python's loop, line by line. What stands in its body is [`Engine::turn`]:
+    /// This is Python's loop, line by line. Its body is [`Engine::turn`]:
     ///
     /// | `socketserver.py` | `serve_forever` |
     /// | --- | --- |
@@ -92,8 +92,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// Returns [`Failure::Stop`] if a handler or a hook returns it, and any other failure of
     /// `service_actions` or [`Hooks::ready`] (LOOP-12). Returns the operating system's error if the
-    /// poll or the listener fails, or the server is closed. However the loop ends, those who wait
-    /// in [`ShutdownHandle::shutdown`] are released (LOOP-4).
+    /// poll or the listener fails, or the server is closed. However the loop ends, callers that
+    /// wait in [`ShutdownHandle::shutdown`] are released (LOOP-4).
     pub fn serve_forever(
         &mut self,
         poll_interval: impl Into<Option<Duration>>,
@@ -122,14 +122,15 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Like [`serve_forever`](Self::serve_forever). Also returns a failure of `handle_timeout`.
+    /// Returns the errors of [`serve_forever`](Self::serve_forever), and a failure of
+    /// `handle_timeout`.
     pub fn handle_request(&mut self, timeout: impl Into<Option<Duration>>) -> Result<(), Failure> {
         let Server { event_loop, engine } = self;
         let deadline = timeout
             .into()
             .and_then(|timeout| Instant::now().checked_add(timeout));
         engine.expect_request()?;
-        let mut wait = Some(Duration::ZERO); // it looks once at least, and serves connections
+        let mut wait = Some(Duration::ZERO); // look at least once, and serve connections
         loop {
             event_loop.wait(wait, |event| {
                 engine.feed(event);
@@ -153,7 +154,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Like [`serve_forever`](Self::serve_forever).
+    /// Returns the same errors as [`serve_forever`](Self::serve_forever).
     pub fn turn(&mut self) -> Result<Turn, Failure> {
         let Server { event_loop, engine } = self;
         event_loop.wait(Some(Duration::ZERO), |event| {
@@ -173,7 +174,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.timeout(Instant::now())
     }
 
-    /// Returns what stops this server: from another thread, from a handler, or before it starts.
+    /// Returns a handle that stops this server: from another thread, from a handler, or before it
+    /// starts.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.engine.shutdown_handle()
     }
@@ -202,7 +204,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.set_max_connections(limit, overload);
     }
 
-    /// Returns what was counted, and what is open now.
+    /// Returns the counts so far, and how much is open now.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
     }
@@ -212,7 +214,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.transport().server_address()
     }
 
-    /// Closes the listener and every connection; again is no error (SRV-4).
+    /// Closes the listener and every connection. Calling it again does nothing (SRV-4).
     pub fn server_close(&mut self) {
         self.engine.server_close();
     }

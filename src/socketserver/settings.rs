@@ -18,7 +18,7 @@ pub struct EventedSettings {
     /// How long a client may go on sending after the last output before it is cut off: 2 s
     /// (Apache 2 s; nginx 5 s between two reads).
     pub linger: Duration,
-    /// Above this much unsent output nothing more is read or produced: 64 KiB.
+    /// While more output than this is unsent, nothing more is read or produced: 64 KiB.
     pub high_water: usize,
 }
 

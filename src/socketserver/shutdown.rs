@@ -51,6 +51,7 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// gone.
 #[derive(Clone)]
 pub struct ShutdownHandle {
+    /// Shared with the loop and all other handles.
     shared: Arc<Shared>,
 }
 
@@ -104,13 +105,15 @@ pub struct Drained {
 #[derive(Debug)]
 struct Stop;
 
-/// What the loop and all handles share.
+/// The part that the loop and all handles share.
 struct Shared {
+    /// Holds the request to stop, if there is one.
     stops: Sender<Stop>,
     /// Each request for a drain carries the time at which its patience is over.
     drains: Sender<Instant>,
     /// Ends the loop's wait. If the loop does not wait, this ends its next wait.
     wake: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
+    /// The runs of the loop.
     runs: Mutex<Runs>,
     /// Notified when a run ends.
     is_shut_down: Condvar,
@@ -235,9 +238,11 @@ impl ShutdownHandle {
     }
 }
 
-/// What can be asked of a loop.
+/// A request to the loop.
 enum Ask {
+    /// Stop now.
     Stop,
+    /// Drain, with this patience.
     Drain(Duration),
 }
 
@@ -281,14 +286,18 @@ fn wait_timeout<'a>(
 /// The loop's end of the channels and the event.
 #[derive(Debug)]
 pub(crate) struct Control {
+    /// The requests that have arrived.
     asked: Asked,
+    /// The other end, for this loop's own use.
     handle: ShutdownHandle,
 }
 
 /// The requests that lie in the channels.
 #[derive(Debug, Clone)]
 struct Asked {
+    /// A request to stop.
     stops: Receiver<Stop>,
+    /// A request to drain, with the time at which its patience is over.
     drains: Receiver<Instant>,
 }
 
@@ -368,7 +377,9 @@ impl Control {
 /// run ends by a return, by a failure or by a panic (LOOP-4).
 #[derive(Debug)]
 pub(crate) struct Running {
+    /// The requests, to be taken out.
     asked: Asked,
+    /// Holds the event to be set.
     handle: ShutdownHandle,
 }
 

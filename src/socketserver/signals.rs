@@ -65,7 +65,7 @@ impl StopSignals {
         }
     }
 
-    /// Returns how long the first signal lets the server drain; `None`: it stops at once.
+    /// Returns how long the first signal lets the server drain; `None`: it stops immediately.
     pub(crate) fn patience(&self) -> Option<Duration> {
         self.patience
     }
@@ -89,7 +89,7 @@ mod pipe {
     pub(super) struct Signals {
         /// Our end of the pipe.
         reader: UnixStream,
-        /// What is undone on drop.
+        /// The registrations of the signals, undone on drop.
         registered: Vec<SigId>,
     }
 
@@ -155,9 +155,9 @@ mod flag {
     /// A flag that each signal sets. Meanwhile the signals do nothing else.
     #[derive(Debug)]
     pub(super) struct Signals {
-        /// A signal has come that nobody has taken.
+        /// Whether a signal has come that nobody has taken.
         raised: Arc<AtomicBool>,
-        /// What is undone on drop.
+        /// The registrations of the signals, undone on drop.
         registered: Vec<SigId>,
     }
 

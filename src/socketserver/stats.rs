@@ -1,6 +1,6 @@
 //! The numbers of a server.
 
-/// What an [`Engine`](super::Engine) has counted since it was made, and what it holds now.
+/// The counts of an [`Engine`](super::Engine) since it was made, and how much it holds now.
 ///
 /// Use it for a metrics page, and in tests: while nothing happens a server has no turns, and when
 /// all clients have left it holds nothing.
@@ -9,7 +9,7 @@
 pub struct Stats {
     /// Turns: one for each wake-up, whether or not there was anything to do.
     pub turns: u64,
-    /// Requests that were taken from the listener, whatever happened to them.
+    /// Requests that were taken from the listener, including those that were refused or failed.
     pub accepted: u64,
     /// Of these, how many [`Hooks::verify_request`](super::Hooks::verify_request) refused (REQ-5).
     pub refused: u64,
@@ -24,7 +24,7 @@ pub struct Stats {
     /// Failures that were reported to [`Hooks::handle_error`](super::Hooks::handle_error)
     /// (REQ-7).
     pub failed: u64,
-    /// Connections that were closed because their clients did not read, or too slowly
+    /// Connections that were closed because their clients did not read, or read too slowly
     /// ([`EventedSettings::write_stall`](super::EventedSettings::write_stall)).
     pub stalled: u64,
     /// Requests that the dispatch has taken and not finished, now.

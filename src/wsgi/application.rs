@@ -1,4 +1,4 @@
-//! What a program supplies: the application, and the body of its response.
+//! The program's part: the application, and the body of its response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::environ::Environ;
 use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult};
 
-/// What an application returns: the body of the response, or a failure.
+/// The result of an application: the body of the response, or a failure.
 pub type AppResult = Result<Body, Failure>;
 
 /// A WSGI application: called once for each request (PEP 3333).
@@ -188,7 +188,7 @@ impl Iterable for Body {
         start_response: &mut dyn StartResponse,
     ) -> Result<Option<Vec<u8>>, Failure> {
         match &mut self.0 {
-            // An empty block is the end, and so it is when the block has been taken.
+            // An empty block is the end. Taking the block leaves an empty one behind.
             Blocks::Single(bytes) if bytes.is_empty() => Ok(None),
             Blocks::Single(bytes) => Ok(Some(mem::take(bytes).into_owned())),
             Blocks::Iterable(iterable) => iterable.next_block(start_response),

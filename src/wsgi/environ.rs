@@ -1,4 +1,4 @@
-//! `environ`: the request, as an application sees it.
+//! `environ`: the request as an application sees it.
 //!
 //! Python first copies everything into a dictionary. Here a lookup finds its value in the request,
 //! and only the variables that somebody inserts are stored.
@@ -16,14 +16,14 @@ use crate::http::Request;
 /// The variables of the server, the same for every request (WSGI-2).
 pub(super) type BaseEnviron = BTreeMap<String, String>;
 
-/// What the server calls itself in `SERVER_SOFTWARE` (ENV-5).
+/// The name of the server in `SERVER_SOFTWARE` (ENV-5).
 const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
 
 /// Builds the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
 ///
 /// `SERVER_NAME` is the address, because looking up a name could delay the start (HTTP-1). Without
-/// an address, name and port are what clients of a Unix-domain socket usually send in `Host`,
-/// because PEP 3333 allows neither of them to be empty.
+/// an address, name and port are `localhost` and `80`, because PEP 3333 allows neither of them to
+/// be empty. Clients of a Unix-domain socket usually send that in `Host`.
 pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
     let (name, port) = match server_address {
         Some(address) => (address.ip().to_string(), address.port().to_string()),
@@ -53,7 +53,7 @@ const REQUEST_KEYS: [&str; 7] = [
     "SERVER_PROTOCOL",
 ];
 
-/// The variables of the gateway itself. A value that is not text in Python is written as Python
+/// The variables of the gateway itself. A value that is not text in Python is given as Python
 /// prints it.
 const WSGI_KEYS: [&str; 7] = [
     "wsgi.errors",
@@ -115,13 +115,14 @@ pub struct Environ<'a> {
 enum Input<'a> {
     /// The whole body of the request.
     Bytes(&'a [u8]),
-    /// What [`Environ::set_input`] was called with.
+    /// The input that [`Environ::set_input`] was given.
     Given(Box<dyn BufRead + 'a>),
 }
 
 enum Errors<'a> {
+    /// Standard error, by default.
     Stderr(io::Stderr),
-    /// What [`Environ::set_errors`] was called with.
+    /// The stream that [`Environ::set_errors`] was given.
     Given(Box<dyn Write + 'a>),
 }
 
@@ -209,8 +210,8 @@ impl<'a> Environ<'a> {
     /// The body of the request, decoded: `wsgi.input`. A read at its end returns nothing
     /// (WSGI-27).
     ///
-    /// All of it has arrived, unless the server
-    /// [streams the input](super::WsgiHandler::stream_input).
+    /// The whole body has arrived, unless the server [streams the
+    /// input](super::WsgiHandler::stream_input).
     ///
     /// | Python | here |
     /// | --- | --- |

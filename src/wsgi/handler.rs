@@ -38,12 +38,13 @@ pub struct WsgiHandler<A> {
 
 /// The settings, which all connections share.
 struct Gateway<A> {
+    /// The application.
     application: Arc<A>,
     /// The variables that are the same for every request.
     base_environ: BaseEnviron,
     /// Where the application runs, if not on the loop's thread, and how it gets there.
     offload: Option<(Pool, Offload<A>)>,
-    /// Call the application before the body of the request is complete.
+    /// Whether the application is called before the body of the request is complete.
     stream_input: bool,
     /// Responds in the place of an application that failed.
     error_output: Arc<dyn Application>,
@@ -142,7 +143,7 @@ impl<A> WsgiHandler<A> {
         self
     }
 
-    /// The application.
+    /// Returns the application.
     pub fn application(&self) -> &A {
         &self.gateway.application
     }
@@ -151,8 +152,8 @@ impl<A> WsgiHandler<A> {
         self.gateway_mut().application = Arc::new(application);
     }
 
-    /// The variables that are the same for every request. A change takes effect for connections
-    /// made afterwards.
+    /// Returns the variables that are the same for every request. A change takes effect for
+    /// connections made afterwards.
     ///
     /// Use it to set another `SERVER_NAME`, or `HTTPS` behind a proxy that encrypts. Variables of
     /// the process are not there unless you insert them (ENV-21).
@@ -160,7 +161,7 @@ impl<A> WsgiHandler<A> {
         &mut self.gateway_mut().base_environ
     }
 
-    /// The gateway, no longer shared with the connections that are open.
+    /// Returns the gateway, no longer shared with the connections that are open.
     fn gateway_mut(&mut self) -> &mut Gateway<A> {
         Arc::make_mut(&mut self.gateway)
     }
@@ -247,7 +248,7 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 }
 
 impl<A: Application> Gateway<A> {
-    /// Calls the application on this thread, and sends what it returns.
+    /// Calls the application on this thread, and sends its result.
     fn respond(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
         if self.streams_input() {

@@ -1,4 +1,4 @@
-//! What an application returns, on its way to the client. This part is the same for every handler:
+//! The result of an application, on its way to the client. This part is the same for every handler:
 //! when the head is final, whether the length is known, which blocks are sent, and that the result
 //! is closed once.
 
@@ -11,8 +11,8 @@ use super::writing::Writing;
 use crate::http::BodySource;
 use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
-/// How much of a body is pulled although it is not sent (WSGI-14), in bytes and in blocks. Nothing
-/// else ends a body without an end here, because no client has to take the blocks.
+/// How much of a body is pulled although it is not sent (WSGI-14), in bytes and in blocks. Only
+/// this limit stops an endless body here, because no client has to take the blocks.
 const CONSUMED_BYTES: usize = 64 * 1024;
 const CONSUMED_BLOCKS: usize = 1024;
 
@@ -31,10 +31,13 @@ pub(super) fn error_output(
 
 /// The output of an application, pulled until its head is certain (WSGI-5).
 pub(super) struct Output {
+    /// The result, to be closed once.
     result: Pending,
     /// For the blocks that are still to be pulled: a late `write()` goes here.
     start: Start,
+    /// The head, which is final.
     head: Head,
+    /// The part of the body that is not sent yet.
     rest: Rest,
 }
 
@@ -88,13 +91,13 @@ impl Output {
         })
     }
 
-    /// The head, which is final.
+    /// Returns the head, which is final.
     pub(super) fn head(&self) -> &Head {
         &self.head
     }
 
-    /// All of the body, if it is known to be one block or nothing. The response then gets that
-    /// length (WSGI-13).
+    /// Returns all of the body, if it is known to be one block or nothing. The response then gets
+    /// that length (WSGI-13).
     pub(super) fn whole(&self) -> Option<&[u8]> {
         match &self.rest {
             Rest::Whole(whole) => Some(whole),
@@ -121,7 +124,7 @@ impl Output {
 }
 
 impl BodySource for Output {
-    /// The next block to send. Of a whole body there is only one.
+    /// Returns the next block to send. Of a whole body there is only one.
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Whole(whole) => Ok(Some(whole).filter(|whole| !whole.is_empty())),
@@ -145,8 +148,8 @@ impl BodySource for Output {
 struct Pending(Body);
 
 impl Pending {
-    /// Returns what the application wrote by `write()`, and if there is none the next block. What
-    /// it wrote while that block was made goes before the block.
+    /// Returns the bytes that the application wrote by `write()`, or else the next block. Bytes
+    /// that it wrote while that block was made go before the block.
     fn pull(&mut self, start: &mut Start) -> Result<Option<Vec<u8>>, Failure> {
         let mut written = start.take_written();
         if !written.is_empty() {

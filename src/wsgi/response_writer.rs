@@ -1,4 +1,5 @@
-//! The response of a [`SimpleHandler`](super::SimpleHandler), written as soon as there is some of it.
+//! The response of a [`SimpleHandler`](super::SimpleHandler), each part written as soon as it
+//! exists.
 
 use std::io::{self, Write};
 
@@ -10,6 +11,7 @@ use crate::socketserver::HandlerResult;
 
 /// A response on its way out.
 pub(super) struct ResponseWriter<W> {
+    /// Where the response goes.
     stdout: W,
     /// How the head is written.
     pub(super) form: Form,
@@ -17,6 +19,7 @@ pub(super) struct ResponseWriter<W> {
     pub(super) server_software: Option<String>,
     /// The request is a HEAD request: its client takes no body.
     pub(super) head_only: bool,
+    /// How far the response has come.
     stage: Stage,
     /// The error of `stdout`, after which nothing more is written.
     pub(super) failure: Option<io::Error>,
@@ -42,7 +45,7 @@ enum Stage {
     Begun(Option<u64>),
 }
 
-/// What is left of the announced length after a block.
+/// How much of the announced length is left after a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     /// Some is left, or the length is not known.
@@ -78,7 +81,8 @@ impl<W: Write> ResponseWriter<W> {
         self.head_only || !head.has_content()
     }
 
-    /// Does what the application's `write()` does. All of it has left when this returns (WSGI-10).
+    /// Writes bytes that the application passed to `write()`. All of them have left when this
+    /// returns (WSGI-10).
     pub(super) fn write_now(&mut self, start: &mut Start, bytes: &[u8]) -> HandlerResult {
         // From here on the application cannot replace the head.
         start.write(b"")?;
@@ -92,9 +96,9 @@ impl<W: Write> ResponseWriter<W> {
         }
     }
 
-    /// Writes as much of `block` as there is room for, before the first one the head, in as many
-    /// pieces as it takes (WSGI-23). The length of the body is what the application announced, or
-    /// else `whole`.
+    /// Writes as much of `block` as there is room for, in as many pieces as it takes (WSGI-23). The
+    /// first call writes the head before it. The length of the body is the one that the application
+    /// announced, or else `whole`.
     pub(super) fn write(
         &mut self,
         head: &Head,
@@ -130,7 +134,7 @@ impl<W: Write> ResponseWriter<W> {
         })
     }
 
-    /// Sends all of `bytes`, unless something before them was lost.
+    /// Sends all of `bytes`, unless an earlier write has failed.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(error) = &self.failure {
             return Err(error.kind().into());

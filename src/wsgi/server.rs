@@ -98,13 +98,13 @@ impl<A: Application> WsgiServer<A> {
         self
     }
 
-    /// The application (WSGI-1).
+    /// Returns the application (WSGI-1).
     pub fn get_app(&self) -> &A {
         self.engine().dispatch().factory().handler().application()
     }
 
     /// Replaces the application, for connections made afterwards. Connections that are open keep
-    /// the application they began with (WSGI-1).
+    /// their application (WSGI-1).
     ///
     /// The new application has the same type. If you need several types, make the server with an
     /// `Arc<dyn Application>`.
@@ -112,13 +112,13 @@ impl<A: Application> WsgiServer<A> {
         self.handler_mut().set_application(app);
     }
 
-    /// The variables that every environ has (WSGI-2). A change takes effect for connections made
-    /// afterwards. See [`WsgiHandler::base_environ_mut`].
+    /// Returns the variables that every environ has (WSGI-2). A change takes effect for connections
+    /// made afterwards. See [`WsgiHandler::base_environ_mut`].
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         self.handler_mut().base_environ_mut()
     }
 
-    /// The handler that each connection gets a clone of.
+    /// Returns the handler that each connection gets a clone of.
     fn handler_mut(&mut self) -> &mut WsgiHandler<A> {
         self.engine_mut().dispatch_mut().factory_mut().handler_mut()
     }

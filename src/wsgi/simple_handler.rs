@@ -46,7 +46,7 @@ pub struct SimpleHandler<R, W, E> {
     stderr: E,
     /// The variables of the request.
     environ: BTreeMap<String, String>,
-    /// The response, written to `stdout`.
+    /// Writes the response to `stdout`.
     writer: ResponseWriter<W>,
     /// Responds in the place of an application that failed.
     error_output: Arc<dyn Application>,
@@ -155,7 +155,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
             Err(failure) => self.fail(failure),
         };
         let written = match (self.writer.failure.take(), written) {
-            // It counts, even if the application went on as if nothing had happened.
+            // The failure counts, even if the application has ignored it.
             (Some(error), Ok(()) | Err(Failure::Request(_))) => Err(error.into()),
             (_, written) => written,
         };

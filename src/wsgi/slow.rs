@@ -1,4 +1,4 @@
-//! Middleware that reports an application that is slow.
+//! Middleware that reports slow applications.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,8 +32,11 @@ use crate::socketserver::{Failure, HandlerResult, complain, contain};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Slow<A> {
+    /// The application that is measured.
     application: A,
+    /// A step that takes this long is reported.
     threshold: Duration,
+    /// Is called for each slow step.
     report: Report,
 }
 
@@ -76,14 +79,18 @@ impl<A> fmt::Debug for Slow<A> {
 /// A step that took as long as the threshold of [`Slow`], or longer.
 #[derive(Debug, Clone, Copy)]
 pub struct SlowCall<'a> {
+    /// Method, target and version.
     request_line: &'a str,
+    /// The step.
     step: SlowStep,
+    /// How long it took.
     duration: Duration,
+    /// Whether it ran on the loop's thread.
     on_loop: bool,
 }
 
 impl<'a> SlowCall<'a> {
-    /// Method, target and version: `GET /search?q=a HTTP/1.1`.
+    /// Returns method, target and version: `GET /search?q=a HTTP/1.1`.
     ///
     /// The target is put together from the environ, as in [`request_uri`](super::request_uri). Its
     /// path was decoded there and is encoded again, so it may be written in another way.
@@ -91,18 +98,18 @@ impl<'a> SlowCall<'a> {
         self.request_line
     }
 
-    /// The step that took so long.
+    /// Returns the step that took so long.
     pub fn step(&self) -> SlowStep {
         self.step
     }
 
-    /// How long the step took.
+    /// Returns how long the step took.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Whether the step ran on the loop's thread, so that every client waited for it. This is so
-    /// where `wsgi.multithread` is false.
+    /// Returns whether the step ran on the loop's thread, so that every client waited for it. This
+    /// is the case if `wsgi.multithread` is false.
     pub fn is_on_loop(&self) -> bool {
         self.on_loop
     }
@@ -120,9 +127,13 @@ pub enum SlowStep {
 
 /// Measures the steps of one request.
 struct Watch {
+    /// A step that takes this long is reported.
     threshold: Duration,
+    /// Is called for each slow step.
     report: Report,
+    /// Method, target and version.
     request_line: String,
+    /// Whether the application runs on the loop's thread.
     on_loop: bool,
 }
 
@@ -176,7 +187,9 @@ impl Watch {
 
 /// The body of a response, with each block measured.
 struct TimedBody {
+    /// The application's body.
     body: Body,
+    /// Measures its blocks.
     watch: Watch,
 }
 

@@ -116,8 +116,9 @@ impl Error for AppError {}
 /// The head of a response, checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// The status code.
     pub(super) code: u16,
-    /// ASCII, perhaps empty.
+    /// The reason: ASCII, perhaps empty.
     pub(super) reason: String,
     /// Names and values in the application's order. The values are in Latin-1.
     pub(super) headers: Vec<(String, Vec<u8>)>,
@@ -141,8 +142,9 @@ enum Stage {
 /// The server's own `start_response`.
 #[derive(Debug)]
 pub(super) struct Start {
+    /// How far the head has come.
     stage: Stage,
-    /// What the application wrote, until it is taken.
+    /// The bytes that the application wrote, until they are taken.
     written: Vec<u8>,
 }
 
@@ -172,7 +174,7 @@ impl Start {
         }
     }
 
-    /// The head, until it is handed out.
+    /// Returns the head, until it is handed out.
     pub(super) fn head(&self) -> Option<&Head> {
         match &self.stage {
             Stage::Set(head) | Stage::Committed(head) => Some(head),
@@ -180,12 +182,12 @@ impl Start {
         }
     }
 
-    /// Whether `write` was called and the head is not handed out yet (WSGI-13).
+    /// Returns whether `write` was called and the head is not handed out yet (WSGI-13).
     pub(super) fn is_committed(&self) -> bool {
         matches!(self.stage, Stage::Committed(_))
     }
 
-    /// Takes out what the application has written.
+    /// Takes out the bytes that the application has written.
     pub(super) fn take_written(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.written)
     }
@@ -262,7 +264,7 @@ impl Head {
         if is_hop_by_hop(name) {
             return Err(AppError::HopByHop(name.to_owned()));
         }
-        // With a length that it reads differently, a client would lose the end of the body.
+        // If the client read another length from this, it would lose the end of the body.
         if name.eq_ignore_ascii_case("Content-Length")
             && (self.sets("Content-Length") || !is_length(value))
         {
@@ -280,17 +282,18 @@ impl Head {
         Ok(())
     }
 
-    /// Whether a response with this status may have content (WSGI-14; 205: RFC 9110 §15.3.6).
+    /// Returns whether a response with this status may have content (WSGI-14; 205: RFC 9110
+    /// §15.3.6).
     pub(super) fn has_content(&self) -> bool {
         !matches!(self.code, 204 | 205 | 304)
     }
 
-    /// Whether the application set this field, whatever its case (WSGI-15).
+    /// Returns whether the application set this field, in any case (WSGI-15).
     pub(super) fn sets(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The length that the application announced.
+    /// Returns the length that the application announced.
     pub(super) fn content_length(&self) -> Option<u64> {
         let length = std::str::from_utf8(self.get("Content-Length")?).ok()?;
         length.parse().ok()

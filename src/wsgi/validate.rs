@@ -35,7 +35,7 @@ use super::environ::Environ;
 use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult, print};
 
-/// An application in which breaches of PEP 3333 are found, by itself or by its server.
+/// An application that is checked for breaches of PEP 3333, its own and those of its server.
 ///
 /// Put it around an application in tests, or while you develop.
 ///
@@ -54,6 +54,7 @@ use crate::socketserver::{Failure, HandlerResult, print};
 /// assert_eq!(breach, "VALID-14: no Content-Type");
 /// ```
 pub struct Validator<A> {
+    /// The application that is checked.
     application: A,
     /// Gets the breaches that do not become failures.
     reports: Reports,
@@ -274,9 +275,11 @@ fn check_paths(environ: &Environ<'_>) -> Result<(), Breach> {
 
 /// A `start_response` that checks its arguments (VALID-11).
 struct Watched<'a> {
+    /// The server's own.
     start_response: &'a mut dyn StartResponse,
     /// Becomes true when it is called with good arguments.
     started: &'a mut bool,
+    /// Gets the breaches that do not become failures.
     reports: &'a Reports,
 }
 
@@ -359,11 +362,13 @@ fn check_content_type(code: &str, headers: &[(&str, &str)]) -> Result<(), Breach
 
 /// A body that checks the order in which it is used (VALID-18, VALID-19).
 struct WatchedBody {
+    /// The application's body.
     body: Body,
-    /// `start_response` was called.
+    /// Whether `start_response` was called.
     started: bool,
-    /// `close` was called.
+    /// Whether `close` was called.
     closed: bool,
+    /// Gets the breaches that do not become failures.
     reports: Reports,
 }
 

@@ -1,7 +1,7 @@
 //! `write()`: the body of a response, begun by the application itself (WSGI-10).
 //!
-//! On a worker, what an application writes leaves at once. On the loop's thread nothing can leave
-//! before the application returns, so [`Start`] keeps it until then.
+//! On a worker, bytes that an application writes leave immediately. On the loop's thread nothing
+//! can leave before the application returns, so [`Start`] keeps the bytes until then.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -12,7 +12,9 @@ use crate::socketserver::{Failure, HandlerResult};
 
 /// The `start_response` that an application gets: `start`, with a `write()` of the handler's.
 pub(super) struct Writing<'a, W> {
+    /// Takes the head.
     pub(super) start: &'a mut Start,
+    /// Takes the bytes of `write()`.
     pub(super) write: W,
 }
 
@@ -42,15 +44,17 @@ where
 pub(super) enum Outgoing<'a> {
     /// Nothing has been written.
     Unsent(Response<'a>),
-    /// The head is sent, and so is what was written.
+    /// The head is sent, with the bytes that were written.
     Begun(Begun),
     /// The client had disconnected when the response was to begin.
     Gone,
 }
 
-/// A response that has begun with what the application wrote.
+/// A response that has begun with bytes that the application wrote.
 pub(super) struct Begun {
+    /// Takes the rest of the body.
     stream: ResponseStream,
+    /// The handler's result.
     reply: Reply,
 }
 
@@ -105,6 +109,7 @@ impl Begun {
 
 /// How much of the rest was sent.
 enum Sent {
+    /// All of it.
     All,
     /// The client has disconnected, or has got all that was announced.
     Enough,

@@ -1,4 +1,4 @@
-//! Axis 3: how many requests at once. Python's mix-ins.
+//! Axis 3: how many requests are served at the same time. Python's mix-ins.
 
 mod evented;
 mod inline;
@@ -12,14 +12,14 @@ use super::failure::Failure;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
-/// What happens to a request once it is accepted and verified.
+/// Serves requests that were accepted and verified.
 pub trait Dispatch<T: Transport> {
-    /// Called once, when the server is put together; it listens at `server_address`.
+    /// Called once, when the server is put together. `server_address` is where it listens.
     fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
         let _ = (reactor, server_address);
     }
 
-    /// Whether another request may be accepted now; if not, the kernel keeps it.
+    /// Returns whether another request may be accepted now. If not, the kernel keeps it.
     fn has_room(&self, reactor: &Reactor) -> bool {
         let _ = reactor;
         true
@@ -29,8 +29,8 @@ pub trait Dispatch<T: Transport> {
     ///
     /// # Errors
     ///
-    /// Gives the request back with what failed: the server reports the failure and then closes
-    /// the request, in Python's order (REQ-7).
+    /// Returns the request together with the failure. The server reports the failure and then
+    /// closes the request, in Python's order (REQ-7).
     fn process_request(
         &mut self,
         request: T::Request,
@@ -39,28 +39,29 @@ pub trait Dispatch<T: Transport> {
         now: &Now,
     ) -> Result<(), Refused<T::Request>>;
 
-    /// Takes in what other threads have sent; what can go on because of it joins the run queue.
+    /// Receives what other threads have sent. A source that can go on because of it joins the run
+    /// queue.
     fn collect(&mut self, reactor: &mut Reactor) {
         let _ = reactor;
     }
 
-    /// Gives a source its turn. `false`: the slot belongs to somebody else.
+    /// Gives a source its turn. Returns `false` if the slot is not one of this dispatch.
     fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> bool {
         let _ = (slot, reactor, now);
         false
     }
 
-    /// The next failure of a request that had been taken over before.
+    /// Returns the next failure of a request that was taken over before.
     fn next_failure(&mut self) -> Option<(Failure, T::Address)> {
         None
     }
 
-    /// How many requests have been taken over and are not finished.
+    /// Returns how many requests have been taken over and are not finished.
     fn open(&self) -> usize {
         0
     }
 
-    /// How many requests were ended because their clients did not read in time.
+    /// Returns how many requests were ended because their clients did not read in time.
     fn stalled(&self) -> u64 {
         0
     }

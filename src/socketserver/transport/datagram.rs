@@ -20,7 +20,7 @@ use crate::socketserver::handler::Rfile;
 /// and the address becomes free when the last such request is dropped (UDP-5).
 #[derive(Debug)]
 pub struct Datagram<A> {
-    /// What was received.
+    /// The bytes that were received.
     bytes: Vec<u8>,
     /// The server's socket, through which replies are sent.
     socket: Arc<dyn SendTo<A>>,
@@ -131,9 +131,10 @@ impl<A: Debug + Send + Sync + 'static> Accepted for Datagram<A> {
     }
 }
 
-/// What the handler has written.
+/// The reply, as the handler writes it.
 #[derive(Debug, Default)]
 struct ReplyBuffer {
+    /// The bytes so far.
     bytes: Vec<u8>,
     /// The handler got past its `setup`, which cannot write. After that, whatever runs the handler
     /// flushes this file, even if nothing was written.

@@ -1,4 +1,4 @@
-//! What TCP and UDP have in common: addresses of hosts and ports, and how they are bound.
+//! The common part of TCP and UDP: addresses of hosts and ports, and how they are bound.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -9,8 +9,11 @@ use socket2::{SockAddr, Socket};
 /// TCP-9).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
+    /// `SO_REUSEADDR`.
     pub(super) allow_reuse_address: bool,
+    /// `SO_REUSEPORT`, where the platform has it.
     pub(super) allow_reuse_port: bool,
+    /// Whether an IPv6 address also serves IPv4 clients.
     pub(super) dual_stack: bool,
 }
 

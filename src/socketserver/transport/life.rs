@@ -7,13 +7,14 @@ use socket2::{Domain, Socket, Type};
 
 use super::traits::Transport;
 
-/// The socket of a server. `A` is what it becomes when the server is activated.
+/// The socket of a server. When the server is activated, the socket becomes an `A`.
 #[derive(Debug)]
 pub(super) enum Life<A> {
     /// Options can be set on the socket, and it can be bound.
     Created(Socket),
     /// Requests are taken from it.
     Active(A),
+    /// The socket is closed.
     Closed,
 }
 
@@ -44,7 +45,7 @@ impl<A> Life<A> {
         Ok(())
     }
 
-    /// Returns what the server takes requests from.
+    /// Returns the active socket.
     pub(super) fn active(&mut self) -> io::Result<&mut A> {
         match self {
             Life::Active(active) => Ok(active),

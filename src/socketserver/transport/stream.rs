@@ -1,5 +1,5 @@
-//! What the streams of all families have in common: listening for them, serving one with two
-//! blocking files, and closing one without losing its output.
+//! The common part of the streams of all families: how to listen, to serve a stream with two
+//! blocking files, and to close a stream without losing its output.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -92,7 +92,9 @@ where
 
 /// A buffered reader that can set the timeouts of its socket.
 struct Reader<'a, S> {
+    /// The socket itself, for its timeouts.
     stream: &'a S,
+    /// Reads from the socket.
     buffered: BufReader<&'a S>,
 }
 

@@ -31,7 +31,7 @@ pub struct Tcp {
     address: SocketAddr,
     /// The backlog of `listen`.
     request_queue_size: u32,
-    /// What is set on the socket before it is bound.
+    /// The options of the socket, set before it is bound.
     options: Options,
     /// Whether `TCP_NODELAY` is set on each connection.
     disable_nagle_algorithm: bool,

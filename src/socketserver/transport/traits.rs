@@ -1,4 +1,4 @@
-//! What a transport does, and what the requests that it accepts can do.
+//! Transports, and the requests that they accept.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use crate::socketserver::handler::Rfile;
 /// A server calls these methods; a program that only uses a server needs none of them except
 /// [`server_address`](Self::server_address).
 pub trait Transport {
-    /// What the transport accepts: a connection, or a datagram together with a way to reply.
+    /// A request: a connection, or a datagram together with a way to reply.
     type Request: Accepted;
     /// The address of a client, and of the server itself.
     type Address: Clone + Debug;
@@ -95,7 +95,7 @@ pub trait Accepted: Send + 'static {
     fn shutdown_request(&mut self) {}
 }
 
-/// Bytes in both directions: all that a connection asks of what it is on.
+/// Bytes in both directions: all that a connection needs of its socket.
 ///
 /// On a loop, a read or write that would have to wait fails with `WouldBlock`. Under a
 /// [`Driver`](crate::socketserver::Driver) it waits, for as long as the stream's own timeout allows,

@@ -53,9 +53,9 @@ use super::traits::Transport;
 pub struct Udp {
     /// The requested address; the actual one once the socket is bound.
     address: SocketAddr,
-    /// What is set on the socket before it is bound.
+    /// The options of the socket, set before it is bound.
     options: Options,
-    /// What is received and sent; each request gets a copy.
+    /// Which bytes are received and which replies are sent. Each request gets a copy.
     settings: DatagramSettings,
     /// The socket itself.
     life: Life<UdpPackets>,

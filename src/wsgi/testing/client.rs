@@ -44,6 +44,7 @@ use crate::wsgi::start_response::StartResponse;
 ///
 /// It waits until the response is complete, so the application must not return an endless body.
 pub struct Client<A> {
+    /// The application that gets the requests.
     application: Arc<A>,
 }
 
@@ -93,12 +94,17 @@ impl<A> fmt::Debug for Client<A> {
 /// A request that is being prepared. [`send`](TestRequest::send) sends it.
 #[must_use = "a request does nothing until it is sent"]
 pub struct TestRequest<'a, A> {
+    /// Sends it.
     client: &'a Client<A>,
+    /// The method.
     method: String,
+    /// The target, as in a request line.
     target: String,
+    /// The header fields.
     headers: Vec<(String, Vec<u8>)>,
     /// The variables to add to the environ.
     environ: Vec<(String, String)>,
+    /// The body.
     body: Vec<u8>,
 }
 
@@ -177,63 +183,67 @@ impl<A> fmt::Debug for TestRequest<'_, A> {
 /// The response to a [`TestRequest`].
 #[derive(Debug, Default)]
 pub struct TestResponse {
+    /// The code and the reason.
     status: String,
+    /// The header fields.
     headers: Headers,
+    /// The body, without the framing of chunks.
     body: Vec<u8>,
-    /// The body came to its end.
+    /// Whether the body came to its end.
     complete: bool,
-    /// What the server would have reported.
+    /// The failure that a server would have reported.
     failure: Option<Failure>,
-    /// What was written to `wsgi.errors`.
+    /// The text that was written to `wsgi.errors`.
     errors: String,
 }
 
 impl TestResponse {
-    /// The code and the reason, as in `200 OK`. Empty if there was no response because the request
-    /// was not complete.
+    /// Returns the code and the reason, as in `200 OK`. Empty if there was no response because the
+    /// request was not complete.
     pub fn status(&self) -> &str {
         &self.status
     }
 
-    /// The status code, or 0 if there was no response.
+    /// Returns the status code, or 0 if there was no response.
     pub fn code(&self) -> u16 {
         let code = self.status.split(' ').next();
         code.and_then(|code| code.parse().ok()).unwrap_or_default()
     }
 
-    /// The header fields, including those that the server adds.
+    /// Returns the header fields, including those that the server adds.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The value of the first field with this name.
+    /// Returns the value of the first field with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)
     }
 
-    /// The body as far as it was sent, without the framing of chunks.
+    /// Returns the body as far as it was sent, without the framing of chunks.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as text. Bytes that are not UTF-8 are replaced.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// Whether the body came to its end. If not, it broke off because the application failed.
+    /// Returns whether the body came to its end. If not, it broke off because the application
+    /// failed.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// The failure that a server would have reported to
-    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error), or that would have stopped
-    /// it.
+    /// Returns the failure that a server would have reported to
+    /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error), or that would have
+    /// stopped it.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
 
-    /// The text that the application wrote to `wsgi.errors`.
+    /// Returns the text that the application wrote to `wsgi.errors`.
     pub fn errors(&self) -> &str {
         &self.errors
     }
@@ -296,8 +306,11 @@ fn split<'a>(bytes: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
 
 /// The application, called with the variables of the test in its environ.
 struct Prepared<A> {
+    /// The application.
     application: Arc<A>,
+    /// The variables to add to the environ.
     environ: Vec<(String, String)>,
+    /// Collects `wsgi.errors`.
     errors: Collected,
 }
 

@@ -35,6 +35,7 @@ use crate::wsgi::server::{WsgiServer, make_server_with_settings};
 pub struct TestServer {
     /// Where it listens.
     address: SocketAddr,
+    /// Stops the server.
     shutdown: ShutdownHandle,
     /// The thread that serves; `None` once it was waited for.
     thread: Option<JoinHandle<Result<(), Failure>>>,

@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::address::UnixAddress;
 use crate::socketserver::transport::life::nonblocking;
 
-/// What is done about the path. By default nothing is (UNIX-2).
+/// When the path is unlinked. By default it never is (UNIX-2).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Unlink {
     /// Before bind, if no server listens to it.
@@ -59,7 +59,9 @@ fn is_stale(path: &Path, name: &SockAddr, kind: Type) -> bool {
 /// number, so the number tells whether the path is still ours.
 #[derive(Debug)]
 pub(super) struct BoundPath {
+    /// The absolute path.
     path: PathBuf,
+    /// Device and inode number of the socket there.
     inode: (u64, u64),
 }
 

@@ -38,7 +38,7 @@ pub struct UnixDatagrams {
     address: UnixAddress,
     /// When the path is unlinked.
     unlink: Unlink,
-    /// What is received and sent; each request gets a copy.
+    /// Which bytes are received and which replies are sent. Each request gets a copy.
     settings: DatagramSettings,
     /// The path to unlink on close. It stands before the socket, because it has to be dropped
     /// first.
