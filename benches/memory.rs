@@ -28,8 +28,8 @@ const CLIENTS: usize = 1000;
 
 const KIB: usize = 1024;
 
-/// Memory that does not depend on the clients: the program, its stacks, the tables and buffers of the
-/// loop, and the gaps that the allocator leaves.
+/// Memory that does not depend on the clients: the program, its stacks, the loop's tables and
+/// buffers, and gaps that the allocator leaves.
 const CONSTANT: usize = 16 * 1024 * KIB;
 
 /// The length of a streamed response.

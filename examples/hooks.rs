@@ -98,8 +98,8 @@ impl Hooks<Tcp> for Feeds {
             }
             #[cfg(unix)]
             Some(Source::Hangups(pipe)) => {
-                // Empty the pipe: several signals may have come. What one signal asks for is done
-                // once for all of them.
+                // Empty the pipe: several signals may have come. Do what they ask for once, for all
+                // of them.
                 let mut bytes = [0; 64];
                 while pipe.read(&mut bytes).is_ok_and(|count| count > 0) {}
                 board.hangups += 1; // your server would read its settings again here

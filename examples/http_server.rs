@@ -111,8 +111,8 @@ impl Options {
         Ok(options)
     }
 
-    /// Listens on the first address of the name. If it is an IPv6 address, IPv4 clients can connect,
-    /// too, if the system allows it: so `::` means all interfaces.
+    /// Listens on the first address of the name. If it is an IPv6 address, IPv4 clients can also
+    /// connect, if the system allows it. So `::` means all interfaces.
     pub fn listen(&self) -> io::Result<Tcp> {
         let host = self.bind.trim_start_matches('[').trim_end_matches(']');
         let listen = |dual_stack| {

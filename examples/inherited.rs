@@ -1,10 +1,10 @@
 //! A server that inherits its listening socket as standard input.
 //!
-//! inetd (`wait`) and systemd (`StandardInput=socket`, `Accept=no`) start a server in this way when the
-//! first client connects. A supervisor can start a new server before the old one has ended, so that no
-//! client is refused. Several processes can serve one port, which is what `fork` does in Python's
-//! `ForkingMixIn`. If standard input is not a socket, this program plays the supervisor first: it
-//! binds the address and executes itself with the listener as standard input.
+//! inetd (`wait`) and systemd (`StandardInput=socket`, `Accept=no`) start a server in this way when
+//! the first client connects. A supervisor can start a new server before the old one has ended, so
+//! that no client is refused. Several processes can serve one port, which is what `fork` does in
+//! Python's `ForkingMixIn`. If standard input is not a socket, this program first plays the
+//! supervisor. It binds the address, and executes itself with the listener as standard input.
 //!
 //!     cargo run --release --example inherited -- 127.0.0.1:9999
 //!

@@ -134,8 +134,8 @@ impl<A: Application> Application for ExtraHeaders<A> {
             start_response,
             headers: &self.headers,
         };
-        // This does not work for an application whose body calls `start_response` later. For such an
-        // application, wrap the body (`Iterable`), too.
+        // This does not work for an application whose body calls `start_response` later. For such
+        // an application, wrap the body (`Iterable`) as well.
         self.application.call(environ, &mut adding)
     }
 }

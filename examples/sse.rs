@@ -121,7 +121,7 @@ fn produce(news: &Receiver<News>) {
                         .send_header("Cache-Control", "no-cache")
                 });
                 if let Ok(stream) = stream {
-                    // Ignore the error: if the client has disconnected, the next event fails, too.
+                    // Ignore the error: if the client has disconnected, the next event also fails.
                     let _ = stream.send(format!(": welcome\n\n{missed}"));
                     clients.push(stream);
                 }

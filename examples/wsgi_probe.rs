@@ -214,7 +214,7 @@ fn wrong(what: &str, start_response: Starter) -> AppResult {
             Ok("body".into())
         }
         "starts again" => {
-            // Python's application, too, goes on after the first call has failed.
+            // Like Python's application, go on after the first call has failed.
             let _refused = start_response.call("nonsense", PLAIN);
             start_response.call("200 OK", PLAIN)?;
             Ok("body".into())

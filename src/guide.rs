@@ -143,9 +143,10 @@
 //! # 3. The server
 //!
 //! [`socketserver`](crate::socketserver) has the loop and everything around it: how it starts and
-//! stops, and what happens to a request that fails. What happens with a client is decided by a
-//! [`RequestHandler`](crate::socketserver::RequestHandler), which reads and writes as if there were no
-//! other client. This is Python's `TCPServer`, and `serve_forever` is its loop, line by line.
+//! stops, and what happens to a request that fails. A
+//! [`RequestHandler`](crate::socketserver::RequestHandler) decides what happens with a client. It
+//! reads and writes as if there were no other client. This is Python's `TCPServer`, and
+//! `serve_forever` is its loop, line by line.
 //!
 //! ```
 //! use std::io::Write;
@@ -246,10 +247,10 @@
 //! #     let mut client = std::net::TcpStream::connect(address)?;
 //! #     let request = b"POST / HTTP/1.0\r\nContent-Length: 6\r\n\r\nhello\n";
 //! #     std::io::Write::write_all(&mut client, request)?;
-//! #     let mut answer = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut answer)?;
+//! #     let mut reply = String::new();
+//! #     std::io::Read::read_to_string(&mut client, &mut reply)?;
 //! #     stop.request();
-//! #     Ok(answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
+//! #     Ok(reply.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
 //! # });
 //! server.serve_forever(POLL_INTERVAL)?;
 //! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");

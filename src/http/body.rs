@@ -58,8 +58,8 @@ where
 #[derive(Debug)]
 pub struct FromRead<R>(R);
 
-/// How much is read at a time. A slow client can have this much unsent above the high-water mark;
-/// and a block that fits into a processor's cache is sent faster than one that does not.
+/// How much is read at a time. A slow client can have this much unsent above the high-water mark. A
+/// block that fits into a processor's cache is sent faster than a larger one.
 pub(super) const BLOCK: usize = 16 * 1024;
 
 impl<R: Read> FromRead<R> {

@@ -15,8 +15,9 @@ use crate::socketserver::{Buffer, Failure};
 /// On the loop it must not block: every client waits for it. It is never overrun, because nothing
 /// is read while it works.
 ///
-/// It is dropped without a call of [`finish`](Self::finish) if the body never comes to its end: the
-/// client disconnected, was too slow, or sent a malformed body.
+/// If the body never comes to its end, the sink is dropped without a call of
+/// [`finish`](Self::finish). The client has then disconnected, was too slow, or sent a malformed
+/// body.
 ///
 /// ```
 /// use std::fs::File;

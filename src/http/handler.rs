@@ -8,7 +8,7 @@ use super::response::{HttpResult, Response};
 /// Handles the requests of one connection, one after the other.
 ///
 /// Implement the methods that you serve; all others respond with 501 (HTTP-28). Or implement
-/// [`handle`](Self::handle), which gets every request. A closure is a handler, too, and also gets every
+/// [`handle`](Self::handle), which gets every request. A closure is also a handler, and gets every
 /// request:
 ///
 /// ```

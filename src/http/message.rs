@@ -1,10 +1,10 @@
 //! The way home: what other threads send to the loop about one request.
 //!
-//! The loop alone touches a connection. Another thread, whether a worker that runs a handler or
-//! the holder of a [`Deferred`](super::Deferred), writes its part of a response into memory and
-//! sends [`News`]: the bytes, and what follows. The head in those bytes is still open: the loop
-//! adds the `Connection` field and the empty line when it takes the message, because only the
-//! loop knows at that moment whether the connection goes on (SHUT-14).
+//! The loop alone touches a connection. Another thread may be a worker that runs a handler, or the
+//! holder of a [`Deferred`](super::Deferred). It writes its part of a response into memory and
+//! sends [`News`]: the bytes, and the next step. The head in those bytes is still open: the loop
+//! adds the `Connection` field and the empty line when it takes the message. Only then is it known
+//! whether the connection goes on (SHUT-14).
 
 use std::any::Any;
 use std::fmt;
@@ -56,7 +56,7 @@ pub(super) struct News {
     pub(super) head: Option<OpenHead>,
     /// Further notes for the log and the server.
     pub(super) notes: Option<Box<Notes>>,
-    /// What follows the bytes.
+    /// The next step after the bytes.
     pub(super) then: Then,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct OpenHead {
     pub(super) pushed: Option<Pushed>,
 }
 
-/// What follows the bytes.
+/// The next step after the bytes.
 #[derive(Debug)]
 pub(super) enum Then {
     /// The response is still to come. The bytes are an interim response, if there are any.
@@ -164,7 +164,7 @@ pub(super) struct ReplyTo {
     serial: u32,
     /// The settings of the connection.
     pub(super) settings: Arc<HttpSettings>,
-    /// What the head of the request allows.
+    /// The terms that follow from the head of the request.
     pub(super) terms: Terms,
 }
 

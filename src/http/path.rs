@@ -1,7 +1,7 @@
 //! Translates the path of a URL to a path below a directory.
 //!
 //! This module looks only at names, never at the file system. A file server joins the result to its
-//! root, and has to deal itself with what it finds there: a symbolic link, a device, or nothing.
+//! root. What it finds there is its own concern: a symbolic link, a device, or nothing.
 
 use std::path::PathBuf;
 
@@ -27,11 +27,11 @@ pub struct TranslatedPath {
 /// whether it is escaped or not. The result has the bytes of the URL, which need not be text. So a
 /// client can ask for every file name of Unix (STATIC-13).
 ///
-/// It returns `None` for a path that no file can have: one with a NUL (STATIC-5), or, on systems whose
-/// file names are not bytes, one that is not UTF-8. Respond with 404.
+/// It returns `None` for a path that no file can have; respond with 404. Such a path has a NUL
+/// (STATIC-5), or is not UTF-8 on a system whose file names are not bytes.
 ///
-/// On systems other than Unix it drops names that the system would split or read as another name:
-/// names with a backslash or a colon, and names that end in a dot or a space.
+/// On systems other than Unix it drops names that the system would split or read as another name.
+/// These are names with a backslash or a colon, and names that end in a dot or a space.
 ///
 /// ```
 /// use std::path::Path;
@@ -78,8 +78,8 @@ fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
     names
 }
 
-/// Whether Windows reads a name as the same name. It reads `c:x` as a drive, `a:b` as a stream of `a`,
-/// and `a.` or `a ` as `a`; with the last, `..%20` led above CPython's root (gh-157504).
+/// Whether Windows reads a name as the same name. It reads `c:x` as a drive, `a:b` as a stream of
+/// `a`, and `a.` or `a ` as `a`. Because of the last, `..%20` led above CPython's root (gh-157504).
 fn is_portable(name: &[u8]) -> bool {
     !name.iter().any(|byte| b"\\:".contains(byte)) && !name.ends_with(b".") && !name.ends_with(b" ")
 }

@@ -178,8 +178,8 @@ impl<'a> Request<'a> {
         self.text("User-Agent")
     }
 
-    /// The URL of the page that led the client here (RFC 9110 section 10.1.3). The name is misspelt in
-    /// HTTP, too.
+    /// The URL of the page that led the client here (RFC 9110 section 10.1.3). The name is also
+    /// misspelt in HTTP.
     pub fn referer(&self) -> Option<&'a str> {
         self.text("Referer")
     }

@@ -41,14 +41,14 @@ pub struct Reply(());
 pub struct Response<'a> {
     /// Where the response is written.
     output: &'a mut Buffer,
-    /// What the response depends on.
+    /// The settings, the time and the terms of the response.
     pub(super) context: &'a Context<'a>,
     /// How far it has come.
     pub(super) state: &'a mut Written,
 }
 
-/// Lets `respond` write a response into `output`. If it fails or panics, takes back what it wrote,
-/// because a client must never get a part of a response for the whole (design law 10).
+/// Lets `respond` write a response into `output`. If it fails or panics, takes its bytes back: a
+/// client must never get a part of a response for the whole (design law 10).
 #[inline]
 pub(super) fn write(
     written: &mut Written,
@@ -217,7 +217,7 @@ impl<'a> Response<'a> {
 pub struct ResponseHead<'a> {
     /// Where the response is written.
     output: &'a mut Buffer,
-    /// What the response depends on.
+    /// The settings, the time and the terms of the response.
     context: &'a Context<'a>,
     /// How far it has come.
     state: &'a mut Written,

@@ -14,8 +14,8 @@ pub struct HttpSettings {
     pub limits: Limits,
     /// The limits on times.
     pub deadlines: Deadlines,
-    /// The usual status line, then the `Server` field if there is one, then the name `Date`: the
-    /// beginning of nearly every response, ready to be copied.
+    /// The beginning of nearly every response, ready to be copied: the usual status line, the
+    /// `Server` field if there is one, and the name `Date`.
     ok_server_date: Vec<u8>,
     /// The counters behind [`stats`](Self::stats). Clones share them, so they count together.
     pub(super) counters: Arc<Counters>,
@@ -90,12 +90,12 @@ pub struct Limits {
     pub head: HeadLimits,
     /// Limits on the framing and the trailers of a chunked body.
     pub chunks: ChunkLimits,
-    /// Bytes of content that are kept in memory for the handler: 1 MiB; more get status 413. nginx has
-    /// 1 MiB, too: it is the memory that one client can claim.
+    /// The largest body that is kept in memory for the handler: 1 MiB, as in nginx. A larger body
+    /// gets status 413. One client can claim this much memory.
     pub body: usize,
-    /// Bytes of content if the handler takes it as it arrives
-    /// ([`BodyPolicy::streamed`](super::BodyPolicy::streamed)): 1 GiB; more get status 413. It does not limit
-    /// memory, but protects the disk.
+    /// The largest body that a handler takes as it arrives
+    /// ([`BodyPolicy::streamed`](super::BodyPolicy::streamed)): 1 GiB. A larger body gets status
+    /// 413. This does not limit memory, but protects the disk.
     pub upload: u64,
 }
 
@@ -118,14 +118,15 @@ pub struct Deadlines {
     /// 10 s. Then the client gets status 408; if it has sent nothing, the connection is closed silently.
     /// Apache has 20 s to 40 s, nginx 60 s.
     pub head: Duration,
-    /// For the content of a request; then the client gets status 408. A request can have its own
+    /// For the body of a request; then the client gets status 408. A request can have its own
     /// ([`BodyPolicy::deadlines`](super::BodyPolicy::deadlines)).
     pub body: BodyDeadlines,
-    /// How long the program may take for a response that it makes on another thread, or a worker for
-    /// the next blocks of content. Then the client gets status 503, or the response is broken
+    /// How long the program may take for a response that it makes on another thread, or a worker
+    /// for the next blocks of a body. Then the client gets status 503, or the response is broken
     /// off. `None` means the server's own default: 60 s, but no limit in a
-    /// [`ThreadingHttpServer`](super::ThreadingHttpServer). nginx waits 60 s for its backend, gunicorn 30 s for a worker. A response can have its own
-    /// ([`Response::respond_within`](super::Response::respond_within)).
+    /// [`ThreadingHttpServer`](super::ThreadingHttpServer). A response can have its own limit
+    /// ([`Response::respond_within`](super::Response::respond_within)). For comparison: nginx waits
+    /// 60 s for its backend, gunicorn 30 s for a worker.
     pub response: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     pub keep_alive: Duration,

@@ -79,17 +79,17 @@ const MAX_RANGES: usize = 16;
 ///
 /// Clients can reach every file below the root. `..` never leads above the root, however it is
 /// written. A symbolic link that leads out of the root gets status 404 (STATIC-4), unless you
-/// [follow](Self::follow_symlinks) such links. Only regular files are opened, never a FIFO, a device
-/// or a socket (STATIC-9). Hidden files are served, too. Keep secret files, and hard links to them,
-/// outside of the root.
+/// [follow](Self::follow_symlinks) such links. Only regular files are opened, never a FIFO, a
+/// device or a socket (STATIC-9). Hidden files are served as well. Keep secret files, and hard
+/// links to them, outside of the root.
 ///
 /// Somebody who can change the tree *while* it is served can race against these checks. A file is
-/// checked before it is opened and again when it is open. On Linux, `/proc` then tells where the open
-/// file really is, so that nothing outside is ever sent. On other systems, or without `/proc`, the path
-/// is resolved a second time, and two well-timed changes can deceive that check. On every system two
-/// changes between check and use remain: a file can become a FIFO, and opening it waits for a writer;
-/// and a directory can become a link, so that the listing shows names from outside. Do not serve a
-/// tree to which people can write whom you do not trust.
+/// checked before it is opened and again when it is open. On Linux, `/proc` then tells where the
+/// open file really is, so that nothing outside is ever sent. On other systems, or without `/proc`,
+/// the path is resolved a second time, and two well-timed changes can deceive that check. On every
+/// system two changes between check and use remain. A file can become a FIFO, and opening that
+/// waits for a writer. A directory can become a link, and its listing then shows names from
+/// outside. Do not serve a tree that people can change whom you do not trust.
 ///
 /// # Validators
 ///
@@ -171,9 +171,9 @@ impl SimpleHttpRequestHandler {
         self.set(|settings| settings.precompressed = precompressed)
     }
 
-    /// Sets how many ranges one request may ask for. The default is 16. A request with more ranges gets
-    /// the whole file, and so does one whose ranges together are longer than the file (RFC 9110 §14.2).
-    /// 0 turns ranges off.
+    /// Sets how many ranges one request may ask for. The default is 16, and 0 turns ranges off. A
+    /// request with more ranges gets the whole file. So does a request whose ranges together are
+    /// longer than the file (RFC 9110 §14.2).
     #[must_use]
     pub fn max_ranges(self, max_ranges: usize) -> Self {
         self.set(|settings| settings.max_ranges = max_ranges)
@@ -258,7 +258,7 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
     }
 }
 
-/// What a path leads to.
+/// The thing that a path leads to.
 enum Target {
     /// A file, perhaps the index page of a directory.
     File(Representation),
@@ -437,7 +437,7 @@ impl Settings {
     }
 }
 
-/// What is sent of a file, with the status and the fields that depend on it.
+/// The part of a file that is sent, with the status and the fields that depend on it.
 struct Payload {
     /// 200 for the whole file, 206 for ranges.
     code: u16,
@@ -522,8 +522,8 @@ fn is_shortage(error: &io::Error) -> bool {
     descriptors || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// Bytes that must be escaped in a URI (RFC 3986 appendix A). A backslash is dangerous, too: browsers
-/// read it as a slash, and `/\h/` would lead to another host.
+/// Bytes that must be escaped in a URI (RFC 3986 appendix A). A backslash is also dangerous:
+/// browsers read it as a slash, and `/\h/` would lead to another host.
 const NOT_IN_A_URI: AsciiSet = CONTROLS
     .add(b' ')
     .add(b'"')

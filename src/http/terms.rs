@@ -1,8 +1,8 @@
-//! The terms of a response: what the head of its request allows.
+//! The terms of a response, which follow from the head of its request.
 
 use super::h1::Version;
 
-/// The terms of a response: what the head of its request allows.
+/// The terms of a response, which follow from the head of its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     /// HEAD: the fields of the response to a GET, and no body.

@@ -75,8 +75,8 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
 
 /// Makes the connections of a [`ThreadingHttpServer`].
 ///
-/// Use it for a server with another number of threads, for a Unix-domain socket, or for a server
-/// that finishes on close what its handlers have begun:
+/// Use it for another number of threads, for a Unix-domain socket, or for a server that waits for
+/// its handlers when it closes:
 ///
 /// ```
 /// use std::time::Duration;

@@ -34,7 +34,7 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a Arc<HttpSettings>,
     /// The time of this turn.
     pub(super) now: &'a Now,
-    /// What the head of the request allows.
+    /// The terms that follow from the head of the request.
     pub(super) terms: Terms,
     /// The request's connection and its number there, unless other threads cannot reach it.
     pub(super) address: Option<(&'a Mailbox<Message>, u32)>,
@@ -85,7 +85,7 @@ impl Content<'_> {
     }
 }
 
-/// What is left to do after a handler has returned.
+/// The work that is left after a handler has returned.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// There is no response yet.
@@ -135,7 +135,7 @@ pub(super) enum Reading {
 /// the builder pass on only references to it.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// What is left to do.
+    /// The work that is left.
     pub(super) outcome: Outcome,
     /// The status.
     pub(super) code: u16,

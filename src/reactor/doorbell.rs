@@ -12,7 +12,7 @@ use super::slot::Slot;
 /// Gives one slot a turn, from any thread.
 ///
 /// A wake alone ends the loop's wait and runs nothing (RT-2). A doorbell also says whose turn it
-/// is. It carries no message: put that into a channel first, and empty the channel when the turn
+/// is. It carries no message: put the message into a channel first. Empty the channel when the turn
 /// comes, because several rings may become one turn (RT-5).
 ///
 /// ```
@@ -79,7 +79,7 @@ impl fmt::Debug for Doorbell {
 /// The loop's end of all its doorbells.
 #[derive(Debug)]
 pub(super) struct Doorbells {
-    /// What every doorbell gets a clone of.
+    /// Each doorbell gets a clone of this.
     sender: Sender<Ring>,
     /// The rings that the loop has not heard yet.
     receiver: Receiver<Ring>,

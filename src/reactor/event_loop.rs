@@ -18,7 +18,7 @@ const EVENTS: usize = 1024;
 pub struct EventLoop {
     /// Where sources are registered, and where the program sleeps.
     poll: Poll,
-    /// What the last wait reported.
+    /// The events that the last wait reported.
     events: Events,
     /// Ends a wait from another thread. A poll can have only one.
     waker: Arc<Waker>,
@@ -108,7 +108,7 @@ mod tests {
     use std::os::fd::{AsFd, AsRawFd};
 
     /// SRV-5: a poll in a poll, with more events than fit into one wait. The outer poll reports an
-    /// edge. What the inner poll has left must be asked for.
+    /// edge, so the rest of the inner poll's events has to be asked for.
     #[test]
     fn what_a_wait_leaves_over_is_not_forgotten() {
         let mut inner = EventLoop::with_capacity(2).expect("a poll");

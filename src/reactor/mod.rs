@@ -1,18 +1,18 @@
 //! Which of my sources can make progress? Python's `selectors`.
 //!
-//! There are three parts, and none of them runs anything of yours:
+//! There are three parts, and none of them runs your code:
 //!
 //! * [`EventLoop`] owns the poll and sleeps in it.
-//! * [`Reactor`] remembers what each source may be able to do ([`Readiness`]), which sources wait
-//!   for their turn (the run queue), and how long each may be left alone ([`Timers`]). It never
-//!   owns the poll, so it works in another program's poll too. Another thread asks for a source's
-//!   turn with its [`Doorbell`].
+//! * [`Reactor`] remembers the hints of each source ([`Readiness`]), the sources that wait for
+//!   their turn (the run queue), and their deadlines ([`Timers`]). It never owns the poll, so it
+//!   also works in another program's poll. Another thread asks for a source's turn with its
+//!   [`Doorbell`].
 //! * [`Now`] is the time, read once a turn.
 //!
 //! One rule keeps it simple: *record first, run later*. [`Reactor::feed`] only notes what an event
 //! says. When the whole batch is noted, the owner of the sources takes them off the run queue one
-//! by one. So an event for a source that was closed meanwhile does no harm: it finds a free place,
-//! or it sets a hint for the next source in that place, which costs one `WouldBlock` (RT-4).
+//! by one. So an event for a source that was closed meanwhile does no harm. It finds a free place,
+//! or it sets a hint for the next source there, which costs one `WouldBlock` (RT-4).
 //!
 //! A source that stops before it is used up puts itself back into the queue, and then
 //! [`Reactor::timeout`] is zero. That *is* level triggering on an edge-triggered poll (RT-1).
@@ -70,7 +70,7 @@ pub struct Reactor {
 struct Place {
     /// How many sources had the place before.
     generation: u32,
-    /// What the source may be able to do.
+    /// The source's hints.
     readiness: Readiness,
     /// Whether a source has the place.
     occupied: Occupied,
@@ -196,9 +196,10 @@ impl Reactor {
 
     /// Registers the slot's source for the directions of `interest`, once and for all.
     ///
-    /// Does nothing if the source is registered already. Register a connection for both directions
-    /// at once: then no request needs another call of the system (design law 5). What happened
-    /// since [`open`](Reactor::open) is not lost: the poll reports a new source's state at once.
+    /// Does nothing if the source is registered already. Register a connection for both directions:
+    /// then no request needs another system call (design law 5). Events since
+    /// [`open`](Reactor::open) are not lost, because the poll immediately reports the state of a
+    /// new source.
     ///
     /// # Errors
     ///
@@ -227,7 +228,7 @@ impl Reactor {
             return;
         };
         if place.occupied == Occupied::Registered {
-            // Ignore the error: the source is dropped next, and that takes it out of the poll too.
+            // Ignore the error: the source is dropped next, and that also takes it out of the poll.
             let _ = self.registry.deregister(source);
         }
         self.release(slot);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// The time, read once a turn and handed to everything that happens in it.
 ///
 /// Protocols never ask a clock. They are given this one, so a test can say what time it is. It
-/// carries both clocks of a computer: deadlines use the monotonic one (`now + limit` is an
-/// [`Instant`]), and what is written for people uses the wall clock.
+/// carries both clocks of a computer. Deadlines use the monotonic clock (`now + limit` is an
+/// [`Instant`]); dates for people use the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     /// The monotonic clock.

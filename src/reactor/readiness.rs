@@ -2,7 +2,8 @@
 
 use mio::event::Event;
 
-/// What a source may be able to do: hints that stay set until the source itself disproves them.
+/// The hints of a source: what it may be able to do. A hint stays set until the source itself
+/// disproves it.
 ///
 /// The poll reports *edges*: after a report, no other comes until the source has been used up
 /// (RT-1). `select` reports *levels*. A hint turns edges into a level. An event sets it, and only

@@ -157,7 +157,7 @@ impl Buffer {
         self.start = 0;
         let needed = self.end + more;
         if needed > self.storage.len() {
-            // Double while it is small, then add a quarter: a buffer that fills slowly up to a
+            // Double while it is small, then add a quarter. A buffer that slowly fills up to a
             // limit must not take twice the limit (design law 7).
             let step = match self.end < FAST {
                 true => self.end,

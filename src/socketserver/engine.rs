@@ -70,7 +70,7 @@ pub struct Engine<T, D, H> {
     reactor: Reactor,
     /// When the transport may be asked for a request.
     listener: Listener,
-    /// How many requests may be open, and what becomes of the others.
+    /// How many requests may be open, and what happens to the others.
     admission: Admission,
     /// Where requests to stop or to drain arrive, and where waiters hear that the loop has ended.
     control: Control,
@@ -148,14 +148,15 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.interval = Interval::new(poll_interval, Instant::now());
     }
 
-    /// Sets how many requests may be open at once, and what becomes of the others (design law 7).
+    /// Sets how many requests may be open at the same time, and what happens to the others (design
+    /// law 7).
     ///
     /// By default there may be as many as there are slots, and the others wait. See
     /// [`attach`](Self::attach) and [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS), which no limit
     /// exceeds. Each connection has buffers, and whatever its handler holds: set a limit that the
-    /// machine can bear. Set it below the descriptor limit too, so that the rest of the program has
-    /// descriptors left. nginx has 512 by default, Apache 400, gunicorn 1000. With a limit of zero
-    /// nobody is served until you change it again.
+    /// machine can bear. Set it below the descriptor limit as well, so that the rest of the program
+    /// has descriptors left. (Defaults elsewhere: nginx 512, Apache 400, gunicorn 1000.) With a
+    /// limit of zero nobody is served until you change it again.
     ///
     /// The limit is compared with the requests that the dispatch has open.
     /// [`Inline`](super::Inline) has none open when it takes the next. Lowering the limit closes

@@ -106,7 +106,7 @@ pub trait Hooks<T: Transport> {
     /// [doorbell](Reactor::doorbell) was rung.
     ///
     /// Your sources may be sockets, timers, messages of other threads, or a pipe into which a
-    /// signal such as SIGHUP writes; the example `hooks` has one of each. Open them before the loop
+    /// signal such as SIGHUP writes. The example `hooks` has one of each. Open them before the loop
     /// starts, with [`Engine::reactor_mut`](super::Engine::reactor_mut), or in any hook that is
     /// given the reactor.
     ///

@@ -24,8 +24,8 @@ use crate::reactor::Slot;
 
 /// How many messages may wait for one conversation.
 ///
-/// The limit is for each conversation, so a slow client delays only the sender of its own
-/// messages. 64 is enough for a burst, and amounts to a few KiB if the messages are small.
+/// The limit is for each conversation, so a slow client delays only those who send to it. 64 is
+/// enough for a burst, and amounts to a few KiB if the messages are small.
 pub const MAILBOX_CAPACITY: u32 = 64;
 
 /// Sends messages to one conversation, from any thread.

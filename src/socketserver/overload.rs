@@ -1,6 +1,6 @@
 //! How many requests are served at the same time, and what happens to the others (design law 7).
 
-/// What to do with a client for whom there is no room.
+/// The choices for a client for whom there is no room.
 ///
 /// Set it for a whole server with [`set_max_connections`](super::Server::set_max_connections), and
 /// for a pool of threads with [`Threading::overload`](super::Threading::overload). Neither choice
@@ -29,7 +29,7 @@ pub enum Overload {
 pub(crate) struct Admission {
     /// How many may be open.
     pub(crate) limit: usize,
-    /// What happens to the others.
+    /// The choice for the others.
     pub(crate) overload: Overload,
 }
 

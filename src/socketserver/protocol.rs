@@ -134,7 +134,8 @@ pub trait Protocol {
     }
 }
 
-/// What happens next in a conversation. Output that was written is sent in any case.
+/// The verdict of a protocol: what happens next in a conversation. Output that was written is sent
+/// in any case.
 pub enum Next<M = Infallible> {
     /// Wait for bytes, or for a message.
     Read,

@@ -99,8 +99,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         poll_interval: impl Into<Option<Duration>>,
     ) -> Result<(), Failure> {
         let Server { event_loop, engine } = self;
-        // is_shut_down.clear(). Dropped on every way out, panics too: shutdown_request = false,
-        // is_shut_down.set().
+        // is_shut_down.clear(). Dropped on every way out, even by a panic: shutdown_request =
+        // false, is_shut_down.set().
         let _running = engine.run(poll_interval.into())?;
         while !engine.shutdown_requested() {
             let timeout = engine.timeout(Instant::now());
@@ -198,8 +198,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.drain_on_signals(patience)
     }
 
-    /// Sets how many requests may be open at once, [`MAX_CONNECTIONS`] at most, and what becomes of
-    /// the others; see [`Engine::set_max_connections`].
+    /// Sets how many requests may be open at the same time, [`MAX_CONNECTIONS`] at most, and what
+    /// happens to the others; see [`Engine::set_max_connections`].
     pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
         self.engine.set_max_connections(limit, overload);
     }

@@ -89,7 +89,7 @@ impl fmt::Display for NotStopped {
 
 impl Error for NotStopped {}
 
-/// What happened to the connections that were open when a server began to drain.
+/// The result of a drain: what happened to the connections that were open when it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {

@@ -2,8 +2,8 @@
 
 /// The counts of an [`Engine`](super::Engine) since it was made, and how much it holds now.
 ///
-/// Use it for a metrics page, and in tests: while nothing happens a server has no turns, and when
-/// all clients have left it holds nothing.
+/// Use it for a metrics page, and in tests: an idle server has no turns, and without clients it
+/// holds nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

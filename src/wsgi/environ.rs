@@ -91,7 +91,7 @@ pub(super) const FALSE: &str = "False";
 /// | `wsgi.file_wrapper` | present: the server has a [`FileWrapper`](super::FileWrapper). You can remove it from the [base environ](super::WsgiHandler::base_environ_mut) |
 /// | `wsgi.*` | see the methods |
 ///
-/// A gateway that is not an HTTP server, or a test, makes an environ of its own variables:
+/// A gateway that is not an HTTP server, or a test, makes an environ from its own variables:
 ///
 /// ```
 /// use serve_forever::wsgi::Environ;

@@ -173,8 +173,8 @@ impl<A: Application + 'static> WsgiHandler<A> {
     ///
     /// A slow client does not hold a worker. The application is called when the whole request has
     /// arrived. Its blocks are pulled up to a high-water mark, and again when the client has taken
-    /// them. There are two exceptions: with [`stream_input`](Self::stream_input) a worker waits for
-    /// the body of the request, and [`write`](super::StartResponse::write) waits until the client
+    /// them. There are two exceptions. With [`stream_input`](Self::stream_input) a worker waits for
+    /// the body of the request. And [`write`](super::StartResponse::write) waits until the client
     /// has taken nearly all that was written.
     ///
     /// If too many requests wait for a worker, further requests get a 503; see

@@ -11,8 +11,8 @@ type List = Vec<(String, String)>;
 /// A list of header fields, in which upper and lower case of a name are the same. Python's
 /// `Headers`.
 ///
-/// It has its own list, or works [over](Headers::over) a list of yours. It accepts no CR, LF or NUL,
-/// so no value can end its line and begin another field (HDR-5 *Better*).
+/// It has its own list, or works [over](Headers::over) your list. It accepts no CR, LF or NUL, so
+/// no value can end its line and begin another field (HDR-5 *Better*).
 ///
 /// ```
 /// use serve_forever::wsgi::Headers;

@@ -1,9 +1,9 @@
 //! Applications, kept separate from the server that runs them. Python's `wsgiref` and PEP 3333.
 //!
 //! The server calls an application with two arguments: `environ`, which is the request, and
-//! `start_response`, which takes the status and the header fields. What the application returns is
-//! the body of the response. So the application knows nothing of sockets, and the server knows
-//! nothing of what it serves:
+//! `start_response`, which takes the status and the header fields. The application returns the body
+//! of the response. So the application knows nothing of sockets, and the server knows nothing of
+//! what it serves:
 //!
 //! ```
 //! use serve_forever::socketserver::POLL_INTERVAL;

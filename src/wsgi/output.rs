@@ -1,6 +1,6 @@
-//! The result of an application, on its way to the client. This part is the same for every handler:
-//! when the head is final, whether the length is known, which blocks are sent, and that the result
-//! is closed once.
+//! The result of an application, on its way to the client. This part is the same for every handler.
+//! It decides when the head is final, whether the length is known and which blocks are sent, and
+//! closes the result once.
 
 use std::mem;
 

@@ -15,10 +15,10 @@ use crate::socketserver::{Failure, HandlerResult};
 /// Runs an application for one request, on three streams and an environ that you supply. Python's
 /// `SimpleHandler`.
 ///
-/// With [`origin_server(false)`](Self::origin_server) it is Python's `BaseCGIHandler`. The rules are
-/// those of [`WsgiHandler`](super::WsgiHandler), but the caller waits: each block is written before
-/// the next one is pulled, and [`write`](super::StartResponse::write) returns when its bytes are
-/// written.
+/// With [`origin_server(false)`](Self::origin_server) it is Python's `BaseCGIHandler`. The rules
+/// are those of [`WsgiHandler`](super::WsgiHandler), but the caller waits. Each block is written
+/// before the next one is pulled, and [`write`](super::StartResponse::write) returns when its bytes
+/// are written.
 ///
 /// ```
 /// use serve_forever::wsgi::{AppResult, Environ, SimpleHandler, StartResponse};

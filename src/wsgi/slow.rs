@@ -152,7 +152,7 @@ impl Watch {
     }
 
     /// Runs one step, and reports it if it was slow. A panic is a failure like any other, so that
-    /// it is measured too.
+    /// it is also measured.
     fn time<R>(
         &self,
         step: SlowStep,

@@ -137,8 +137,8 @@ pub enum Breach {
     StatusSpace(String),
     /// A header is called `Status`, which has a meaning in CGI (VALID-13).
     StatusHeader,
-    /// The name of a header does not consist of a letter and then letters, digits, `-` and `_`, or
-    /// it ends with `-` or `_` (VALID-13).
+    /// The name of a header is not a letter followed by letters, digits, `-` and `_`, or it ends
+    /// with `-` or `_` (VALID-13).
     HeaderName(String),
     /// The value of this header has a control character (VALID-13).
     HeaderValue(String),

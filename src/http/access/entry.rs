@@ -1,4 +1,4 @@
-//! What can be logged about a request (LOG-2).
+//! The facts about a request that can be logged (LOG-2).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};

@@ -50,7 +50,7 @@ pub enum LogFormat {
     /// then to the end of the response, see [`LogEntry::duration`]. The line of an error page has
     /// the members `time` (when it was written), `client`, `request` and `error`.
     ///
-    /// A line is ASCII. What a client sent may not be valid text in any encoding, so each byte
+    /// A line is ASCII. Bytes from a client may not be valid text in any encoding, so each byte
     /// becomes the character with its number (Latin-1). Nothing is lost: `text.encode("latin-1")`
     /// in Python, or the same in another language, gives the bytes back.
     Json,

@@ -24,8 +24,9 @@ use format::Style;
 const KEPT: usize = 16 * 1024;
 
 thread_local! {
-    /// The buffer for the next line of this thread. It is not in the handler: every connection has
-    /// a clone of the handler, and an idle connection must not keep a buffer (design law 6).
+    /// The buffer for the next line of this thread. It is not in the handler, because every
+    /// connection has a clone of the handler. An idle connection must not keep a buffer (design law
+    /// 6).
     static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
@@ -55,7 +56,7 @@ thread_local! {
 /// An error page gets a second line, before that one (LOG-4), in the formats that have room for it;
 /// see [`errors`](Self::errors).
 ///
-/// After the line, the wrapped handler's own log hooks are called, too.
+/// After the line, the wrapped handler's own log hooks are called as well.
 ///
 /// # Escaping
 ///

@@ -20,7 +20,7 @@ use crate::http::written::{Content, Context, Outcome, Place, Written};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Next, contain};
 
-/// What to do with a request once its head is understood.
+/// The next step for a request whose head is understood.
 enum Plan {
     /// Its whole body is here, this many bytes: handle it.
     Serve(usize),

@@ -45,7 +45,7 @@ use crate::socketserver::{Buffer, Failure, Next, Pool, contain};
 /// One request and its response.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// What the head of the request allows.
+    /// The terms that follow from the head of the request.
     pub(super) terms: Terms,
     /// The request, as the log will show it.
     pub(super) record: Record,

@@ -16,8 +16,7 @@
 //!
 //! Nearly every request has arrived whole when the connection looks at it. It is handled where it
 //! lies in the input: no state is kept, and nothing is copied. While a body is arriving, its head
-//! stays in the input buffer and the body grows behind it, so that in the end the request lies
-//! there whole.
+//! stays in the input buffer and the body grows behind it. In the end the request lies there whole.
 
 mod arrival;
 mod exchange;
@@ -158,8 +157,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     ///
     /// What if the client does not expect the close, and has sent its next request already? Closing
     /// over unread input resets the connection, and the client would lose its response (RFC 9112
-    /// §9.6, TCP-8). The same happens with anything else that arrives while a response is on its
-    /// way, even the empty line that old clients send after a body.
+    /// §9.6, TCP-8). Anything else that arrives while a response is on its way does the same, even
+    /// the empty line that old clients send after a body.
     fn close(&mut self, terms: Terms) -> Step {
         self.phase = Phase::Closed;
         Step::Break(match terms.linger || self.has_sent_much {
@@ -292,8 +291,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let io = &mut Io { output, now };
         match mem::take(&mut self.phase) {
             Phase::Head(_, Awaited::First | Awaited::Next) => {
-                // The client has sent nothing, so it gets no 408: a client that sends its next
-                // request at this moment would take it for the response.
+                // The client has sent nothing, so it gets no 408. It may be sending its next
+                // request just now, and would take the 408 for the response.
                 self.settings.counters.count(Hit::KeepAliveTimeout);
                 Next::Close
             }

@@ -22,7 +22,7 @@ pub(super) struct Pending {
     incoming: Incoming,
     /// When the request began to arrive.
     began: Instant,
-    /// What the log needs if the body never becomes whole.
+    /// The request for the log, if the body never becomes whole.
     record: Record,
 }
 

@@ -40,7 +40,7 @@ pub struct ChunkLimits {
     /// are those of Go's `net/http`; hyper allows 16 KiB of extensions, Node 16 KiB each
     /// (CVE-2024-22019, CVE-2023-39326).
     pub overhead: usize,
-    /// Bytes of one chunk line with its CRLF; more get status 400. Go allows 4 KiB, too.
+    /// Bytes of one chunk line with its CRLF; more get status 400. Go also allows 4 KiB.
     pub line: usize,
     /// Bytes of the trailer section without its final empty line; more get status 431. hyper allows
     /// 16 KiB.
@@ -94,7 +94,7 @@ pub struct ChunkedDecoder {
     trailer_fields: usize,
 }
 
-/// What the next byte belongs to: one state for each place in the grammar (RFC 9112 section 7.1).
+/// The place of the next byte: one state for each place in the grammar (RFC 9112 section 7.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     /// `chunk-size`.
@@ -142,7 +142,7 @@ enum State {
     Refused(Error),
 }
 
-/// What one call of [`ChunkedDecoder::decode`] did.
+/// The result of one call of [`ChunkedDecoder::decode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// How many raw bytes were read. The bytes after them are unchanged.
@@ -167,8 +167,8 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     ///
-    /// Returns the first defect. What `bytes` then holds is unspecified, and every later call returns
-    /// the same error.
+    /// Returns the first defect. The content of `bytes` is then unspecified, and every later call
+    /// returns the same error.
     pub fn decode(&mut self, bytes: &mut [u8], limits: &ChunkLimits) -> Result<Progress, Error> {
         let mut progress = Progress::default();
         while let Some(&byte) = bytes.get(progress.consumed) {

@@ -197,7 +197,7 @@ fn field_line(line: &[u8]) -> Result<(&str, &[u8]), Error> {
 /// The members of a comma-separated list, without whitespace around them and without empty members (RFC
 /// 9110 section 5.6.1).
 ///
-/// Quoted strings are not recognised: a comma inside one separates members, too.
+/// Quoted strings are not recognised: a comma inside a quoted string also separates members.
 ///
 /// ```
 /// let members: Vec<_> = serve_forever::http::h1::tokens(b" ,close,\tUpgrade ,").collect();

@@ -27,8 +27,8 @@ impl Framing {
 /// section 6.3).
 ///
 /// Anything that another recipient might read differently is refused, even where the RFC allows a
-/// repair: if two recipients disagree here, a request can be smuggled (RFC 9112 section 11.2). The first
-/// row that fits decides:
+/// repair. If two recipients disagree here, a request can be smuggled (RFC 9112 section 11.2). The
+/// first row that fits decides:
 ///
 /// | version | Content-Length | Transfer-Encoding | verdict |
 /// | --- | --- | --- | --- |

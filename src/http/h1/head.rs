@@ -80,7 +80,7 @@ impl fmt::Debug for FieldStorage<'_> {
     }
 }
 
-/// What the client waits for before it sends its content (RFC 9110 section 10.1.1).
+/// The response that the client expects before it sends its content (RFC 9110 section 10.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Expect {
     /// Nothing. An Expect field in HTTP/1.0 or in a request without content does not count.
@@ -109,7 +109,7 @@ pub struct Head<'a> {
     pub framing: Framing,
     /// Whether the client may send another request on this connection (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// What the client waits for before it sends its content.
+    /// The response that the client expects before it sends its content.
     pub expect: Expect,
 }
 
@@ -226,8 +226,8 @@ pub(super) struct Parsed<'a> {
 /// The fast path: `httparse`, with checks for what it accepts and we do not. Also returns how many
 /// bytes the head has. `None` means that the slow path must decide.
 ///
-/// `inline(always)`, here and next to it: moving the parsed parts from frame to frame would cost a third
-/// of the time that it takes to parse a small head.
+/// `inline(always)`, here and next to it: moving the parsed parts from frame to frame would add a
+/// third to the time for a small head.
 #[inline(always)]
 pub(super) fn parse_fast<'a, 'b: 'a>(
     bytes: &'b [u8],
@@ -248,8 +248,8 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     };
     let table: &'a [httparse::Header<'b>] = request.headers;
     let head = bytes.get(..end)?;
-    // `httparse` accepts a bare LF as a line end. So check every line end: the two bytes before each
-    // name end the line before it, and the last four bytes of the head end the last two lines.
+    // `httparse` accepts a bare LF as a line end. So check every line end. The two bytes before
+    // each name end the line before it. The last four bytes of the head end the last two lines.
     if offset(head, method) != 0 || !head.ends_with(b"\r\n\r\n") || !is_plain(target) {
         return None;
     }

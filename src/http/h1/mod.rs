@@ -67,8 +67,8 @@
 //! | 501 | a transfer coding other than `chunked`; a method as long as the limit of the request line |
 //! | 505 | HTTP/2 and above, HTTP/0.x with a version |
 //!
-//! The fast path is `httparse`, plus checks for what it accepts and we do not. What the fast path does
-//! not accept goes to our own plain parser, which names the defect and decides.
+//! The fast path is `httparse`, plus checks for input that it accepts and we do not. Input that the
+//! fast path does not accept goes to our own plain parser, which names the defect and decides.
 //!
 //! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/parse_capture.rs
 

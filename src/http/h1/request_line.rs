@@ -44,9 +44,9 @@ pub enum TargetForm {
 impl TargetForm {
     /// The form of a target whose bytes are already known to be allowed.
     ///
-    /// CONNECT needs a usable port (RFC 9110 section 9.3.6). An `http` URI needs a host and must not
-    /// have userinfo (sections 4.2.1 and 4.2.4). We ask the same of every scheme, because `h.test:80` and
-    /// `mailto:x` are URIs, too.
+    /// CONNECT needs a usable port (RFC 9110 section 9.3.6). An `http` URI needs a host and must
+    /// not have userinfo (sections 4.2.1 and 4.2.4). We ask the same of every scheme, because
+    /// `h.test:80` and `mailto:x` are also URIs.
     #[inline]
     pub(super) fn of(method: &str, target: &str) -> Result<TargetForm, Error> {
         let target = target.as_bytes();

@@ -47,9 +47,9 @@ impl Scanner {
     ///
     /// # Errors
     ///
-    /// Returns a defect that shows before the head is complete: a limit is exceeded, the request line is
-    /// bad, or a line ends in a bare LF or in CR CR LF. (Some parsers read the latter as an empty line.)
-    /// The verdict does not depend on how the bytes were split.
+    /// Returns a defect that shows before the head is complete. A limit is exceeded, the request
+    /// line is bad, or a line ends in a bare LF or in CR CR LF. (Some parsers read the latter as an
+    /// empty line.) The verdict does not depend on how the bytes were split.
     #[inline]
     pub fn scan(
         &mut self,

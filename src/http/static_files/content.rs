@@ -17,7 +17,7 @@ pub(super) struct FileContent {
     file: File,
     /// The offset at which the operating system reads next.
     position: u64,
-    /// What is still to be sent, in order.
+    /// The parts that are still to be sent, in order.
     parts: VecDeque<Part>,
 }
 
@@ -36,7 +36,7 @@ impl FileContent {
         FileContent::new(file, VecDeque::from([Part::Range(range)]))
     }
 
-    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6). Returns the boundary, too.
+    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6). Also returns the boundary.
     pub(super) fn multipart(
         file: File,
         ranges: &[ByteRange],

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::http::h1::Fields;
 
-/// What a client can compare to find out whether a file has changed.
+/// The version of a file: a client compares it to find out whether the file has changed.
 #[derive(Debug)]
 pub(super) struct Validators {
     /// The entity tag, strong, with its quotes.

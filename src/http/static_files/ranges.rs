@@ -40,11 +40,11 @@ pub(super) enum Selection {
     Unsatisfiable,
 }
 
-/// What a `Range` field selects of a file with `length` bytes.
+/// Returns the part of a file with `length` bytes that a `Range` field selects.
 ///
-/// The field is ignored if it is malformed or has another unit. It is also ignored if it asks for too
-/// many ranges, or if the ranges together are longer than the file: then it is an attack, or the
-/// client is better served with the whole file (RFC 9110 §14.2).
+/// The field is ignored if it is malformed or has another unit. It is also ignored if it asks for
+/// too many ranges, or if the ranges together are longer than the file. Such a request is an
+/// attack, or is better served with the whole file (RFC 9110 §14.2).
 pub(super) fn select(field: &[u8], length: u64, max_ranges: usize) -> Selection {
     let mut ranges = Vec::new();
     let mut asked = 0;

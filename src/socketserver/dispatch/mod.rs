@@ -95,6 +95,6 @@ pub trait Dispatch<T: Transport> {
 pub struct Refused<R> {
     /// The request, still open.
     pub request: R,
-    /// What went wrong.
+    /// Why it was not served.
     pub failure: Failure,
 }

@@ -1,5 +1,5 @@
-//! The common part of the streams of all families: how to listen, to serve a stream with two
-//! blocking files, and to close a stream without losing its output.
+//! The common part of the streams of all families: how to listen, how to serve a stream with two
+//! blocking files, and how to close it without losing output.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;

@@ -195,7 +195,7 @@ fn an_open_head_may_close() {
     assert!(exchange.close);
 }
 
-/// What a sink was given.
+/// The body and the trailers that a sink was given.
 struct Sink(Want);
 
 impl ContentSink for Sink {
@@ -246,7 +246,8 @@ fn the_body_arrives() {
     assert_eq!(take(&mut enough, "de"), ("wait", "de".to_owned()));
 }
 
-/// What a worker's upgrade would take for its own is still to come: it fails instead.
+/// A worker's upgrade fails while a part of the body is still to come: the other protocol would
+/// misread it.
 #[test]
 fn no_upgrade_in_the_middle_of_the_body() {
     let mut exchange = receiving(Want::More);

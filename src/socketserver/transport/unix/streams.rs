@@ -90,12 +90,12 @@ impl UnixStreams {
         self
     }
 
-    /// Sets whether an existing path is unlinked if it is a socket that an earlier server has left
-    /// behind, so that nobody listens to it; off by default (UNIX-2).
+    /// Sets whether a stale path is unlinked: a socket that an earlier server has left behind, to
+    /// which nobody listens. Off by default (UNIX-2).
     ///
     /// The check connects to the socket. If a server is there, it sees a client that disconnects
-    /// immediately. If two servers start at the same moment, the second may take the path from the
-    /// first before the first listens; do not start two on one path.
+    /// immediately. Do not start two servers on one path at the same moment: the second may take
+    /// the path from the first before that listens.
     pub fn unlink_stale(mut self, unlink: bool) -> UnixStreams {
         self.unlink.stale = unlink;
         self
