@@ -62,7 +62,7 @@ impl Addresses {
         Addresses(repr.unwrap_or_else(|| Repr::Other(Box::new((client, local)))))
     }
 
-    /// The client's address.
+    /// Returns the client's address.
     pub(super) fn client(&self) -> Option<SocketAddr> {
         match &self.0 {
             Repr::Unnamed => None,
@@ -74,7 +74,7 @@ impl Addresses {
         }
     }
 
-    /// The server's address that the client connected to.
+    /// Returns the server's address that the client connected to.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         match &self.0 {
             Repr::Unnamed => None,
@@ -93,7 +93,7 @@ impl Hosts {
     }
 }
 
-/// The form for two addresses of IPv6, if they fit into it.
+/// Returns the form for two addresses of IPv6, if they fit into it.
 fn v6(client: SocketAddrV6, local: SocketAddrV6) -> Option<Repr> {
     let usual = client.scope_id() == local.scope_id() && client.flowinfo() | local.flowinfo() == 0;
     usual.then(|| Repr::V6 {

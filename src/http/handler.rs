@@ -48,12 +48,12 @@ pub trait HttpRequestHandler {
         }
     }
 
-    /// Decides from the head of a request how its content reaches the handler: by default
+    /// Decides from the head of a request how its body reaches the handler: by default
     /// [whole](BodyPolicy::whole).
     ///
-    /// It is called before any content is read, so the [body](Request::body) is empty. It is not called
-    /// for a request without content or with `Content-Length: 0`. A client that waits for
-    /// `100 Continue` gets it when the content is first needed, and never if the content is
+    /// It is called before any of the body is read, so the [body](Request::body) is empty. It is
+    /// not called for a request without a body or with `Content-Length: 0`. A client that waits for
+    /// `100 Continue` gets it when the body is first needed, and never if the body is
     /// [refused](BodyPolicy::refused): Python's `handle_expect_100` (HTTP-26).
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         let _ = request;
@@ -85,7 +85,7 @@ pub trait HttpRequestHandler {
         unsupported(request, response)
     }
 
-    /// Handles HEAD. By default it calls [`do_get`](Self::do_get), and the content is not sent.
+    /// Handles HEAD. By default it calls [`do_get`](Self::do_get), and the body is not sent.
     ///
     /// # Errors
     ///

@@ -217,12 +217,12 @@ impl ReplyTo {
         Message::Late(Box::new(Late { serial, news }))
     }
 
-    /// Whether the client is known to have disconnected.
+    /// Returns whether the client is known to have disconnected.
     pub(super) fn is_gone(&self) -> bool {
         self.mailbox.is_gone()
     }
 
-    /// Whether this is the loop's own thread, where waiting for the loop would never end.
+    /// Returns whether this is the loop's own thread, where waiting for the loop would never end.
     pub(super) fn is_here(&self) -> bool {
         self.mailbox.is_emptied_here()
     }
@@ -234,7 +234,7 @@ impl fmt::Debug for ReplyTo {
     }
 }
 
-/// The error of a wait that would deadlock on the loop's own thread.
+/// Returns the error of a wait that would deadlock on the loop's own thread.
 pub(super) fn on_the_loop(why: &str) -> io::Error {
     let why = format!("{why}, and waiting for the loop on its own thread would never end");
     io::Error::new(ErrorKind::WouldBlock, why)

@@ -61,7 +61,7 @@ pub fn translate_path(path: &str) -> Option<TranslatedPath> {
     })
 }
 
-/// The names in a decoded path. If `unix`, only the slash has a meaning in names.
+/// Returns the names in a decoded path. If `unix`, only the slash has a meaning in names.
 ///
 /// The path is first normalised, then filtered, as in Python: `a\b/..` is empty on every system.
 fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
@@ -78,8 +78,9 @@ fn names(decoded: &[u8], unix: bool) -> Vec<&[u8]> {
     names
 }
 
-/// Whether Windows reads a name as the same name. It reads `c:x` as a drive, `a:b` as a stream of
-/// `a`, and `a.` or `a ` as `a`. Because of the last, `..%20` led above CPython's root (gh-157504).
+/// Returns whether Windows reads a name as the same name. It reads `c:x` as a drive, `a:b` as a
+/// stream of `a`, and `a.` or `a ` as `a`. Because of the last, `..%20` led above CPython's root
+/// (gh-157504).
 fn is_portable(name: &[u8]) -> bool {
     !name.iter().any(|byte| b"\\:".contains(byte)) && !name.ends_with(b".") && !name.ends_with(b" ")
 }

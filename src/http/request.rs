@@ -38,7 +38,7 @@ pub struct Request<'a> {
     head: &'a Head<'a>,
     /// The bytes that the head was parsed from.
     head_bytes: &'a [u8],
-    /// The content, decoded.
+    /// The body, decoded.
     body: &'a [u8],
     /// The trailer fields.
     trailers: Fields<'a>,
@@ -64,32 +64,32 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The addresses of client and server.
+    /// Returns the addresses of client and server.
     pub(super) fn ends(&self) -> &'a Addresses {
         self.ends
     }
 
-    /// The bytes that the head was parsed from.
+    /// Returns the bytes that the head was parsed from.
     pub(super) fn head_bytes(&self) -> &'a [u8] {
         self.head_bytes
     }
 
-    /// The method, case-sensitive; Python's `command`.
+    /// Returns the method, case-sensitive; Python's `command`.
     pub fn method(&self) -> &'a str {
         self.head.method
     }
 
-    /// The request target exactly as the client sent it (RFC 9112 §3.2).
+    /// Returns the request target exactly as the client sent it (RFC 9112 §3.2).
     pub fn target(&self) -> &'a str {
         self.head.target
     }
 
-    /// The version. HTTP/1.2 to 1.9 count as 1.1.
+    /// Returns the version. HTTP/1.2 to 1.9 count as 1.1.
     pub fn version(&self) -> Version {
         self.head.version
     }
 
-    /// The path of the target, still percent-encoded, without the query.
+    /// Returns the path of the target, still percent-encoded, without the query.
     ///
     /// The scheme and authority of an absolute target are left out. The path of `*` is empty. Several
     /// leading slashes become one, so that nobody reads the path as an authority (HTTP-15).
@@ -101,8 +101,8 @@ impl<'a> Request<'a> {
         path
     }
 
-    /// The bytes of [`path`](Self::path), percent-decoded once and not normalised (RFC 3986 section
-    /// 2.1). A malformed escape stays as it is.
+    /// Returns the bytes of [`path`](Self::path), percent-decoded once and not normalised (RFC 3986
+    /// section 2.1). A malformed escape stays as it is.
     ///
     /// They are bytes and not text, because nothing says which encoding they have. An escaped slash
     /// becomes a slash here. So use [`path`](Self::path) in a router that must tell `/a%2Fb` from
@@ -111,12 +111,13 @@ impl<'a> Request<'a> {
         percent_decode_str(self.path()).into()
     }
 
-    /// The part of the target after the first `?`, still encoded; `None` if there is no `?`.
+    /// Returns the part of the target after the first `?`, still encoded; `None` if there is no
+    /// `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.path_and_query().1
     }
 
-    /// The names and values in the [`query`](Self::query), decoded by [`parse_qsl`].
+    /// Returns the names and values in the [`query`](Self::query), decoded by [`parse_qsl`].
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         parse_qsl(self.query().unwrap_or_default())
     }
@@ -133,23 +134,23 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// All header fields in order of arrival, with their names as the client wrote them.
+    /// Returns all header fields in order of arrival, with their names as the client wrote them.
     pub fn headers(&self) -> Fields<'a> {
         self.head.fields
     }
 
-    /// The value of the first field called `name`, in any case (HTTP-17).
+    /// Returns the value of the first field called `name`, in any case (HTTP-17).
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.head.fields.get(name)
     }
 
-    /// The host and port that the request is for (RFC 9110 §7.2).
+    /// Returns the host and port that the request is for (RFC 9110 §7.2).
     pub fn authority(&self) -> Option<&'a str> {
         self.head.authority()
     }
 
-    /// The length that the client announced (RFC 9110 section 8.6); `None` if the request has no
-    /// Content-Length.
+    /// Returns the length that the client announced (RFC 9110 section 8.6); `None` if the request
+    /// has no Content-Length.
     pub fn content_length(&self) -> Option<u64> {
         match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -157,7 +158,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The media type of the content, with its parameters (RFC 9110 section 8.3).
+    /// Returns the media type of the body, with its parameters (RFC 9110 section 8.3).
     ///
     /// Compare type and subtype without regard to case, and expect parameters after them:
     ///
@@ -173,23 +174,23 @@ impl<'a> Request<'a> {
         self.text("Content-Type")
     }
 
-    /// The name of the client's software (RFC 9110 section 10.1.5).
+    /// Returns the name of the client's software (RFC 9110 section 10.1.5).
     pub fn user_agent(&self) -> Option<&'a str> {
         self.text("User-Agent")
     }
 
-    /// The URL of the page that led the client here (RFC 9110 section 10.1.3). The name is also
-    /// misspelt in HTTP.
+    /// Returns the URL of the page that led the client here (RFC 9110 section 10.1.3). The name is
+    /// also misspelt in HTTP.
     pub fn referer(&self) -> Option<&'a str> {
         self.text("Referer")
     }
 
-    /// The value of the first field called `name`, if it is UTF-8.
+    /// Returns the value of the first field called `name`, if it is UTF-8.
     fn text(&self, name: &str) -> Option<&'a str> {
         str::from_utf8(self.header(name)?).ok()
     }
 
-    /// All cookies in order, each as name and value (RFC 6265 section 4.2).
+    /// Returns all cookies in order, each as name and value (RFC 6265 section 4.2).
     ///
     /// Values are not decoded, and keep the quotes around them. A cookie that has no `=` or is not
     /// UTF-8 is skipped.
@@ -202,7 +203,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The time of `If-Modified-Since`, if it counts (RFC 9110 section 13.1.3).
+    /// Returns the time of `If-Modified-Since`, if it counts (RFC 9110 section 13.1.3).
     ///
     /// It counts only with GET and HEAD, and only without `If-None-Match`. The field must occur once, and
     /// in one of the three forms of RFC 9110 section 5.6.7.
@@ -217,9 +218,9 @@ impl<'a> Request<'a> {
         only.then(|| httpdate::parse_http_date(value).ok())?
     }
 
-    /// The protocols that the client prefers to HTTP/1.1 on this connection, the best one first:
-    /// `websocket`, `h2c`, perhaps with a version as in `foo/2` (RFC 9110 section 7.8). Compare the names
-    /// without regard to case.
+    /// Returns the protocols that the client prefers to HTTP/1.1 on this connection, the best one
+    /// first: `websocket`, `h2c`, perhaps with a version as in `foo/2` (RFC 9110 section 7.8).
+    /// Compare the names without regard to case.
     ///
     /// `None` if the request does not ask for an upgrade. To ask, it needs HTTP/1.1, an `Upgrade` field
     /// and the option `upgrade` in `Connection`. Without that option, the field may come from a proxy
@@ -238,30 +239,32 @@ impl<'a> Request<'a> {
         asked.then_some(protocols)
     }
 
-    /// The content, decoded; empty if the request has none.
+    /// Returns the body, decoded; empty if the request has none.
     pub fn body(&self) -> &'a [u8] {
         self.body
     }
 
-    /// The trailer fields of a chunked request.
+    /// Returns the trailer fields of a chunked request.
     pub fn trailers(&self) -> Fields<'a> {
         self.trailers
     }
 
-    /// The client's address; `None` if clients have no host and port, as on a Unix-domain socket
-    /// (UNIX-4).
+    /// Returns the client's address; `None` if clients have no host and port, as on a Unix-domain
+    /// socket (UNIX-4).
     pub fn client_address(&self) -> Option<SocketAddr> {
         self.ends.client()
     }
 
-    /// The server's address that the client connected to. If the server listens on `0.0.0.0` or
-    /// `[::]`, it is the address of one interface. `None` if there is no client address, either.
+    /// Returns the server's address that the client connected to. If the server listens on
+    /// `0.0.0.0` or `[::]`, it is the address of one interface. `None` if there is no client
+    /// address.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.ends.local()
     }
 }
 
-/// The names and values in a query or a form; Python's `parse_qsl`, with `keep_blank_values=True`.
+/// Returns the names and values in a query or a form; Python's `parse_qsl`, with
+/// `keep_blank_values=True`.
 ///
 /// The format is `application/x-www-form-urlencoded` as browsers write it: `&` separates fields, the
 /// value follows the first `=`, `+` is a space, and the text is percent-encoded UTF-8. Bytes that are
@@ -316,7 +319,7 @@ fn unquote_plus(text: &[u8]) -> Cow<'_, str> {
         .into()
 }
 
-/// The part of an absolute target after scheme and authority.
+/// Returns the part of an absolute target after scheme and authority.
 fn after_authority(target: &str) -> &str {
     let authority = target.find("://").map_or(0, |colon| colon + 3);
     let rest = &target[authority..];

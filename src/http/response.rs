@@ -190,7 +190,8 @@ impl<'a> Response<'a> {
         Ok(self)
     }
 
-    /// Whether a worker writes this response, so that a loop sends what is written meanwhile.
+    /// Returns whether a worker writes this response, so that the loop can send its bytes
+    /// meanwhile.
     pub(crate) fn is_on_worker(&self) -> bool {
         let Place::Away { workers } = self.context.place else {
             return false;
@@ -198,7 +199,7 @@ impl<'a> Response<'a> {
         workers.is_some() && self.context.address.is_some()
     }
 
-    /// The time of this turn; away from the loop, the time when the response was begun.
+    /// Returns the time of this turn; away from the loop, the time when the response was begun.
     pub(super) fn now(&self) -> &Now {
         self.context.now
     }

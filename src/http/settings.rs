@@ -58,24 +58,24 @@ impl HttpSettings {
         Ok(())
     }
 
-    /// How often each limit and deadline was reached, on all connections with these settings or with
-    /// clones of them.
+    /// Returns how often each limit and deadline was reached, on all connections with these
+    /// settings or with clones of them.
     pub fn stats(&self) -> HttpStats {
         self.counters.snapshot()
     }
 
-    /// The `Server` field with its line end; empty if it is not sent.
+    /// Returns the `Server` field with its line end; empty if it is not sent.
     pub(super) fn server_field(&self) -> &[u8] {
         let field = self.server_and_date().strip_suffix(DATE);
         field.unwrap_or_default()
     }
 
-    /// The `Server` field, then the name `Date`.
+    /// Returns the `Server` field, then the name `Date`.
     pub(super) fn server_and_date(&self) -> &[u8] {
         self.ok_server_date.get(OK.len()..).unwrap_or_default()
     }
 
-    /// The usual status line, then the same.
+    /// Returns the usual status line, then the `Server` field and the name `Date`.
     pub(super) fn ok_server_and_date(&self) -> &[u8] {
         &self.ok_server_date
     }
@@ -133,7 +133,7 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// How long a response may take on a server that sets no default.
+    /// Returns how long a response may take on a server that sets no default.
     pub(super) fn response_or_default(&self) -> Duration {
         self.response.unwrap_or(Duration::from_secs(60))
     }
@@ -150,14 +150,14 @@ impl Default for Deadlines {
     }
 }
 
-/// How long the content of a request may take. The time in which the handler does not take it does
-/// not count.
+/// How long the body of a request may take. The time in which the handler does not take it does not
+/// count.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct BodyDeadlines {
     /// How long the client may send nothing: 10 s. nginx has 60 s, Apache 20 s.
     pub idle: Duration,
-    /// How long the content may take before [`rate`](Self::rate) counts: 30 s.
+    /// How long the body may take before [`rate`](Self::rate) counts: 30 s.
     pub grace: Duration,
     /// How many bytes a second the client must send on average after that: 500, as in Apache. At least
     /// 1.

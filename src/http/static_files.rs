@@ -190,7 +190,8 @@ impl SimpleHttpRequestHandler {
         self.set(|settings| settings.content_types.insert(suffix, content_type))
     }
 
-    /// The content type of a file, guessed from its name; Python's `guess_type` (STATIC-11).
+    /// Returns the content type of a file, guessed from its name; Python's `guess_type`
+    /// (STATIC-11).
     ///
     /// ```
     /// use std::path::Path;
@@ -377,7 +378,7 @@ impl Settings {
         head.stream(payload.content)
     }
 
-    /// The file itself, or a compressed one beside it that the client prefers.
+    /// Returns the file itself, or a compressed one beside it that the client prefers.
     fn variant(
         &self,
         plain: Representation,
@@ -398,7 +399,7 @@ impl Settings {
         (plain, None)
     }
 
-    /// Which part of the file the request asks for.
+    /// Returns which part of the file the request asks for.
     fn select(&self, request: &Request<'_>, validators: &Validators, length: u64) -> Selection {
         let mut fields = request.headers().get_all("range");
         match (fields.next(), fields.next()) {
@@ -493,7 +494,8 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
     Validators::new(etag, modified, now)
 }
 
-/// Whether a variant is at least as new as the plain file. A file without a time counts as oldest.
+/// Returns whether a variant is at least as new as the plain file. A file without a time counts as
+/// oldest.
 fn is_up_to_date(variant: &Metadata, plain: &Metadata) -> bool {
     variant.modified().ok() >= plain.modified().ok()
 }
@@ -514,7 +516,8 @@ fn send_404(reason: &str, response: Response<'_>) -> HttpResult {
     response.send_error_with(404, reason, explanation(404))
 }
 
-/// Whether descriptors or memory are short: the file exists, and opening it may succeed later.
+/// Returns whether descriptors or memory are short: the file exists, and opening it may succeed
+/// later.
 fn is_shortage(error: &io::Error) -> bool {
     /// `ENFILE` and `EMFILE`, the same on every Unix.
     const DESCRIPTORS: [Option<i32>; 2] = [Some(23), Some(24)];
@@ -552,7 +555,8 @@ fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
         .body("")
 }
 
-/// The target with only one leading slash, because a browser reads `//h` as a host (HTTP-15).
+/// Returns the target with only one leading slash, because a browser reads `//h` as a host
+/// (HTTP-15).
 fn collapsed(request: &Request<'_>) -> String {
     let target = request.target();
     match target.strip_prefix('/') {

@@ -18,7 +18,7 @@ pub struct HttpStats {
     pub request_line_too_long: u64,
     /// Heads that were too large or had too many fields: status 431.
     pub head_too_large: u64,
-    /// Bodies with too much content: status 413.
+    /// Bodies that were too large: status 413.
     pub body_too_large: u64,
     /// Chunked bodies with too much framing: status 400.
     pub chunk_overhead: u64,

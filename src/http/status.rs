@@ -1,6 +1,6 @@
 //! Status codes, their phrases and explanations (HTTP-38, the IANA registry).
 
-/// The reason phrase of a status code; empty if the code is not known (HTTP-30).
+/// Returns the reason phrase of a status code; empty if the code is not known (HTTP-30).
 ///
 /// ```
 /// assert_eq!(serve_forever::http::phrase(404), "Not Found");
@@ -10,8 +10,8 @@ pub fn phrase(code: u16) -> &'static str {
     find(code).map_or("", |(_, phrase, _)| phrase)
 }
 
-/// A sentence that explains a status code to a person who sees the error page (HTTP-36). It is `???`
-/// if the code is not known (HTTP-37).
+/// Returns a sentence that explains a status code to a person who sees the error page (HTTP-36). It
+/// is `???` if the code is not known (HTTP-37).
 pub fn explanation(code: u16) -> &'static str {
     match find(code) {
         None => "???",

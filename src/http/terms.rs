@@ -18,7 +18,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The terms of a request that is refused: the connection ends with the response.
+    /// Returns the terms of a request that is refused: the connection ends with the response.
     pub(super) fn refused(head_only: bool) -> Terms {
         Terms {
             head_only,
@@ -29,8 +29,8 @@ impl Terms {
         }
     }
 
-    /// Whether the client knows interim responses. To a client of HTTP/1.0, the first response is
-    /// the final one (RFC 9110 §15.2).
+    /// Returns whether the client knows interim responses. To a client of HTTP/1.0, the first
+    /// response is the final one (RFC 9110 §15.2).
     pub(super) fn knows_interim_responses(&self) -> bool {
         self.version >= Version::Http11
     }

@@ -79,7 +79,7 @@ pub(super) enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// Whether nobody may have read all of it, which ends the connection (design law 12).
+    /// Returns whether nobody may have read all of it, which ends the connection (design law 12).
     fn is_unread(&self) -> bool {
         matches!(self, Content::Coming { .. } | Content::Unwanted)
     }

@@ -362,7 +362,7 @@ impl Place {
         self.occupied != Occupied::Free
     }
 
-    /// Whether the place belongs to the source of that name, and not to another one by now.
+    /// Returns whether the place belongs to the source of that name, and not to another one by now.
     fn is(&self, slot: Slot) -> bool {
         self.is_open() && self.generation == slot.generation
     }

@@ -78,7 +78,7 @@ impl<M> Mailbox<M> {
         shelf.is_none_or(|shelf| shelf.owner() != self.slot.generation())
     }
 
-    /// Whether this thread is the one that takes messages out. Waiting on it for that would
+    /// Returns whether this thread is the one that takes messages out. Waiting on it for that would
     /// deadlock.
     pub(crate) fn is_emptied_here(&self) -> bool {
         *self.office.lock() == Some(thread::current().id())

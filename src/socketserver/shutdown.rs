@@ -339,7 +339,7 @@ impl Control {
         !self.asked.stops.is_empty()
     }
 
-    /// Whether a request for a drain lies in the channel.
+    /// Returns whether a request for a drain lies in the channel.
     pub(crate) fn drain_requested(&self) -> bool {
         !self.asked.drains.is_empty()
     }

@@ -87,7 +87,7 @@ pub fn read_environ() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whether the web server made this variable from the request.
+/// Returns whether the web server made this variable from the request.
 fn is_of_request(key: &str) -> bool {
     const REQUEST: [&str; 10] = [
         "SCRIPT_NAME",

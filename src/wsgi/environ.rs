@@ -207,7 +207,7 @@ impl<'a> Environ<'a> {
         map
     }
 
-    /// The body of the request, decoded: `wsgi.input`. A read at its end returns nothing
+    /// Returns the body of the request, decoded: `wsgi.input`. A read at its end returns nothing
     /// (WSGI-27).
     ///
     /// The whole body has arrived, unless the server [streams the
@@ -233,8 +233,8 @@ impl<'a> Environ<'a> {
         self.input = Input::Given(Box::new(input));
     }
 
-    /// The stream for the application's error messages: `wsgi.errors`. It is standard error,
-    /// unless the gateway has [replaced](Self::set_errors) it (ENV-17).
+    /// Returns the stream for the application's error messages: `wsgi.errors`. It is standard
+    /// error, unless the gateway has [replaced](Self::set_errors) it (ENV-17).
     pub fn errors(&mut self) -> &mut dyn Write {
         match &mut self.errors {
             Errors::Stderr(stderr) => stderr,
@@ -247,23 +247,23 @@ impl<'a> Environ<'a> {
         self.errors = Errors::Given(Box::new(errors));
     }
 
-    /// Whether errors go to another stream than standard error.
+    /// Returns whether errors go to another stream than standard error.
     pub(super) fn has_errors(&self) -> bool {
         matches!(self.errors, Errors::Given(_))
     }
 
-    /// `wsgi.url_scheme`: the value that was inserted for it, or else that of [`guess_scheme`]
-    /// (ENV-16).
+    /// Returns `wsgi.url_scheme`: the value that was inserted for it, or else that of
+    /// [`guess_scheme`] (ENV-16).
     pub fn url_scheme(&self) -> Cow<'_, str> {
         self.get("wsgi.url_scheme").unwrap_or("http".into())
     }
 
-    /// `wsgi.version`: 1.0 (ENV-15).
+    /// Returns `wsgi.version`: 1.0 (ENV-15).
     pub fn version(&self) -> (u8, u8) {
         (1, 0)
     }
 
-    /// `wsgi.multithread`: whether several threads may run the application simultaneously.
+    /// Returns `wsgi.multithread`: whether several threads may run the application simultaneously.
     ///
     /// This is true with [`threads`](super::WsgiServer::threads), with
     /// [`WsgiHandler::multithread`](super::WsgiHandler::multithread), and if `True` was inserted
@@ -272,14 +272,14 @@ impl<'a> Environ<'a> {
         self.flag("wsgi.multithread")
     }
 
-    /// `wsgi.multiprocess`: whether other processes run the same application. This is false, unless
-    /// `True` was inserted for it, because the server starts no processes (ENV-19).
+    /// Returns `wsgi.multiprocess`: whether other processes run the same application. This is
+    /// false, unless `True` was inserted for it, because the server starts no processes (ENV-19).
     pub fn multiprocess(&self) -> bool {
         self.flag("wsgi.multiprocess")
     }
 
-    /// `wsgi.run_once`: whether the application is called for one request only. This is false,
-    /// unless `True` was inserted for it (ENV-19).
+    /// Returns `wsgi.run_once`: whether the application is called for one request only. This is
+    /// false, unless `True` was inserted for it (ENV-19).
     pub fn run_once(&self) -> bool {
         self.flag("wsgi.run_once")
     }
@@ -320,7 +320,7 @@ impl<'a> Environ<'a> {
         })
     }
 
-    /// The header field of the variable `HTTP_` and `key` (ENV-12).
+    /// Returns the header field of the variable `HTTP_` and `key` (ENV-12).
     fn http_variable(&self, key: &str) -> Option<Cow<'_, str>> {
         if self.is_kept_out(key) {
             return None;
@@ -345,7 +345,7 @@ impl<'a> Environ<'a> {
         Some(joined)
     }
 
-    /// Whether a header field never becomes a variable.
+    /// Returns whether a header field never becomes a variable.
     ///
     /// Some fields have a variable without `HTTP_`, or have the name of one (ENV-13). `Proxy` is
     /// left out because libraries and child processes send their requests to `HTTP_PROXY` (ENV-14,
@@ -395,7 +395,8 @@ pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The path with its percent-encoded bytes decoded, each to the character with its number (ENV-7).
+/// Returns the path with its percent-encoded bytes decoded, each to the character with its number
+/// (ENV-7).
 fn percent_decoded(path: &str) -> Cow<'_, str> {
     if path.contains('%') {
         percent_decode_str(path).map(char::from).collect()
@@ -404,7 +405,7 @@ fn percent_decoded(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// The key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
+/// Returns the key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
 fn http_key(name: &str) -> String {
     let name = name.chars().map(|character| match character {
         '-' => '_',
@@ -413,7 +414,7 @@ fn http_key(name: &str) -> String {
     "HTTP_".chars().chain(name).collect()
 }
 
-/// Whether a field called `name` is the variable `HTTP_` and `key`.
+/// Returns whether a field called `name` is the variable `HTTP_` and `key`.
 ///
 /// A name with an underscore never is. It would look like the field with a hyphen, which a proxy in
 /// front of the server may have checked or set (ENV-14).

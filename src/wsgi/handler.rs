@@ -296,7 +296,8 @@ impl<A: Application> Gateway<A> {
         }
     }
 
-    /// Whether the body of the request is read as it arrives. That waits, so it needs a worker.
+    /// Returns whether the body of the request is read as it arrives. That waits, so it needs a
+    /// worker.
     fn streams_input(&self) -> bool {
         self.stream_input && self.offload.is_some()
     }

@@ -72,7 +72,7 @@ impl<W: Write> ResponseWriter<W> {
         matches!(self.stage, Stage::Begun(_))
     }
 
-    /// Whether the body is shorter than announced.
+    /// Returns whether the body is shorter than announced.
     pub(super) fn is_short(&self) -> bool {
         matches!(self.stage, Stage::Begun(Some(1..)))
     }

@@ -260,7 +260,7 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
     }
 }
 
-/// Whether the reader of the response has disconnected (WSGI-20).
+/// Returns whether the reader of the response has disconnected (WSGI-20).
 fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
         matches!(

@@ -27,7 +27,7 @@ pub fn application_uri(environ: &Environ<'_>) -> String {
     origin(environ) + &script_name(environ)
 }
 
-/// Scheme and host, as in `http://example.org`.
+/// Returns scheme and host, as in `http://example.org`.
 fn origin(environ: &Environ<'_>) -> String {
     let scheme = environ.url_scheme();
     let host = environ.get("HTTP_HOST").filter(|host| !host.is_empty());
@@ -67,7 +67,7 @@ pub fn request_uri(environ: &Environ<'_>, include_query: bool) -> String {
     origin(environ) + &path_and_query(environ, include_query)
 }
 
-/// The part of [`request_uri`] that follows the host.
+/// Returns the part of [`request_uri`] that follows the host.
 pub(super) fn path_and_query(environ: &Environ<'_>, include_query: bool) -> String {
     let mut uri = script_name(environ);
     let path_info = quote(&environ.get("PATH_INFO").unwrap_or_default(), SAFE_IN_PATH);

@@ -393,7 +393,7 @@ impl Iterable for WatchedBody {
         }
     }
 
-    /// The same number as without the validator (VALID-22 *Better*).
+    /// Returns the same number as without the validator (VALID-22 *Better*).
     fn block_count(&self) -> Option<usize> {
         self.body.block_count()
     }

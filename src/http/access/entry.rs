@@ -20,7 +20,7 @@ pub struct LogEntry<'a> {
     client_address: Option<SocketAddr>,
     /// The status of the response, if there was one.
     code: Option<u16>,
-    /// Bytes of content in the response.
+    /// Bytes of the response's body.
     sent: u64,
     /// Whether the response was written to its end.
     complete: bool,
@@ -33,13 +33,13 @@ pub struct LogEntry<'a> {
 }
 
 impl<'a> LogEntry<'a> {
-    /// The client's address; `None` if clients have no host and port.
+    /// Returns the client's address; `None` if clients have no host and port.
     pub fn client_address(&self) -> Option<SocketAddr> {
         self.client_address
     }
 
-    /// The request line as the client sent it, without its line end. It is empty if the client did
-    /// not send a whole line (HTTP-6).
+    /// Returns the request line as the client sent it, without its line end. It is empty if the
+    /// client did not send a whole line (HTTP-6).
     pub fn request_line(&self) -> &'a [u8] {
         match self.origin {
             Origin::Head(bytes, _) | Origin::Bytes(bytes) => first_line(bytes),
@@ -47,7 +47,7 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// The `Referer` field.
+    /// Returns the `Referer` field.
     pub fn referer(&self) -> Option<&'a [u8]> {
         match self.origin {
             Origin::Head(_, head) => head.fields.get("referer"),
@@ -56,7 +56,7 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// The `User-Agent` field.
+    /// Returns the `User-Agent` field.
     pub fn user_agent(&self) -> Option<&'a [u8]> {
         match self.origin {
             Origin::Head(_, head) => head.fields.get("user-agent"),
@@ -65,35 +65,35 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// The status of the response; `None` if there was no response.
+    /// Returns the status of the response; `None` if there was no response.
     pub fn code(&self) -> Option<u16> {
         self.code
     }
 
-    /// Bytes of content in the response, without framing (WSGI-21).
+    /// Returns how many bytes of the body were sent, without framing (WSGI-21).
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether the response was written to its end. This does not prove delivery (LOG-5).
+    /// Returns whether the response was written to its end. This does not prove delivery (LOG-5).
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// When the request began to arrive. For the first request of a connection, if it arrives in
-    /// pieces, it is when the connection was made.
+    /// Returns when the request began to arrive. For the first request of a connection, if it
+    /// arrives in pieces, it is when the connection was made.
     pub fn began(&self) -> SystemTime {
         let ended = self.ended();
         ended.checked_sub(self.duration()).unwrap_or(ended)
     }
 
-    /// When the response ended, which is now.
+    /// Returns when the response ended, which is now.
     pub fn ended(&self) -> SystemTime {
         let wall = self.now.wall();
         wall.checked_add(self.late).unwrap_or(wall)
     }
 
-    /// The time from [`began`](Self::began) to [`ended`](Self::ended).
+    /// Returns the time from [`began`](Self::began) to [`ended`](Self::ended).
     ///
     /// The loop reads the clock once a turn. So a request whose response is written in the turn in
     /// which it arrived takes zero time, however long its handler ran. The handler's time counts
@@ -104,7 +104,7 @@ impl<'a> LogEntry<'a> {
         turn.saturating_add(self.late)
     }
 
-    /// The same entry for a response that did not end before `instant`.
+    /// Returns the same entry for a response that did not end before `instant`.
     pub(super) fn not_before(mut self, instant: Instant) -> LogEntry<'a> {
         self.late = instant.saturating_duration_since(self.now.instant());
         self
@@ -123,7 +123,7 @@ pub(in crate::http) enum Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Whether the response has no content, whatever its status (RFC 9110 §9.3.2).
+    /// Returns whether the request is a HEAD request, whose response has no body (RFC 9110 §9.3.2).
     pub(in crate::http) fn is_head(&self) -> bool {
         match self {
             Origin::Head(_, head) => head.method == "HEAD",
@@ -171,7 +171,7 @@ pub(in crate::http) struct Subject<'a> {
 pub(in crate::http) struct Outcome {
     /// The status of the response, if there was one.
     pub(in crate::http) code: Option<u16>,
-    /// Bytes of content in the response.
+    /// Bytes of the response's body.
     pub(in crate::http) sent: u64,
     /// Whether the response was written to its end.
     pub(in crate::http) complete: bool,
@@ -198,7 +198,7 @@ impl<'a> LogEntry<'a> {
     }
 }
 
-/// The first line of a request without its line end; empty if the line is not complete.
+/// Returns the first line of a request without its line end; empty if the line is not complete.
 fn first_line(bytes: &[u8]) -> &[u8] {
     let end = memchr(b'\n', bytes).unwrap_or(0);
     let line = bytes.get(..end).unwrap_or_default();

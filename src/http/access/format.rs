@@ -16,7 +16,7 @@ use crate::http::date::{DateLine, format_date};
 /// | `Json` | `{"time":"1994-11-06T08:49:37.000000Z","client":"192.0.2.1","request":"GET / HTTP/1.1","status":200,"size":5,"complete":true,"duration_us":12,"referer":null,"user_agent":"curl/8.0"}` |
 ///
 /// The host is the client's address; names are never looked up (LOG-6). On a Unix-domain socket a
-/// client has no address, and the host is `-` (in JSON `null`). The size counts the content, without
+/// client has no address, and the host is `-` (in JSON `null`). The size counts the body, without
 /// head and framing. If the client disconnected before there was a response, the status is `-` or
 /// `null`.
 ///
@@ -38,7 +38,7 @@ pub enum LogFormat {
     Python,
     /// NCSA's common log format, as Apache writes it.
     ///
-    /// The time is when the request began to arrive. The size is `-` if no content was sent. A byte
+    /// The time is when the request began to arrive. The size is `-` if no body was sent. A byte
     /// that is not printable ASCII is written like `\xe9`. A quotation mark or a backslash gets a
     /// backslash before it.
     Common,
@@ -68,7 +68,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// The default settings of a format.
+    /// Returns the default settings of a format.
     pub(super) fn new(format: LogFormat) -> Style {
         Style {
             format,
@@ -201,7 +201,7 @@ impl Style {
         push_json(line, latin_1(entry.request_line()));
     }
 
-    /// The offset from UTC as sign, hours and minutes.
+    /// Returns the offset from UTC as sign, hours and minutes.
     fn zone(&self) -> (char, u16, u16) {
         let sign = if self.utc_offset < 0 { '-' } else { '+' };
         let minutes = self.utc_offset.unsigned_abs();
@@ -229,7 +229,7 @@ impl Stamp {
         }
     }
 
-    /// Some bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// Returns some bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.
     fn part(&self, range: std::ops::Range<usize>) -> &str {
         let bytes = self.date.get(range).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()

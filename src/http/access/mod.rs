@@ -108,7 +108,7 @@ impl<H> AccessLog<H> {
         self
     }
 
-    /// The wrapped handler.
+    /// Returns the wrapped handler.
     pub fn handler(&self) -> &H {
         &self.handler
     }

@@ -173,27 +173,27 @@ impl Exchange {
         }
     }
 
-    /// Whether the connection waits for the client, and not for the program.
+    /// Returns whether the connection waits for the client, and not for the program.
     pub(super) fn awaits_client(&self) -> bool {
         matches!(self.next(), Next::Read)
     }
 
-    /// Whether the response has begun.
+    /// Returns whether the response has begun.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.outbound, Outbound::Awaited)
     }
 
-    /// Whether the body of the request has arrived, so that the connection can go on.
+    /// Returns whether the body of the request has arrived, so that the connection can go on.
     pub(super) fn is_received(&self) -> bool {
         matches!(self.inbound, Inbound::Done)
     }
 
-    /// Whether the rest of the body of the request is not wanted.
+    /// Returns whether the rest of the body of the request is not wanted.
     pub(super) fn is_unwanted(&self) -> bool {
         matches!(self.inbound, Inbound::Unwanted)
     }
 
-    /// Whether only a reset can tell the client that the response is not whole.
+    /// Returns whether only a reset can tell the client that the response is not whole.
     pub(super) fn is_close_delimited(&self) -> bool {
         match &self.outbound {
             Outbound::Awaited => false,

@@ -196,8 +196,8 @@ where
     Ok(())
 }
 
-/// Whether the field must come before the content, because it frames, routes or authenticates the
-/// message or describes the content (RFC 9110 section 6.5.1).
+/// Returns whether the field must come before the content, because it frames, routes or
+/// authenticates the message or describes the content (RFC 9110 section 6.5.1).
 fn is_forbidden_trailer(name: &str) -> bool {
     const FORBIDDEN: [&str; 12] = [
         "authorization",

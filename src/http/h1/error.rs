@@ -85,7 +85,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status code of the response to this defect (RFC 9110 section 15).
+    /// Returns the status code of the response to this defect (RFC 9110 section 15).
     #[must_use]
     pub fn status(self) -> u16 {
         match self {

@@ -36,26 +36,26 @@ impl<'a> Fields<'a> {
         Fields(Repr::Table(table))
     }
 
-    /// All fields as name and value, in order of arrival (RFC 9110 section 5.3).
+    /// Returns all fields as name and value, in order of arrival (RFC 9110 section 5.3).
     #[must_use]
     pub fn iter(&self) -> FieldIter<'a> {
         FieldIter(self.0)
     }
 
-    /// The value of the first field called `name`, in any case (RFC 9110 section 5.1).
+    /// Returns the value of the first field called `name`, in any case (RFC 9110 section 5.1).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.get_all(name).next()
     }
 
-    /// The values of all fields called `name`, in order of arrival (RFC 9110 section 5.3).
+    /// Returns the values of all fields called `name`, in order of arrival (RFC 9110 section 5.3).
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.iter()
             .filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// How many fields there are. Repeated fields count each time.
+    /// Returns how many fields there are. Repeated fields count each time.
     #[must_use]
     pub fn len(&self) -> usize {
         match self.0 {
@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether there is no field at all.
+    /// Returns whether there is no field at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 }
 
 impl Default for Fields<'_> {
-    /// No fields at all.
+    /// Returns no fields.
     fn default() -> Self {
         Fields(Repr::Table(&[]))
     }
@@ -164,7 +164,7 @@ pub fn parse_fields(section: &[u8], max: usize) -> Result<Fields<'_>, Error> {
 
 type LineAndRest<'a> = (&'a [u8], &'a [u8]);
 
-/// The first line without its CRLF, and the rest. `None` if `bytes` is empty.
+/// Returns the first line without its CRLF, and the rest. `None` if `bytes` is empty.
 pub(super) fn split_line(bytes: &[u8]) -> Result<Option<LineAndRest<'_>>, Error> {
     if bytes.is_empty() {
         return Ok(None);
@@ -177,7 +177,7 @@ pub(super) fn split_line(bytes: &[u8]) -> Result<Option<LineAndRest<'_>>, Error>
 }
 
 // field-line = field-name ":" OWS field-value OWS
-/// Name and value of a field line without its CRLF (RFC 9112 section 5).
+/// Splits a field line, without its CRLF, into name and value (RFC 9112 section 5).
 fn field_line(line: &[u8]) -> Result<(&str, &[u8]), Error> {
     let length = line.iter().take_while(|&&byte| is_tchar(byte)).count();
     let (name, rest) = line.split_at_checked(length).ok_or(Error::FieldName)?;
@@ -194,8 +194,8 @@ fn field_line(line: &[u8]) -> Result<(&str, &[u8]), Error> {
     Ok((name, value))
 }
 
-/// The members of a comma-separated list, without whitespace around them and without empty members (RFC
-/// 9110 section 5.6.1).
+/// Returns the members of a comma-separated list, without whitespace around them and without empty
+/// members (RFC 9110 section 5.6.1).
 ///
 /// Quoted strings are not recognised: a comma inside a quoted string also separates members.
 ///

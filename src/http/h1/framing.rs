@@ -16,7 +16,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Whether no byte of content will follow the head.
+    /// Returns whether no byte of content will follow the head.
     #[must_use]
     pub fn is_empty(self) -> bool {
         matches!(self, Framing::Empty | Framing::Length(0))
@@ -77,7 +77,7 @@ fn length(value: &[u8]) -> Result<u64, Error> {
         .ok_or(Error::ContentLengthOverflow)
 }
 
-/// Exactly one coding, and that is `chunked` (RFC 9112 sections 6.1 and 7).
+/// Accepts exactly one coding, and that is `chunked` (RFC 9112 sections 6.1 and 7).
 fn chunked<'v>(values: impl Iterator<Item = &'v [u8]>) -> Result<Framing, Error> {
     let (mut chunked, mut unknown) = (false, false);
     for coding in values.flat_map(|value| value.split(|&byte| byte == b',')) {

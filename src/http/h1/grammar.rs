@@ -72,26 +72,26 @@ fn has(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
 }
 
-/// Whether `byte` may stand in a token, see [`TCHAR`].
+/// Returns whether `byte` may stand in a token, see [`TCHAR`].
 #[inline]
 pub(super) fn is_tchar(byte: u8) -> bool {
     has(byte, TCHAR)
 }
 
 // token = 1*tchar
-/// Whether `bytes` are a token (RFC 9110 section 5.6.2).
+/// Returns whether `bytes` are a token (RFC 9110 section 5.6.2).
 #[inline(always)]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
 }
 
-/// Whether `byte` may stand in a field value, see [`VALUE`].
+/// Returns whether `byte` may stand in a field value, see [`VALUE`].
 #[inline]
 pub(super) fn is_value_byte(byte: u8) -> bool {
     has(byte, VALUE)
 }
 
-/// Whether `byte` may stand in a request target, see [`TARGET`].
+/// Returns whether `byte` may stand in a request target, see [`TARGET`].
 #[inline]
 pub(super) fn is_target_byte(byte: u8) -> bool {
     has(byte, TARGET)
@@ -114,7 +114,7 @@ pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
 // uri-host = <host, see [URI], Section 3.2.2>
 // host     = IP-literal / IPv4address / reg-name
 // port     = *DIGIT
-/// The host, and the port if there is a colon (RFC 9110 sections 4.1 and 7.2).
+/// Returns the host, and the port if there is a colon (RFC 9110 sections 4.1 and 7.2).
 ///
 /// The host is a reg-name, which covers IPv4, or an IP literal. It may be empty only if nothing
 /// follows. A port may be empty, and is at most 65535 (RFC 3986 section 3.2.3). There is no userinfo.
@@ -134,7 +134,7 @@ pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 }
 
 // reg-name = *( unreserved / pct-encoded / sub-delims )
-/// The length of the reg-name at the start of `value` (RFC 3986 section 3.2.2).
+/// Returns the length of the reg-name at the start of `value` (RFC 3986 section 3.2.2).
 #[inline]
 fn reg_name(value: &[u8]) -> Option<usize> {
     let plain = value.iter().position(|&byte| !has(byte, REG_NAME));
@@ -161,7 +161,7 @@ fn escaped_reg_name(value: &[u8], mut length: usize) -> Option<usize> {
 }
 
 // IP-literal = "[" ( IPv6address / IPvFuture  ) "]"
-/// The length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
+/// Returns the length of the IP literal at the start of `value` (RFC 3986 section 3.2.2).
 #[cold]
 fn ip_literal(value: &[u8]) -> Option<usize> {
     let close = value.iter().position(|&byte| byte == b']')?;
@@ -173,7 +173,7 @@ fn ip_literal(value: &[u8]) -> Option<usize> {
 }
 
 // IPvFuture = "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
-/// Whether `text` is an IPvFuture without its `v` (RFC 3986 section 3.2.2).
+/// Returns whether `text` is an IPvFuture without its `v` (RFC 3986 section 3.2.2).
 fn is_ip_future(text: &[u8]) -> bool {
     let digits = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     match text.get(digits..) {
@@ -185,7 +185,7 @@ fn is_ip_future(text: &[u8]) -> bool {
 }
 
 // port = *DIGIT
-/// Whether `digits` are a port of at most 65535 (RFC 3986 section 3.2.3).
+/// Returns whether `digits` are a port of at most 65535 (RFC 3986 section 3.2.3).
 #[inline(always)]
 fn is_port(digits: &[u8]) -> bool {
     // Leading zeros are allowed, so five digits or more may still be a small number.
@@ -193,7 +193,7 @@ fn is_port(digits: &[u8]) -> bool {
     all && (digits.len() < 5 || is_large_port(digits))
 }
 
-/// Whether a number of five digits or more is at most 65535.
+/// Returns whether a number of five digits or more is at most 65535.
 #[cold]
 fn is_large_port(digits: &[u8]) -> bool {
     let add = |port: u32, digit: &u8| {

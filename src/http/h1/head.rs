@@ -39,7 +39,7 @@ impl Default for HeadLimits {
 }
 
 impl HeadLimits {
-    /// The largest index of the LF that ends the request line.
+    /// Returns the largest index of the LF that ends the request line.
     #[inline]
     pub(super) fn request_line_room(&self) -> usize {
         self.request_line
@@ -59,7 +59,7 @@ pub const MAX_FIELDS: usize = 128;
 pub struct FieldStorage<'b>([MaybeUninit<httparse::Header<'b>>; MAX_FIELDS]);
 
 impl FieldStorage<'_> {
-    /// Room for [`MAX_FIELDS`] fields.
+    /// Creates room for [`MAX_FIELDS`] fields.
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
@@ -156,7 +156,7 @@ impl<'a> Head<'a> {
         Head::assemble(parse_slowly(bytes, limits.fields_room())?)
     }
 
-    /// The host, and perhaps the port, that the request is for.
+    /// Returns the host, and perhaps the port, that the request is for.
     ///
     /// It comes from the target if that has an authority, and else from Host: an absolute-form overrules
     /// Host (RFC 9112 section 3.2.2). It is absent only in HTTP/1.0.
@@ -277,13 +277,13 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     Some((parsed, end))
 }
 
-/// The index at which `text`, a part of `bytes`, begins.
+/// Returns the index at which `text`, a part of `bytes`, begins.
 #[inline]
 fn offset(bytes: &[u8], text: &str) -> usize {
     (text.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize)
 }
 
-/// Whether a target that `httparse` accepts has neither a fragment nor a byte beyond ASCII.
+/// Returns whether a target that `httparse` accepts has neither a fragment nor a byte beyond ASCII.
 #[inline]
 fn is_plain(target: &str) -> bool {
     let odd = |byte: u8| (byte == b'#') | (byte >= 0x80);
@@ -388,7 +388,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Whether `name` is `usual` in any case. The usual spelling costs one comparison.
+/// Returns whether `name` is `usual` in any case. The usual spelling costs one comparison.
 #[inline]
 fn is(name: &str, usual: &str) -> bool {
     name == usual || name.eq_ignore_ascii_case(usual)

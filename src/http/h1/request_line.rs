@@ -42,7 +42,7 @@ pub enum TargetForm {
 }
 
 impl TargetForm {
-    /// The form of a target whose bytes are already known to be allowed.
+    /// Returns the form of a target whose bytes are already known to be allowed.
     ///
     /// CONNECT needs a usable port (RFC 9110 section 9.3.6). An `http` URI needs a host and must
     /// not have userinfo (sections 4.2.1 and 4.2.4). We ask the same of every scheme, because
@@ -73,8 +73,8 @@ impl TargetForm {
 // absolute-URI = scheme ":" hier-part [ "?" query ]
 // hier-part    = "//" authority path-abempty / path-absolute / path-rootless / path-empty
 // scheme       = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
-/// The authority of an absolute-form: a host, perhaps with a port (RFC 9112 section 3.2.2, RFC 3986
-/// section 4.3).
+/// Returns the authority of an absolute-form: a host, perhaps with a port (RFC 9112 section 3.2.2,
+/// RFC 3986 section 4.3).
 pub(super) fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
     let colon = target.iter().position(|&byte| byte == b':')?;
     let (scheme, rest) = target.split_at_checked(colon)?;
@@ -169,7 +169,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// A word of allowed bytes, and what follows the single SP after it. `None` if the line ends before.
+/// Splits off a word of allowed bytes and the single SP after it. Returns the word and the rest, or
+/// `None` if the line ends before.
 fn word(
     line: &[u8],
     allowed: fn(u8) -> bool,
@@ -185,7 +186,7 @@ fn word(
 
 // HTTP-version = HTTP-name "/" DIGIT "." DIGIT
 // HTTP-name    = %s"HTTP"
-/// Whether `text` is the beginning of an HTTP version (RFC 9112 section 2.3).
+/// Returns whether `text` is the beginning of an HTTP version (RFC 9112 section 2.3).
 fn is_version_prefix(text: &[u8]) -> bool {
     const PATTERN: &[u8; 8] = b"HTTP/d.d";
     text.len() <= PATTERN.len()
@@ -198,7 +199,7 @@ fn is_version_prefix(text: &[u8]) -> bool {
             })
 }
 
-/// The defect of an incomplete line, if no further bytes can repair it.
+/// Returns the defect of an incomplete line, if no further bytes can repair it.
 pub(super) fn beyond_repair(line: &[u8]) -> Option<Error> {
     Words::read(line).err()
 }

@@ -122,7 +122,8 @@ impl Scanner {
         Head::parse_slowly(bytes, limits).map(|head| Some((range, head)))
     }
 
-    /// Whether a byte of a request line has arrived. If not, the connection is idle and not slow.
+    /// Returns whether a byte of a request line has arrived. If not, the connection is idle and not
+    /// slow.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.looked > usize::from(self.skipped)
@@ -180,7 +181,7 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Whether the bytes that arrived since the last call can be part of a request line.
+    /// Returns whether the bytes that arrived since the last call can be part of a request line.
     fn may_become_request_line(&self, head: &[u8]) -> bool {
         let seen = self.looked.saturating_sub(usize::from(self.skipped) + 1);
         let new = match head.get(seen..).unwrap_or_default() {
@@ -194,7 +195,8 @@ impl Scanner {
     }
 }
 
-/// Why a head is refused whose search stopped at `end`, at an LF or at the end of the input.
+/// Returns why a head is refused. The search for its end stopped at `end`: at an LF, or at the end
+/// of the input.
 ///
 /// A defect of the request line comes first, as it would if the bytes arrived one at a time.
 #[cold]

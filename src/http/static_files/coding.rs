@@ -12,7 +12,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// The suffix that the name of the compressed file has in addition.
+    /// Returns the suffix that the name of the compressed file has in addition.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -20,7 +20,7 @@ impl Coding {
         }
     }
 
-    /// The name in `Content-Encoding`.
+    /// Returns the name in `Content-Encoding`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Coding::Brotli => "br",
@@ -28,7 +28,7 @@ impl Coding {
         }
     }
 
-    /// Whether a client calls this coding `name`.
+    /// Returns whether a client calls this coding `name`.
     fn is(self, name: &[u8]) -> bool {
         // RFC 9110 §8.4.1.3
         let alias = self == Coding::Gzip && name.eq_ignore_ascii_case(b"x-gzip");
@@ -36,8 +36,9 @@ impl Coding {
     }
 }
 
-/// The codings that a client wants at least as much as the plain file, the most wanted first. If it
-/// wants two equally, Brotli comes first. Without the field there are none: the client may not know any.
+/// Returns the codings that a client wants at least as much as the plain file, the most wanted
+/// first. If it wants two equally, Brotli comes first. Without the field there are none: the client
+/// may not know any.
 pub(super) fn preferred(fields: Fields<'_>) -> Vec<Coding> {
     let wish = |is: &dyn Fn(&[u8]) -> bool| {
         let mut members = fields.get_all("accept-encoding").flat_map(tokens);
@@ -55,7 +56,7 @@ pub(super) fn preferred(fields: Fields<'_>) -> Vec<Coding> {
     codings
 }
 
-/// A coding and its weight in thousandths.
+/// Returns a coding and its weight in thousandths.
 fn split(member: &[u8]) -> (&[u8], u16) {
     match member.iter().position(|&byte| byte == b';') {
         None => (member, 1000),
@@ -70,7 +71,7 @@ fn split(member: &[u8]) -> (&[u8], u16) {
 // weight = OWS ";" OWS "q=" qvalue
 // qvalue = ( "0" [ "." 0*3DIGIT ] )
 //        / ( "1" [ "." 0*3("0") ] )
-/// A weight like `;q=0.5`, in thousandths (RFC 9110 §12.4.2).
+/// Parses a weight like `;q=0.5`, in thousandths (RFC 9110 §12.4.2).
 fn weight(parameter: &[u8]) -> Option<u16> {
     let parameter = parameter.strip_prefix(b";")?.trim_ascii();
     let value = match parameter.split_first_chunk() {

@@ -31,12 +31,13 @@ enum Part {
 }
 
 impl FileContent {
-    /// One range of the file.
+    /// Returns the content for one range of the file.
     pub(super) fn range(file: File, range: ByteRange) -> FileContent {
         FileContent::new(file, VecDeque::from([Part::Range(range)]))
     }
 
-    /// Several ranges as `multipart/byteranges` (RFC 9110 §14.6). Also returns the boundary.
+    /// Returns several ranges as `multipart/byteranges` (RFC 9110 §14.6), and the boundary between
+    /// them.
     pub(super) fn multipart(
         file: File,
         ranges: &[ByteRange],
@@ -67,7 +68,7 @@ impl FileContent {
         }
     }
 
-    /// How many bytes are to be sent.
+    /// Returns how many bytes are to be sent.
     pub(super) fn length(&self) -> u64 {
         let lengths = self.parts.iter().map(|part| match part {
             Part::Text(text) => text.len() as u64,
@@ -116,8 +117,8 @@ impl BodySource for FileContent {
     }
 }
 
-/// A boundary that no file contains. Nobody can guess it, because the keys of the hashers come from the
-/// system's random numbers (RFC 2046 §5.1.1).
+/// Returns a boundary that no file contains. Nobody can guess it, because the keys of the hashers
+/// come from the system's random numbers (RFC 2046 §5.1.1).
 fn boundary() -> String {
     let mut boundary = String::with_capacity(32);
     for _ in 0..2 {

@@ -18,7 +18,7 @@ impl ContentTypes {
         self.own.push((suffix.to_owned(), content_type.to_owned()));
     }
 
-    /// The type of a file by its name.
+    /// Returns the type of a file by its name.
     pub(super) fn guess(&self, path: &Path) -> &str {
         let name = path.file_name().map(|name| name.to_string_lossy());
         let suffix = name.as_deref().and_then(suffix).unwrap_or_default();
@@ -39,8 +39,8 @@ impl ContentTypes {
     }
 }
 
-/// The last dot of a name and what follows it. Dots at the beginning of the name do not count
-/// (STATIC-11).
+/// Returns the last dot of a name and what follows it. Dots at the beginning of the name do not
+/// count (STATIC-11).
 fn suffix(name: &str) -> Option<&str> {
     let shown = name.trim_start_matches('.');
     shown.rfind('.').and_then(|dot| shown.get(dot..))

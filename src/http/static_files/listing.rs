@@ -50,7 +50,7 @@ pub(super) fn read(directory: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The page of a directory; `target` is the request target.
+/// Returns the page of a directory; `target` is the request target.
 pub(super) fn page(target: &str, entries: &[Entry]) -> String {
     let target = percent_decode_str(target).decode_utf8_lossy();
     let title = format!("Directory listing for {}", escape(&target));
@@ -77,7 +77,7 @@ pub(super) fn page(target: &str, entries: &[Entry]) -> String {
     page + "</ul>\n<hr>\n</body>\n</html>\n"
 }
 
-/// A name as text for people to read.
+/// Returns a name as text for people to read.
 fn label(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }

@@ -31,14 +31,16 @@ impl Validators {
         }
     }
 
-    /// The value of the `Last-Modified` field. It is never later than `Date` (RFC 9110 §8.8.2.1).
+    /// Returns the value of the `Last-Modified` field. It is never later than `Date` (RFC 9110
+    /// §8.8.2.1).
     pub(super) fn last_modified(&self) -> Option<String> {
         let modified = self.modified?.min(self.now.max(UNIX_EPOCH));
         Some(httpdate::fmt_http_date(modified))
     }
 
-    /// Whether the file has the same bytes as the one that had this date (RFC 9110 §8.8.2.2). The date
-    /// must be a second old: within the second of a change the file may change again.
+    /// Returns whether the file has the same bytes as the one that had this date (RFC 9110
+    /// §8.8.2.2). The date must be a second old: within the second of a change the file may change
+    /// again.
     fn is_exactly(&self, date: SystemTime) -> bool {
         let age = self.now.duration_since(date).unwrap_or_default();
         self.modified == Some(date) && age >= Duration::from_secs(1)
@@ -48,7 +50,7 @@ impl Validators {
         Some(self.modified? > date)
     }
 
-    /// Whether our entity tag is in a list (RFC 9110 §8.8.3.2).
+    /// Returns whether our entity tag is in a list (RFC 9110 §8.8.3.2).
     fn is_among(&self, fields: Fields<'_>, name: &str, comparison: Comparison) -> bool {
         let mut values = fields.get_all(name);
         values.any(|value| value == b"*" || tags(value).any(|tag| self.matches(tag, comparison)))
@@ -104,8 +106,8 @@ pub(super) fn evaluate(fields: Fields<'_>, validators: &Validators) -> Verdict {
     Verdict::Perform
 }
 
-/// Whether a range may be sent: the client's part is of this exact file, or there is no `If-Range`
-/// (RFC 9110 §13.1.5).
+/// Returns whether a range may be sent: the client's part is of this exact file, or there is no
+/// `If-Range` (RFC 9110 §13.1.5).
 pub(super) fn if_range(fields: Fields<'_>, validators: &Validators) -> bool {
     let mut values = fields.get_all("if-range");
     match (values.next(), values.next()) {
@@ -124,8 +126,8 @@ fn has(fields: Fields<'_>, name: &str) -> bool {
     fields.get(name).is_some()
 }
 
-/// The date in a field. A malformed date, or a second field of the same name, does not count (RFC 9110
-/// §13.1.3).
+/// Returns the date in a field. A malformed date, or a second field of the same name, does not
+/// count (RFC 9110 §13.1.3).
 fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
     let mut values = fields.get_all(name);
     match (values.next(), values.next()) {
@@ -134,8 +136,8 @@ fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
     }
 }
 
-/// A date in one of the three forms of RFC 9110 §5.6.7. `GMT` may also be `UTC`, `+0000` or `-0000`, or
-/// be missing (STATIC-10).
+/// Parses a date in one of the three forms of RFC 9110 §5.6.7. `GMT` may also be `UTC`, `+0000` or
+/// `-0000`, or be missing (STATIC-10).
 fn parse_date(value: &[u8]) -> Option<SystemTime> {
     const ZONES: [&str; 4] = [" GMT", " UTC", " +0000", " -0000"];
     let text = std::str::from_utf8(value).ok()?.trim();
@@ -160,8 +162,8 @@ struct Tag<'a> {
 // opaque-tag = DQUOTE *etagc DQUOTE
 // etagc      = %x21 / %x23-7E / obs-text
 //            ; VCHAR except double quotes, plus obs-text
-/// The entity tags in a list, up to the first member that is malformed (RFC 9110 §8.8.3). A comma may be
-/// part of a tag.
+/// Returns the entity tags in a list, up to the first member that is malformed (RFC 9110 §8.8.3). A
+/// comma may be part of a tag.
 fn tags(list: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = list;
     std::iter::from_fn(move || {

@@ -12,13 +12,13 @@ pub(super) struct ByteRange {
 }
 
 impl ByteRange {
-    /// The value of a `Content-Range` field. The range must not be empty.
+    /// Returns the value of a `Content-Range` field. The range must not be empty.
     pub(super) fn content_range(&self, complete_length: u64) -> String {
         let last = self.first.saturating_add(self.length).saturating_sub(1);
         format!("bytes {}-{last}/{complete_length}", self.first)
     }
 
-    /// The range that is left after `count` bytes.
+    /// Returns the range that is left after `count` bytes.
     pub(super) fn without_first(self, count: u64) -> ByteRange {
         ByteRange {
             first: self.first.saturating_add(count),
@@ -76,7 +76,8 @@ pub(super) fn select(field: &[u8], length: u64, max_ranges: usize) -> Selection 
 
 // ranges-specifier = range-unit "=" range-set
 // range-set        = 1#range-spec
-/// The members of a range set (RFC 9110 §14.1.1). A single `None` if the unit is not `bytes`.
+/// Returns the members of a range set (RFC 9110 §14.1.1). A single `None` if the unit is not
+/// `bytes`.
 fn specs(field: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let unit = field.split_at_checked(6);
     let set = unit.and_then(|(unit, set)| unit.eq_ignore_ascii_case(b"bytes=").then_some(set));
@@ -112,7 +113,7 @@ impl Spec {
         }
     }
 
-    /// The range of a file with `length` bytes. `None` if the two do not overlap.
+    /// Returns the range of a file with `length` bytes. `None` if the two do not overlap.
     fn within(self, length: u64) -> Option<ByteRange> {
         match self {
             Spec::From(first, _) if first >= length => None,
@@ -135,7 +136,8 @@ impl Spec {
     }
 }
 
-/// A number of any length. It saturates, because no file is longer than 64 bits can say.
+/// Parses a number of any length. A number beyond 64 bits becomes the largest one, because no file
+/// is longer.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

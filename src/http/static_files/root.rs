@@ -54,7 +54,7 @@ impl Root {
         })
     }
 
-    /// Whether `path` leads to a regular file, perhaps outside of the root.
+    /// Returns whether `path` leads to a regular file, perhaps outside of the root.
     pub(super) fn is_file(&self, path: &Path) -> bool {
         self.directory.join(path).is_file()
     }
@@ -81,7 +81,7 @@ impl Found {
     }
 }
 
-/// The real path of an open file.
+/// Returns the real path of an open file.
 #[cfg(target_os = "linux")]
 fn opened_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd;
@@ -91,7 +91,7 @@ fn opened_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     fs::read_link(link).or_else(|_| fs::canonicalize(path))
 }
 
-/// The real path of an open file, if `path` still leads to it.
+/// Returns the real path of an open file, if `path` still leads to it.
 #[cfg(not(target_os = "linux"))]
 fn opened_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)

@@ -16,7 +16,7 @@ impl Shelf {
         self.0.store(word, Ordering::Release);
     }
 
-    /// The generation that the slot belongs to.
+    /// Returns the generation that the slot belongs to.
     pub(super) fn owner(&self) -> u32 {
         (self.0.load(Ordering::Acquire) >> u32::BITS) as u32
     }

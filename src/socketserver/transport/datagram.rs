@@ -101,7 +101,7 @@ impl<A> Datagram<A> {
         }
     }
 
-    /// Whether the reply is to be sent, given the handler's result.
+    /// Returns whether the reply is to be sent, given the handler's result.
     fn sends(&self, reply: &ReplyBuffer, handled: &HandlerResult) -> bool {
         let settings = self.settings;
         let ran = handled.is_ok() || (reply.begun && settings.send_replies_after_failure);

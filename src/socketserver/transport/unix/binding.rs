@@ -43,7 +43,7 @@ pub(super) fn bind(
     Ok(unlink.on_close.then(|| BoundPath::new(path)).flatten())
 }
 
-/// Whether the path is a socket to which no server listens any more.
+/// Returns whether the path is a socket to which no server listens any more.
 fn is_stale(path: &Path, name: &SockAddr, kind: Type) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|path| path.file_type().is_socket());
     let refused = || match nonblocking(Domain::UNIX, kind).and_then(|probe| probe.connect(name)) {
