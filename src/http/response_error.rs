@@ -42,18 +42,20 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResponseError::Head(error) => error.fmt(f),
-            ResponseError::ContentLength => f.write_str("Content-Length is not one number"),
+            ResponseError::ContentLength => f.write_str("Content-Length is not a single number"),
             ResponseError::TooLong => f.write_str("the body is longer than its Content-Length"),
             ResponseError::TooShort => f.write_str("the body is shorter than its Content-Length"),
-            ResponseError::TransferEncoding => f.write_str("a handler sets no Transfer-Encoding"),
+            ResponseError::TransferEncoding => {
+                f.write_str("only the server may set Transfer-Encoding")
+            }
             ResponseError::Unanswered => f.write_str("the handler sent no response"),
             ResponseError::Forgotten => f.write_str("a deferred request never got a response"),
             ResponseError::Overdue => f.write_str("the response took too long"),
             ResponseError::Unfinished => f.write_str("a pushed response was not finished"),
-            ResponseError::Interim => f.write_str("an interim response has no body"),
+            ResponseError::Interim => f.write_str("an interim response cannot have a body"),
             ResponseError::Upgrade => f.write_str("HTTP/1.0 has no upgrade"),
             ResponseError::Unread => {
-                f.write_str("an upgrade must follow the whole body of the request")
+                f.write_str("the request cannot be upgraded before its whole body has arrived")
             }
             ResponseError::NotFinal => f.write_str("the status does not end the request"),
         }

@@ -136,7 +136,7 @@ impl Listener {
                 | ErrorKind::ConnectionReset
                 | ErrorKind::ConnectionRefused => {
                     stats.lost += 1;
-                    log::debug!("a client was gone before it was accepted: {error}");
+                    log::debug!("a client disconnected before it was accepted: {error}");
                 }
                 ErrorKind::InvalidInput => return Err(error.into()),
                 _ => {

@@ -93,14 +93,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 step
             }
             Plan::Await(incoming) => {
-                // What if the handler would refuse the body? It was asked before, in `plan`.
-                if ask {
-                    io.output.extend_from_slice(h1::CONTINUE);
-                }
                 let record = Record::new(bytes, &head);
-                let pending = Pending::new(range, incoming, began, record);
-                self.phase = Phase::Body(Box::new(pending));
-                Step::Continue(())
+                self.await_body(Pending::new(range, incoming, began, record), ask, io)
             }
             Plan::Stream(incoming) => {
                 let content = Content::Coming { ask };
@@ -150,6 +144,16 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
         self.phase = Phase::Head(scanner, awaited);
         Step::Break(Next::Read)
+    }
+
+    /// Waits for the body, and asks for it if the client waits for that.
+    fn await_body(&mut self, pending: Pending, ask: bool, io: &mut Io<'_>) -> Step {
+        // What if the handler does not want the body? Then `plan` has refused it.
+        if ask {
+            io.output.extend_from_slice(h1::CONTINUE);
+        }
+        self.phase = Phase::Body(Box::new(pending));
+        Step::Continue(())
     }
 
     /// Decides what to do with a request of which `arrived` bytes follow the head.
