@@ -38,8 +38,8 @@ where
     }
 }
 
-/// The body read in blocks from a file, or from anything else that can be read without waiting.
-/// On a [`Pool`](crate::socketserver::Pool) reading may wait.
+/// The body read in blocks from a file, or from anything else that can be read without waiting. On
+/// a [`Pool`] reading may wait.
 ///
 /// ```
 /// use std::fs::File;

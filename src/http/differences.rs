@@ -17,7 +17,7 @@
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
 //! | HTTP-1 | differs | the address can be bound again immediately; there is no `server_name`, and no name is looked up (WSGI's `SERVER_NAME` is the address) | defect: a reverse look-up can delay the start |
-//! | HTTP-2 | differs | [`ThreadingHttpServer`](super::ThreadingHttpServer) does not wait for its threads when it closes, either. But the loop has the sockets and closes them: a request in flight gets no response, unless the server is drained, or told to [wait](super::ThreadedHttp::block_on_close). 32 threads run the handlers of all connections, and each request has a clone of the handler | loop: an idle or slow client holds no thread |
+//! | HTTP-2 | differs | as in Python, a [`ThreadingHttpServer`](super::ThreadingHttpServer) that closes does not wait for its threads. But the loop has the sockets and closes them: a request in flight gets no response, unless the server is drained, or told to [wait](super::ThreadedHttp::block_on_close). 32 threads run the handlers of all connections, and each request has a clone of the handler | loop: an idle or slow client holds no thread |
 //! | HTTP-3 | differs | the server speaks HTTP/1.1, there is no default version, and `Server` is `serve_forever/<version>`; the type of the error page is the same | RFC 9112 §2.3; no client speaks 0.9 |
 //! | HTTP-4 | same | requests follow each other on a connection until one of them closes it; this is decided before the response, which announces it | |
 //! | HTTP-5 | differs | [`Request`](super::Request) has `method()` (`command`), `target()` as it was sent and `path()` without the query, `version()`, `headers()`, `body()`, `client_address()`, and more. The request line is in [`LogEntry`](super::LogEntry). There is no writer and no close flag: a [`Response`](super::Response) is consumed, and `Connection: close` closes | a response is complete, or it is a 500 |
@@ -35,7 +35,7 @@
 //! | HTTP-12 | differs | every response has a status line, and is HTTP/1.1 | defect |
 //! | HTTP-13 | differs | an explicit `HTTP/0.9` gets 505, and a line without version gets 400 | what looks like 0.9 is mostly malformed HTTP/1.1 (RFC 9112 appendix C.1) |
 //! | HTTP-14 | differs | a line of two words gets 400 as soon as it ends; no fields are awaited | defect: a client that sends one line and waits would hang |
-//! | HTTP-15 | differs | `path()` has one leading slash, also for an absolute target; `target()` and the log have what was sent | `http://h//x` must not become `Location: //x`, either (gh-87389) |
+//! | HTTP-15 | differs | `path()` has one leading slash, also for an absolute target; `target()` and the log have what was sent | `http://h//x` must not become `Location: //x` (gh-87389) |
 //!
 //! # The fields
 //!
@@ -47,16 +47,16 @@
 //! | HTTP-19 | differs | every malformed line gets 400; a bare CR is not a line end; folded values are refused | defect; RFC 9112 §5 |
 //! | HTTP-20 | differs | HTTP/1.1 needs exactly one valid `Host`; there may be one `Content-Length` of digits, and not together with `Transfer-Encoding`; anything else gets 400 | defect; RFC 9112 §3.2, §6.3 |
 //!
-//! # Persistence and content
+//! # Persistence and bodies
 //!
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
 //! | HTTP-21 | differs | an HTTP/1.1 connection stays open unless a message has `close`, a 1.0 connection is closed unless the client sends `keep-alive`; all `Connection` fields count, as lists | RFC 9112 §9.3 |
-//! | HTTP-22 | differs | a handler closes with `Connection: close`, but cannot keep a connection open that the client closes; errors, deadlines and the end of the client's input close, too | RFC 9112 §9.6 |
+//! | HTTP-22 | differs | a handler closes with `Connection: close`, but cannot keep a connection open that the client closes; errors, deadlines and the end of the client's input also close | RFC 9112 §9.6 |
 //! | HTTP-23 | same | `Connection` is read as a list, HTTP/1.1 is the default, and a response without framing closes | |
 //! | HTTP-24 | same | pipelined requests are served in order; while more than 64 KiB of responses wait to be sent, the next request waits | |
-//! | HTTP-25 | differs | content is decoded and passed to the handler, whole or as it arrives, within a limit; content that nobody reads never becomes a request | defect: request smuggling |
-//! | HTTP-26 | differs | `100 Continue` is sent when the content is first needed, and never if it is refused or has arrived already; any other expectation gets 417. [`body_policy`](super::HttpRequestHandler::body_policy) is `handle_expect_100` | RFC 9110 §10.1.1 |
+//! | HTTP-25 | differs | a body is decoded and passed to the handler, whole or as it arrives, within a limit; a body that nobody reads never becomes a request | defect: request smuggling |
+//! | HTTP-26 | differs | `100 Continue` is sent when the body is first needed, and never if it is refused or has arrived already; any other expectation gets 417. [`body_policy`](super::HttpRequestHandler::body_policy) is `handle_expect_100` | RFC 9110 §10.1.1 |
 //! | HTTP-27 | differs | every phase has a [deadline](super::Deadlines); then the client gets 408 if a request had begun, and else the connection is closed silently | defect; bounds |
 //!
 //! # Responses
@@ -67,10 +67,10 @@
 //! | HTTP-29 | differs | status line, `Server`, `Date`, in that order; the log line is written later (LOG-5) | |
 //! | HTTP-30 | same | the version is the server's, 1.1; an unknown code has an empty reason, and the space before it stays | |
 //! | HTTP-31 | differs | order and duplicates are the same; a value is bytes. A control character in a value fails the response: the client gets 500 and nothing of it. `Transfer-Encoding` is refused, and `Content-Length` must be kept to | defect: response splitting |
-//! | HTTP-32 | differs | head and content, or head and first block, are one write | a second write would wait for the client's acknowledgement |
+//! | HTTP-32 | differs | head and body, or head and first block, are one write | a second write would wait for the client's acknowledgement |
 //! | HTTP-33 | differs | `Server` does not name a language version, and can be changed or left out; `Date` is the same, and is formatted once a second | the version helps only attackers |
 //! | HTTP-34 | differs | the same lines and page; `Connection: close` comes after `Content-Type` and `Content-Length`, all in one write | |
-//! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no content, also if a HEAD request is refused before its handler; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
+//! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no body, also if a HEAD request is refused before its handler; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
 //! | HTTP-36 | differs | the same page, byte for byte; reason and explanation can be changed ([`send_error_with`](super::Response::send_error_with)). There is no template: a handler writes its own page with [`send_response`](super::Response::send_response) | |
 //! | HTTP-37 | same | `???` | |
 //! | HTTP-38 | same | the phrases and explanations of 3.13 | |
@@ -86,7 +86,7 @@
 //! | LOG-2 | differs | the size is always known and written, as in `wsgiref`, also if it is 0; `- -` if the client disconnected before there was a response | LOG-5 |
 //! | LOG-3 | same | in Python's format; the others also escape quotation marks, and are ASCII | fields in quotation marks must be told apart |
 //! | LOG-4 | same | in the formats `Python` and `Json`; in the two others only if you [ask for it](super::AccessLog::errors) | readers of the others expect a request in each line |
-//! | LOG-5 | differs | the line is written when the response *ends*: only then its size, its duration and whether it is complete are known. For a response that is complete when the handler returns, this is before any byte is sent, as in Python. It does not prove delivery, either | an earlier line could not have these |
+//! | LOG-5 | differs | the line is written when the response *ends*: only then its size, its duration and whether it is complete are known. For a response that is complete when the handler returns, this is before any byte is sent, as in Python. As in Python, it does not prove delivery | an earlier line could not have these |
 //! | LOG-6 | same | the address, never a name; each line is one call of the sink, and one write | |
 //!
 //! # Files

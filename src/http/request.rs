@@ -1,4 +1,4 @@
-//! A complete request: head, content and trailers, borrowed from the bytes that arrived.
+//! A complete request: head, body and trailers, borrowed from the bytes that arrived.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -13,9 +13,9 @@ use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 /// One request, as the handler sees it. It borrows all its data, and decodes a part only when you
 /// ask for it.
 ///
-/// The methods for single fields, such as [`content_type`](Self::content_type), are what most
-/// handlers need. [`header`](Self::header) and [`headers`](Self::headers) return the bytes of any
-/// field.
+/// Most handlers need only the methods for single fields, such as
+/// [`content_type`](Self::content_type). [`header`](Self::header) and [`headers`](Self::headers)
+/// return the bytes of any field.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, Request, Response};

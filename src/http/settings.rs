@@ -1,4 +1,4 @@
-//! Limits and deadlines. Each is finite and named, and its reason is given (design laws 7 and 8).
+//! Limits and deadlines. Each has a name, a finite default and a reason (design laws 7 and 8).
 
 use std::sync::Arc;
 use std::time::Duration;

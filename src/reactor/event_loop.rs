@@ -10,7 +10,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 /// The waker's token: the last one, because sources are given the first ones.
 const WAKER: Token = Token(usize::MAX);
 
-/// How many events one wait can report. The next wait reports what does not fit.
+/// How many events one wait can report. The next wait reports the rest.
 const EVENTS: usize = 1024;
 
 /// A [`Poll`] and its [`Waker`]: Python's `selector`, and the pipe that wakes it.
@@ -47,12 +47,13 @@ impl EventLoop {
         })
     }
 
-    /// Returns where sources are registered with this poll.
+    /// Returns the registry, where sources are registered with this poll.
     pub fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// Returns what ends a wait from any thread. A wake before the wait begins is not lost (RT-5).
+    /// Returns the waker, which ends a wait from any thread. A wake before the wait begins is not
+    /// lost (RT-5).
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }

@@ -14,7 +14,7 @@
 //! by one. So an event for a source that was closed meanwhile does no harm. It finds a free place,
 //! or it sets a hint for the next source there, which costs one `WouldBlock` (RT-4).
 //!
-//! A source that stops before it is used up puts itself back into the queue, and then
+//! A source that stops although it has work left puts itself back into the queue, and then
 //! [`Reactor::timeout`] is zero. That *is* level triggering on an edge-triggered poll (RT-1).
 
 mod doorbell;
@@ -96,7 +96,7 @@ enum Standing {
     Out,
     /// It stands there.
     In,
-    /// It never does: its owner asks for its hints in every turn.
+    /// It never stands there: its owner asks for its hints in every turn.
     Never,
 }
 
@@ -124,12 +124,12 @@ impl Reactor {
         })
     }
 
-    /// Returns where sources are registered.
+    /// Returns the registry, where sources are registered.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Returns what ends the loop's wait from another thread.
+    /// Returns the waker, which ends the loop's wait from another thread.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
@@ -328,7 +328,7 @@ impl Reactor {
         }
     }
 
-    /// Returns what gives the slot a turn from another thread.
+    /// Returns a doorbell, which gives the slot a turn from another thread.
     pub fn doorbell(&self, slot: Slot) -> Doorbell {
         self.doorbells.doorbell(slot, self.waker())
     }

@@ -5,10 +5,10 @@ use mio::event::Event;
 /// The hints of a source: what it may be able to do. A hint stays set until the source itself
 /// disproves it.
 ///
-/// The poll reports *edges*: after a report, no other comes until the source has been used up
-/// (RT-1). `select` reports *levels*. A hint turns edges into a level. An event sets it, and only
-/// `WouldBlock` clears it, or on Unix a transfer shorter than what was asked for. So a wrong hint
-/// costs one system call, and never leads to a wrong action.
+/// The poll reports *edges*: after a report, no other comes until a call on the source has returned
+/// `WouldBlock` (RT-1). `select` reports *levels*. A hint turns edges into a level. An event sets
+/// it, and only `WouldBlock` clears it, or on Unix a transfer that is shorter than its buffer. So a
+/// wrong hint costs one system call, and never leads to a wrong action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// A read may return bytes, the end of the stream, or an error.

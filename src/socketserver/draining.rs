@@ -30,7 +30,7 @@ impl Draining {
         self.until.saturating_duration_since(now)
     }
 
-    /// Returns what the drain came to, now that `open` requests are open; `None` if it goes on.
+    /// Returns the result of the drain, now that `open` requests are open; `None` if it goes on.
     pub(crate) fn end(&self, open: usize, now: Instant) -> Option<Drained> {
         let over = open == 0 || self.until <= now;
         over.then(|| Drained {

@@ -105,7 +105,7 @@ impl fmt::Display for AppError {
                 )
             }
             AppError::ContentLength(value) => {
-                write!(f, "Content-Length {value:?} is not one number")
+                write!(f, "Content-Length {value:?} is not a single number")
             }
         }
     }

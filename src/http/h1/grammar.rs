@@ -26,8 +26,8 @@ const VALUE: u8 = 4;
 
 /// A byte of a request target: printable ASCII except `#` (RFC 9112 section 3.2).
 ///
-/// This is more than RFC 3986 allows, because browsers send `|`, `[` and `{`. They escape bytes above
-/// 0x7f, so those are refused; and clients never send a fragment, so `#` is refused.
+/// This is more than RFC 3986 allows, because browsers send `|`, `[` and `{`. They escape bytes
+/// above 0x7f, so those are refused. Clients never send a fragment, so `#` is refused.
 const TARGET: u8 = 8;
 
 const CLASSES: [u8; 256] = classes();
@@ -98,7 +98,7 @@ pub(super) fn is_target_byte(byte: u8) -> bool {
 }
 
 // OWS = *( SP / HTAB )
-/// `value` without the optional whitespace around it (RFC 9110 section 5.6.3).
+/// Returns `value` without the optional whitespace around it (RFC 9110 section 5.6.3).
 #[inline]
 pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {

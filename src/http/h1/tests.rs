@@ -203,7 +203,7 @@ fn fast_equals_slow_and_httparse_agrees() {
     }
 }
 
-/// What [`Scanner`] finds in a whole input, written as simply as possible.
+/// The same search as [`Scanner`]'s, over a whole input, written as simply as possible.
 fn reference(input: &[u8], limits: &HeadLimits) -> Option<Option<Range<usize>>> {
     let mut start = 0;
     while input[start..].starts_with(b"\r\n") && start < 8 {
