@@ -39,7 +39,7 @@ pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
         .body(json)
 }
 
-/// The settings, with a larger limit on content than by default.
+/// The settings, with a larger limit on bodies than by default.
 pub fn settings() -> HttpSettings {
     let mut settings = HttpSettings::default();
     settings.limits.body = 4 * 1024 * 1024;

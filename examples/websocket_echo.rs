@@ -32,8 +32,8 @@ pub const IDLE: Duration = Duration::from_secs(60);
 
 /// Accepts a handshake (RFC 6455 section 4.2), and refuses any other request.
 ///
-/// A web page of any origin may open a WebSocket to any server. If your server identifies its users by
-/// cookies, it must check `Origin` here, too (section 10.2).
+/// A web page of any origin may open a WebSocket to any server. If your server identifies its users
+/// by cookies, it must also check `Origin` here (section 10.2).
 pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let mut protocols = request.upgrade().into_iter().flatten();
     let asked = protocols.any(|protocol| protocol.eq_ignore_ascii_case("websocket"));

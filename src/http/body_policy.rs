@@ -47,8 +47,8 @@ impl BodyPolicy {
     /// [`Response::body_reader`](super::Response::body_reader), or responds without it.
     ///
     /// A body of more than [`Limits::upload`](super::Limits::upload) bytes gets a 413. A short body
-    /// may arrive together with the head and be whole in
-    /// [`Request::body`](super::Request::body); the two methods hand it over all the same.
+    /// may arrive together with the head. It is then whole in
+    /// [`Request::body`](super::Request::body), and these methods also return it.
     pub fn streamed() -> BodyPolicy {
         BodyPolicy::new(Way::Streamed)
     }

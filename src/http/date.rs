@@ -42,7 +42,7 @@ pub(crate) fn format_date_time(time: SystemTime) -> String {
         .collect()
 }
 
-/// Returns the IMF-fixdate of so many seconds after the epoch, with the end of the line.
+/// Returns the IMF-fixdate of this many seconds after the epoch, with the end of the line.
 pub(crate) fn format_date(second: u64) -> DateLine {
     /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
     const LAST: u64 = 253_402_300_799;

@@ -1,4 +1,4 @@
-//! The way home: what other threads send to the loop about one request.
+//! Messages from other threads to the loop, each about one request.
 //!
 //! The loop alone touches a connection. Another thread may be a worker that runs a handler, or the
 //! holder of a [`Deferred`](super::Deferred). It writes its part of a response into memory and
@@ -52,7 +52,7 @@ pub struct Late {
 pub(super) struct News {
     /// The bytes for the client, framing included.
     pub(super) bytes: Buffer,
-    /// The head of the response, if it stands in `bytes`.
+    /// The head of the response, if it is in `bytes`.
     pub(super) head: Option<OpenHead>,
     /// Further notes for the log and the server.
     pub(super) notes: Option<Box<Notes>>,

@@ -219,8 +219,8 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the protocols that the client prefers to HTTP/1.1 on this connection, the best one
-    /// first: `websocket`, `h2c`, perhaps with a version as in `foo/2` (RFC 9110 section 7.8).
-    /// Compare the names without regard to case.
+    /// first (RFC 9110 section 7.8). Examples are `websocket` and `h2c`, perhaps with a version as
+    /// in `foo/2`. Compare the names without regard to case.
     ///
     /// `None` if the request does not ask for an upgrade. To ask, it needs HTTP/1.1, an `Upgrade` field
     /// and the option `upgrade` in `Connection`. Without that option, the field may come from a proxy
@@ -266,9 +266,10 @@ impl<'a> Request<'a> {
 /// Returns the names and values in a query or a form; Python's `parse_qsl`, with
 /// `keep_blank_values=True`.
 ///
-/// The format is `application/x-www-form-urlencoded` as browsers write it: `&` separates fields, the
-/// value follows the first `=`, `+` is a space, and the text is percent-encoded UTF-8. Bytes that are
-/// not UTF-8 become U+FFFD. A name without `=` has an empty value. Empty fields are skipped.
+/// The format is `application/x-www-form-urlencoded` as browsers write it. `&` separates fields,
+/// the value follows the first `=`, `+` is a space, and the text is percent-encoded UTF-8. Bytes
+/// that are not UTF-8 become U+FFFD. A name without `=` has an empty value. Empty fields are
+/// skipped.
 ///
 /// ```
 /// use serve_forever::http::parse_qsl;

@@ -89,7 +89,7 @@ const MAX_RANGES: usize = 16;
 /// the path is resolved a second time, and two well-timed changes can deceive that check. On every
 /// system two changes between check and use remain. A file can become a FIFO, and opening that
 /// waits for a writer. A directory can become a link, and its listing then shows names from
-/// outside. Do not serve a tree that people can change whom you do not trust.
+/// outside. Do not serve a tree that untrusted people can change.
 ///
 /// # Validators
 ///

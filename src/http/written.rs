@@ -158,7 +158,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Creates the state of a response of which nothing is written.
+    /// Creates the state of a response before anything is written.
     pub(super) fn new(context: &Context<'_>) -> Written {
         Written {
             outcome: Outcome::Unanswered,

@@ -102,8 +102,8 @@ impl Doorbells {
         }
     }
 
-    /// Returns how many bells have been rung. Take so many in one turn: a bell that never stops
-    /// must not stop the loop.
+    /// Returns how many bells have been rung. Take at most this many in one turn: a bell that never
+    /// stops must not stop the loop.
     pub(super) fn rung(&self) -> usize {
         self.receiver.len()
     }

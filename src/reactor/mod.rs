@@ -246,7 +246,7 @@ impl Reactor {
             self.unqueued -= 1;
         }
         // What if the place stands in the run queue? It stays there: `next_ready` passes over a
-        // free place, and a new source in this place has a turn in which it finds nothing to do.
+        // free place. A new source in this place has a turn and finds nothing to do.
         self.free.push(slot.index);
         self.timers.disarm(slot.index);
     }
@@ -284,8 +284,8 @@ impl Reactor {
 
     /// Returns how many sources wait for their turn.
     ///
-    /// Take so many off the queue in one turn. A source that queues again meanwhile has its next
-    /// turn after the next wait.
+    /// Take at most this many off the queue in one turn. A source that queues again meanwhile has
+    /// its next turn after the next wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -387,8 +387,8 @@ mod tests {
     use mio::net::UdpSocket;
     use std::net::{Ipv4Addr, SocketAddr};
 
-    /// RT-4, RT-6: a slot outside the run queue is hinted like any other, takes a place, and has
-    /// no turn: not even one that the place's last source has left behind.
+    /// RT-4, RT-6: a slot outside the run queue takes a place and is hinted like any other, but has
+    /// no turn. It does not get the turn of the place's last source.
     #[test]
     fn a_slot_outside_the_queue_is_hinted_and_has_no_turn() {
         let mut event_loop = EventLoop::new().expect("a poll");

@@ -342,7 +342,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(queued > 0)
     }
 
-    /// Reports a request's failure. Returns an error only if the server shall stop (REQ-7 to
+    /// Reports a request's failure. Returns an error only if the server has to stop (REQ-7 to
     /// REQ-9).
     fn report(&mut self, failure: Failure, client_address: &T::Address) -> HandlerResult {
         let Failure::Request(error) = failure else {

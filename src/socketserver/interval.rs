@@ -8,7 +8,7 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Python's `poll_interval`, and when it is over.
 #[derive(Debug)]
 pub(crate) struct Interval {
-    /// How long it lasts; `None`: for ever.
+    /// How long it lasts; `None`: forever.
     length: Option<Duration>,
     /// When it is over.
     due: Option<Instant>,
@@ -22,7 +22,7 @@ impl Interval {
         interval
     }
 
-    /// Begins the next interval at `now`. If the clock cannot express its end, it lasts for ever.
+    /// Begins the next interval at `now`. If the clock cannot express its end, it lasts forever.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.due = self.length.and_then(|length| now.checked_add(length));
     }
@@ -32,7 +32,7 @@ impl Interval {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Returns how long it still lasts; `None`: for ever.
+    /// Returns how long it still lasts; `None`: forever.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         self.due.map(|due| due.saturating_duration_since(now))
     }

@@ -6,8 +6,8 @@
 //! 1. [`Transport`] is where requests come from: [`Tcp`], [`Udp`], `UnixStreams`, `UnixDatagrams`.
 //! 2. A [`Factory`] makes what serves a request. A [`RequestHandler`] reads and writes files and may
 //!    block; a [`Protocol`] is given bytes and the time and never blocks.
-//! 3. [`Dispatch`] is how many are served at the same time: [`Inline`] serves one after the other,
-//!    [`Threading`] as many as a [`Pool`] has threads, [`Evented`] all.
+//! 3. [`Dispatch`] is how many are served at the same time. [`Inline`] serves one after the other,
+//!    [`Threading`] as many as a [`Pool`] has threads, and [`Evented`] all.
 //!
 //! [`Hooks`] are the methods that Python lets a subclass override. An [`Engine`] joins the four
 //! and is passive; a [`Server`] is an engine with a poll, and [`Server::serve_forever`] is the

@@ -1,10 +1,10 @@
-//! The limits that hold for every connection, whatever it speaks.
+//! The limits that hold for every connection, whatever its protocol.
 
 use std::time::Duration;
 
-/// The limits of every connection, whatever it speaks: on the loop, in
-/// [`Evented`](super::Evented), and without one, in a [`Driver`](super::Driver) (design laws 7
-/// and 8).
+/// The limits of every connection, whatever its protocol: on the loop, in
+/// [`Evented`](super::Evented), and without one, in a [`Driver`](super::Driver) (design laws 7 and
+/// 8).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EventedSettings {

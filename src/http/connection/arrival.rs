@@ -156,7 +156,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         Step::Continue(())
     }
 
-    /// Decides what to do with a request of which `arrived` bytes follow the head.
+    /// Decides what to do with a request. So far `arrived` bytes follow its head.
     fn plan(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
         match (head.expect, head.framing) {

@@ -37,7 +37,7 @@ pub(super) struct Parts {
 }
 
 impl Pending {
-    /// Creates a request of whose body nothing has been looked at.
+    /// Creates a request before any of its body is looked at.
     pub(super) fn new(
         head: Range<usize>,
         incoming: Incoming,

@@ -143,7 +143,7 @@ fn parse_date(value: &[u8]) -> Option<SystemTime> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let bare = ZONES.iter().find_map(|zone| text.strip_suffix(zone));
     let bare = bare.unwrap_or(text);
-    // Only the form of asctime has no comma; it has no zone, either.
+    // Only the form of asctime has no comma; it also has no zone.
     let zone = if bare.contains(',') { " GMT" } else { "" };
     httpdate::parse_http_date(&format!("{bare}{zone}")).ok()
 }

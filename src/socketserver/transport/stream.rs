@@ -1,5 +1,5 @@
-//! The common part of the streams of all families: how to listen, how to serve a stream with two
-//! blocking files, and how to close it without losing output.
+//! The common part of the streams of all families. It listens for them, serves one with two
+//! blocking files, and closes it without losing output.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;

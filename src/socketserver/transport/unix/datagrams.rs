@@ -40,8 +40,7 @@ pub struct UnixDatagrams {
     unlink: Unlink,
     /// Which bytes are received and which replies are sent. Each request gets a copy.
     settings: DatagramSettings,
-    /// The path to unlink on close. It stands before the socket, because it has to be dropped
-    /// first.
+    /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
     bound: Option<BoundPath>,
     /// The socket itself.
     life: Life<UnixPackets>,

@@ -36,8 +36,7 @@ pub struct UnixStreams {
     request_queue_size: u32,
     /// When the path is unlinked.
     unlink: Unlink,
-    /// The path to unlink on close. It stands before the socket, because it has to be dropped
-    /// first.
+    /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
     bound: Option<BoundPath>,
     /// The socket itself.
     life: Life<UnixListener>,
