@@ -1,4 +1,4 @@
-//! How slow a client may be that owes progress: it reads a response, or sends a body.
+//! How slow a client may be while the server waits for it to read a response, or to send a body.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use super::settings::EventedSettings;
 pub(crate) struct Patience {
     /// How long it may make none.
     pub(crate) idle: Duration,
-    /// How long it may take before the rate counts.
+    /// How much time it has before the rate counts.
     pub(crate) grace: Duration,
     /// Bytes a second that it must average after that, at least one.
     pub(crate) rate: u32,
 }
 
 impl Patience {
-    /// Until when there must be more progress: soon after the last, which was at `since`, and on
-    /// average not slower than the rate. `moved` is the number of bytes since it `began`.
+    /// Returns until when there must be more progress: soon after the last, which was at `since`,
+    /// and on average not slower than the rate. `moved` is the number of bytes since it `began`.
     pub(crate) fn deadline(&self, began: Instant, since: Instant, moved: u64) -> Option<Instant> {
         let earned = Duration::from_secs(moved / u64::from(self.rate.max(1)));
         let ends = [
@@ -28,12 +28,12 @@ impl Patience {
     }
 }
 
-/// How fast a client reads for which output waits.
+/// How fast a client reads while output waits for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     /// When it began to lag behind.
     began: Instant,
-    /// When the stream last took some.
+    /// When the client last took some of it.
     since: Instant,
     /// How much it has taken since it began.
     sent: u64,
@@ -55,7 +55,7 @@ impl Pace {
         }
     }
 
-    /// Until when more must have been taken.
+    /// Returns until when the client must have taken more.
     pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         let patience = Patience {
             idle: settings.write_stall,

@@ -17,13 +17,13 @@ use super::traits::Duplex;
 /// # let _ = stream;
 /// ```
 ///
-/// Shutting down its writing half only flushes `wfile`: the client sees the end when you drop the
-/// files. Each write is flushed, too.
+/// Each write is flushed. Shutting down the writing half only flushes `wfile`: the client sees the
+/// end when you drop the files.
 #[derive(Debug, Clone, Default)]
 pub struct Files<R, W> {
-    /// What is read: the bytes that the client sends.
+    /// The bytes that the client sends.
     pub rfile: R,
-    /// What is written: the bytes that the client gets.
+    /// Gets the bytes for the client.
     pub wfile: W,
 }
 
@@ -36,7 +36,7 @@ impl<R: Read, W> Read for Files<R, W> {
 impl<R, W: Write> Write for Files<R, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.wfile.write(bytes)?;
-        // Ignore the error: the bytes are taken, and the next write fails, too.
+        // Ignore the error: the bytes are taken, and the next write also fails.
         let _ = self.wfile.flush();
         Ok(count)
     }
