@@ -94,6 +94,7 @@ pub(super) enum BodyFraming {
     /// This many bytes are still to be written.
     Length(u64),
     /// With the last chunk, which is empty.
+    /// With the last chunk, which is empty.
     Chunked,
     /// With the connection (HTTP/1.0).
     Close,
@@ -105,6 +106,7 @@ const CHUNK_FRAMING: usize = 32;
 /// Writes the blocks of a body in their framing.
 #[derive(Debug)]
 pub(super) struct Framer {
+    /// How the body ends, and how much is left if its length is announced.
     /// How the body ends, and how much is left if its length is announced.
     framing: BodyFraming,
     /// Bytes of the body that were written.
@@ -132,12 +134,12 @@ impl Framer {
         self.sent
     }
 
-    /// Whether there is no body, so that blocks are dropped.
+    /// Returns whether there is no body, so that blocks are dropped.
     pub(super) fn is_silent(&self) -> bool {
         self.framing == BodyFraming::Silent
     }
 
-    /// Whether only a reset can tell the client that a response is not whole.
+    /// Returns whether only a reset can tell the client that a response is not whole.
     pub(super) fn is_close_delimited(&self) -> bool {
         self.framing == BodyFraming::Close
     }

@@ -15,7 +15,7 @@ use super::written::{Content, Outcome};
 use crate::socketserver::{Buffer, Failure, SendError};
 
 impl Response<'_> {
-    /// Leaves the response to another part of the program, on any thread; the connection waits for
+    /// Lets another part of the program send the response, on any thread. The connection waits for
     /// it.
     ///
     /// Return the [`Reply`] from your handler. If the [`Deferred`] is dropped without a response,
@@ -67,7 +67,7 @@ impl Response<'_> {
 pub struct Deferred(Option<ReplyTo>);
 
 impl Deferred {
-    /// `None`: nobody can be reached.
+    /// Creates the duty to respond; with `None` there is nobody to respond to.
     pub(super) fn new(reply_to: Option<ReplyTo>) -> Deferred {
         Deferred(reply_to)
     }
@@ -90,13 +90,13 @@ impl Deferred {
         })?
     }
 
-    /// Sends the head that `begin` returns; you push the body through the returned
-    /// [`ResponseStream`].
+    /// Sends the head that `begin` writes. Push the body through the [`ResponseStream`] that this
+    /// returns.
     ///
     /// Without a `Content-Length` the body is chunked; for HTTP/1.0 it ends with the connection. If
     /// the head cannot be sent, the client gets a 500, the server reports the failure, and the
     /// stream [is gone](ResponseStream::is_gone). If the response has no body, as for HEAD, the
-    /// stream drops what you push.
+    /// stream drops the blocks that you push.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Deferred {
     /// # Errors
     ///
     /// Returns an error if `code` is 101 or not from 100 to 199, or if a field cannot be sent or
-    /// announces a body. A client that has disconnected is no error.
+    /// announces a body. It is not an error if the client has disconnected.
     pub fn send_interim(&self, code: u16, headers: &[(&str, &str)]) -> Result<(), ResponseError> {
         let bytes = response::interim(code, headers)?;
         if let Some(reply_to) = &self.0 {
@@ -132,8 +132,8 @@ impl Deferred {
         self.0.as_ref().is_none_or(ReplyTo::is_gone)
     }
 
-    /// Lets `work` send the response. If it panics, or this is dropped before, the client gets a
-    /// 500, or sees that the response breaks off.
+    /// Lets `work` send the response. If `work` panics, or this is dropped before, the client gets
+    /// a 500, or sees that the response breaks off.
     ///
     /// # Errors
     ///
@@ -148,14 +148,14 @@ impl Deferred {
         Ok(done)
     }
 
-    /// Takes the duty off this.
+    /// Ends the duty: somebody else responds.
     pub(super) fn relieve(&mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for Deferred {
-    /// A request that the program forgot gets a response all the same: 500.
+    /// Sends a 500 for a request that the program forgot.
     fn drop(&mut self) {
         if let Some(reply_to) = self.0.take() {
             let forgotten = Then::Fail(ResponseError::Forgotten.into());
@@ -165,8 +165,8 @@ impl Drop for Deferred {
     }
 }
 
-/// A response whose body is pushed from any thread as it comes into being: server-sent events, a
-/// log file that grows, the output of a process.
+/// A response whose body is pushed from any thread as it is produced: server-sent events, a log
+/// file that grows, the output of a process.
 ///
 /// ```
 /// use std::{thread, time::Duration};
@@ -188,30 +188,34 @@ impl Drop for Deferred {
 /// # let _ = events;
 /// ```
 ///
-/// [`Deferred::stream`] returns one. Between your thread and a slow client stands a queue of
-/// 64 KiB. When it is full, [`send`](Self::send) refuses a block, and [`Write`] waits until the loop
-/// has made room; so a write waits as long as nobody turns the loop. On the loop's own thread, for
-/// example in a handler, it would wait for itself: there it fails with
+/// [`Deferred::stream`] returns one. Between your thread and a slow client is a queue of 64 KiB.
+/// When it is full, [`send`](Self::send) refuses a block, and [`Write`] waits until the loop has
+/// made room. A write therefore waits without limit while the loop does not run. On the loop's own
+/// thread, for example in a handler, it would wait for itself: there it fails with
 /// [`WouldBlock`](ErrorKind::WouldBlock). Once the server is closed, both fail.
 ///
 /// You may push as slowly as you like. But the server gives up a client that does not read
 /// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
 ///
-/// If it is dropped without [`finish`](Self::finish), the response is broken off, like with
+/// If it is dropped without [`finish`](Self::finish), the response is broken off, as by
 /// [`fail`](Self::fail).
 #[derive(Debug)]
 pub struct ResponseStream {
-    /// `None` once the response has ended. A lock, because several threads may push.
+    /// `None` once the response has ended. It is locked because several threads may push.
     open: Mutex<Option<Open>>,
+    /// How much is on its way to the loop.
     window: Arc<Window>,
-    /// Filled when the queue has room again; disconnected when the loop has ended the response.
+    /// Gets a notice when the queue has room again. Disconnected when the loop has ended the
+    /// response.
     room: Receiver<()>,
 }
 
-/// What it takes to push.
+/// The request and its framing, which each push needs.
 #[derive(Debug)]
 struct Open {
+    /// The request.
     reply_to: ReplyTo,
+    /// Writes the blocks in their framing.
     framer: Framer,
 }
 
@@ -290,7 +294,7 @@ impl ResponseStream {
         let mut bytes = Buffer::new();
         reply_to.tell(match framer.end(trailers, &mut bytes) {
             Ok(ending) => News::of(Then::End(ending)).with_bytes(bytes),
-            Err(failure) => News::of(Then::Fail(failure)), // and nothing of the bytes is sent
+            Err(failure) => News::of(Then::Fail(failure)), // without `bytes`, which are incomplete
         })
     }
 
@@ -312,7 +316,8 @@ impl ResponseStream {
     pub fn is_gone(&self) -> bool {
         loop {
             match self.room.try_recv() {
-                // A notice for a waiting writer, but none waits: it would look at the window first.
+                // Drop the notice. It is for a writer that waits, and a writer looks at the window
+                // before it waits.
                 Ok(()) => {}
                 Err(TryRecvError::Empty) => return self.lock().is_none(),
                 Err(TryRecvError::Disconnected) => return true,
@@ -320,7 +325,8 @@ impl ResponseStream {
         }
     }
 
-    /// Frames a block and sends it home, before another thread can.
+    /// Frames a block and sends it to the loop. The lock keeps the blocks of several threads in
+    /// order.
     fn push(&self, block: &[u8]) -> Result<(), SendError<()>> {
         let mut open = self.lock();
         let Some(Open { reply_to, framer }) = &mut *open else {

@@ -1,9 +1,9 @@
-//! Handlers that block run on workers, while the loop keeps every socket.
+//! Handlers that block: they run on workers, while the loop keeps every socket.
 //!
-//! A worker is given a request and writes its response into memory; the bytes come home as a
-//! message. A body that is pulled goes back and forth: a worker pulls up to the high-water mark,
-//! block by block, the loop sends, and a worker pulls again only when the client has taken that.
-//! So a slow client never holds a worker, in neither direction.
+//! A worker gets a request and writes its response into memory. The bytes reach the loop as a
+//! message. A body that is pulled goes back and forth. A worker pulls blocks up to the high-water
+//! mark, and the loop sends them. When the client has taken them, a worker pulls again. So a slow
+//! client never holds a worker, whether it sends or receives.
 
 use super::access::LogEntry;
 use super::away;
@@ -20,17 +20,17 @@ use super::written::{Content, Outcome, Reading};
 use crate::socketserver::{Buffer, Pool, contain};
 
 impl Response<'_> {
-    /// Leaves the response to one of the `workers`, the threads of a [`Pool`], where `job` may block.
-    /// The connection waits for it.
+    /// Lets one of the `workers`, the threads of a [`Pool`], write the response. There `job` may
+    /// block; the connection waits for it.
     ///
     /// If too many requests wait for a worker, the response is a 503, and an
     /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects before
     /// a worker is free, `job` is dropped without being run. If the pool drops `job`, because it is
     /// closed or its queue is [discarded](Pool::discard_waiting), the response is a 500.
     ///
-    /// Take along what the response needs of the request. A body that is still to come is read with
-    /// [`body_reader`](Self::body_reader). A body that you [stream](super::ResponseHead::stream) is
-    /// pulled on a worker, too.
+    /// Move into `job` whatever the response needs of the request. A body that is still to come is
+    /// read with [`body_reader`](Self::body_reader). A body that you
+    /// [stream](super::ResponseHead::stream) is also pulled on a worker.
     ///
     /// ```
     /// use serve_forever::http::{HttpResult, Request, Response};
@@ -55,7 +55,7 @@ impl Response<'_> {
         job: impl FnOnce(Response<'_>) -> HttpResult + Send + 'static,
     ) -> HttpResult {
         if self.context.address.is_none() {
-            return job(self); // No message could come home: run it here, as a test may want.
+            return job(self); // No message could reach the connection, so run it here (in a test).
         }
         let reading = Box::new(Reading::Reader(self.body_reader()));
         self.submit(workers, move |reply_to, workers| {
@@ -64,7 +64,7 @@ impl Response<'_> {
         })
     }
 
-    /// Like [`offload`](Self::offload), for a job that takes a copy of the whole request along.
+    /// Like [`offload`](Self::offload), but `job` also gets a copy of the whole request.
     pub(crate) fn offload_request(
         mut self,
         workers: &Pool,
@@ -121,8 +121,8 @@ impl Response<'_> {
 
 /// Has one of the `workers` pull the next blocks.
 ///
-/// Each block goes home by itself, because the next one may take long (PEP 3333: no block is held
-/// back while the next is made).
+/// Each block is sent to the loop by itself, because the next block may take long to make. PEP
+/// 3333: no block is held back while the next is made.
 pub(super) fn pull(workers: Pool, reply_to: ReplyTo, streaming: Box<Streaming>) {
     let pool = workers.clone();
     // What if the pool is closed? Then the job is dropped, and the response breaks off.
@@ -156,14 +156,14 @@ fn pull_blocks(workers: Pool, reply_to: &ReplyTo, mut streaming: Box<Streaming>)
         };
         let goes_on = matches!(then, Then::GoOn { .. });
         let told = reply_to.tell(News::of(then).with_bytes(bytes));
-        // First the news leaves, then the source is dropped, which may block, or panic.
+        // The news leaves before the source is dropped, because dropping it may block or panic.
         if told.is_err() || !goes_on {
             return;
         }
     }
 }
 
-/// A handler that runs on a [`Pool`], each request with a clone of it.
+/// A handler that runs on a [`Pool`]. Each request gets its own clone of it.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, HttpServer, Pooled, Request, Response};
@@ -179,11 +179,14 @@ fn pull_blocks(workers: Pool, reply_to: &ReplyTo, mut streaming: Box<Streaming>)
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop. A body that is
-/// [streamed](BodyPolicy::streamed) is read with [`Response::body_reader`], and the worker waits for it.
+/// [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop. A body that
+/// is [streamed](BodyPolicy::streamed) is read with [`Response::body_reader`]; the worker waits for
+/// it.
 #[derive(Debug, Clone)]
 pub struct Pooled<H> {
+    /// Each request gets a clone of this.
     handler: H,
+    /// Where the clones run.
     workers: Pool,
 }
 

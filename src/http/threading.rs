@@ -32,10 +32,10 @@ use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, T
 ///
 /// # What is different from Python
 ///
-/// * There are 32 threads, and not one for each connection. While all of them are busy, other
-///   requests wait. As many wait as there are connections; none is refused.
-/// * Each request gets a clone of the handler. [`body_policy`](HttpRequestHandler::body_policy) and the log
-///   hooks run on the loop's thread.
+/// * There are 32 threads, instead of one for each connection. While all of them are busy, further
+///   requests wait; none is refused.
+/// * Each request gets its own clone of the handler.
+///   [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop's thread.
 /// * When the server closes, it waits for no thread (HTTP-2), and the loop closes the sockets. So
 ///   the clients of handlers that still run get no response. A
 ///   [drain](crate::socketserver::ShutdownHandle::drain) lets these handlers finish; see also
@@ -98,22 +98,27 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct ThreadedHttp<H> {
+    /// The connections and their handlers.
     http: Http<Pooled<H>>,
+    /// The threads.
     workers: Pool,
+    /// Whether to wait for them on close.
     join: Join,
 }
 
 /// Whether a server that closes waits for the workers.
 #[derive(Debug, Clone, Copy)]
 enum Join {
+    /// It does not.
     Never,
+    /// It waits as long as this.
     For(Duration),
-    /// It has begun to wait; `None`: without end.
+    /// It has begun to wait, until this time; `None`: without end.
     Until(Option<Instant>),
 }
 
 impl<H> ThreadedHttp<H> {
-    /// Connections whose requests are served by clones of `handler` on `workers`.
+    /// Creates a factory of connections. Clones of `handler` serve their requests on `workers`.
     ///
     /// A response may take as long as it likes, unless
     /// [`Deadlines::response`](super::Deadlines::response) is set.
@@ -129,9 +134,10 @@ impl<H> ThreadedHttp<H> {
     /// Makes the server wait for its handlers when it closes, up to `patience` (THREAD-5); Python's
     /// `block_on_close`, without `daemon_threads`.
     ///
-    /// Their responses are sent then, as much of them as the clients take without being waited for.
-    /// So a handler may ask for a shutdown and respond after that. The patience is spent once, and
-    /// not at all after a [drain](crate::socketserver::ShutdownHandle::drain) has run out of its own.
+    /// Their responses are sent then, as far as the clients take them without delay. So a handler
+    /// may ask for a shutdown and respond after that. The patience is for all waits together, and
+    /// the server does not wait at all if a [drain](crate::socketserver::ShutdownHandle::drain) has
+    /// used up its patience before.
     #[must_use]
     pub fn block_on_close(mut self, patience: Duration) -> ThreadedHttp<H> {
         self.join = Join::For(patience);
@@ -148,7 +154,8 @@ impl<H> ThreadedHttp<H> {
         &self.workers
     }
 
-    /// Waits until the workers have done what was queued before, if that is wanted.
+    /// If [`block_on_close`](Self::block_on_close) is set, waits until the workers have finished
+    /// the jobs that were queued before. Returns whether it waited.
     fn join(&mut self) -> bool {
         let now = Now::new().instant();
         let until = match self.join {

@@ -1,14 +1,15 @@
-//! What makes a handler or a protocol for each client, and what it is told.
+//! A factory makes a handler or a protocol for each client, and is told the client's address.
 
 use std::fmt;
 use std::io;
 
-/// Makes something for each client: a [`RequestHandler`](super::RequestHandler) for
+/// Makes what serves a client: a [`RequestHandler`](super::RequestHandler) for
 /// [`Inline`](super::Inline) and [`Threading`](super::Threading), a [`Protocol`](super::Protocol)
 /// for [`Evented`](super::Evented).
 ///
-/// Any closure from a client's address is one. Implement it yourself for a factory that has to know
-/// at which address the client has reached the server, or that has a name:
+/// Any `Fn` closure that takes a reference to a client's address is a factory. Implement the trait
+/// yourself if your factory has to know which address the client has reached, or if it needs a
+/// name:
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -25,27 +26,27 @@ use std::io;
 /// }
 /// ```
 ///
-/// What a factory for `Threading` makes need not be `Send`: it is made on the thread that runs it.
+/// With `Threading`, a handler is made on the thread that runs it, so it need not be `Send`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` makes nothing for a client at `{A}`",
-    label = "this is no factory for such clients",
+    label = "this is not a factory for such clients",
     note = "a closure is a factory if it takes a reference to any client's address",
     note = "write the type of its argument: `|client_address: &SocketAddr| ...` or `|_: &_| ...`"
 )]
 pub trait Factory<A> {
-    /// What it makes.
+    /// A handler or a protocol.
     type Made;
 
-    /// Makes one, for the conversation with these two ends.
+    /// Makes a handler or a protocol for the client at `ends`.
     fn make(&self, ends: &Ends<'_, A>) -> Self::Made;
 
     /// Called when an [`Evented`](super::Evented) is about to close its connections. Wait here for
-    /// threads that work for them.
+    /// your threads that work for these connections.
     ///
-    /// Return `true` if these may have sent something. Then each protocol is told to
-    /// [drain](super::Protocol::drain), and gets its messages, and this is called again as long as
-    /// some protocol takes any: it may have asked a thread for more. By default this waits for
-    /// nothing.
+    /// Return `true` if those threads may have sent messages. Each protocol is then told to
+    /// [drain](super::Protocol::drain), and gets its messages. This is called again as long as a
+    /// protocol takes any, because the protocol may have asked a thread for more. By default this
+    /// returns `false` immediately.
     fn server_close(&mut self) -> bool {
         false
     }
@@ -59,16 +60,17 @@ impl<A, M, F: Fn(&A) -> M> Factory<A> for F {
     }
 }
 
-/// The addresses of a conversation's two ends.
+/// The addresses of a connection's two ends: the client's, and the one that it has reached.
 pub struct Ends<'a, A> {
+    /// The client's end.
     client_address: &'a A,
-    /// Finds out the other one, if somebody can.
+    /// Finds out the server's end, if the dispatch knows how.
     local_address: Option<&'a dyn Fn() -> io::Result<A>>,
 }
 
 impl<'a, A> Ends<'a, A> {
-    /// Returns the ends of a conversation with a client at this address, without the other address:
-    /// for tests, and for a [`Dispatch`](super::Dispatch) of your own.
+    /// Creates ends with only the client's address. Use it in tests, and in your own
+    /// [`Dispatch`](super::Dispatch).
     pub fn new(client_address: &'a A) -> Ends<'a, A> {
         Ends {
             client_address,
@@ -76,7 +78,7 @@ impl<'a, A> Ends<'a, A> {
         }
     }
 
-    /// Adds how to find out the local address.
+    /// Adds a function that finds out the local address.
     #[must_use]
     pub fn with_local_address(self, find: &'a dyn Fn() -> io::Result<A>) -> Ends<'a, A> {
         Ends {
@@ -90,15 +92,15 @@ impl<'a, A> Ends<'a, A> {
         self.client_address
     }
 
-    /// Finds out at which address the client has reached the server: see
+    /// Returns the address that the client has reached; see
     /// [`Transport::local_address`](super::Transport::local_address). This may ask the operating
     /// system, so call it only if you need the address.
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the client has disconnected, and
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if nobody can find out: with
-    /// [`Inline`](super::Inline) a handler has no local address.
+    /// Returns the operating system's error if the client has disconnected. Returns
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the dispatch does not know the address;
+    /// [`Inline`](super::Inline) never does.
     pub fn local_address(&self) -> io::Result<A> {
         match self.local_address {
             Some(find) => find(),
