@@ -148,7 +148,7 @@ impl Deferred {
         Ok(done)
     }
 
-    /// Ends the duty: somebody else responds.
+    /// Ends the duty: nothing is left to send.
     pub(super) fn relieve(&mut self) {
         self.0 = None;
     }
@@ -254,8 +254,8 @@ impl ResponseStream {
     ///
     /// # Errors
     ///
-    /// Returns [`SendError::Full`] if too much is on its way already, and [`SendError::Gone`] if the
-    /// client has disconnected or the `Content-Length` is reached. Both give the block back.
+    /// Returns [`SendError::Full`] if too much is on its way already, and [`SendError::Gone`] if
+    /// the client has disconnected or the `Content-Length` is reached. Both give the block back.
     pub fn send<B: AsRef<[u8]>>(&self, block: B) -> Result<(), SendError<B>> {
         if self.is_gone() {
             return Err(SendError::Gone(block));

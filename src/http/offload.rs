@@ -24,9 +24,10 @@ impl Response<'_> {
     /// block; the connection waits for it.
     ///
     /// If too many requests wait for a worker, the response is a 503, and an
-    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects before
-    /// a worker is free, `job` is dropped without being run. If the pool drops `job`, because it is
-    /// closed or its queue is [discarded](Pool::discard_waiting), the response is a 500.
+    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects
+    /// before a worker is free, `job` is dropped without being run. If the pool drops `job`,
+    /// because it is closed or its queue is [discarded](Pool::discard_waiting), the response is a
+    /// 500.
     ///
     /// Move into `job` whatever the response needs of the request. A body that is still to come is
     /// read with [`body_reader`](Self::body_reader). A body that you
