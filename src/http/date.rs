@@ -14,22 +14,37 @@ const DATE_LENGTH: usize = 29;
 /// An IMF-fixdate and the end of its line, as a field line ends.
 pub(crate) type DateLine = [u8; DATE_LENGTH + 2];
 
+/// The last date that a thread has formatted.
+#[derive(Clone, Copy)]
+struct Last {
+    /// The time that was asked for last: pipelined requests of one turn ask for the same.
+    wall: Option<SystemTime>,
+    second: u64,
+    line: DateLine,
+}
+
 /// Returns the value of a `Date` field at `now`, with the end of the line.
 ///
 /// Every response of the same second has the same date. So each thread formats it once a second
 /// and keeps it; neither allocates (design law 6).
 pub(crate) fn date_line(now: &Now) -> DateLine {
     thread_local! {
-        static LAST: Cell<(u64, DateLine)> = const { Cell::new((u64::MAX, [0; DATE_LENGTH + 2])) };
+        static LAST: Cell<Last> = const {
+            Cell::new(Last { wall: None, second: u64::MAX, line: [b' '; DATE_LENGTH + 2] })
+        };
     }
-    let second = second_of(now.wall());
-    let (kept, date) = LAST.get();
-    if second == kept {
-        return date;
+    let (last, wall) = (LAST.get(), now.wall());
+    if last.wall == Some(wall) {
+        return last.line;
     }
-    let date = format_date(second);
-    LAST.set((second, date));
-    date
+    let second = second_of(wall);
+    let line = match second == last.second {
+        true => last.line,
+        false => format_date(second),
+    };
+    let wall = Some(wall);
+    LAST.set(Last { wall, second, line });
+    line
 }
 
 /// Returns the IMF-fixdate of `time`, cut to the second. A time before 1970 counts as 1970.
