@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
-use super::away;
-use super::body::{BodyFraming, Framer};
 use super::message::{News, Pushed, ReplyTo, Then, on_the_loop};
+use super::off_loop;
 use super::response::{self, HttpResult, Reply, Response, ResponseHead};
+use super::response_body::{BodyFraming, Framer};
 use super::response_error::ResponseError;
 use super::window::{HIGH_WATER, Window};
 use super::written::{Content, Outcome};
@@ -85,7 +85,7 @@ impl Deferred {
         respond: impl FnOnce(Response<'_>) -> HttpResult,
     ) -> Result<(), SendError<()>> {
         self.fulfil(|reply_to| {
-            let news = away::write(reply_to, Content::Elsewhere, None, None, respond);
+            let news = off_loop::write(reply_to, Content::Elsewhere, None, None, respond);
             reply_to.tell(news)
         })?
     }
@@ -227,7 +227,7 @@ impl ResponseStream {
     ) -> Result<ResponseStream, SendError<()>> {
         let mut framer = None;
         let push = |response: Response<'_>| begin(response).push(&mut framer);
-        let mut news = away::write(reply_to, Content::Elsewhere, None, None, push);
+        let mut news = off_loop::write(reply_to, Content::Elsewhere, None, None, push);
         let window = Arc::new(Window::default());
         let (sender, room) = bounded(1);
         if let Some(head) = &mut news.head {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::body::{Ending, Streaming};
+use super::response_body::{Ending, Streaming};
 use super::settings::HttpSettings;
 use super::terms::Terms;
 use super::window::Window;

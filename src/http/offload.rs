@@ -6,15 +6,15 @@
 //! client never holds a worker, whether it sends or receives.
 
 use super::access::LogEntry;
-use super::away;
-use super::body::Streaming;
 use super::body_policy::BodyPolicy;
 use super::deferred::Deferred;
 use super::handler::HttpRequestHandler;
 use super::message::{News, ReplyTo, Then};
+use super::off_loop;
 use super::owned::OwnedRequest;
 use super::request::Request;
 use super::response::{HttpResult, Response};
+use super::response_body::Streaming;
 use super::window::{HIGH_WATER, LEAST};
 use super::written::{Content, Outcome, Reading};
 use crate::socketserver::{Buffer, Pool, contain};
@@ -61,7 +61,7 @@ impl Response<'_> {
         let reading = Box::new(Reading::Reader(self.body_reader()));
         self.submit(workers, move |reply_to, workers| {
             let content = Content::Elsewhere;
-            away::write(reply_to, content, Some(reading), Some(workers), job)
+            off_loop::write(reply_to, content, Some(reading), Some(workers), job)
         })
     }
 
@@ -85,7 +85,7 @@ impl Response<'_> {
                 Some(_) => Content::Elsewhere,
                 None => Content::Owned(&request),
             };
-            away::write(reply_to, content, reading, Some(workers), |response| {
+            off_loop::write(reply_to, content, reading, Some(workers), |response| {
                 request.with(|request| job(request, response))
             })
         })

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
 use super::date::date_line;
 use super::error_page::error_page;
 use super::h1::{self, EncodeError, Sink, Version};
 use super::message::{Message, Upgrade};
+use super::response_body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
 use super::response_error::ResponseError;
 use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Place, Written};

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::body::{BodyFraming, Ending, Streaming};
 use super::body_policy::Want;
+use super::body_reader::{BodyReader, BodySender};
 use super::h1::{self, Fields, Sink, Version};
 use super::message::{Message, Notes, OpenHead, ReplyTo, Upgrade};
 use super::owned::OwnedRequest;
-use super::reader::{BodyReader, BodySender};
+use super::response_body::{BodyFraming, Ending, Streaming};
 use super::response_error::ResponseError;
 use super::settings::HttpSettings;
 use super::terms::Terms;

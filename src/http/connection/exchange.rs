@@ -16,7 +16,7 @@
 //! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off |
 //! | room in the output ([`pull`](Exchange::pull)) | – | a block is sent; → `Coming` if a worker pulls | – |
 //!
-//! | event | inbound `Done` | `Receiving` | `Receiving`, paused | `Unwanted` |
+//! | event | inbound `Done` | `StreamedBody` | `StreamedBody`, paused | `Unwanted` |
 //! | --- | --- | --- | --- | --- |
 //! | part of the body arrives | – | handed on; paused if the reader is behind | – | – |
 //! | its end arrives | – | → `Done`; `Finish` if a sink took it | – | – |
@@ -30,13 +30,13 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::io::Io;
-use super::receiving::{Arrived, Inlet, Receiving, Untaken};
+use super::streamed_body::{Arrived, Inlet, StreamedBody, Untaken};
 use crate::http::access::{Origin, Record, Subject};
-use crate::http::body::{Ending, Streaming};
-use crate::http::content::section;
+use crate::http::body_sink::section;
 use crate::http::h1;
-use crate::http::incoming::Incoming;
 use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
+use crate::http::request_body::Incoming;
+use crate::http::response_body::{Ending, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
@@ -71,7 +71,7 @@ enum Inbound {
     /// It has arrived.
     Done,
     /// It is still arriving.
-    Receiving(Box<Receiving>),
+    StreamedBody(Box<StreamedBody>),
     /// It, or the rest of it, is not wanted: the connection cannot go on after the response.
     Unwanted,
 }
@@ -154,7 +154,7 @@ impl Exchange {
             // What if the request's body is still arriving? While the loop pulls the response,
             // nothing is read. So the connection closes when the response is complete.
             (Outbound::Pulled(_), _) => Next::Produce,
-            (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => Next::Read,
+            (_, Inbound::StreamedBody(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
     }
@@ -164,7 +164,7 @@ impl Exchange {
         match (&self.outbound, &self.inbound) {
             // Here the client has to read, and the owner of the connection watches that.
             (Outbound::Pulled(_), _) => None,
-            (_, Inbound::Receiving(receiving)) if !receiving.is_paused() => {
+            (_, Inbound::StreamedBody(receiving)) if !receiving.is_paused() => {
                 receiving.deadline(since)
             }
             // A program may push as slowly as it likes.
@@ -241,8 +241,8 @@ impl Exchange {
         };
         match (inlet, incoming, content) {
             (Some(inlet), Some(incoming), Content::Coming { ask }) => {
-                let receiving = Receiving::new(incoming, inlet, ask, io);
-                self.inbound = Inbound::Receiving(Box::new(receiving));
+                let receiving = StreamedBody::new(incoming, inlet, ask, io);
+                self.inbound = Inbound::StreamedBody(Box::new(receiving));
                 self.settle(written)
             }
             // The body has arrived, so the sink gets it as one block. What if that is enough for
@@ -291,7 +291,7 @@ impl Exchange {
         // What if the body cannot be taken? `Unwanted` stays behind, so the connection cannot go
         // on.
         let mut receiving = match mem::replace(&mut self.inbound, Inbound::Unwanted) {
-            Inbound::Receiving(receiving) if !receiving.is_paused() => receiving,
+            Inbound::StreamedBody(receiving) if !receiving.is_paused() => receiving,
             inbound => {
                 self.inbound = inbound;
                 return Verdict::Wait;
@@ -299,7 +299,7 @@ impl Exchange {
         };
         match receiving.take_in(input, io.now) {
             Ok(Arrived::Part) => {
-                self.inbound = Inbound::Receiving(receiving);
+                self.inbound = Inbound::StreamedBody(receiving);
                 Verdict::GoOn
             }
             Ok(Arrived::Whole) => {
@@ -457,7 +457,7 @@ impl Exchange {
     /// The reader of the request's body has caught up.
     fn read_on(&mut self, io: &mut Io<'_>) -> Verdict {
         let begun = self.has_begun();
-        if let Inbound::Receiving(receiving) = &mut self.inbound {
+        if let Inbound::StreamedBody(receiving) = &mut self.inbound {
             receiving.go_on(begun, io);
         }
         Verdict::GoOn

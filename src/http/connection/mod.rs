@@ -18,14 +18,14 @@
 //! lies in the input: no state is kept, and nothing is copied. While a body is arriving, its head
 //! stays in the input buffer and the body grows behind it. In the end the request lies there whole.
 
-mod arrival;
 mod exchange;
-mod follow;
 mod io;
-mod pending;
-mod receiving;
 mod refusal;
 mod report;
+mod serve;
+mod streamed_body;
+mod verdict;
+mod whole_body;
 
 use std::mem;
 use std::net::SocketAddr;
@@ -35,10 +35,10 @@ use std::time::Instant;
 
 use super::access::{Origin, Subject};
 use super::addresses::Addresses;
-use super::body::Ending;
 use super::h1::Scanner;
 use super::handler::HttpRequestHandler;
 use super::message::Message;
+use super::response_body::Ending;
 use super::settings::HttpSettings;
 use super::stats::Hit;
 use super::terms::Terms;
@@ -46,7 +46,7 @@ use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
 use exchange::{Exchange, Verdict};
 use io::Io;
-use pending::Pending;
+use whole_body::WholeBody;
 
 /// While more output than this waits to be sent, no further pipelined request is looked at.
 const HIGH_WATER: usize = 64 * 1024;
@@ -87,7 +87,7 @@ enum Phase {
     /// Between requests, or in a head.
     Head(Scanner, Awaited),
     /// The head is there and waits for its body.
-    Body(Box<Pending>),
+    Body(Box<WholeBody>),
     /// The request has been handled, and there is more to come, in either direction.
     Exchange(Box<Exchange>),
     /// The last response is written.

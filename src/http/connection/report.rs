@@ -3,9 +3,9 @@
 use super::HttpConnection;
 use super::exchange::Exchange;
 use crate::http::access::{self, LogEntry, Subject};
-use crate::http::body::Ending;
 use crate::http::handler::HttpRequestHandler;
 use crate::http::message::Notes;
+use crate::http::response_body::Ending;
 use crate::http::response_error::ResponseError;
 use crate::reactor::Now;
 use crate::socketserver::{Failure, contain};

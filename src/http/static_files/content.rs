@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use super::ranges::ByteRange;
-use crate::http::body::{BLOCK, BodySource};
+use crate::http::response_body::{BLOCK, BodySource};
 use crate::socketserver::Failure;
 
 /// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks (STATIC-9).

@@ -1,9 +1,9 @@
 //! Each state meets each event: what the client is sent, and what the connection does then.
 
 use super::*;
-use crate::http::body::{BodyFraming, Framer};
 use crate::http::body_policy::Want;
 use crate::http::h1::{FieldStorage, Fields, Head, HeadLimits, Version};
+use crate::http::response_body::{BodyFraming, Framer};
 use crate::http::settings::BodyDeadlines;
 use crate::http::written::Context;
 use crate::reactor::Now;

@@ -3,11 +3,11 @@
 use super::exchange::{Exchange, Verdict};
 use super::io::Io;
 use super::{HttpConnection, Phase, Step};
-use crate::http::body::Ending;
 use crate::http::h1;
 use crate::http::handler::HttpRequestHandler;
 use crate::http::message::ReplyTo;
 use crate::http::offload;
+use crate::http::response_body::Ending;
 use crate::http::response_error::ResponseError;
 use crate::http::stats::Hit;
 use crate::http::status::explanation;

@@ -3,9 +3,9 @@
 use std::io::{BufRead, Write};
 
 use super::body_policy::Want;
+use super::body_reader::BodyReader;
 use super::h1::Fields;
 use super::owned::put_section;
-use super::reader::BodyReader;
 use super::response::{self, HttpResult, Response};
 use super::written::{Content, ContentSink, Context, Outcome, Reading, Written};
 use crate::socketserver::{Buffer, Failure};

@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use super::io::Io;
 use crate::http::body_policy::Want;
+use crate::http::body_reader::{BodySender, Sent};
 use crate::http::h1;
-use crate::http::incoming::Incoming;
-use crate::http::reader::{BodySender, Sent};
+use crate::http::request_body::Incoming;
 use crate::http::written::ContentSink;
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, contain};
 
 /// A body that is taken as it arrives.
 #[derive(Debug)]
-pub(super) struct Receiving {
+pub(super) struct StreamedBody {
     /// Decodes the body.
     incoming: Incoming,
     /// Where the body goes.
@@ -57,12 +57,17 @@ pub(super) enum Untaken {
     Failed(Failure),
 }
 
-impl Receiving {
+impl StreamedBody {
     /// Begins to receive. A sink wants the body immediately. A reader that has to `ask` wants it at
     /// its first read.
-    pub(super) fn new(incoming: Incoming, inlet: Inlet, ask: bool, io: &mut Io<'_>) -> Receiving {
+    pub(super) fn new(
+        incoming: Incoming,
+        inlet: Inlet,
+        ask: bool,
+        io: &mut Io<'_>,
+    ) -> StreamedBody {
         let waits = ask && matches!(inlet, Inlet::Reader(_));
-        let mut receiving = Receiving {
+        let mut receiving = StreamedBody {
             incoming,
             inlet,
             trailers: Vec::new(),

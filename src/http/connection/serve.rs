@@ -6,14 +6,14 @@ use memchr::memchr;
 
 use super::exchange::Exchange;
 use super::io::Io;
-use super::pending::Pending;
+use super::whole_body::WholeBody;
 use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
 use crate::http::handler::HttpRequestHandler;
-use crate::http::incoming::Incoming;
 use crate::http::request::Request;
+use crate::http::request_body::Incoming;
 use crate::http::response;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, Context, Outcome, Place, Written};
@@ -94,7 +94,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Plan::Await(incoming) => {
                 let record = Record::new(bytes, &head);
-                self.await_body(Pending::new(range, incoming, began, record), ask, io)
+                self.await_body(WholeBody::new(range, incoming, began, record), ask, io)
             }
             Plan::Stream(incoming) => {
                 let content = Content::Coming { ask };
@@ -147,7 +147,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Waits for the body, and asks for it if the client waits for that.
-    fn await_body(&mut self, pending: Pending, ask: bool, io: &mut Io<'_>) -> Step {
+    fn await_body(&mut self, pending: WholeBody, ask: bool, io: &mut Io<'_>) -> Step {
         // What if the handler does not want the body? Then `plan` has refused it.
         if ask {
             io.output.extend_from_slice(h1::CONTINUE);
@@ -210,7 +210,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Takes in what has arrived of a body, and handles the request when it is whole.
     pub(super) fn body(
         &mut self,
-        mut pending: Box<Pending>,
+        mut pending: Box<WholeBody>,
         input: &mut Buffer,
         io: &mut Io<'_>,
     ) -> Step {

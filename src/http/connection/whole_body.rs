@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::h1;
-use crate::http::incoming::Incoming;
+use crate::http::request_body::Incoming;
 use crate::socketserver::Buffer;
 
 /// A request whose body is still to come. The input holds, in this order: the head, the body so
 /// far, the trailer section so far, and bytes that are not decoded yet.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct WholeBody {
     /// Where the head is in the input.
     head: Range<usize>,
     /// The length of the body so far.
@@ -36,15 +36,15 @@ pub(super) struct Parts {
     pub(super) trailers: Range<usize>,
 }
 
-impl Pending {
+impl WholeBody {
     /// Creates a request before any of its body is looked at.
     pub(super) fn new(
         head: Range<usize>,
         incoming: Incoming,
         began: Instant,
         record: Record,
-    ) -> Pending {
-        Pending {
+    ) -> WholeBody {
+        WholeBody {
             head,
             body: 0,
             trailers: 0,
