@@ -1,12 +1,12 @@
-//! One connection: a stream that is never waited for, and the protocol it speaks.
+//! A connection: a stream that never blocks, and the protocol that is spoken on it.
 //!
 //! This is the only place that interprets a [`Next`]. The loop gives its connections their turns
-//! here, and so does the [`Driver`](super::Driver), which has only one.
+//! here. The [`Driver`](super::Driver) does the same, but it has only one connection.
 //!
-//! A turn alternates between two things until neither can go on: send what was written, and let
-//! the protocol take its next step. The step follows from the last verdict (`Stage`), the send
-//! from what is unsent; nothing else is remembered. In the common case a turn is one read, one
-//! call of the protocol and one write, and the connection owns no buffer before or after.
+//! A turn repeats two things until neither can go on: it sends the output, and it lets the protocol
+//! take its next step. The last verdict (`Stage`) decides which step that is. In the common case a
+//! turn is one read, one call of the protocol and one write. Before and after such a turn, the
+//! connection owns no buffer.
 
 mod transfer;
 
@@ -26,16 +26,19 @@ use super::settings::EventedSettings;
 use super::transport::Duplex;
 use crate::reactor::{Now, Readiness, Slot};
 
-/// How many steps one connection takes while others wait (RT-6).
+/// The most steps that a connection takes in one turn, because others wait (RT-6).
 const STEPS: usize = 8;
 
-/// How much a lingering client may send before it is cut off after all.
+/// How many bytes a client may still send while its connection lingers. After that the connection
+/// is closed.
 const DISCARD: usize = 8 * 1024 * 1024;
 
 /// The buffers that all connections of a loop share, one turn at a time.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    /// Receives the bytes of each read.
     input: Buffer,
+    /// Collects the output of a turn.
     output: Buffer,
 }
 
@@ -48,68 +51,68 @@ impl Default for Scratch {
     }
 }
 
-/// What a connection is lent for one turn.
+/// The things that the loop lends to a connection for one turn.
 pub(crate) struct Loan<'a, M> {
-    /// Its place, which its mailboxes name.
+    /// The connection's slot. Its mailboxes send to this slot.
     pub(crate) slot: Slot,
-    /// What its stream may be able to do.
+    /// The hints: whether a read or a write of its stream may succeed.
     pub(crate) readiness: &'a mut Readiness,
     /// The buffers of this turn.
     pub(crate) scratch: &'a mut Scratch,
     /// The limits of all connections.
     pub(crate) settings: &'a EventedSettings,
-    /// Where its messages come from.
+    /// Makes its mailboxes, and counts the messages that it takes.
     pub(crate) post: &'a Post<M>,
     /// The time that its protocol is told.
     pub(crate) now: &'a Now,
     /// Whether a drain has begun.
     pub(crate) draining: bool,
-    /// The last words of a protocol that another has taken over from.
+    /// The failure of a protocol that was replaced by an upgrade in this turn.
     pub(crate) failure: Option<Failure>,
 }
 
-/// Why a connection is given a turn.
+/// The reason why a connection gets a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    /// It has just been accepted.
+    /// The connection has just been accepted.
     Made,
-    /// It may be able to go on.
+    /// The connection may be able to go on.
     Ready,
     /// The server is stopping.
     Drain,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 pub(crate) struct Outcome {
-    /// What becomes of the connection.
+    /// Says how the connection goes on.
     pub(crate) fate: Fate,
-    /// What the conversation wants reported.
+    /// A failure that the loop must report.
     pub(crate) failure: Option<Failure>,
-    /// Until when the connection may be left alone if it sleeps.
+    /// The time at which the connection needs a turn, even if nothing happens before.
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What becomes of a connection after its turn.
+/// How a connection goes on after its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It waits for an event, a message, or its deadline.
+    /// The connection waits for an event, a message, or its deadline.
     Sleeps,
-    /// It could go on, but others wait.
+    /// The connection could go on, but others wait.
     Again,
-    /// It is to be closed now.
+    /// The caller must close the connection now.
     Gone,
-    /// It is to be closed now, because the client does not read, or too slowly.
+    /// The caller must close the connection now: the client does not read, or reads too slowly.
     Stalled,
-    /// It is to be closed now, and its protocol must not be called again.
+    /// The caller must close the connection now, and must not call its protocol again.
     Panicked,
 }
 
-/// What a connection that sleeps waits for, besides its deadline.
+/// The event that lets a sleeping connection go on, besides its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaits {
     /// The client has to take output.
     Room,
-    /// The client has to send something. A message is as welcome.
+    /// The client has to send something, or another thread has to send a message.
     Bytes,
     /// Another thread has to send a message.
     Message,
@@ -118,21 +121,23 @@ pub(super) enum Awaits {
 /// How a conversation ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End<'a> {
-    /// The protocol is told, at this time.
+    /// The protocol's `connection_lost` is called with this time.
     Told(&'a Now),
     /// The protocol has panicked and must not be called again.
     Panicked,
 }
 
-/// A stream, the protocol that is spoken on it, and what is under way between the two.
+/// A stream, the protocol that is spoken on it, and the bytes and messages between the two.
 pub(crate) struct Connection<S, P: Protocol> {
+    /// The stream to the client.
     pub(crate) stream: S,
+    /// The protocol, or the protocol that has replaced it.
     conversation: Conversation<P>,
-    /// What the last verdict has left to do.
+    /// Says which step comes next.
     stage: Stage,
-    /// The client has sent everything it will.
+    /// Whether the client has sent its last byte.
     input_closed: bool,
-    /// What arrived and was not used.
+    /// Bytes that arrived and that the protocol has not used.
     input: Buffer,
     /// Output that the stream did not take.
     unsent: Option<Box<Unsent>>,
@@ -144,22 +149,28 @@ pub(crate) struct Connection<S, P: Protocol> {
     inbox: Option<Box<VecDeque<P::Message>>>,
 }
 
-/// The protocol's last verdict, as far as it is still to be followed.
+/// The part of the protocol's last verdict that the connection still has to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// The protocol wants input.
     Read {
-        /// The input holds bytes that the protocol has not been offered since it last did
-        /// something else than reading.
+        /// Whether the input holds bytes to offer before the next read. The protocol has done
+        /// something else since it last saw them.
         unseen: bool,
     },
+    /// The protocol writes more output when there is room.
     Produce,
+    /// The protocol waits for a message.
     Wait,
+    /// The connection closes when the output is sent.
     Close,
+    /// The connection shuts down its writing half when the output is sent.
     Linger,
+    /// The connection is reset, without sending the output.
     Abort,
-    /// The writing half is shut down; what arrives is discarded.
+    /// The writing half is shut down. Input is discarded.
     Lingering {
-        /// When it ends, whatever the client does.
+        /// The time at which the connection is closed, whatever the client does.
         until: Option<Instant>,
         /// How many more bytes are discarded.
         left: usize,
@@ -168,11 +179,14 @@ enum Stage {
 
 /// Output that the stream did not take.
 struct Unsent {
+    /// The output itself.
     bytes: Buffer,
+    /// How fast the client has taken output so far.
     pace: Pace,
 }
 
 impl<S: Duplex, P: Protocol> Connection<S, P> {
+    /// Returns a connection that speaks `protocol` over `stream`. Nothing has happened on it yet.
     pub(crate) fn new(stream: S, protocol: P) -> Connection<S, P> {
         Connection {
             stream,
@@ -190,16 +204,18 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.inbox.get_or_insert_default().push_back(message);
     }
 
-    /// How many messages wait for the protocol.
+    /// Returns how many messages wait for the protocol.
     pub(super) fn unread(&self) -> usize {
         self.inbox.as_ref().map_or(0, |inbox| inbox.len())
     }
 
+    /// Returns whether another protocol has taken over.
     pub(crate) fn is_upgraded(&self) -> bool {
         matches!(self.conversation, Conversation::Upgraded(_))
     }
 
-    /// What it waits for, if its last turn has put it to sleep.
+    /// Returns the event that the connection waits for, if its last turn returned
+    /// [`Fate::Sleeps`].
     pub(super) fn awaits(&self) -> Awaits {
         match (&self.unsent, self.stage) {
             (Some(_), _) => Awaits::Room,
@@ -212,7 +228,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ///
     /// # Errors
     ///
-    /// Returns the panic of a protocol, or of what a handler has left in it (design law 10).
+    /// Returns the panic if the protocol panics, or if something that a handler left in it panics
+    /// when it is dropped (design law 10).
     pub(crate) fn end(self, end: End<'_>) -> HandlerResult {
         let mut connection = self;
         contain(move || {
@@ -224,9 +241,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         })
     }
 
-    /// Until when the connection may be left alone.
+    /// Returns the time at which the connection needs a turn, even if nothing happens before.
     ///
-    /// A client that does not read is given up after a while, whatever its protocol waits for.
+    /// If the client does not read, the connection is closed after a while, whatever the protocol
+    /// waits for.
     fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         match (&self.unsent, self.stage) {
             (Some(unsent), _) => unsent.pace.deadline(settings),
@@ -235,9 +253,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Goes on as far as it can.
+    /// Lets the connection go on as far as it can. A panic becomes [`Fate::Panicked`].
     pub(crate) fn turn(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Outcome {
-        // Each method of a protocol may panic, also those that only tell something (design law 10).
+        // Each method of a protocol may panic, also one that only notifies it (design law 10).
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let fate = self.go_on(occasion, loan);
             let last_words = loan.failure.take();
@@ -248,7 +266,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             }
         }));
         turned.unwrap_or_else(|payload| {
-            // The buffers of this turn went down with it.
+            // The panic may have left the buffers of this turn half changed.
             *loan.scratch = Scratch::default();
             Outcome {
                 fate: Fate::Panicked,
@@ -258,7 +276,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         })
     }
 
-    /// A turn that may panic.
+    /// Takes a turn, in which the protocol may panic.
     fn go_on(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Fate {
         // A deadline may have moved since it was armed, so the clock decides.
         let due = mem::take(&mut loan.readiness.timeout) && self.is_due(loan);
@@ -290,17 +308,20 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         fate
     }
 
+    /// Returns whether the deadline has passed.
     fn is_due(&self, loan: &Loan<'_, P::Message>) -> bool {
         let deadline = self.deadline(loan.settings);
         deadline.is_some_and(|deadline| deadline <= loan.now.instant())
     }
 
+    /// Tells the protocol that the connection is made.
     fn begin(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         let mailbox = loan.post.mailbox(loan.slot);
         let next = self.conversation.connection_made(mailbox, output, loan.now);
         self.follow(next, false, output, loan);
     }
 
+    /// Tells the protocol that the server is stopping, unless the conversation is ending already.
     fn drain(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         if let Stage::Read { .. } | Stage::Produce | Stage::Wait = self.stage {
             let next = self.conversation.drain(output, loan.now);
@@ -308,13 +329,14 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
+    /// Tells the protocol that its deadline has passed.
     fn time_out(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         let next = self.conversation.timed_out(output, loan.now);
         self.follow(next, false, output, loan);
     }
 
-    /// Sends and steps in turn until nothing can go on, or others have waited long enough; counts
-    /// the bytes that were `sent`.
+    /// Alternates between sending and taking a step, until nothing can go on or the turn has had
+    /// enough steps. Adds the number of bytes that the stream took to `sent`.
     fn advance(
         &mut self,
         output: &mut Buffer,
@@ -331,13 +353,13 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         Ok(Fate::Again)
     }
 
-    /// One step of the protocol; `Some` if there is none to be taken.
+    /// Takes one step. Returns the connection's fate if there is no step to take.
     fn step(
         &mut self,
         output: &mut Buffer,
         loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        // What if the mark is zero? Then everything is sent first, but nothing stops for good.
+        // What if the mark is zero? Then each step waits until all output is sent.
         let full = !output.is_empty() && output.len() >= loan.settings.high_water;
         match self.stage {
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
@@ -351,8 +373,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 Ok(None)
             }
             Stage::Read { unseen: false } => self.read(output, loan),
-            // What it waits for would reach nobody. If there is output, the next write decides: a
-            // client that only stopped sending still takes it (RT-10).
+            // Nobody would receive the response that it waits for. If there is output, the next
+            // write decides: a client that only stopped sending still takes it (RT-10).
             Stage::Wait if loan.readiness.hung_up && output.is_empty() => Ok(Some(Fate::Gone)),
             Stage::Wait => Ok(Some(Fate::Sleeps)),
             Stage::Produce => {
@@ -364,7 +386,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 self.stream.reset_on_close();
                 Ok(Some(Fate::Gone))
             }
-            // What if the client never takes it? Then the pace of `unsent` is the deadline.
+            // What if the client never takes it? Then the pace of `unsent` sets the deadline.
             Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
             Stage::Close if self.input_closed => Ok(Some(Fate::Gone)),
             Stage::Close => self.close(loan),
@@ -380,7 +402,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Hands over the oldest message.
+    /// Gives the oldest message to the protocol.
     fn deliver(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
         let message = self.inbox.as_mut().and_then(|inbox| inbox.pop_front());
         self.inbox.take_if(|inbox| inbox.is_empty());
@@ -391,7 +413,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Reads once and offers what arrived.
+    /// Reads once and offers the input to the protocol.
     fn read(
         &mut self,
         output: &mut Buffer,
@@ -424,8 +446,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         Ok(None)
     }
 
-    /// Closes, unless there is unread input: then closing would reset the connection, and the client
-    /// would lose the output that is still on its way (TCP-8).
+    /// Closes the connection, or lingers if there is unread input. Closing would reset the
+    /// connection then, and the client would lose output that is still on its way (TCP-8).
     fn close(&mut self, loan: &mut Loan<'_, P::Message>) -> io::Result<Option<Fate>> {
         let arrived = &mut loan.scratch.input;
         arrived.clear();
@@ -439,7 +461,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Reads away what the client still sends, for a while and up to a limit.
+    /// Reads and discards what the client still sends, for a while and up to a limit.
     fn discard(
         &mut self,
         until: Option<Instant>,
@@ -452,7 +474,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             Received::Nothing => Ok(Some(Fate::Sleeps)),
             Received::Interrupted => Ok(None),
             Received::End => Ok(Some(Fate::Gone)),
-            // What if the client sends without end? It is cut off after all (design law 7).
+            // What if the client never stops sending? Then the limit ends it (design law 7).
             Received::Bytes if arrived.len() >= left => Ok(Some(Fate::Gone)),
             Received::Bytes => {
                 let left = left - arrived.len();
@@ -462,7 +484,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Takes a verdict over. `seen` says whether the protocol has been offered all the input.
+    /// Sets the stage that follows from a verdict. `seen` says whether the protocol has been
+    /// offered all the input.
     fn follow(
         &mut self,
         mut next: Next<P::Message>,
@@ -476,7 +499,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.stage = loop {
             let unseen = !seen && !self.input.is_empty();
             break match next {
-                // What is left will never be completed (RT-10).
+                // The rest of a partial request will never come (RT-10).
                 Next::Read if self.input_closed && !unseen => Stage::Close,
                 Next::Read => Stage::Read { unseen },
                 Next::Produce => Stage::Produce,
@@ -489,7 +512,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 }
                 Next::Upgrade(protocol) => {
                     next = self.upgrade(protocol, output, loan);
-                    // What if bytes came with the request to upgrade? They are the new protocol's.
+                    // What if bytes came with the request to upgrade? The new protocol gets them.
                     seen = false;
                     continue;
                 }
@@ -509,7 +532,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.conversation = Conversation::Upgraded(protocol);
         let mailbox = loan.post.mailbox(loan.slot);
         let next = self.conversation.connection_made(mailbox, output, loan.now);
-        // What if the others were told of the drain before this one was there?
+        // What if a drain began before the upgrade? Then this protocol has not been told of it.
         match next {
             Next::Read | Next::Produce | Next::Wait if loan.draining => {
                 self.conversation.drain(output, loan.now)
@@ -518,7 +541,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Keeps what the stream did not take, and gives the shared buffer back.
+    /// Keeps output that the stream did not take, and gives the shared buffer back.
     fn put_back(&mut self, mut output: Buffer, pace: Pace, scratch: &mut Scratch) {
         if !output.is_empty() {
             let bytes = if output.capacity() > 2 * READ {
@@ -577,7 +600,7 @@ mod tests {
         }
     }
 
-    /// Has always more to say.
+    /// A protocol that always has more output.
     struct Endless;
 
     impl Protocol for Endless {
@@ -597,8 +620,8 @@ mod tests {
         }
     }
 
-    /// Law 8: a client that takes little is slow, one that takes nothing is stalled, and one that
-    /// takes next to nothing, too.
+    /// Law 8: a client that takes a little output is slow. A client that takes nothing is stalled,
+    /// and so is a client that takes a byte now and then.
     #[test]
     fn a_slow_reader_is_not_a_stalled_one() {
         let (settings, post) = (EventedSettings::default(), Post::new(1, None));
@@ -630,7 +653,7 @@ mod tests {
         let made = turn(&mut connection, Occasion::Made, 0);
         assert_eq!(made, (Fate::Sleeps, deadline(30)));
         for seconds in [20, 40, 60] {
-            connection.stream.room = 20 * 1024; // for which as much is produced
+            connection.stream.room = 20 * 1024; // the protocol produces as much again
             let slow = turn(&mut connection, Occasion::Ready, seconds);
             assert_eq!(slow, (Fate::Sleeps, deadline(seconds + 30)));
         }
@@ -639,7 +662,7 @@ mod tests {
 
         let mut trickle = Connection::new(Wire { room: 0 }, Endless);
         turn(&mut trickle, Occasion::Made, 0);
-        // Each second pays for 240 bytes, after the first thirty.
+        // After the first 30 s, 240 bytes earn the client another second.
         for (seconds, room, ends) in [(20, 480, 32), (29, 1, 32), (31, 240, 33), (32, 1, 33)] {
             trickle.stream.room = room;
             let slow = turn(&mut trickle, Occasion::Ready, seconds);

@@ -1,7 +1,8 @@
-//! A conversation without a loop: in memory, on a blocking socket, over standard input and output.
+//! Runs a conversation without a loop: in memory, on a blocking socket, or over standard input and
+//! output.
 //!
-//! The driver is to its one connection what the poll and the loop are to theirs. It waits, says
-//! what may be possible now, and gives the connection a turn.
+//! The driver does for one connection what the loop does for all of its connections. It waits, sets
+//! the readiness hints, and gives the connection a turn.
 
 mod patient;
 
@@ -17,11 +18,16 @@ use super::settings::EventedSettings;
 use super::transport::Duplex;
 use crate::reactor::{Now, Readiness, Slot};
 
-/// Drives one [`Protocol`] to the end of its conversation, in the thread that asks for it.
+/// Drives one [`Protocol`] to the end of its conversation, on the thread that calls
+/// [`drive`](Self::drive).
 ///
-/// Use it where there is no loop: in a test, with a request that is in memory; in a program that
-/// inetd has started, over standard input and output; or on a blocking socket. For everything else
-/// there is [`Evented`](super::Evented), which runs the same protocols.
+/// Use it where there is no loop:
+///
+/// - in a test, with a request in memory;
+/// - in a program that inetd has started, over standard input and output;
+/// - on a blocking socket.
+///
+/// For everything else, use [`Evented`](super::Evented), which runs the same protocols.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -49,9 +55,9 @@ use crate::reactor::{Now, Readiness, Slot};
 ///
 /// A blocked thread waits for one thing at a time:
 ///
-/// - A deadline is noticed when a read, a write or the wait for a message returns. Set a read and a
-///   write timeout on the stream: a deadline then passes late by at most this timeout. Without
-///   one, a silent client is waited for without limit.
+/// - The driver notices a deadline when a read, a write or the wait for a message returns. Set a
+///   read and a write timeout on the stream: then the driver is late by at most this timeout.
+///   Without a timeout, it waits for a silent client without limit.
 /// - While the protocol [reads](super::Next::Read), a message from another thread is delivered when
 ///   the read returns.
 /// - While the protocol [waits](super::Next::Wait) for a message, nobody notices that the client
@@ -61,38 +67,40 @@ use crate::reactor::{Now, Readiness, Slot};
 /// - A [drain](Protocol::drain) does not reach the protocol.
 #[derive(Debug, Clone)]
 pub struct Driver<P> {
+    /// The protocol that is spoken first.
     protocol: P,
+    /// The limits of the conversation.
     settings: EventedSettings,
 }
 
-/// Nothing has arrived, but there may be something to send.
+/// The hints for a stream on which nothing has arrived, but which may take output.
 const WRITABLE: Readiness = Readiness {
     readable: false,
     ..Readiness::FRESH
 };
 
 impl<P: Protocol> Driver<P> {
-    /// A conversation within the limits that [`Evented`](super::Evented) has by default.
+    /// Returns a driver for `protocol`, with the default limits of [`Evented`](super::Evented).
     pub fn new(protocol: P) -> Driver<P> {
         Driver::with_settings(protocol, EventedSettings::default())
     }
 
-    /// Like [`new`](Self::new), but within your own limits.
+    /// Like [`new`](Self::new), but with your own limits.
     pub fn with_settings(protocol: P, settings: EventedSettings) -> Driver<P> {
         Driver { protocol, settings }
     }
 
-    /// Converses over `stream` until the conversation has ended, and drops the stream.
+    /// Runs the conversation over `stream` until it has ended, and drops the stream.
     ///
-    /// A blocking socket is a [`TcpStream`](std::net::TcpStream) of the standard library. For bytes
-    /// in memory, and for standard input and output, there is [`Files`](super::Files). The stream
-    /// has to block: one that returns `WouldBlock` immediately keeps the thread busy.
+    /// For a blocking socket, pass a [`TcpStream`](std::net::TcpStream) of the standard library.
+    /// For bytes in memory, or standard input and output, pass [`Files`](super::Files). The stream
+    /// has to block: a stream that returns `WouldBlock` immediately keeps the thread busy.
     ///
     /// # Errors
     ///
-    /// Returns what the conversation first wanted [reported](Protocol::take_failure), or its panic.
-    /// Later failures are logged. [`Failure::Stop`] ends the conversation. A client that disconnects
-    /// is no failure.
+    /// Returns the first failure if the protocol panics, or [reports](Protocol::take_failure) any.
+    /// Later failures are logged. Returns [`Failure::Stop`] if the protocol reports it, and ends
+    /// the conversation. If the client disconnects, this is no failure.
     pub fn drive(self, stream: impl Duplex) -> HandlerResult {
         let (slot, post) = (Slot::default(), Post::new(1, None));
         post.open(slot);
@@ -128,7 +136,8 @@ impl<P: Protocol> Driver<P> {
     }
 }
 
-/// Keeps the first failure, and logs a later one, unless that one stops the server.
+/// Returns the first failure and logs a later failure. If the later failure is a stop, it replaces
+/// the first.
 fn first(result: HandlerResult, failure: Option<Failure>) -> HandlerResult {
     match (result, failure) {
         (result, None) => result,
@@ -140,7 +149,8 @@ fn first(result: HandlerResult, failure: Option<Failure>) -> HandlerResult {
     }
 }
 
-/// Waits for one thing that lets the connection go on: a message, bytes, or the time.
+/// Waits until the connection can go on: for a message, for bytes, or for its deadline. Returns the
+/// hints for the next turn.
 fn wait<S: Duplex, P: Protocol>(
     connection: &mut Connection<Patient<S>, P>,
     deadline: Option<Instant>,
@@ -156,7 +166,7 @@ fn wait<S: Duplex, P: Protocol>(
         connection.post(message);
         return WRITABLE;
     }
-    // What if the turn took long? Its client is in time: `now` is when the turn began.
+    // What if the turn took long? Then the client is not late: `now` is when the turn began.
     let overdue = deadline.is_some_and(|deadline| deadline <= now.instant());
     let readable = awaits == Awaits::Bytes && !overdue && connection.stream.wait();
     Readiness {

@@ -1,19 +1,20 @@
 //! A bounded pool of threads. It knows neither sockets nor protocols.
 //!
-//! Two parts of the crate use it: [`Threading`](super::Threading) runs whole requests on one, and
-//! HTTP runs handlers that block on one ([`Response::offload`](crate::http::Response::offload)).
+//! Two parts of the crate use a pool: [`Threading`](super::Threading) for whole requests, and HTTP
+//! for handlers that block ([`Response::offload`](crate::http::Response::offload)).
 //!
 //! ```text
 //! submit: takes a place, queues the job ──▶ a thread runs it ──▶ the place is free again
 //! push:   queues the job, without a place ─▶ a thread runs it
 //! ```
 //!
-//! A *place* is the right to be open. There is one for each thread and one for each job that may
-//! wait. So the places bound the queue, and the channel in which jobs wait needs no bound.
+//! A *place* is the right of a job to run or to wait. There is a place for each thread, and a place
+//! for each job that may wait. So the places bound the queue, and the channel in which jobs wait
+//! needs no bound.
 //!
 //! Besides the channel, a submitter and the threads share three numbers: how many places are taken,
 //! how many jobs have not ended, and how many threads there are. A submitter starts a thread if
-//! there are fewer threads than jobs, and only then it takes a lock (design law 4).
+//! there are fewer threads than jobs. Only then does it take a lock (design law 4).
 
 use std::error::Error;
 use std::fmt;
@@ -31,24 +32,25 @@ use mio::Waker;
 use super::budget::complain;
 use super::failure::Panic;
 
-/// How many threads a pool has at most unless told otherwise: 32, the most that Python's
-/// `ThreadPoolExecutor` starts by default. Jobs that block mostly wait, so this is more than there
-/// are processors (waitress 4, Tomcat 200). The stacks of idle threads cost address space only.
+/// The most threads of a pool by default: 32, the most that Python's `ThreadPoolExecutor` starts by
+/// default. Jobs that block mostly wait, so this is more than there are processors (waitress 4,
+/// Tomcat 200). The stacks of idle threads cost address space only.
 const THREADS: usize = 32;
 
-/// How many jobs wait for a thread unless told otherwise. With jobs of 100 ms and four threads, the
-/// last of them waits a second and a half. Longer than that, few clients wait.
+/// How many jobs may wait for a thread by default. With jobs of 100 ms and four threads, the last
+/// of them waits 1.6 s. Few clients wait longer than that.
 const QUEUE_LENGTH: usize = 64;
 
-/// Added to the number of jobs when the pool is closed. Both are one word, so that each submitter
-/// either is refused or is counted before the threads are told to end.
+/// The bit that is set in the number of jobs when the pool is closed. Both share a word, so each
+/// submitter is either refused, or counted before the threads are told to end.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
+/// The work that a thread runs.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool of threads, for work that blocks.
 ///
-/// Hand one to [`Response::offload`](crate::http::Response::offload) or
+/// Pass a pool to [`Response::offload`](crate::http::Response::offload) or
 /// [`Pooled`](crate::http::Pooled) to run HTTP handlers on it. Your own
 /// [`Protocol`](super::Protocol) must not block; it can submit a job and receive the result through
 /// its [`Mailbox`](super::Mailbox).
@@ -67,27 +69,31 @@ type Job = Box<dyn FnOnce() + Send>;
 /// # Threads
 ///
 /// A thread starts when a job comes and every other thread is busy. So a pool that is never used
-/// has no threads, and making one cannot fail. A thread stays until the pool is closed, and
-/// survives whatever a job does: if a job panics, the panic is logged.
+/// has no threads, and [`new`](Self::new) cannot fail. A thread stays until the pool is closed. If
+/// a job panics, the panic is logged and the thread goes on.
 ///
 /// # Handles
 ///
-/// A `Pool` is a handle. Its clones share the threads; the settings belong to each handle, so set
-/// them before you clone it. When the last handle is dropped, the pool is closed: its threads end
-/// when every job has ended. Nothing waits for them, unless you call [`join`](Self::join).
+/// A `Pool` is a handle, and its clones share the threads. Each handle has its own settings, so
+/// change the settings before you clone it. When the last handle is dropped, the pool is closed:
+/// its threads end when every job has ended. Call [`join`](Self::join) if you want to wait for
+/// them.
 #[derive(Clone, Default)]
 pub struct Pool {
+    /// The settings of this handle.
     settings: Arc<Settings>,
+    /// The queue and the threads, which all clones share.
     handle: Arc<Handle>,
 }
 
+/// The settings of a handle.
 #[derive(Debug, Clone)]
 struct Settings {
-    /// The most threads that this handle starts; at least one.
+    /// The most threads that this handle starts. At least one.
     threads: usize,
-    /// How many jobs may wait beyond those that have a thread.
+    /// How many jobs may wait, besides the jobs that have a thread.
     queue_length: usize,
-    /// The stack of each thread in bytes; `None`: the standard library's 2 MiB.
+    /// The stack of each thread in bytes. `None` means the standard library's 2 MiB.
     stack_size: Option<usize>,
     /// The name of each thread, before its number.
     thread_name: String,
@@ -105,13 +111,13 @@ impl Default for Settings {
 }
 
 impl Pool {
-    /// Makes a pool of at most 32 threads, with a queue of 64 jobs.
+    /// Returns a pool of at most 32 threads, with a queue of 64 jobs.
     #[must_use]
     pub fn new() -> Pool {
         Pool::default()
     }
 
-    /// Sets the most threads that the pool has: 32 by default, and at least one.
+    /// Sets the most threads that the pool starts: 32 by default, and at least one.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Pool {
         self.settings_mut().threads = threads.max(1);
@@ -126,15 +132,15 @@ impl Pool {
         self
     }
 
-    /// Sets how many bytes of stack each new thread has, like Python's `threading.stack_size`. By
-    /// default it is what the standard library gives a thread, 2 MiB.
+    /// Sets how many bytes of stack each new thread has, like Python's `threading.stack_size`. The
+    /// default is that of the standard library, 2 MiB.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Pool {
         self.settings_mut().stack_size = Some(bytes);
         self
     }
 
-    /// Sets the name of each new thread, to which its number is added: `worker-1` by default.
+    /// Sets the name of each new thread. The pool adds the thread's number: `worker-1` by default.
     #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Pool {
         self.settings_mut().thread_name = name.into();
@@ -145,21 +151,25 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Returns why the job was not taken: see [`Overloaded`].
+    /// Returns [`Overloaded`] if no place is free, if no thread can be started, or if the pool is
+    /// closed.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Overloaded> {
         let job = move |(), _place| job();
         self.submit_with((), job)
             .map_err(|((), overloaded)| overloaded)
     }
 
-    /// Runs `job` on one of the threads, with `input`, which comes back if the job is not taken.
+    /// Like [`submit`](Self::submit), but passes `input` to the job, and returns it if the job is
+    /// refused.
     ///
-    /// The job gets its [`Place`], too, and decides when the place is free: a job that reports to a
-    /// client drops it *before* it does, because the client may send its next request at once.
+    /// The job also gets its [`Place`], and decides when the place is free. A job that sends a
+    /// response drops its place *before* that, because the client may send its next request
+    /// immediately.
     ///
     /// # Errors
     ///
-    /// Returns `input`, and why the job was not taken: see [`Overloaded`].
+    /// Returns `input` and [`Overloaded`] if no place is free, if no thread can be started, or if
+    /// the pool is closed.
     pub fn submit_with<I: Send + 'static>(
         &self,
         input: I,
@@ -184,9 +194,9 @@ impl Pool {
     /// Queues the next step of work that was submitted before. It needs no place, so it is never
     /// refused.
     ///
-    /// Use this for work that goes on in steps and waits for a client in between, where the number
-    /// of such works is bounded by something else. If the pool is closed and every job has ended,
-    /// the job is dropped.
+    /// Use this for work that goes on in steps and waits for a client between two steps. Something
+    /// else has to limit how much of such work there is. If the pool is closed and every job has
+    /// ended, the job is dropped.
     pub fn push(&self, job: impl FnOnce() + Send + 'static) {
         let shared = &self.handle.0;
         if !count(&shared.jobs, |jobs| jobs != CLOSED) {
@@ -203,7 +213,7 @@ impl Pool {
         self.open() >= self.room()
     }
 
-    /// Returns how many jobs hold a place: those that run, and those that wait.
+    /// Returns how many jobs hold a place: the jobs that run, and the jobs that wait.
     pub fn open(&self) -> usize {
         self.handle.0.taken.load(SeqCst)
     }
@@ -220,21 +230,21 @@ impl Pool {
         self.handle.0.live.load(SeqCst)
     }
 
-    /// Closes the pool, for all its handles: no job is taken any more, and the threads end when
-    /// every job has ended.
+    /// Closes the pool for all its handles. It refuses further jobs, and its threads end when every
+    /// job has ended.
     pub fn close(&self) {
         self.handle.0.close();
     }
 
-    /// Drops the jobs that wait for a thread, unrun. Those that run go on.
+    /// Drops the jobs that wait for a thread. The jobs that run go on.
     pub fn discard_waiting(&self) {
         let shared = &self.handle.0;
         let receiver = &shared.queue.receiver;
         for message in receiver.try_iter().take(receiver.len()) {
             let Some(job) = message else {
-                return shared.queue.send(None); // this is for a thread
+                return shared.queue.send(None); // this message ends a thread, so it goes back
             };
-            shared.job_ended(); // first, for what is in the job may wait for the others
+            shared.job_ended(); // first: dropping the job may wait until the others have ended
             discard(job);
         }
     }
@@ -242,7 +252,7 @@ impl Pool {
     /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
     /// Returns whether they have.
     ///
-    /// Called by a job, this waits for the other jobs, and not for its own thread (THREAD-10).
+    /// If a job calls this, it waits for the other jobs, but not for its own thread (THREAD-10).
     pub fn join(&self, patience: Option<Duration>) -> bool {
         self.close();
         let idle = self.wait_until_idle(patience);
@@ -257,11 +267,11 @@ impl Pool {
         idle
     }
 
-    /// Waits until no job runs or waits, but not longer than `patience`. Returns whether that is
-    /// so.
+    /// Waits until no job runs or waits, but not longer than `patience`. Returns whether every job
+    /// has ended.
     ///
-    /// The pool stays open. Called by a job, this waits for the other jobs and not for itself. Two
-    /// jobs that wait do not wait for each other (THREAD-10).
+    /// The pool stays open. If a job calls this, it waits for the other jobs, but not for itself.
+    /// Two jobs that call this do not wait for each other (THREAD-10).
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
         let shared = &self.handle.0;
         let mut threads = shared.lock();
@@ -269,7 +279,7 @@ impl Pool {
         let by_job = threads.handles.iter().any(|it| it.thread().id() == own);
         threads.waiting_jobs += usize::from(by_job);
         shared.waiters.fetch_add(1, SeqCst);
-        shared.changed.notify_all(); // jobs that wait already need not wait for this one
+        shared.changed.notify_all(); // jobs that already wait here need not wait for this job
         let is_busy = |threads: &mut Threads| {
             let excused = if by_job { threads.waiting_jobs } else { 0 };
             shared.unfinished() > excused
@@ -284,7 +294,7 @@ impl Pool {
         !waited.timed_out()
     }
 
-    /// Wakes a loop whenever a place becomes free. The first loop stays the one.
+    /// Makes the pool wake a loop whenever a place becomes free. Only the first call counts.
     pub(crate) fn wake_when_free(&self, waker: Arc<Waker>) {
         self.handle.0.waker.get_or_init(|| waker);
     }
@@ -293,12 +303,17 @@ impl Pool {
         Arc::make_mut(&mut self.settings)
     }
 
+    /// Returns how many places there are.
     fn room(&self) -> usize {
         let settings = &self.settings;
         settings.threads.saturating_add(settings.queue_length)
     }
 
-    /// Starts a thread if there are fewer than jobs, and there may be one more.
+    /// Starts a thread if there are fewer threads than jobs, and the limit permits another.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if there is no thread and it cannot start any.
     fn start_thread_if_needed(&self) -> io::Result<()> {
         let shared = &self.handle.0;
         let is_needed = || {
@@ -310,7 +325,7 @@ impl Pool {
         }
         let mut threads = shared.lock();
         if !is_needed() {
-            return Ok(()); // another submitter has started one meanwhile
+            return Ok(()); // another submitter has just started a thread
         }
         let name = format!(
             "{}-{}",
@@ -337,16 +352,16 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Why a [`Pool`] does not take a job.
+/// The reason why a [`Pool`] refuses a job.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Overloaded {
     /// Every thread is busy, and the queue is full.
     Full,
-    /// There is no thread, and the system refuses to start one (THREAD-4). As long as one runs, a
-    /// shortage of others is no error.
+    /// There is no thread, and the system cannot start any (THREAD-4). If at least one thread runs,
+    /// the job waits for it instead.
     NoThread(io::Error),
-    /// The pool is closed.
+    /// The pool is closed and takes no more jobs.
     Closed,
 }
 
@@ -369,14 +384,14 @@ impl Error for Overloaded {
     }
 }
 
-/// A job's right to be open. Dropping it makes room for another job.
+/// The right of a job to run or to wait. Drop it to make room for another job.
 pub struct Place(Arc<Shared>);
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, SeqCst);
-        // A loop may be waiting for room here or below its server's own limit, for a free
-        // descriptor, or for the last job of a drain.
+        // The loop may be waiting for a place, or for room below its server's own limit. It may
+        // also be waiting for a free descriptor, or for the last job of a drain.
         if let Some(Err(error)) = self.0.waker.get().map(|waker| waker.wake()) {
             log::error!("cannot wake the loop for a free place: {error}");
         }
@@ -389,8 +404,8 @@ impl fmt::Debug for Place {
     }
 }
 
-/// What the clones of a pool have in common. Closes the pool when the last of them is dropped: the
-/// threads have [`Shared`] themselves, so that cannot be the one to notice.
+/// The part that the clones of a pool share. It closes the pool when the last clone is dropped.
+/// [`Shared`] cannot do this, because the threads also keep it alive.
 #[derive(Default)]
 struct Handle(Arc<Shared>);
 
@@ -400,28 +415,30 @@ impl Drop for Handle {
     }
 }
 
-/// What handles and threads have in common.
+/// The part that handles and threads share.
 #[derive(Default)]
 struct Shared {
-    /// What the threads receive.
+    /// The jobs that wait for a thread.
     queue: Queue,
     /// How many places are taken.
     taken: AtomicUsize,
-    /// How many jobs wait or run; plus [`CLOSED`] if the pool is closed. When it is exactly that, no
-    /// job is left, and none can come.
+    /// How many jobs wait or run, plus [`CLOSED`] if the pool is closed. If it equals [`CLOSED`],
+    /// no job is left and no job can come.
     jobs: AtomicUsize,
     /// How many threads were started and have not ended.
     live: AtomicUsize,
     /// How many calls wait until the pool is idle.
     waiters: AtomicUsize,
-    /// Locked to start a thread, and to wait.
+    /// The threads. Locked to start a thread, and to wait until the pool is idle.
     threads: Mutex<Threads>,
-    /// Notified when what those calls wait for may have come.
+    /// Notified when a job has ended, or begins to wait for the others. Then the waiting calls look
+    /// again.
     changed: Condvar,
-    /// The loop that is told when a place becomes free.
+    /// Wakes the loop when a place becomes free.
     waker: OnceLock<Arc<Waker>>,
 }
 
+/// The threads of a pool, and the jobs on them that wait for the others.
 #[derive(Default)]
 struct Threads {
     /// The threads that were started and not joined.
@@ -446,25 +463,31 @@ impl Default for Queue {
 }
 
 impl Queue {
+    /// Queues a job, or the end of a thread.
     fn send(&self, message: Option<Job>) {
-        // Ignore the error: the receiver is here.
+        // Ignore the error: sending fails only without a receiver, and the queue owns one.
         let _ = self.sender.send(message);
     }
 }
 
 impl Shared {
-    /// No panic happens under the lock, so it is never poisoned with a state that is half changed.
+    /// Locks the threads. No code panics while it holds the lock, so the state is whole even if the
+    /// lock is poisoned.
     fn lock(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many jobs wait or run.
+    /// Returns how many jobs wait or run.
     fn unfinished(&self) -> usize {
         self.jobs.load(SeqCst) & !CLOSED
     }
 
-    /// Notes a new thread. One that could not be started is an error only if there is no other
-    /// (THREAD-4).
+    /// Records a new thread.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if it could not start the thread and there is no other
+    /// thread (THREAD-4).
     fn started(&self, threads: &mut Threads, thread: io::Result<JoinHandle<()>>) -> io::Result<()> {
         match thread {
             Ok(thread) => {
@@ -477,35 +500,36 @@ impl Shared {
         Ok(())
     }
 
-    /// The life of a thread: runs one job after the other until it is told to end.
+    /// Runs one job after the other, until the thread is told to end.
     fn work(&self) {
         while let Ok(Some(job)) = self.queue.receiver.recv() {
-            // A job contains the panics that somebody hears of; the others are only logged.
+            // A job that reports its panics catches them itself. All other panics are only logged.
             survive("a job of a pool", job);
             self.job_ended();
         }
         self.live.fetch_sub(1, SeqCst);
     }
 
+    /// Refuses further jobs, and ends the threads if no job is left.
     fn close(&self) {
         if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
             self.end_threads();
         }
     }
 
-    /// A job has run, or will never run.
+    /// Records that a job has run, or will never run.
     fn job_ended(&self) {
         if self.jobs.fetch_sub(1, SeqCst) == CLOSED + 1 {
             self.end_threads();
         }
         if self.waiters.load(SeqCst) > 0 {
-            drop(self.lock()); // so that no waiter is between its look at the jobs and its sleep
+            drop(self.lock()); // so that no waiter has looked at the jobs but does not sleep yet
             self.changed.notify_all();
         }
     }
 
-    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. So
-    /// no thread is being started: only a submitter does that, whose job is counted already.
+    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. No
+    /// thread is being started then: a submitter counts its job before it starts a thread.
     fn end_threads(&self) {
         for _ in 0..self.live.load(SeqCst) {
             self.queue.send(None);
@@ -513,18 +537,18 @@ impl Shared {
     }
 }
 
-/// Counts one more if the count so far permits it. Returns whether it does.
+/// Adds one to `counter` if its value `permits` it. Returns whether it does.
 fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
     let one_more = |count| permits(count).then_some(count + 1);
     counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
 }
 
-/// Drops a job unrun. What is in it may panic as it goes (design law 10).
+/// Drops a job that has not run. Dropping what it owns may panic (design law 10).
 fn discard(job: Job) {
     survive("a job that was dropped", move || drop(job));
 }
 
-/// Runs `step`, and logs its panic.
+/// Runs `step`, and logs its panic if there is one.
 fn survive(what: &str, step: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(step)) {
         complain(what, &Panic::caught(payload));

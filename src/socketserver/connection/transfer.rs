@@ -1,4 +1,4 @@
-//! One read, and the writes of a turn: what the stream does with the hints.
+//! Reads and writes a stream, as far as its readiness hints allow, and updates the hints.
 
 use std::io::{self, ErrorKind};
 
@@ -6,27 +6,35 @@ use crate::reactor::Readiness;
 use crate::socketserver::buffer::Buffer;
 use crate::socketserver::transport::Duplex;
 
-/// How much one read can return: large enough for most uploads, and for a pipelined batch.
+/// The most bytes that one read returns: enough for most uploads, and for a pipelined batch.
 pub(super) const READ: usize = 64 * 1024;
 
-/// Whether a read that returns less than was asked for is as good as `WouldBlock`. It is with
-/// epoll and kqueue, which report what comes after it. Windows reports nothing until a read has
+/// Whether a short read also means that the next read would return `WouldBlock`. It does with epoll
+/// and kqueue, which report any bytes that arrive later. Windows reports nothing until a read has
 /// found the socket empty.
 const SHORT_READ_IS_LAST: bool = cfg!(unix);
 
-/// What one read brought.
+/// The result of one read.
 pub(super) enum Received {
+    /// Bytes have arrived.
     Bytes,
-    /// The client sends no more.
+    /// The client will send no more.
     End,
     /// Nothing has arrived.
     Nothing,
-    /// A signal came instead; another read may bring something (PEP 475).
+    /// A signal has interrupted the read. Another read may return something (PEP 475).
     Interrupted,
 }
 
-/// Reads once. `WouldBlock` clears the hint. So does a short read, unless an end follows it: a
-/// second read would only confirm that there is nothing (design law 5, RT-1).
+/// Reads once, and returns what came of it.
+///
+/// `WouldBlock` clears the hint. On Unix, a short read also clears it, because a second read would
+/// only confirm that nothing is left (design law 5, RT-1). If the client has closed its writing
+/// half, the hint stays, because the second read then returns the end.
+///
+/// # Errors
+///
+/// Returns the operating system's error if the read fails: the connection is lost.
 pub(super) fn receive(
     stream: &mut impl Duplex,
     into: &mut Buffer,
@@ -36,7 +44,7 @@ pub(super) fn receive(
         return Ok(Received::Nothing);
     }
     if into.capacity() < READ {
-        *into = Buffer::with_capacity(READ); // the protocol has kept the one it was lent
+        *into = Buffer::with_capacity(READ); // the protocol has kept the buffer
     }
     match into.read_from(stream) {
         Ok(0) => Ok(Received::End),
@@ -53,7 +61,11 @@ pub(super) fn receive(
     }
 }
 
-/// Writes until everything is sent or the stream takes no more. Returns how much that was.
+/// Writes until everything is sent or the stream takes no more. Returns how many bytes it took.
+///
+/// # Errors
+///
+/// Returns the operating system's error if a write fails: the connection is lost.
 pub(super) fn send(
     stream: &mut impl Duplex,
     output: &mut Buffer,

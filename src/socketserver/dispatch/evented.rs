@@ -1,4 +1,4 @@
-//! All requests at once, on the loop's thread: connections that are never waited for.
+//! Serves all connections concurrently on the loop's thread, and never blocks on any of them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,43 +18,46 @@ use crate::socketserver::protocol::Protocol;
 use crate::socketserver::settings::EventedSettings;
 use crate::socketserver::transport::{Duplex, Stream, Transport};
 
-/// Runs a [`Protocol`] on each connection; no client waits for another (RT-8).
+/// Runs a [`Protocol`] on each connection, so that no client waits for another (RT-8).
 pub struct Evented<T, F>
 where
     T: Transport<Request: Stream>,
     F: Factory<T::Address, Made: Protocol>,
 {
+    /// Makes a protocol for each connection.
     factory: F,
+    /// The limits of all connections.
     settings: EventedSettings,
-    /// Where the server listens, once it is put together.
+    /// The address on which the server listens. `None` until the server is put together.
     server_address: Option<T::Address>,
     /// The connections, each at the index of its slot.
     connections: Vec<Option<Entry<T, F>>>,
     /// How many connections there are.
     open: usize,
-    /// How many clients have been given up because they did not read.
+    /// How many connections were closed because the client did not read, or read too slowly.
     stalled: u64,
-    /// How far the server has come with its end.
+    /// Whether the server runs or is stopping.
     phase: Phase,
-    /// What other threads have sent to the conversations.
+    /// The messages that other threads have sent to the conversations.
     post: Post<Message<T, F>>,
     /// The buffers that the connections share.
     scratch: Scratch,
-    /// What conversations want reported and the engine has not taken yet.
+    /// Failures of conversations that the engine has not taken yet.
     failures: VecDeque<(Failure, T::Address)>,
 }
 
-/// How far the server has come with its end.
+/// Says whether the server runs or is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The server runs.
     Serving,
-    /// What is open finishes what it has begun. A protocol that takes over is told so.
+    /// Open conversations finish what they have begun. A protocol that takes over is told to drain.
     Draining,
-    /// The patience with that is over.
+    /// The patience of the drain is over, and the connections were reset.
     Aborted,
 }
 
-/// What may be sent to a conversation.
+/// The message that a mailbox of a conversation takes.
 type Message<T, F> = <<F as Factory<<T as Transport>::Address>>::Made as Protocol>::Message;
 
 /// A connection of the transport `T`, with the protocol that `F` makes.
@@ -66,14 +69,16 @@ type Entry<T, F> = Open<
 
 /// A connection that is open.
 struct Open<S, P: Protocol, A> {
-    /// Its place in the reactor.
+    /// The connection's slot in the reactor.
     slot: Slot,
+    /// The stream and its protocol.
     connection: Connection<S, P>,
+    /// The address that failures are reported with.
     client_address: A,
 }
 
 impl<S: Duplex, P: Protocol, A> Open<S, P, A> {
-    /// Ends the conversation. Returns what went wrong as it went, with its client.
+    /// Ends the conversation. Returns the failure and the client's address if that panics.
     fn end(self, end: End<'_>) -> Option<(Failure, A)> {
         let ended = self.connection.end(end);
         ended.err().map(|failure| (failure, self.client_address))
@@ -85,12 +90,13 @@ where
     T: Transport<Request: Stream>,
     F: Factory<T::Address, Made: Protocol>,
 {
-    /// Connections that speak what `factory` makes, within the default limits.
+    /// Returns a dispatch that runs a protocol of `factory` on each connection, with the default
+    /// limits.
     pub fn new(factory: F) -> Evented<T, F> {
         Evented::with_settings(factory, EventedSettings::default())
     }
 
-    /// Connections that speak what `factory` makes, within the given limits.
+    /// Like [`new`](Self::new), but with your own limits and deadlines.
     pub fn with_settings(factory: F, settings: EventedSettings) -> Evented<T, F> {
         Evented {
             factory,
@@ -106,12 +112,13 @@ where
         }
     }
 
-    /// Returns what makes the protocols of connections that are accepted from now on.
+    /// Returns the factory, which makes the protocol of each connection.
     pub fn factory(&self) -> &F {
         &self.factory
     }
 
-    /// Like [`factory`](Self::factory), but to be changed.
+    /// Returns the factory, so that you can change it. Connections that are already open keep their
+    /// protocols.
     pub fn factory_mut(&mut self) -> &mut F {
         &mut self.factory
     }
@@ -121,7 +128,7 @@ where
         self.open
     }
 
-    /// Gives the slot's connection a turn and acts on what became of it.
+    /// Gives the slot's connection a turn, and acts on its outcome.
     ///
     /// Returns `false` if there is no such connection.
     fn turn(&mut self, slot: Slot, occasion: Occasion, reactor: &mut Reactor, now: &Now) -> bool {
@@ -152,7 +159,7 @@ where
             // Both directions, once (design law 5).
             let both = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = reactor.register(slot, &mut entry.connection.stream, both) {
-                // What if it were kept all the same? Then nothing would ever wake it.
+                // What if the connection stayed open? Then no event would ever wake it.
                 report(error.into());
                 fate = Fate::Gone;
             }
@@ -170,7 +177,7 @@ where
         true
     }
 
-    /// Closes a connection.
+    /// Closes a connection, and keeps its failure for the engine.
     fn close(&mut self, slot: Slot, reactor: &mut Reactor, end: End<'_>) {
         if let Some(mut entry) = self.connections[slot.index()].take() {
             self.open -= 1;
@@ -189,8 +196,10 @@ where
         self.discard_all();
     }
 
-    /// Delivers what threads send that work for the connections, as long as they send something, and
-    /// as much of it as the clients take without being waited for.
+    /// Delivers the last messages of the threads that work for the connections.
+    ///
+    /// Goes on as long as the threads send messages and the conversations take them. It never waits
+    /// for a client to read.
     fn finish(&mut self, reactor: &mut Reactor)
     where
         Evented<T, F>: Dispatch<T>,
@@ -200,7 +209,7 @@ where
             let unread = self.unread();
             self.drain(reactor, &Now::new());
             if self.unread() == unread {
-                break; // no client takes any more, or there is no more
+                break; // no conversation takes any more messages, or there are none
             }
         }
     }
@@ -211,7 +220,7 @@ where
         open.map(|entry| entry.connection.unread()).sum()
     }
 
-    /// Drops the messages that are still on their way, and with them what their senders wait for.
+    /// Drops the messages that were not delivered, so that no sender waits for a reply to them.
     fn discard_all(&mut self) {
         while let Some((_, message)) = self.post.receive() {
             discard(message);
@@ -228,7 +237,8 @@ where
     }
 }
 
-/// Returns the connection of that name, unless it has ended and another has its place.
+/// Returns the connection of `slot`. Returns `None` if it has ended, even if another connection
+/// uses the same index now.
 fn find<S, P: Protocol, A>(
     connections: &mut [Option<Open<S, P, A>>],
     slot: Slot,
@@ -237,8 +247,8 @@ fn find<S, P: Protocol, A>(
     (entry.slot == slot).then_some(entry)
 }
 
-/// Drops a message for a conversation that has ended. What is in it may panic when it is dropped
-/// (design law 10).
+/// Drops a message for a conversation that has ended. Dropping what it owns may panic (design law
+/// 10).
 fn discard<M>(message: M) {
     let dropped = contain(|| {
         drop(message);
@@ -294,13 +304,14 @@ where
             connection: Connection::new(request, protocol),
             client_address,
         });
-        // Its first bytes are often there already: a client of one request never meets the poll.
+        // The first bytes have often arrived already. A client that sends a single request is then
+        // served without the poll.
         self.turn(slot, Occasion::Made, reactor, now);
         Ok(())
     }
 
     fn collect(&mut self, reactor: &mut Reactor) {
-        self.post.attend(); // an engine may have moved to another thread since its last turn
+        self.post.attend(); // the engine may have moved to another thread since its last turn
         for _ in 0..self.post.waiting() {
             let Some((slot, message)) = self.post.receive() else {
                 return;
@@ -334,7 +345,7 @@ where
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let occasion = match self.phase {
             Phase::Serving => Occasion::Drain,
-            Phase::Draining | Phase::Aborted => Occasion::Ready, // they have been told
+            Phase::Draining | Phase::Aborted => Occasion::Ready, // the protocols know already
         };
         self.phase = Phase::Draining;
         let open = self.connections.iter().flatten();
@@ -354,7 +365,7 @@ where
     }
 
     fn server_close(&mut self, reactor: &mut Reactor) {
-        // What if the patience of a drain is over? Then nobody is waited for any more.
+        // What if the patience of a drain is over? Then this waits for nobody any more.
         if self.phase != Phase::Aborted {
             self.finish(reactor);
         }
@@ -363,7 +374,7 @@ where
 }
 
 impl<T: Transport<Request: Stream>, F: Factory<T::Address, Made: Protocol>> Drop for Evented<T, F> {
-    /// A guest may be dropped without having been closed; its conversations are told all the same.
+    /// Ends the conversations: a guest may be dropped without being closed.
     fn drop(&mut self) {
         let now = Now::new();
         for entry in mem::take(&mut self.connections).into_iter().flatten() {

@@ -1,7 +1,9 @@
-//! Several requests at once, each on a thread that may block: Python's `ThreadingMixIn`.
+//! Serves several requests concurrently, each on a thread that may block, like Python's
+//! `ThreadingMixIn`.
 //!
-//! Python starts a thread for each request and sets no bound. Here a [`Pool`] runs them (THREAD-9).
-//! Three things travel, and none of them borrows from the loop:
+//! Python starts a thread for each request, without a limit. Here a [`Pool`] of threads serves the
+//! requests (THREAD-9). Loop and threads exchange three things. All of them are owned, so nothing
+//! borrows from the loop:
 //!
 //! ```text
 //! loop ── request, client address, place ─────▶ one of the threads
@@ -9,7 +11,8 @@
 //! loop ◀── the place, given back, and a wake ── thread
 //! ```
 //!
-//! Only the loop takes places, so a place that it sees free stays free until it takes it.
+//! Only the loop takes places. So if it sees that a place is free, the place is still free when the
+//! loop takes it.
 
 use std::fmt;
 use std::io;
@@ -28,11 +31,12 @@ use crate::socketserver::overload::Overload;
 use crate::socketserver::pool::{Overloaded, Place, Pool};
 use crate::socketserver::transport::{Accepted, Transport};
 
-/// How many requests are queued unless told otherwise: one for each of 32 threads, so that a thread
-/// finds its next request without waiting for the loop. More are better off in the kernel's queue.
+/// How many requests may be queued by default: one for each of 32 threads, so that a thread finds
+/// its next request without waiting for the loop. Further clients wait in the kernel's backlog.
 const QUEUE_LENGTH: u16 = 32;
 
-/// Serves each request on a thread of a [`Pool`]; the loop never waits for one (THREAD-2).
+/// Serves each request on a thread of a [`Pool`], so that the loop never waits for a handler
+/// (THREAD-2).
 ///
 /// ```
 /// use std::io::Write;
@@ -55,63 +59,63 @@ const QUEUE_LENGTH: u16 = 32;
 /// # Threads
 ///
 /// A thread starts when a request comes and every other thread is busy. So an idle server has no
-/// threads, and a server that never had a request has none to join (THREAD-7). If the system
-/// refuses the only thread there would be, the request fails, like Python's (THREAD-4). A thread
-/// stays until [`server_close`](crate::socketserver::Server::server_close), and survives whatever a
-/// handler does.
+/// threads, and a server that never had a request has nothing to join (THREAD-7). If there is no
+/// thread and the system cannot start any, the request fails, as in Python (THREAD-4). A thread
+/// stays until [`server_close`](crate::socketserver::Server::server_close), even if a handler
+/// panics.
 ///
 /// # Failures
 ///
-/// They come home to the loop, and
+/// The threads send failures to the loop, and
 /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) runs there. Python runs it on
-/// the worker, before the request is closed. Here the worker closes the request immediately, so a
-/// client may see the end before the report is written (THREAD-3, REQ-7). `Failure::Stop` stops the
-/// server, where Python ignores a `SystemExit` of a thread.
+/// the thread of the request, before the request is closed. Here the thread closes the request
+/// immediately. So a client may see the end before the report is written (THREAD-3, REQ-7).
+/// `Failure::Stop` stops the server, while Python ignores a `SystemExit` on a thread.
 ///
 /// # The end
 ///
-/// [`shutdown`](crate::socketserver::ShutdownHandle::shutdown) ends the loop and waits for no worker
-/// (SHUT-10), so a worker may call it (THREAD-10). `server_close` closes the listener and waits until
-/// every accepted request is served. Dropping the server does the same. With
-/// [`block_on_close(false)`](Self::block_on_close) or [`daemon_threads(true)`](Self::daemon_threads)
-/// neither waits.
+/// [`shutdown`](crate::socketserver::ShutdownHandle::shutdown) ends the loop and waits for no
+/// thread (SHUT-10), so a handler may call it (THREAD-10). `server_close` closes the listener and
+/// waits until every accepted request is served. Dropping the server does the same. With
+/// [`block_on_close(false)`](Self::block_on_close) or
+/// [`daemon_threads(true)`](Self::daemon_threads) neither waits.
 ///
-/// A [drain](crate::socketserver::ShutdownHandle::drain) serves what is queued, too. When its
-/// patience is over, what is still queued is dropped. No thread can be killed, so busy threads are
-/// left to themselves, and nothing waits for them afterwards.
+/// A [drain](crate::socketserver::ShutdownHandle::drain) also serves the queued requests. When its
+/// patience is over, it drops the requests that are still queued. It cannot kill a busy thread. The
+/// thread goes on, but nothing waits for it.
 pub struct Threading<T: Transport, F> {
     /// Makes the handlers, on the threads.
     factory: Arc<F>,
     /// Runs the requests.
     pool: Pool,
-    /// What becomes of a client for whom the pool has no room.
+    /// Decides about a client for whom the pool has no room.
     overload: Overload,
-    /// What becomes of the threads when the server is closed.
+    /// Decides about the threads when the server is closed.
     at_close: AtClose,
-    /// How many clients were turned away because the pool had no room.
+    /// How many clients were closed unserved because the pool had no room.
     shed: u64,
-    /// Where the failures of requests come home.
+    /// Receives the failures of requests, on the loop.
     failures: Receiver<(Failure, T::Address)>,
-    /// The threads' end of it.
+    /// Sends the failures of requests, on the threads.
     failed: Sender<(Failure, T::Address)>,
-    /// What requests take along to their threads, once the server is put together.
+    /// The values that each request needs on its thread. `None` until the server is put together.
     common: Option<Arc<Common<T::Address, F>>>,
 }
 
-/// What becomes of the threads when the server is closed (THREAD-5).
+/// Says whether the server waits for its threads when it is closed (THREAD-5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtClose {
-    /// The server waits for them.
+    /// The server waits for the threads.
     Join,
-    /// They end by themselves when they have served what is queued.
+    /// The threads end by themselves when they have served the queued requests.
     Detach,
 }
 
 impl<T: Transport, F> Threading<T, F> {
-    /// Serves each request with a handler that `factory` makes: at most 32 at once, and as many
-    /// queued.
+    /// Returns a dispatch that serves each request with a handler of `factory`, on at most 32
+    /// threads. Another 32 requests may be queued.
     pub fn new(factory: F) -> Threading<T, F> {
-        // No more failures lie in it than requests can end between two turns.
+        // Unbounded, but it holds at most the failures of the requests between two turns.
         let (failed, failures) = unbounded();
         Threading {
             factory: Arc::new(factory),
@@ -125,23 +129,24 @@ impl<T: Transport, F> Threading<T, F> {
         }
     }
 
-    /// Sets how many requests are served at once: 32 by default, and at least one.
+    /// Sets the most threads, and so the most requests that are served at the same time: 32 by
+    /// default, and at least one.
     pub fn threads(mut self, threads: u16) -> Threading<T, F> {
         self.pool = self.pool.clone().threads(threads.into());
         self
     }
 
-    /// Sets how many requests are accepted ahead of the threads: 32 by default. With none, each
-    /// request that is accepted has a thread.
+    /// Sets how many accepted requests may wait for a thread: 32 by default. With 0, no
+    /// accepted request waits for a thread.
     pub fn queue_length(mut self, queue_length: u16) -> Threading<T, F> {
         self.pool = self.pool.clone().queue_length(queue_length.into());
         self
     }
 
-    /// Sets what becomes of a client for whom the pool has no room: it waits by default.
+    /// Sets whether a client waits or is closed if the pool has no room: it waits by default.
     ///
-    /// With [`Overload::Shed`] it is accepted and closed immediately, and
-    /// [`Overloaded::Full`](crate::socketserver::Overloaded::Full) is reported to
+    /// With [`Overload::Shed`], the server accepts the client, closes it immediately, and reports
+    /// [`Overloaded::Full`](crate::socketserver::Overloaded::Full) to
     /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error).
     pub fn overload(mut self, overload: Overload) -> Threading<T, F> {
         self.overload = overload;
@@ -150,10 +155,10 @@ impl<T: Transport, F> Threading<T, F> {
 
     /// Sets whether `server_close` waits until every request is served: it does by default
     /// (THREAD-1, THREAD-5). If not, it returns immediately, and the threads end when they have
-    /// served what was queued.
+    /// served the queued requests.
     ///
-    /// This and [`daemon_threads`](Self::daemon_threads) decide the same thing under two of Python's
-    /// names. The later call counts.
+    /// This and [`daemon_threads`](Self::daemon_threads) decide the same thing under two of
+    /// Python's names. The later call counts.
     pub fn block_on_close(mut self, block: bool) -> Threading<T, F> {
         self.at_close = if block {
             AtClose::Join
@@ -163,20 +168,21 @@ impl<T: Transport, F> Threading<T, F> {
         self
     }
 
-    /// Sets whether nothing ever waits for the threads: it is off by default (THREAD-1). If it is
-    /// on, the process may end under a request (THREAD-8).
+    /// Like [`block_on_close`](Self::block_on_close), but with the opposite meaning: with `true`,
+    /// nothing waits for the threads. It is `false` by default (THREAD-1). With `true`, the process
+    /// may end while a request is being served (THREAD-8).
     pub fn daemon_threads(self, daemon: bool) -> Threading<T, F> {
         self.block_on_close(!daemon)
     }
 
-    /// Sets how many bytes of stack each thread has, like Python's `threading.stack_size`. By
-    /// default it is what the standard library gives a thread, 2 MiB.
+    /// Sets how many bytes of stack each thread has, like Python's `threading.stack_size`. The
+    /// default is that of the standard library, 2 MiB.
     pub fn stack_size(mut self, bytes: usize) -> Threading<T, F> {
         self.pool = self.pool.clone().stack_size(bytes);
         self
     }
 
-    /// Returns what makes the handlers.
+    /// Returns the factory, which makes the handlers.
     pub fn factory(&self) -> &F {
         &self.factory
     }
@@ -191,7 +197,7 @@ impl<T: Transport, F> Threading<T, F> {
         self.pool.open()
     }
 
-    /// Lets the threads go when they have nothing left to do, and waits for them if that is wanted.
+    /// Ends the threads when no request is left. Waits for them unless they are detached.
     fn close(&mut self) {
         match self.at_close {
             // A handler that closes the server does not wait for its own thread (THREAD-10).
@@ -281,16 +287,18 @@ impl<T: Transport, F> fmt::Debug for Threading<T, F> {
     }
 }
 
-/// What every request takes along to its thread.
+/// The values that each request needs on its thread.
 struct Common<A, F> {
+    /// Makes the handler.
     factory: Arc<F>,
-    /// Where the server listens.
+    /// The address on which the server listens.
     server_address: A,
+    /// Sends a failure to the loop.
     failed: Sender<(Failure, A)>,
 }
 
 impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
-    /// Serves the request and closes it in any case; a failure goes home (THREAD-3).
+    /// Serves the request, closes it in any case, and sends a failure to the loop (THREAD-3).
     fn serve<T>(&self, mut request: T::Request, client_address: A, place: Place)
     where
         T: Transport<Address = A>,
@@ -311,6 +319,6 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
                 complain("a request failed after its server was gone", &failure);
             }
         }
-        drop(place); // last, for this wakes the loop
+        drop(place); // last, because this wakes the loop
     }
 }

@@ -1,25 +1,28 @@
-//! A blocking stream for a connection that never waits.
+//! Makes a blocking stream look like a stream that never blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 
 use crate::socketserver::transport::Duplex;
 
-/// A blocking stream that waits for input between two turns only, and writes once a turn.
+/// A blocking stream that reads only between two turns, and writes at most once a turn.
 ///
-/// What if a turn could read on? Then a protocol that closes would wait for its client first.
-/// What if it could write on? Then nobody would notice that a client takes a byte at a time.
+/// If a turn could read again, a protocol that closes would first wait for its client. If a turn
+/// could write again, nobody would notice a client that takes one byte at a time.
 pub(super) struct Patient<S> {
+    /// The stream that blocks.
     stream: S,
-    /// Where the last wait has put what it read.
+    /// Holds the bytes that the last wait has read.
     block: Box<[u8]>,
-    /// How much that is, until a turn has taken it.
+    /// The result of the last wait: the number of bytes, or its error. `WouldBlock` after a turn
+    /// has taken it.
     arrived: io::Result<usize>,
-    /// The turn has not written yet.
+    /// Whether the turn may still write.
     may_write: bool,
 }
 
 impl<S: Duplex> Patient<S> {
+    /// Returns a stream on which nothing has arrived yet.
     pub(super) fn new(stream: S) -> Patient<S> {
         Patient {
             stream,
@@ -29,12 +32,13 @@ impl<S: Duplex> Patient<S> {
         }
     }
 
-    /// A turn begins, in which it may write once.
+    /// Begins a turn: the connection may write once.
     pub(super) fn may_write(&mut self) {
         self.may_write = true;
     }
 
-    /// Waits for input. Returns `false` if the stream's timeout has passed, or a signal came.
+    /// Waits for input. Returns `false` if the stream's timeout has passed, or a signal has
+    /// interrupted the read.
     pub(super) fn wait(&mut self) -> bool {
         use ErrorKind::{Interrupted, TimedOut, WouldBlock};
         self.arrived = self.stream.read(&mut self.block);
@@ -44,7 +48,7 @@ impl<S: Duplex> Patient<S> {
 }
 
 impl<S: Duplex> Read for Patient<S> {
-    /// Takes the whole block, for which a connection always has room.
+    /// Returns the whole block in one read. A connection always has room for it.
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = mem::replace(&mut self.arrived, Err(ErrorKind::WouldBlock.into()))?;
         (&self.block[..count]).read(bytes)
@@ -55,7 +59,7 @@ impl<S: Duplex> Write for Patient<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match mem::take(&mut self.may_write).then(|| self.stream.write(bytes)) {
             None => Err(ErrorKind::WouldBlock.into()),
-            // On Windows, this is how the timeout of the stream ends a write.
+            // Windows returns this error when a write exceeds the timeout of the stream.
             Some(Err(error)) if error.kind() == ErrorKind::TimedOut => {
                 Err(ErrorKind::WouldBlock.into())
             }
