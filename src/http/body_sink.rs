@@ -123,7 +123,9 @@ impl Response<'_> {
     /// Return the result from your handler.
     pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
         if let Content::Whole(..) | Content::Coming { .. } = self.context.content {
-            return Ok(self.leave(Outcome::Receive(Box::new(Responding(sink)))));
+            let sink = Reading::Sink(Box::new(Responding(sink)));
+            self.state.reading = Some(Box::new(sink));
+            return Ok(self.leave(Outcome::Deferred));
         }
         // This is not the loop's thread, so it may wait for the body.
         let mut reader = self.body_reader();

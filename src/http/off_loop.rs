@@ -49,8 +49,7 @@ fn news(mut written: Written, bytes: Buffer) -> News {
         Outcome::Stream(streaming) => Then::Pull(streaming),
         Outcome::Upgrade(upgrade) => Then::Upgrade(upgrade),
         Outcome::Deferred => Then::Await,
-        // On this thread, `Response::receive` waits for the body and calls the sink by itself.
-        Outcome::Receive(_) | Outcome::Unanswered => Then::Fail(ResponseError::Unanswered.into()),
+        Outcome::Unanswered => Then::Fail(ResponseError::Unanswered.into()),
     };
     News {
         bytes,

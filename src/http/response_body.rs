@@ -94,7 +94,6 @@ pub(super) enum BodyFraming {
     /// This many bytes are still to be written.
     Length(u64),
     /// With the last chunk, which is empty.
-    /// With the last chunk, which is empty.
     Chunked,
     /// With the connection (HTTP/1.0).
     Close,
@@ -106,7 +105,6 @@ const CHUNK_FRAMING: usize = 32;
 /// Writes the blocks of a body in their framing.
 #[derive(Debug)]
 pub(super) struct Framer {
-    /// How the body ends, and how much is left if its length is announced.
     /// How the body ends, and how much is left if its length is announced.
     framing: BodyFraming,
     /// Bytes of the body that were written.

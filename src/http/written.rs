@@ -94,10 +94,8 @@ pub(super) enum Outcome {
     Done,
     /// The head is written; the body is pulled as the client reads it.
     Stream(Box<Streaming>),
-    /// Another part of the program will send the response.
+    /// Another part of the program will send the response, or a sink that takes the body first.
     Deferred,
-    /// A sink takes the body of the request first, and then responds.
-    Receive(Box<dyn ContentSink>),
     /// The connection goes on with another protocol.
     Upgrade(Upgrade),
 }
@@ -122,9 +120,11 @@ impl fmt::Debug for dyn ContentSink {
     }
 }
 
-/// The request's body on its way to another thread.
+/// How the program takes the request's body as it arrives.
 #[derive(Debug)]
 pub(super) enum Reading {
+    /// A sink takes it on the loop, and then responds.
+    Sink(Box<dyn ContentSink>),
     /// The reader that the program has not taken yet.
     Reader(BodyReader),
     /// The loop's end; the program has the reader.

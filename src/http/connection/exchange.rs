@@ -16,7 +16,7 @@
 //! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off |
 //! | room in the output ([`pull`](Exchange::pull)) | – | a block is sent; → `Coming` if a worker pulls | – |
 //!
-//! | event | inbound `Done` | `StreamedBody` | `StreamedBody`, paused | `Unwanted` |
+//! | event | inbound `Done` | `Streamed` | `Streamed`, paused | `Unwanted` |
 //! | --- | --- | --- | --- | --- |
 //! | part of the body arrives | – | handed on; paused if the reader is behind | – | – |
 //! | its end arrives | – | → `Done`; `Finish` if a sink took it | – | – |
@@ -71,7 +71,7 @@ enum Inbound {
     /// It has arrived.
     Done,
     /// It is still arriving.
-    StreamedBody(Box<StreamedBody>),
+    Streamed(Box<StreamedBody>),
     /// It, or the rest of it, is not wanted: the connection cannot go on after the response.
     Unwanted,
 }
@@ -154,7 +154,7 @@ impl Exchange {
             // What if the request's body is still arriving? While the loop pulls the response,
             // nothing is read. So the connection closes when the response is complete.
             (Outbound::Pulled(_), _) => Next::Produce,
-            (_, Inbound::StreamedBody(receiving)) if !receiving.is_paused() => Next::Read,
+            (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
     }
@@ -164,7 +164,7 @@ impl Exchange {
         match (&self.outbound, &self.inbound) {
             // Here the client has to read, and the owner of the connection watches that.
             (Outbound::Pulled(_), _) => None,
-            (_, Inbound::StreamedBody(receiving)) if !receiving.is_paused() => {
+            (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => {
                 receiving.deadline(since)
             }
             // A program may push as slowly as it likes.
@@ -226,23 +226,16 @@ impl Exchange {
             Some(_) => Inbound::Unwanted,
             None => Inbound::Done,
         };
-        let outcome = mem::replace(&mut written.outcome, Outcome::Deferred);
-        let reading = written.reading.take().map(|reading| *reading);
-        let inlet = match (outcome, reading) {
-            (Outcome::Receive(sink), _) => Some(Inlet::Sink(sink)),
-            (outcome, reading) => {
-                written.outcome = outcome;
-                match reading {
-                    Some(Reading::Sender(sender)) => Some(Inlet::Reader(sender)),
-                    // The program has not taken the reader, so nobody reads.
-                    Some(Reading::Reader(_)) | None => None,
-                }
-            }
+        let inlet = match written.reading.take().map(|reading| *reading) {
+            Some(Reading::Sink(sink)) => Some(Inlet::Sink(sink)),
+            Some(Reading::Sender(sender)) => Some(Inlet::Reader(sender)),
+            // The program has not taken the reader, so nobody reads.
+            Some(Reading::Reader(_)) | None => None,
         };
         match (inlet, incoming, content) {
             (Some(inlet), Some(incoming), Content::Coming { ask }) => {
                 let receiving = StreamedBody::new(incoming, inlet, ask, io);
-                self.inbound = Inbound::StreamedBody(Box::new(receiving));
+                self.inbound = Inbound::Streamed(Box::new(receiving));
                 self.settle(written)
             }
             // The body has arrived, so the sink gets it as one block. What if that is enough for
@@ -266,23 +259,20 @@ impl Exchange {
     pub(super) fn settle(&mut self, mut written: Written) -> Verdict {
         self.note(written.notes.take());
         let outcome = mem::replace(&mut written.outcome, Outcome::Unanswered);
-        if let Outcome::Deferred = outcome {
-            return Verdict::GoOn;
+        if !matches!(outcome, Outcome::Deferred) {
+            self.code = Some(written.code);
+            self.close |= written.close;
         }
-        self.code = Some(written.code);
-        self.close |= written.close;
         match outcome {
+            Outcome::Deferred => Verdict::GoOn,
             Outcome::Done => Verdict::Ended(written.ending()),
             Outcome::Upgrade(upgrade) => Verdict::Upgraded(upgrade),
             Outcome::Stream(streaming) => {
                 self.outbound = Outbound::Pulled(streaming);
                 Verdict::GoOn
             }
-            // What if a sink responds with another sink? There is no body left for it, so this is a
-            // mistake.
-            Outcome::Receive(_) | Outcome::Unanswered | Outcome::Deferred => {
-                Verdict::Failed(ResponseError::Unanswered.into())
-            }
+            // What if the program returned the `Reply` of another request?
+            Outcome::Unanswered => Verdict::Failed(ResponseError::Unanswered.into()),
         }
     }
 
@@ -291,7 +281,7 @@ impl Exchange {
         // What if the body cannot be taken? `Unwanted` stays behind, so the connection cannot go
         // on.
         let mut receiving = match mem::replace(&mut self.inbound, Inbound::Unwanted) {
-            Inbound::StreamedBody(receiving) if !receiving.is_paused() => receiving,
+            Inbound::Streamed(receiving) if !receiving.is_paused() => receiving,
             inbound => {
                 self.inbound = inbound;
                 return Verdict::Wait;
@@ -299,7 +289,7 @@ impl Exchange {
         };
         match receiving.take_in(input, io.now) {
             Ok(Arrived::Part) => {
-                self.inbound = Inbound::StreamedBody(receiving);
+                self.inbound = Inbound::Streamed(receiving);
                 Verdict::GoOn
             }
             Ok(Arrived::Whole) => {
@@ -375,7 +365,7 @@ impl Exchange {
             }
             (Outbound::Awaited, Some(head), then) => {
                 self.note(notes);
-                self.end_head(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
+                self.begin_response(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
                 self.proceed(then)
             }
             // What if an interim response comes after the head? It would stand in the middle of the
@@ -396,7 +386,7 @@ impl Exchange {
 
     /// The response begins: ends its head, which now says whether the connection goes on. The head
     /// of an upgrade says neither.
-    fn end_head(
+    fn begin_response(
         &mut self,
         head: OpenHead,
         bytes: &[u8],
@@ -457,7 +447,7 @@ impl Exchange {
     /// The reader of the request's body has caught up.
     fn read_on(&mut self, io: &mut Io<'_>) -> Verdict {
         let begun = self.has_begun();
-        if let Inbound::StreamedBody(receiving) = &mut self.inbound {
+        if let Inbound::Streamed(receiving) = &mut self.inbound {
             receiving.go_on(begun, io);
         }
         Verdict::GoOn

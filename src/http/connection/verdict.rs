@@ -21,12 +21,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     pub(super) fn follow(
         &mut self,
         mut exchange: Box<Exchange>,
-        mut verdict: Verdict,
+        verdict: Verdict,
         io: &mut Io<'_>,
     ) -> Step {
-        if let Verdict::Finish(sink, trailers) = verdict {
-            verdict = self.finish(&mut exchange, sink, &trailers, io);
-        }
         // Before the response is logged, because an error page is logged first (LOG-4).
         if let Some(notes) = exchange.notes.take() {
             let code = exchange.code.unwrap_or_default();
@@ -50,9 +47,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 Step::Break(Next::Upgrade(upgrade.0))
             }
             Verdict::Failed(failure) => self.fail_exchange(exchange, failure, io),
-            // `finish` replaces this verdict above, and never returns it.
-            Verdict::Finish(..) => {
-                self.fail_exchange(exchange, ResponseError::Unanswered.into(), io)
+            Verdict::Finish(sink, trailers) => {
+                let verdict = self.finish(&mut exchange, sink, &trailers, io);
+                self.follow(exchange, verdict, io)
             }
             // What if a part of the response is out? Then a 400 would stand in the middle of it.
             Verdict::Malformed(error) if exchange.has_begun() => {

@@ -216,7 +216,8 @@ impl ContentSink for Sink {
 /// A request whose body of five bytes goes to a sink.
 fn receiving(wants: Want) -> Exchange {
     let mut exchange = exchange(Version::Http11);
-    let written = written(Outcome::Receive(Box::new(Sink(wants))));
+    let mut written = written(Outcome::Deferred);
+    written.reading = Some(Box::new(Reading::Sink(Box::new(Sink(wants)))));
     let incoming = Incoming::sized(5, BodyDeadlines::default(), Instant::now());
     let content = Content::Coming { ask: false };
     let begun = give(|io| exchange.begin(written, content, Some(incoming), io));
