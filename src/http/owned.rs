@@ -32,7 +32,7 @@ struct Owned {
     /// The length of the body.
     body: usize,
     /// The addresses of the client and of the server.
-    ends: Addresses,
+    addresses: Addresses,
 }
 
 impl OwnedRequest {
@@ -45,7 +45,7 @@ impl OwnedRequest {
             bytes,
             head: head.len(),
             body: request.body().len(),
-            ends: request.ends().clone(),
+            addresses: request.addresses().clone(),
         }))
     }
 
@@ -61,7 +61,13 @@ impl OwnedRequest {
         // reason: these are bytes that were parsed before
         let parsed = parsed.expect("a head that was parsed can be parsed again");
         let (body, trailers) = (self.body(), self.trailers());
-        look(&Request::new(&parsed, head, body, trailers, &self.0.ends))
+        look(&Request::new(
+            &parsed,
+            head,
+            body,
+            trailers,
+            &self.0.addresses,
+        ))
     }
 
     pub(super) fn body(&self) -> &[u8] {

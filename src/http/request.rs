@@ -43,7 +43,7 @@ pub struct Request<'a> {
     /// The trailer fields.
     trailers: Fields<'a>,
     /// The addresses of client and server.
-    ends: &'a Addresses,
+    addresses: &'a Addresses,
 }
 
 impl<'a> Request<'a> {
@@ -53,20 +53,20 @@ impl<'a> Request<'a> {
         head_bytes: &'a [u8],
         body: &'a [u8],
         trailers: Fields<'a>,
-        ends: &'a Addresses,
+        addresses: &'a Addresses,
     ) -> Request<'a> {
         Request {
             head,
             head_bytes,
             body,
             trailers,
-            ends,
+            addresses,
         }
     }
 
     /// Returns the addresses of client and server.
-    pub(super) fn ends(&self) -> &'a Addresses {
-        self.ends
+    pub(super) fn addresses(&self) -> &'a Addresses {
+        self.addresses
     }
 
     /// Returns the bytes that the head was parsed from.
@@ -252,14 +252,14 @@ impl<'a> Request<'a> {
     /// Returns the client's address; `None` if clients have no host and port, as on a Unix-domain
     /// socket (UNIX-4).
     pub fn client_address(&self) -> Option<SocketAddr> {
-        self.ends.client()
+        self.addresses.client()
     }
 
     /// Returns the server's address that the client connected to. If the server listens on
     /// `0.0.0.0` or `[::]`, it is the address of one interface. `None` if there is no client
     /// address.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.ends.local()
+        self.addresses.local()
     }
 }
 
@@ -340,8 +340,14 @@ mod tests {
         let mut storage = FieldStorage::new();
         let parsed = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
         let parsed = parsed.unwrap_or_else(|error| panic!("{head:?}: {error}"));
-        let ends = Addresses::new(None, None);
-        question(Request::new(&parsed, b"", b"", Fields::default(), &ends))
+        let addresses = Addresses::new(None, None);
+        question(Request::new(
+            &parsed,
+            b"",
+            b"",
+            Fields::default(),
+            &addresses,
+        ))
     }
 
     /// Like [`ask`], but for a GET with these field lines.
@@ -458,8 +464,8 @@ mod tests {
         let bytes = b"GET / HTTP/1.0\r\nUser-Agent: \xff\r\n\r\n";
         let mut storage = FieldStorage::new();
         let head = Head::parse(bytes, &mut storage, &HeadLimits::default()).expect("a head");
-        let ends = Addresses::new(None, None);
-        let request = Request::new(&head, b"", b"", Fields::default(), &ends);
+        let addresses = Addresses::new(None, None);
+        let request = Request::new(&head, b"", b"", Fields::default(), &addresses);
         assert_eq!(
             (request.user_agent(), request.header("user-agent")),
             (None, Some(&b"\xff"[..]))

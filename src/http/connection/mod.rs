@@ -63,7 +63,7 @@ pub struct HttpConnection<H> {
     /// The program's handler, for all requests of this connection.
     handler: H,
     /// The addresses of the client and of the server.
-    ends: Addresses,
+    addresses: Addresses,
     /// How other threads reach this connection, once it is connected.
     mailbox: Option<Mailbox<Message>>,
     /// Where in the exchange of requests and responses it is.
@@ -124,7 +124,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         HttpConnection {
             settings,
             handler,
-            ends: Addresses::new(client_address.into(), None),
+            addresses: Addresses::new(client_address.into(), None),
             mailbox: None,
             phase: Phase::Head(Scanner::default(), Awaited::First),
             since: None,
@@ -138,7 +138,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Sets the address that the client has reached; see
     /// [`Request::local_address`](super::Request::local_address).
     pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
-        self.ends = Addresses::new(self.ends.client(), address.into());
+        self.addresses = Addresses::new(self.addresses.client(), address.into());
         self
     }
 

@@ -54,7 +54,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     #[inline]
     fn log_request(&mut self, subject: Subject<'_>, outcome: access::Outcome, now: &Now) {
-        let entry = LogEntry::new(subject, self.ends.client(), outcome, now);
+        let entry = LogEntry::new(subject, self.addresses.client(), outcome, now);
         // What if the hook panics? The client still gets its response, and the panic is reported.
         let handler = &mut self.handler;
         let logged = contain(|| {
@@ -72,7 +72,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             sent: 0,
             complete: false,
         };
-        let entry = LogEntry::new(subject, self.ends.client(), outcome, now);
+        let entry = LogEntry::new(subject, self.addresses.client(), outcome, now);
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_error(&entry, &format!("code {code}, message {reason}"));

@@ -170,7 +170,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Like [`plan`](Self::plan), but for a request with a body.
     fn plan_content(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
-        let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.ends);
+        let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.addresses);
         let handler = &mut self.handler;
         let policy = match contain(|| Ok(handler.body_policy(&request))) {
             Ok(policy) => policy,
@@ -277,7 +277,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Content::Whole(body, trailers) => (body, trailers),
             _ => (&b""[..], Fields::default()),
         };
-        let request = Request::new(head, asked.bytes, body, trailers, &self.ends);
+        let request = Request::new(head, asked.bytes, body, trailers, &self.addresses);
         let context = Context {
             settings: &self.settings,
             now: io.now,
