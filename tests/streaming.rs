@@ -326,7 +326,25 @@ impl Drop for Collect {
 
 // Content on its way in.
 
-/// Issue 4, 2: an upload larger than any buffer, sized and chunked, into a sink.
+/// Uploads `content` with its length and then in chunks with a trailer, over one connection. Gives
+/// each response to `check`, with the sum that the trailer announced.
+fn put_twice(serving: &Serving, content: &[u8], mut check: impl FnMut(Answered, &str)) {
+    let mut client = serving.connect();
+    let mut answers = Answers::of(&client);
+    for (fields, sum) in [
+        (format!("Content-Length: {LARGE}\r\n"), "none"),
+        (CHUNKED.into(), "7"),
+    ] {
+        client.send(head("PUT", "/a", &fields));
+        match sum {
+            "none" => client.send(content),
+            _ => send_chunked(&mut client.0, content).expect("the server reads"),
+        }
+        check(answers.next(), sum);
+    }
+}
+
+/// An upload larger than any buffer, sized and chunked, into a sink.
 #[test]
 fn a_sink_takes_an_upload_of_any_size() {
     let content = pattern(LARGE);
@@ -338,19 +356,7 @@ fn a_sink_takes_an_upload_of_any_size() {
             sender.send(content)?;
             response.receive(sink)
         });
-        let serving = start(home, site);
-        let mut client = serving.connect();
-        let mut answers = Answers::of(&client);
-        for (fields, sum) in [
-            (format!("Content-Length: {LARGE}\r\n"), "none"),
-            (CHUNKED.into(), "7"),
-        ] {
-            client.send(head("PUT", "/a", &fields));
-            match sum {
-                "none" => client.send(&content),
-                _ => send_chunked(&mut client.0, &content).expect("the server reads"),
-            }
-            let answer = answers.next();
+        put_twice(&start(home, site), &content, |answer, sum| {
             assert_eq!(answer.short(), (200, format!("{LARGE} {sum}")), "{home:?}");
             assert!(!answer.closes(), "{home:?}: the connection goes on");
             let taken = next(&contents);
@@ -360,7 +366,7 @@ fn a_sink_takes_an_upload_of_any_size() {
                 next(&lines),
                 format!("PUT /a HTTP/1.1 200 {}", answer.content.len())
             );
-        }
+        });
     }
 }
 
@@ -509,19 +515,7 @@ fn a_worker_reads_an_upload_of_any_size() {
                 head.body(bytes)
             })
         });
-        let serving = start(home, site);
-        let mut client = serving.connect();
-        let mut answers = Answers::of(&client);
-        for (fields, sum) in [
-            (format!("Content-Length: {LARGE}\r\n"), "none"),
-            (CHUNKED.into(), "7"),
-        ] {
-            client.send(head("PUT", "/a", &fields));
-            match sum {
-                "none" => client.send(&content),
-                _ => send_chunked(&mut client.0, &content).expect("the server reads"),
-            }
-            let answer = answers.next();
+        put_twice(&start(home, site), &content, |answer, sum| {
             assert!(
                 answer.head.contains(&format!("\r\nSum: {sum}\r\n")),
                 "{}",
@@ -530,7 +524,7 @@ fn a_worker_reads_an_upload_of_any_size() {
             assert_same(&answer.content, &content, "what came back");
             assert!(!answer.closes(), "{home:?}: all of the content was read");
             assert_eq!(next(&lines), format!("PUT /a HTTP/1.1 200 {LARGE}"));
-        }
+        });
     }
 }
 
