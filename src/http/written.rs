@@ -160,10 +160,16 @@ pub(super) struct Written {
 impl Written {
     /// Creates the state of a response before anything is written.
     pub(super) fn new(context: &Context<'_>) -> Written {
+        Written::unwritten(!context.terms.keep_alive)
+    }
+
+    /// Like [`new`](Self::new), without a context. `close`: the connection ends with the response.
+    #[inline]
+    pub(super) fn unwritten(close: bool) -> Written {
         Written {
             outcome: Outcome::Unanswered,
             code: 0,
-            close: !context.terms.keep_alive,
+            close,
             declared: None,
             error: None,
             sent: 0,

@@ -28,14 +28,7 @@ fn written(outcome: Outcome) -> Written {
     Written {
         outcome,
         code: 200,
-        close: false,
-        declared: None,
-        error: None,
-        sent: 0,
-        wrong: None,
-        open_head: None,
-        notes: None,
-        reading: None,
+        ..Written::unwritten(false)
     }
 }
 
