@@ -126,7 +126,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut server = HttpServer::with_settings("127.0.0.1:0", site, settings)?;
     println!("{}", server.server_address());
-    Ok(server.serve_forever(None)?)
+    Ok(server.serve_forever()?)
 }
 
 /// A server in a separate process, which is killed when this is dropped.

@@ -106,7 +106,7 @@ fn main() {
     let server = make_server("127.0.0.1:0", app).expect("a port");
     let mut server = server.threads(THREADS);
     let (address, shutdown) = (server.server_address(), server.shutdown_handle());
-    let loop_thread = thread::spawn(move || server.serve_forever(None).expect("a clean end"));
+    let loop_thread = thread::spawn(move || server.serve_forever().expect("a clean end"));
     report(address, "alone");
     let stop = AtomicBool::new(false);
     let (begun, all_have_begun) = channel();

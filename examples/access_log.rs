@@ -13,7 +13,6 @@ use std::error::Error;
 use std::io;
 
 use serve_forever::http::{AccessLog, HttpResult, HttpServer, LogFormat, Request, Response};
-use serve_forever::socketserver::POLL_INTERVAL;
 
 fn handler(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     match request.path() {
@@ -41,5 +40,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, AccessLog::new(handler, format, io::stderr()))?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

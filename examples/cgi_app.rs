@@ -11,10 +11,8 @@
 //!
 //! With `--iis` it corrects PATH_INFO, which IIS sets differently. Ctrl-C stops the server.
 
-use std::error::Error;
-
-use serve_forever::socketserver::POLL_INTERVAL;
 use serve_forever::wsgi::{AppResult, CgiHandler, Environ, StartResponse, make_server};
+use std::error::Error;
 
 /// Counts the bytes of the body. It also prints the path, and whether it runs on several threads, in
 /// several processes, and only once.
@@ -58,5 +56,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = make_server(address, app)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

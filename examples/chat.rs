@@ -18,9 +18,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{
-    Buffer, Evented, Mailbox, Next, POLL_INTERVAL, Protocol, Server, Tcp,
-};
+use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Protocol, Server, Tcp};
 
 /// A guest who sends a longer line is disconnected.
 const LONGEST_LINE: usize = 1024;
@@ -124,5 +122,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = Server::new(tcp, Evented::new(make_protocol))?;
     server.shutdown_on_signals()?;
     println!("Chatting on {}", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

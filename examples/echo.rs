@@ -12,7 +12,7 @@
 use std::error::Error;
 use std::io::Write;
 
-use serve_forever::socketserver::{HandlerResult, POLL_INTERVAL, RequestHandler, Rfile, TcpServer};
+use serve_forever::socketserver::{HandlerResult, RequestHandler, Rfile, TcpServer};
 
 /// "The request handler class for our server. It is instantiated once per connection to the
 /// server, and must override the handle() method to implement communication to the client."
@@ -35,5 +35,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
     // A signal is noticed between two clients, not while one is served.
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 use serve_forever::http::{
     Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
 };
-use serve_forever::socketserver::POLL_INTERVAL;
 
 /// How long clients may take to finish.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, Handler { worker })?;
     server.drain_on_signals(PATIENCE)?;
     println!("Serving on http://{}/", server.server_address());
-    server.serve_forever(POLL_INTERVAL)?;
+    server.serve_forever()?;
 
     // serve_forever returns when the last connection is closed, or when PATIENCE is over.
     match server.shutdown_handle().drained() {

@@ -31,9 +31,7 @@ use mio::Interest;
 use mio::net::UdpSocket;
 use serve_forever::http::{self, Http, HttpSettings, Request, Response};
 use serve_forever::reactor::{Now, Reactor, Slot};
-use serve_forever::socketserver::{
-    Defaults, Evented, HandlerResult, Hooks, POLL_INTERVAL, Server, Tcp,
-};
+use serve_forever::socketserver::{Defaults, Evented, HandlerResult, Hooks, Server, Tcp};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -117,7 +115,7 @@ impl Hooks<Tcp> for Feeds {
 
     fn handle_error(
         &mut self,
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
         client_address: &SocketAddr,
     ) -> HandlerResult {
         // This is `super().handle_error()` in Python.
@@ -188,5 +186,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(unix)]
     server.engine_mut().hooks_mut().sources.extend([hangups]);
     println!("Serving on http://{address}/");
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -16,7 +16,6 @@ use std::fmt::Write;
 
 use serve_forever::http::h1::Fields;
 use serve_forever::http::{HttpResult, HttpServer, HttpSettings, Request, Response};
-use serve_forever::socketserver::POLL_INTERVAL;
 
 /// A plain function is a handler for all methods.
 pub fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -77,5 +76,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::with_settings(address, echo, settings())?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

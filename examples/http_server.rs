@@ -25,7 +25,7 @@ use std::time::Duration;
 use serve_forever::http::{
     AccessLog, Http, HttpRequestHandler, HttpSettings, LogFormat, Pooled, SimpleHttpRequestHandler,
 };
-use serve_forever::socketserver::{Evented, POLL_INTERVAL, Pool, Server, Tcp};
+use serve_forever::socketserver::{Evented, Pool, Server, Tcp};
 
 const USAGE: &str = "\
 usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
@@ -157,7 +157,7 @@ fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), 
     let mut server = Server::new(listener, Evented::new(http))?;
     server.drain_on_signals(PATIENCE)?;
     println!("{}", start_line(server.server_address()));
-    server.serve_forever(POLL_INTERVAL)?;
+    server.serve_forever()?;
     match server.shutdown_handle().drained() {
         Some(drained) if drained.aborted > 0 => {
             println!("\nInterrupted, exiting: {} cut off.", drained.aborted);

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
-    use serve_forever::socketserver::{Inline, POLL_INTERVAL, Rfile, Server, Tcp};
+    use serve_forever::socketserver::{Inline, Rfile, Server, Tcp};
 
     let inherited = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     // This asks the socket for its address, and fails if standard input is a terminal or a file.
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(tcp, Inline(make_handler))?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }
 
 #[cfg(not(unix))]

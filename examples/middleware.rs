@@ -18,7 +18,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serve_forever::socketserver::{Failure, HandlerResult, POLL_INTERVAL};
+use serve_forever::socketserver::{Failure, HandlerResult};
 use serve_forever::wsgi::{
     AppResult, Application, Environ, Slow, StartResponse, Validator, make_server, shift_path_info,
 };
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = make_server(address, Validator::new(site))?.threads(4);
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }
 
 // The applications.

@@ -12,7 +12,6 @@
 use std::error::Error;
 
 use serve_forever::http::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
-use serve_forever::socketserver::POLL_INTERVAL;
 
 /// The handler. In Python it would be a subclass of `BaseHTTPRequestHandler`; here it is a trait.
 #[derive(Debug, Clone)]
@@ -45,5 +44,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, Plaintext)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

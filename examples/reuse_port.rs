@@ -19,7 +19,7 @@ use std::thread;
 
 use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::socketserver::{
-    Evented, Failure, POLL_INTERVAL, Server, ServerAddress, ShutdownHandle, Tcp, Transport,
+    Evented, ServeError, Server, ServerAddress, ShutdownHandle, Tcp, Transport,
 };
 
 fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
@@ -68,12 +68,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     servers[0].shutdown_on_signals()?;
     println!("Serving on http://{address}/ with {cores} loops");
 
-    let ended: Vec<Result<(), Failure>> = thread::scope(|scope| {
+    let ended: Vec<Result<(), ServeError>> = thread::scope(|scope| {
         let spawn = |mut server: Server<_, _>| {
             let others = StopAll(handles.clone());
             scope.spawn(move || {
                 let _others = others;
-                server.serve_forever(POLL_INTERVAL)
+                server.serve_forever()
             })
         };
         let threads: Vec<_> = servers.into_iter().map(spawn).collect();
@@ -83,5 +83,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
         ends.collect()
     });
-    Ok(ended.into_iter().collect::<Result<(), Failure>>()?)
+    Ok(ended.into_iter().collect::<Result<(), ServeError>>()?)
 }

@@ -22,7 +22,6 @@ use std::time::Duration;
 use serve_forever::http::{
     Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response, ResponseStream,
 };
-use serve_forever::socketserver::POLL_INTERVAL;
 
 /// How long a connection may be silent. It is less than the idle limit of proxies. Only by sending
 /// something can the server find out that a client has disconnected.
@@ -152,5 +151,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, Handler { producer })?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -15,9 +15,7 @@ use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use serve_forever::socketserver::{
-    HandlerResult, POLL_INTERVAL, RequestHandler, Rfile, Server, Tcp, Threading,
-};
+use serve_forever::socketserver::{HandlerResult, RequestHandler, Rfile, Server, Tcp, Threading};
 
 struct MyTcpHandler;
 
@@ -45,5 +43,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
     // The loop only accepts clients, so it notices a signal immediately.
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

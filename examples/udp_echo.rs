@@ -11,7 +11,7 @@
 use std::error::Error;
 use std::io::Write;
 
-use serve_forever::socketserver::{HandlerResult, POLL_INTERVAL, RequestHandler, Rfile, UdpServer};
+use serve_forever::socketserver::{HandlerResult, RequestHandler, Rfile, UdpServer};
 
 /// A handler with a file to read and a file to write, as in the TCP example; Python's
 /// `DatagramRequestHandler`.
@@ -30,5 +30,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = UdpServer::bind(address, |_client_address: &_| MyUdpHandler)?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

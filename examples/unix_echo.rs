@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use std::time::Duration;
 
     use serve_forever::socketserver::{
-        HandlerResult, Inline, POLL_INTERVAL, RequestHandler, Rfile, Server, UnixStreams,
+        HandlerResult, Inline, RequestHandler, Rfile, Server, UnixStreams,
     };
 
     struct MyHandler;
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(transport, Inline(|_client_address: &_| MyHandler))?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }
 
 #[cfg(not(unix))]

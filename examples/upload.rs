@@ -25,7 +25,6 @@ use serve_forever::http::{
     BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
     translate_path,
 };
-use serve_forever::socketserver::POLL_INTERVAL;
 
 /// How large a file may be by default: 16 GiB. A third argument on the command line changes it.
 const LIMIT: u64 = 16 << 30;
@@ -161,5 +160,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, store)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serve_forever::http::{self, HttpResult, HttpServer, Request, Response};
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Mailbox, Next, POLL_INTERVAL, Protocol};
+use serve_forever::socketserver::{Buffer, Mailbox, Next, Protocol};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -222,5 +222,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = HttpServer::bind(address, echo)?;
     server.shutdown_on_signals()?;
     println!("Echoing on ws://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -8,11 +8,9 @@
 //!
 //! Ctrl-C stops it.
 
+use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, demo_app, make_server};
 use std::error::Error;
 use std::sync::Arc;
-
-use serve_forever::socketserver::POLL_INTERVAL;
-use serve_forever::wsgi::{AppResult, Application, Environ, StartResponse, demo_app, make_server};
 
 /// An application is a function with two arguments. `environ` is the request; this application does
 /// not use it, because every response is the same. `start_response` takes status and header fields.
@@ -39,5 +37,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = make_server(address, application)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }

@@ -16,7 +16,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
-use serve_forever::socketserver::{Failure, HandlerResult, POLL_INTERVAL};
+use serve_forever::socketserver::{Failure, HandlerResult};
 use serve_forever::wsgi::{
     AppResult, Body, Environ, FileWrapper, Iterable, StartResponse, make_server,
 };
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = make_server(address, application)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever(POLL_INTERVAL)?)
+    Ok(server.serve_forever()?)
 }
 
 fn application(environ: &mut Environ, start_response: Starter) -> AppResult {

@@ -151,7 +151,7 @@
 //! ```
 //! use std::io::Write;
 //!
-//! use serve_forever::socketserver::{POLL_INTERVAL, Rfile, TcpServer};
+//! use serve_forever::socketserver::{Rfile, TcpServer};
 //!
 //! let handle = |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
 //!     std::io::copy(rfile, wfile)?;
@@ -169,7 +169,7 @@
 //! #     stop.request();
 //! #     Ok(echo)
 //! # });
-//! server.serve_forever(POLL_INTERVAL)?;
+//! server.serve_forever()?;
 //! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -189,7 +189,7 @@
 //!
 //! use serve_forever::reactor::Now;
 //! use serve_forever::socketserver::{
-//!     Buffer, Evented, Next, POLL_INTERVAL, Protocol, Server, Tcp,
+//!     Buffer, Evented, Next, Protocol, Server, Tcp,
 //! };
 //!
 //! struct Echo;
@@ -216,7 +216,7 @@
 //! #     stop.request();
 //! #     Ok(echo)
 //! # });
-//! server.serve_forever(POLL_INTERVAL)?;
+//! server.serve_forever()?;
 //! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -231,7 +231,6 @@
 //! [`wsgi`](crate::wsgi) has a handler that calls an application.
 //!
 //! ```
-//! use serve_forever::socketserver::POLL_INTERVAL;
 //! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
 //!
 //! fn echo(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
@@ -252,7 +251,7 @@
 //! #     stop.request();
 //! #     Ok(reply.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
 //! # });
-//! server.serve_forever(POLL_INTERVAL)?;
+//! server.serve_forever()?;
 //! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

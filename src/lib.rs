@@ -46,6 +46,11 @@ pub mod reactor;
 pub mod socketserver;
 pub mod wsgi;
 
+#[doc(no_inline)]
+pub use http::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
+#[doc(no_inline)]
+pub use wsgi::{AppResult, Environ, StartResponse, make_server};
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

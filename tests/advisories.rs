@@ -629,9 +629,7 @@ fn a_server_that_has_something_to_complain_about() {
     let mut server = Server::new(listen(), Driving::new(factory)).expect("a poll");
     let (address, handle) = (server.server_address(), server.shutdown_handle());
     let serving = thread::spawn(move || {
-        let result = server
-            .serve_forever(None)
-            .map_err(|error| error.to_string());
+        let result = server.serve_forever().map_err(|error| error.to_string());
         (server, result)
     });
     let mut client = Client::connect(address);

@@ -43,7 +43,7 @@ use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 
 use serve_forever::http::HttpServer;
-use serve_forever::socketserver::{POLL_INTERVAL, ShutdownHandle};
+use serve_forever::socketserver::ShutdownHandle;
 
 use case::Case;
 
@@ -62,7 +62,7 @@ fn start() -> Running {
         address: server.server_address(),
         shutdown: server.shutdown_handle(),
         thread: Some(thread::spawn(move || {
-            server.serve_forever(POLL_INTERVAL).expect("a clean end");
+            server.serve_forever().expect("a clean end");
         })),
     }
 }

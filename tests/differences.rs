@@ -247,7 +247,7 @@ fn an_address_can_be_bound_again_at_once() {
         let mut server = HttpServer::bind(address, tell).expect("the address is free");
         address = server.server_address();
         let handle = server.shutdown_handle();
-        let closed = run(move || server.serve_forever(None).ok());
+        let closed = run(move || server.serve_forever().ok());
         let mut client = Client::connect(address);
         client.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
         let answer = client.rest();
@@ -273,7 +273,7 @@ fn closing_waits_for_no_thread() {
     let mut server = server.expect("a free port");
     let (address, handle) = (server.server_address(), server.shutdown_handle());
     let closed = run(move || {
-        let served = server.serve_forever(None).ok();
+        let served = server.serve_forever().ok();
         drop(server);
         served
     });

@@ -79,7 +79,11 @@ fn text(bytes: &[u8]) -> String {
 struct Reports(Arc<Mutex<Vec<String>>>);
 
 impl<T: Transport> Hooks<T> for Reports {
-    fn handle_error(&mut self, error: &(dyn Error + Send + Sync), _: &T::Address) -> HandlerResult {
+    fn handle_error(
+        &mut self,
+        error: &(dyn Error + Send + Sync + 'static),
+        _: &T::Address,
+    ) -> HandlerResult {
         self.0.lock().expect("no panic").push(error.to_string());
         Ok(())
     }
@@ -604,7 +608,7 @@ fn gated(
 fn closing_delivers_what_the_handlers_have_begun() {
     let (trace, workers) = (Trace::default(), Pool::new().threads(2));
     let server = run_as(gated(&trace, &workers, Some(LONG)), |server| {
-        let served = server.serve_forever(None);
+        let served = server.serve_forever();
         server.server_close();
         served
     });
@@ -678,7 +682,7 @@ fn a_handler_stops_its_server_and_is_heard() {
     let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
     sender.send(server.shutdown_handle()).expect("it waits");
     let server = run_as(server, |server| {
-        let served = server.serve_forever(None);
+        let served = server.serve_forever();
         server.server_close();
         served
     });
@@ -716,7 +720,7 @@ fn closing_delivers_a_body_that_comes_in_blocks() {
     let tcp = listen("127.0.0.1:0").expect("a free port");
     let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
     let server = run_as(server, |server| {
-        let served = server.serve_forever(None);
+        let served = server.serve_forever();
         server.server_close();
         served
     });

@@ -286,7 +286,7 @@ fn what_was_begun_is_finished() {
     phases.finish(&world);
     assert_eq!(drain.join(), Ok(drained(9, 0, 1)));
     let mut server = world.server.returned();
-    let again = server.serve_forever(None).expect_err("LOOP-15");
+    let again = server.serve_forever().expect_err("LOOP-15");
     assert_eq!(again.to_string(), "the server is closed");
 }
 

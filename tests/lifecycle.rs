@@ -2,13 +2,16 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read};
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 use serve_forever::socketserver::{
-    Engine, Inline, NotStopped, POLL_INTERVAL, ShutdownHandle, Transport, Turn,
+    Engine, Failure, HandlerResult, Inline, NotStopped, POLL_INTERVAL, Rfile, ServeError,
+    ShutdownHandle, TcpServer, Transport, Turn,
 };
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
@@ -494,4 +497,63 @@ fn a_handler_delays_service_actions() {
         trace.contains("handle(slow) before-go go finish"),
         "{trace}"
     );
+}
+
+// What `serve_forever` returns.
+
+/// REQ-8: a stop leaves `serve_forever` together with its reason, as `SystemExit(3)` would.
+#[test]
+fn a_reason_to_stop_reaches_the_caller() {
+    let stop = |_: &mut dyn Rfile, _: &mut dyn Write| -> HandlerResult {
+        Err(Failure::stop_because("status 3"))
+    };
+    let factory = move |_: &SocketAddr| stop;
+    let mut server = TcpServer::bind("127.0.0.1:0", factory).expect("a port");
+    let _client = connect(server.server_address());
+    match in_time(move || server.serve_forever()) {
+        Err(ServeError::Stopped(Some(reason))) => assert_eq!(reason.to_string(), "status 3"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// LOOP-12: an error of the operating system can be recognised, whatever `main` returns.
+#[test]
+fn an_error_of_the_system_comes_out_as_it_went_in() {
+    let error = || ServeError::from(io::Error::from_raw_os_error(24));
+    assert_eq!(io::Error::from(error()).raw_os_error(), Some(24));
+    let boxed: Box<dyn Error + Send + Sync> = error().into();
+    assert_eq!(
+        boxed.to_string(),
+        io::Error::from_raw_os_error(24).to_string()
+    );
+    let failure = io::Error::from(Failure::from("nobody"));
+    assert_eq!(failure.to_string(), "nobody");
+    let stopped = ServeError::from(Failure::stop_because("enough"));
+    assert_eq!(stopped.to_string(), "the server was told to stop: enough");
+}
+
+/// LOOP-7, LOOP-13: an idle server wakes for `service_actions`, and not if it has none.
+#[test]
+fn without_service_actions_an_idle_server_does_not_wake() {
+    let asleep = |server: &mut dyn FnMut() -> Option<Duration>| {
+        // The first turns find that nothing is there.
+        (0..3).map(|_| server()).last().flatten()
+    };
+    let script = Script::default();
+    let mut server = script.server();
+    let interval = asleep(&mut || {
+        server.turn().expect("a turn");
+        server.timeout()
+    });
+    assert!(interval.is_some_and(|interval| interval <= POLL_INTERVAL));
+    server.set_poll_interval(None);
+    assert_eq!(server.timeout(), None);
+
+    let factory = |_: &SocketAddr| |_: &mut dyn Rfile, _: &mut dyn Write| Ok(());
+    let mut server = TcpServer::bind("127.0.0.1:0", factory).expect("a port");
+    let interval = asleep(&mut || {
+        server.turn().expect("a turn");
+        server.timeout()
+    });
+    assert_eq!(interval, None);
 }

@@ -111,7 +111,7 @@ fn of_a_server_on_a_path_there_is_none() {
         let mut server = Server::new(unix, dispatch).expect("a poll");
         let handle = server.shutdown_handle();
         let serving = thread::spawn(move || {
-            let result = server.serve_forever(None);
+            let result = server.serve_forever();
             result.map_err(|failure| failure.to_string())
         });
         let mut client = UnixStream::connect(&path).expect("the server listens");

@@ -271,7 +271,7 @@ impl Hooks<Recorded> for Hangups {
 
     fn handle_error(
         &mut self,
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
         client_address: &SocketAddr,
     ) -> HandlerResult {
         Hooks::<Recorded>::handle_error(&mut self.script, error, client_address)

@@ -672,10 +672,10 @@ fn a_read_waits_for_a_loop_that_has_moved() {
         "/",
         "Content-Length: 5\r\nExpect: 100-continue\r\n",
     ));
-    server.serve_forever(None).expect("the handler stops it");
+    server.serve_forever().expect("the handler stops it");
     let (mut reader, deferred) = next(&readers);
     let address = server.server_address();
-    let running = thread::spawn(move || server.serve_forever(None));
+    let running = thread::spawn(move || server.serve_forever());
     let mut other = Client::connect(address);
     other.send(head("GET", "/", ""));
     let turns = Answers::of(&other).next();

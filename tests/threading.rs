@@ -205,7 +205,7 @@ fn a_worker_can_stop_the_server() {
             trace.note(format!("handle({})", line.trim_end()));
             match line.trim_end() {
                 "fail" => return Err(std::io::Error::other("as told").into()),
-                "stop" => return Err(Failure::Stop),
+                "stop" => return Err(Failure::stop()),
                 _ => trace.wait_for("go", 1),
             }
             wfile.write_all(line.as_bytes())?;
@@ -238,7 +238,7 @@ fn failures_come_home_with_their_address() {
     impl Hooks<Tcp> for Reports {
         fn handle_error(
             &mut self,
-            error: &(dyn Error + Send + Sync),
+            error: &(dyn Error + Send + Sync + 'static),
             client_address: &SocketAddr,
         ) -> HandlerResult {
             let report = (error.to_string(), client_address.to_string());

@@ -536,7 +536,7 @@ mod unix {
     impl<T: Transport<Address = UnixAddress>> Hooks<T> for Reports {
         fn handle_error(
             &mut self,
-            error: &(dyn Error + Send + Sync),
+            error: &(dyn Error + Send + Sync + 'static),
             client_address: &UnixAddress,
         ) -> HandlerResult {
             self.0.note(format!("{client_address}: {error}"));

@@ -58,7 +58,7 @@ fn make_server_get_app_and_set_app() {
     client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     server.set_app(Arc::new(answering("200 OK", PLAIN, || "second".into())));
     let shutdown = server.shutdown_handle();
-    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let thread = thread::spawn(move || server.serve_forever().is_ok());
     let request = request("GET", "/", "", "");
     client.write_all(request.as_bytes()).expect("sent");
     let mut bytes = Vec::new();
@@ -163,7 +163,7 @@ fn the_base_environ() {
     // What the request says of itself counts more.
     base.insert("REQUEST_METHOD".into(), "PUT".into());
     let shutdown = server.shutdown_handle();
-    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let thread = thread::spawn(move || server.serve_forever().is_ok());
     let mut client = TcpStream::connect(address).expect("it listens");
     client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let request = request("GET", "/", "Https: off\r\n", "");
@@ -692,7 +692,7 @@ fn an_application_that_fails() {
 /// WSGI-19 *Better*: a failure that stops the server stops it, after the client had its answer.
 #[test]
 fn an_application_that_stops_the_server() {
-    let mut server = serve(|_: &mut Environ<'_>, _: Starter<'_>| Err(Failure::Stop));
+    let mut server = serve(|_: &mut Environ<'_>, _: Starter<'_>| Err(Failure::stop()));
     server.get("/").assert_is_500();
     assert!(!server.join());
 }
@@ -704,7 +704,7 @@ fn an_error_output_of_ones_own() {
     fn app(environ: &mut Environ<'_>, _: Starter<'_>) -> AppResult {
         environ.insert("my.key", "inserted");
         if environ.get("PATH_INFO").as_deref() == Some("/stops") {
-            return Err(Failure::Stop);
+            return Err(Failure::stop());
         }
         Err(std::io::Error::other("first").into())
     }
@@ -799,7 +799,7 @@ fn one_line_in_the_log() {
     let factory = Http::new(Logged(handler, sender), HttpSettings::default());
     let mut server = Server::new(tcp, Evented::new(factory)).expect("a server");
     let shutdown = server.shutdown_handle();
-    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let thread = thread::spawn(move || server.serve_forever().is_ok());
     let connect = |path: &str| {
         let mut stream = TcpStream::connect(address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use serve_forever::socketserver::{Failure, HandlerResult};
+use serve_forever::socketserver::{Failure, HandlerResult, ServeError};
 use serve_forever::wsgi::testing::{Client, TestResponse, TestServer};
 use serve_forever::wsgi::{
     AppResult, Body, Environ, Iterable, Slow, SlowStep, StartResponse, demo_app,
@@ -192,7 +192,7 @@ fn failures() {
         start_response.call("200 OK", PLAIN)?;
         match &*path {
             "/panic" => panic!("oops"),
-            "/stop" => Err(Failure::Stop),
+            "/stop" => Err(Failure::stop()),
             "/late" => Ok(Body::blocks((0..2).map(|block| {
                 assert_eq!(block, 0, "too late");
                 "begun"
@@ -326,7 +326,7 @@ fn a_test_server_with_a_client() {
 /// A server that an application has stopped says so.
 #[test]
 fn a_test_server_that_was_stopped() {
-    let app = |_: &mut Environ<'_>, _: Starter<'_>| -> AppResult { Err(Failure::Stop) };
+    let app = |_: &mut Environ<'_>, _: Starter<'_>| -> AppResult { Err(Failure::stop()) };
     let server = TestServer::new(app).expect("a server");
     let answer = exchange(&server);
     assert!(
@@ -334,7 +334,7 @@ fn a_test_server_that_was_stopped() {
         "{}",
         answer.escape_ascii()
     );
-    assert!(matches!(server.stop(), Err(Failure::Stop)));
+    assert!(matches!(server.stop(), Err(ServeError::Stopped(None))));
 }
 
 /// Middleware that measures an application changes nothing: the length, what is written, the one

@@ -394,9 +394,9 @@ fn failures() {
 /// WSGI-19 *Better*: a failure that stops is handed on, after the answer.
 #[test]
 fn stops() {
-    let app: App = |_, _| Err(Failure::Stop);
+    let app: App = |_, _| Err(Failure::stop());
     let (result, written, log) = run(To::Gateway, &[], app);
-    assert!(matches!(result, Err(Failure::Stop)), "{result:?}");
+    assert!(matches!(result, Err(Failure::Stop(_))), "{result:?}");
     assert!(written.starts_with("Status: 500 "), "{written}");
     assert_eq!(log, "");
 }
@@ -652,7 +652,7 @@ fn a_write_that_fails() {
             Ok("more".into())
         }),
         ("fails otherwise", |_| Err(io::Error::other("oops").into())),
-        ("stops", |_| Err(Failure::Stop)),
+        ("stops", |_| Err(Failure::stop())),
     ];
     for (what, end) in ends {
         for (failure, fine) in [
@@ -676,7 +676,7 @@ fn a_write_that_fails() {
             let handler = SimpleHandler::new(io::empty(), stdout, &mut stderr, variables(&[]));
             let result = handler.run(&app);
             match (what, result) {
-                ("stops", Err(Failure::Stop)) => {}
+                ("stops", Err(Failure::Stop(_))) => {}
                 ("stops", result) => panic!("{what}, {failure}: {result:?}"),
                 (_, result) => assert_eq!(result.is_ok(), fine, "{what}, {failure}"),
             }
@@ -764,7 +764,7 @@ fn a_close_that_fails() {
             "application failed: panicked: oops\n",
             true,
         ),
-        (|| Err(Failure::Stop), "", false),
+        (|| Err(Failure::stop()), "", false),
     ];
     for (close, logged, fine) in cases {
         for (method, body) in [("GET", "abc"), ("HEAD", "")] {
@@ -1164,11 +1164,11 @@ fn an_error_output_of_ones_own() {
     };
     let (fails, stops): (App, App) = (
         |_, _| Err(io::Error::other("first").into()),
-        |_, _| Err(Failure::Stop),
+        |_, _| Err(Failure::stop()),
     );
     let answer = "Status: 503 Sorry\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nsorry";
     let logged = "application failed: first\n";
-    let stop = Failure::Stop.to_string();
+    let stop = Failure::stop().to_string();
     assert_eq!(run("/", fails), (Ok(()), answer.into(), logged.into()));
     assert_eq!(
         run("/fails", fails),

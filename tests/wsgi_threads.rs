@@ -59,7 +59,7 @@ fn multithread_tells_the_truth() {
             server = server.threads(threads);
         }
         let (address, shutdown) = (server.server_address(), server.shutdown_handle());
-        let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+        let thread = thread::spawn(move || server.serve_forever().is_ok());
         assert_eq!(ask(address), expected, "{threads:?} threads");
         shutdown.request();
         assert!(thread.join().expect("no panic"));
@@ -73,7 +73,7 @@ fn multithread_tells_the_truth() {
         let threads = ThreadedHttp::new(handler, HttpSettings::default(), workers);
         let mut server = Server::new(tcp, Evented::new(threads)).expect("a server");
         let shutdown = server.shutdown_handle();
-        let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+        let thread = thread::spawn(move || server.serve_forever().is_ok());
         let expected = if multithread { "True" } else { "False" };
         assert_eq!(ask(address), expected, "a ThreadingHttpServer");
         shutdown.request();
@@ -451,7 +451,7 @@ fn set_app_and_base_environ() {
     let base = server.base_environ_mut();
     base.insert("SERVER_NAME".into(), "example.org".into());
     let (address, shutdown) = (server.server_address(), server.shutdown_handle());
-    let thread = thread::spawn(move || server.serve_forever(None).is_ok());
+    let thread = thread::spawn(move || server.serve_forever().is_ok());
     let mut stream = TcpStream::connect(address).expect("connects");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let request = request("GET", "/", "", "");

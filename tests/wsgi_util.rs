@@ -49,7 +49,7 @@ struct Unused;
 
 impl StartResponse for Unused {
     fn call(&mut self, _: &str, _: &[(&str, &str)]) -> HandlerResult {
-        Err(Failure::Stop)
+        Err(Failure::stop())
     }
 
     fn call_with_exc_info(&mut self, _: &str, _: &[(&str, &str)], why: Failure) -> HandlerResult {
@@ -57,7 +57,7 @@ impl StartResponse for Unused {
     }
 
     fn write(&mut self, _: &[u8]) -> HandlerResult {
-        Err(Failure::Stop)
+        Err(Failure::stop())
     }
 }
 

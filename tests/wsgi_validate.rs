@@ -104,7 +104,7 @@ fn breach(failure: Failure) -> Breach {
             Ok(breach) => *breach,
             Err(error) => panic!("another failure: {error}"),
         },
-        Failure::Stop => panic!("a stop"),
+        Failure::Stop(_) => panic!("a stop"),
     }
 }
 

@@ -19,7 +19,7 @@
 //!
 //! let mut server = HttpServer::bind("127.0.0.1:0", hello)?;
 //! # server.shutdown_handle().request();
-//! server.serve_forever(None)?;
+//! server.serve_forever()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -121,7 +121,7 @@ impl<P: Protocol> Driver<P> {
             };
             let outcome = connection.turn(occasion, &mut loan);
             result = first(result, outcome.failure);
-            let stopped = matches!(result, Err(Failure::Stop));
+            let stopped = matches!(result, Err(Failure::Stop(_)));
             readiness = match outcome.fate {
                 Fate::Panicked => break End::Panicked,
                 Fate::Again if !stopped => WRITABLE,

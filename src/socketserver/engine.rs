@@ -16,6 +16,7 @@ use super::hooks::Hooks;
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
 use super::overload::{Admission, Overload};
+use super::serve_error::ServeError;
 use super::shutdown::{Control, Running, ShutdownHandle};
 use super::signals::StopSignals;
 use super::stats::Stats;
@@ -144,8 +145,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Sets how often `service_actions` runs when nothing else happens. With `None` it runs only
     /// when something does (LOOP-7, LOOP-13).
-    pub fn set_poll_interval(&mut self, poll_interval: Option<Duration>) {
-        self.interval = Interval::new(poll_interval, Instant::now());
+    ///
+    /// The default is Python's, half a second ([`POLL_INTERVAL`]). The wait for anything else does
+    /// not depend on it: a request, a deadline, a message and a shutdown each end it immediately.
+    /// If the hooks have no [`service_actions`](Hooks::has_service_actions), an idle server does not
+    /// wake at all.
+    ///
+    /// On Windows, signals also need the interval, because no event tells of them there. With
+    /// `None`, an idle server notices Ctrl-C only when something else wakes it.
+    pub fn set_poll_interval(&mut self, poll_interval: impl Into<Option<Duration>>) {
+        self.interval = Interval::new(poll_interval.into(), Instant::now());
     }
 
     /// Sets how many requests may be open at the same time, and what happens to the others (design
@@ -187,10 +196,15 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         let waits = [
             self.wait_for_work(now),
-            self.interval.wait(now),
+            self.interval.wait(now).filter(|_| self.needs_interval()),
             self.draining.map(|draining| draining.wait(now)),
         ];
         waits.into_iter().flatten().min()
+    }
+
+    /// Returns whether there is something that only the end of the poll interval brings about.
+    fn needs_interval(&self) -> bool {
+        self.hooks.has_service_actions() || self.signals.need_polling()
     }
 
     /// Returns how long until a request may be taken, or a connection wants its turn.
@@ -210,10 +224,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Returns [`Failure::Stop`] if a handler or a hook returns it. Returns any other failure of
-    /// `service_actions` or of [`Hooks::ready`], and the operating system's error if the listener
-    /// can never accept again (LOOP-12, LOOP-14).
-    pub fn turn(&mut self, now: Instant) -> Result<Turn, Failure> {
+    /// Returns [`ServeError::Stopped`] if a handler or a hook returns [`Failure::Stop`]. Returns any
+    /// other failure of `service_actions` or of [`Hooks::ready`], and the operating system's error
+    /// if the listener can never accept again (LOOP-12, LOOP-14).
+    pub fn turn(&mut self, now: Instant) -> Result<Turn, ServeError> {
         self.begin_turn(now);
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays hinted (SHUT-3)
@@ -345,13 +359,14 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// Reports a request's failure. Returns an error only if the server has to stop (REQ-7 to
     /// REQ-9).
     fn report(&mut self, failure: Failure, client_address: &T::Address) -> HandlerResult {
-        let Failure::Request(error) = failure else {
-            return Err(Failure::Stop);
+        let error = match failure {
+            Failure::Request(error) => error,
+            stop => return Err(stop),
         };
         self.stats.failed += 1;
         match contain(|| self.hooks.handle_error(&*error, client_address)) {
             Err(Failure::Request(second)) => complain("handle_error failed", &second),
-            Err(Failure::Stop) => return Err(Failure::Stop),
+            Err(stop) => return Err(stop),
             Ok(()) => {}
         }
         Ok(())
@@ -391,8 +406,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// Lets SIGINT and SIGTERM request a shutdown from now on, and do nothing else.
     ///
     /// The signals arrive through a pipe that the loop watches. On Windows there is no such pipe:
-    /// the loop looks for signals in each turn. If the poll interval is `None`, that may be much
-    /// later.
+    /// the loop looks for signals in each turn, at the latest after a [poll
+    /// interval](Self::set_poll_interval).
     ///
     /// After the engine is dropped, the signals have no effect at all. The process keeps catching
     /// them, because others may have asked for the same signals meanwhile.
@@ -434,10 +449,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Begins a run of a loop, which lasts until the value is dropped.
-    pub(crate) fn run(&mut self, poll_interval: Option<Duration>) -> io::Result<Running> {
+    pub(crate) fn run(&mut self) -> io::Result<Running> {
         let running = self.control.run();
         self.expect_request()?;
-        self.set_poll_interval(poll_interval);
+        self.interval.restart(Instant::now());
         Ok(running)
     }
 

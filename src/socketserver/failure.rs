@@ -3,49 +3,69 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a handler or a hook did not succeed.
 ///
-/// The operator `?` turns any error into a [`Failure::Request`]. This is possible because a failure
-/// is not itself an [`Error`]. For the code that calls the server, a failure converts into
-/// `Box<dyn Error>` and [`io::Error`].
-///
-/// ```
-/// use serve_forever::socketserver::HandlerResult;
-///
-/// fn handle(line: &str) -> HandlerResult {
-///     let _number: u32 = line.trim().parse()?;
-///     Ok(())
-/// }
-/// assert!(handle("7").is_ok() && handle("seven").is_err());
-/// ```
-///
-/// If your error is boxed already, or only a text, make the failure yourself:
+/// The operator `?` turns any error into a [`Failure::Request`]: an error type, a boxed error, an
+/// `anyhow::Error`. So does `into`, also for a text:
 ///
 /// ```
 /// use std::error::Error;
-/// use serve_forever::socketserver::{Failure, HandlerResult};
+/// use serve_forever::socketserver::HandlerResult;
 ///
 /// fn look_up(name: &str) -> Result<u32, Box<dyn Error + Send + Sync>> {
 ///     Ok(name.parse()?)
 /// }
 ///
 /// fn handle(name: &str) -> HandlerResult {
-///     match look_up(name).map_err(Failure::Request)? {
-///         0 => Err(Failure::Request("nobody is number 0".into())),
+///     match look_up(name)? {
+///         0 => Err("nobody is number 0".into()),
 ///         _ => Ok(()),
 ///     }
 /// }
 /// assert!(handle("7").is_ok() && handle("0").is_err() && handle("seven").is_err());
 /// ```
+///
+/// This is possible because a failure is not itself an [`Error`]. Code that calls a handler by
+/// itself can convert a failure into `Box<dyn Error>` or [`io::Error`].
 pub enum Failure {
     /// This request failed, and the server goes on (Python's `Exception`).
     Request(Box<dyn Error + Send + Sync>),
-    /// The server is to stop (Python's `SystemExit`).
-    Stop,
+    /// The server is to stop, perhaps for a reason (Python's `SystemExit`). `serve_forever` returns
+    /// it as [`ServeError::Stopped`](super::ServeError::Stopped).
+    Stop(Option<Box<dyn Error + Send + Sync>>),
+}
+
+impl Failure {
+    /// Returns a failure that stops the server.
+    pub fn stop() -> Failure {
+        Failure::Stop(None)
+    }
+
+    /// Returns a failure that stops the server, with a reason for the caller of `serve_forever`.
+    ///
+    /// ```
+    /// use serve_forever::{HttpServer, Request, Response};
+    /// use serve_forever::socketserver::{Failure, ServeError};
+    ///
+    /// let page = |_: &Request<'_>, response: Response<'_>| {
+    ///     let response = response.send_response(200);
+    ///     response.with_failure(Failure::stop_because("a client said so")).body("bye")
+    /// };
+    /// let mut server = HttpServer::bind("127.0.0.1:0", page)?;
+    /// # std::net::TcpStream::connect(server.server_address())
+    /// #     .and_then(|mut client| std::io::Write::write_all(&mut client, b"GET / HTTP/1.0\r\n\r\n"))?;
+    /// match server.serve_forever() {
+    ///     Err(ServeError::Stopped(Some(reason))) => println!("{reason}"),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_because(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::Stop(Some(reason.into()))
+    }
 }
 
 /// The result of a handler or a hook.
@@ -108,33 +128,11 @@ pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R,
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+// The bound holds for every error, boxed error and text. It would hold for a failure as well if that
+// converted into `Box<dyn Error + Send + Sync>`, and then this would collide with `From<T> for T`.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Request(Box::new(error))
-    }
-}
-
-impl From<Failure> for Box<dyn Error + Send + Sync> {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Request(error) => error,
-            Failure::Stop => "the server was told to stop".into(),
-        }
-    }
-}
-
-impl From<Failure> for Box<dyn Error> {
-    fn from(failure: Failure) -> Self {
-        Box::<dyn Error + Send + Sync>::from(failure)
-    }
-}
-
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> io::Error {
-        match Box::<dyn Error + Send + Sync>::from(failure).downcast::<io::Error>() {
-            Ok(error) => *error,
-            Err(error) => io::Error::other(error),
-        }
+        Failure::Request(error.into())
     }
 }
 
@@ -142,8 +140,20 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Request(error) => error.fmt(f),
-            Failure::Stop => f.write_str("the server was told to stop"),
+            Failure::Stop(reason) => write_stop(f, reason.as_deref()),
         }
+    }
+}
+
+/// Writes that the server is to stop, and why.
+pub(super) fn write_stop(
+    f: &mut fmt::Formatter<'_>,
+    reason: Option<&(dyn Error + Send + Sync)>,
+) -> fmt::Result {
+    f.write_str("the server was told to stop")?;
+    match reason {
+        None => Ok(()),
+        Some(reason) => write!(f, ": {reason}"),
     }
 }
 
@@ -151,7 +161,7 @@ impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Request(error) => f.debug_tuple("Request").field(error).finish(),
-            Failure::Stop => f.write_str("Stop"),
+            Failure::Stop(reason) => f.debug_tuple("Stop").field(reason).finish(),
         }
     }
 }

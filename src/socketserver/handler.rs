@@ -153,9 +153,9 @@ pub(crate) fn run(
     match (handled, finished) {
         (Ok(()), finished) => finished,
         (Err(failure), Ok(())) => Err(failure),
-        (Err(Failure::Request(first)), Err(Failure::Stop)) => {
+        (Err(Failure::Request(first)), Err(stop @ Failure::Stop(_))) => {
             log::error!("a handler failed ({first}) and its finish stops the server");
-            Err(Failure::Stop)
+            Err(stop)
         }
         (Err(first), Err(second)) => {
             complain("finish failed after a failed handle", &second);

@@ -40,7 +40,7 @@ use crate::reactor::{Now, Reactor, Slot};
 ///
 ///     fn handle_error(
 ///         &mut self,
-///         error: &(dyn Error + Send + Sync),
+///         error: &(dyn Error + Send + Sync + 'static),
 ///         client: &SocketAddr,
 ///     ) -> HandlerResult {
 ///         Hooks::<Tcp>::handle_error(&mut self.0, error, client)
@@ -78,8 +78,17 @@ pub trait Hooks<T: Transport> {
         Ok(())
     }
 
+    /// Returns whether there are `service_actions`, so that an idle server has to wake for them.
+    ///
+    /// By default it returns `true`. [`Defaults`] returns `false`. Return `false` as well if you do
+    /// not implement [`service_actions`](Self::service_actions): then an idle server sleeps until
+    /// something happens.
+    fn has_service_actions(&self) -> bool {
+        true
+    }
+
     /// Reports that a request failed. [`Defaults`] writes an entry to standard error, like Python
-    /// (REQ-11).
+    /// (REQ-11). You can downcast the error to find out what failed.
     ///
     /// The request is closed afterwards, whatever this returns (REQ-9).
     ///
@@ -88,7 +97,7 @@ pub trait Hooks<T: Transport> {
     /// [`Failure::Stop`] stops the server. Any other failure is logged.
     fn handle_error(
         &mut self,
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
         client_address: &T::Address,
     ) -> HandlerResult;
 
@@ -130,9 +139,13 @@ pub struct Defaults {
 }
 
 impl<T: Transport> Hooks<T> for Defaults {
+    fn has_service_actions(&self) -> bool {
+        false
+    }
+
     fn handle_error(
         &mut self,
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
         client_address: &T::Address,
     ) -> HandlerResult {
         match self.budget.spend(Instant::now()) {

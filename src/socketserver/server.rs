@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatch;
 use super::engine::{Engine, OWN_SLOTS, Turn};
-use super::failure::Failure;
 use super::hooks::{Defaults, Hooks};
 use super::overload::Overload;
+use super::serve_error::ServeError;
 use super::shutdown::ShutdownHandle;
 use super::stats::Stats;
 use super::transport::Transport;
@@ -56,20 +56,19 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         Ok(Server { event_loop, engine })
     }
 
-    /// Serves until a shutdown is requested; Python's `serve_forever(poll_interval=0.5)`.
+    /// Serves until a shutdown is requested; Python's `serve_forever`.
     ///
-    /// A request, a deadline, a message and a shutdown each end the wait immediately. So the server
-    /// does not need the poll interval to notice them. `poll_interval` is only how often
-    /// `service_actions` runs when nothing happens. Pass `None` if you have no `service_actions`:
-    /// then an idle server never wakes (LOOP-7). Only on Windows do signals need an interval; see
-    /// [`Engine::shutdown_on_signals`]. You can call `serve_forever` again after it has returned
-    /// (LOOP-5).
+    /// A request, a deadline, a message and a shutdown each end the wait immediately. Python's
+    /// argument `poll_interval` is a property of the server here. It says only how often
+    /// `service_actions` runs when nothing happens: see
+    /// [`set_poll_interval`](Self::set_poll_interval) (LOOP-7). You can call `serve_forever` again
+    /// after it has returned (LOOP-5).
     ///
     /// This is Python's loop, line by line. Its body is [`Engine::turn`]:
     ///
     /// | `socketserver.py` | `serve_forever` |
     /// | --- | --- |
-    /// | `self.__is_shut_down.clear()` | `let _running = engine.run(poll_interval.into())?;` |
+    /// | `self.__is_shut_down.clear()` | `let _running = engine.run()?;` |
     /// | `while not self.__shutdown_request:` | `while !engine.shutdown_requested()` |
     /// | `ready = selector.select(poll_interval)` | `let timeout = engine.timeout(…);` `event_loop.wait(timeout, …)?;` `engine.turn(…)?;` |
     /// | `finally:` `self.__shutdown_request = False` | `_running` is dropped, |
@@ -90,18 +89,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Returns [`Failure::Stop`] if a handler or a hook returns it, and any other failure of
-    /// `service_actions` or [`Hooks::ready`] (LOOP-12). Returns the operating system's error if the
+    /// Returns [`ServeError::Stopped`] if a handler or a hook returns
+    /// [`Failure::Stop`](super::Failure::Stop), and any other failure of `service_actions` or
+    /// [`Hooks::ready`] (LOOP-12). Returns the operating system's error if the
     /// poll or the listener fails, or the server is closed. However the loop ends, callers that
     /// wait in [`ShutdownHandle::shutdown`] are released (LOOP-4).
-    pub fn serve_forever(
-        &mut self,
-        poll_interval: impl Into<Option<Duration>>,
-    ) -> Result<(), Failure> {
+    pub fn serve_forever(&mut self) -> Result<(), ServeError> {
         let Server { event_loop, engine } = self;
         // is_shut_down.clear(). Dropped on every way out, even by a panic: shutdown_request =
         // false, is_shut_down.set().
-        let _running = engine.run(poll_interval.into())?;
+        let _running = engine.run()?;
         while !engine.shutdown_requested() {
             let timeout = engine.timeout(Instant::now());
             event_loop.wait(timeout, |event| {
@@ -124,7 +121,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// Returns the errors of [`serve_forever`](Self::serve_forever), and a failure of
     /// `handle_timeout`.
-    pub fn handle_request(&mut self, timeout: impl Into<Option<Duration>>) -> Result<(), Failure> {
+    pub fn handle_request(
+        &mut self,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<(), ServeError> {
         let Server { event_loop, engine } = self;
         let deadline = timeout
             .into()
@@ -141,7 +141,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
-                return engine.hooks_mut().handle_timeout();
+                return Ok(engine.hooks_mut().handle_timeout()?);
             }
             let waits = [left, engine.wait_for_work(now)];
             wait = waits.into_iter().flatten().min();
@@ -155,7 +155,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// # Errors
     ///
     /// Returns the same errors as [`serve_forever`](Self::serve_forever).
-    pub fn turn(&mut self) -> Result<Turn, Failure> {
+    pub fn turn(&mut self) -> Result<Turn, ServeError> {
         let Server { event_loop, engine } = self;
         event_loop.wait(Some(Duration::ZERO), |event| {
             engine.feed(event);
@@ -172,6 +172,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             return Some(Duration::ZERO);
         }
         self.engine.timeout(Instant::now())
+    }
+
+    /// Sets how often `service_actions` runs when nothing else happens: half a second by default,
+    /// like Python. See [`Engine::set_poll_interval`].
+    pub fn set_poll_interval(&mut self, poll_interval: impl Into<Option<Duration>>) {
+        self.engine.set_poll_interval(poll_interval);
     }
 
     /// Returns a handle that stops this server: from another thread, from a handler, or before it

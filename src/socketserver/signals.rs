@@ -57,6 +57,11 @@ impl StopSignals {
         self.caught.is_some() && reactor.is_readable(self.slot)
     }
 
+    /// Returns whether signals are noticed only when the loop looks for them.
+    pub(crate) fn need_polling(&self) -> bool {
+        cfg!(not(unix)) && self.caught.is_some()
+    }
+
     /// Takes the signals that have come, and returns how many.
     pub(crate) fn take(&mut self, reactor: &mut Reactor) -> usize {
         match (&mut self.caught, reactor.readiness(self.slot)) {

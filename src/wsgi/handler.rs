@@ -288,7 +288,7 @@ impl<A: Application> Gateway<A> {
         let second = Output::of(&*self.error_output, environ, Start::write);
         match (second, failure) {
             (Ok(output), failure) => Ok((output, Some(failure))),
-            (Err(_), Failure::Stop) => Err(Failure::Stop),
+            (Err(_), stop @ Failure::Stop(_)) => Err(stop),
             (Err(second), first) => {
                 complain("an application failed", &first);
                 Err(second)

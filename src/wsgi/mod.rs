@@ -6,7 +6,6 @@
 //! what it serves:
 //!
 //! ```
-//! use serve_forever::socketserver::POLL_INTERVAL;
 //! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
 //!
 //! fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
@@ -19,7 +18,7 @@
 //! let address = "127.0.0.1:8000";
 //! let mut server = make_server(address, app)?;
 //! # server.shutdown_handle().request();
-//! server.serve_forever(POLL_INTERVAL)?;
+//! server.serve_forever()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

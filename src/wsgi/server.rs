@@ -21,7 +21,7 @@ pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
 /// let mut server = make_server("127.0.0.1:0", demo_app)?;
 /// println!("Serving on http://{}/", server.server_address());
 /// # server.shutdown_handle().request();
-/// server.serve_forever(None)?;
+/// server.serve_forever()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -60,7 +60,7 @@ impl<A: Application + 'static> WsgiServer<A> {
     ///
     /// let mut server = make_server("127.0.0.1:0", demo_app)?.threads(4);
     /// # server.shutdown_handle().request();
-    /// server.serve_forever(None)?;
+    /// server.serve_forever()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

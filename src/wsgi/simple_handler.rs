@@ -249,8 +249,9 @@ impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
 
     /// Writes a failure to `stderr`. A stop is returned.
     fn log(&mut self, failure: Failure) -> HandlerResult {
-        let Failure::Request(error) = failure else {
-            return Err(Failure::Stop);
+        let error = match failure {
+            Failure::Request(error) => error,
+            stop => return Err(stop),
         };
         // Escape the text, which may come from a client: it must not add lines to a log.
         let text = error.to_string();

@@ -101,7 +101,7 @@ impl Script {
             Act::Succeed | Act::Refuse => {}
             Act::Fail => return Err(io::Error::other(format!("{step} failed")).into()),
             Act::Panic => panic!("{step} panicked"),
-            Act::Stop => return Err(Failure::Stop),
+            Act::Stop => return Err(Failure::stop()),
             Act::Shutdown => {
                 let answer = self.stopper.get().expect("a server").shutdown();
                 self.trace.note(format!("{answer:?}"));
@@ -146,7 +146,11 @@ impl<T: Transport> Hooks<T> for Script {
         self.step("service")
     }
 
-    fn handle_error(&mut self, error: &(dyn Error + Send + Sync), _: &T::Address) -> HandlerResult {
+    fn handle_error(
+        &mut self,
+        error: &(dyn Error + Send + Sync + 'static),
+        _: &T::Address,
+    ) -> HandlerResult {
         self.trace.note(format!("error({error})"));
         self.perform("error")
     }

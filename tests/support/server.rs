@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::socketserver::{
-    Dispatch, Failure, HandlerResult, Hooks, Server, ShutdownHandle, Tcp, Transport,
+    Dispatch, HandlerResult, Hooks, ServeError, Server, ShutdownHandle, Tcp, Transport,
 };
 
 use super::client::Client;
@@ -34,7 +34,7 @@ impl Report {
 impl<T: Transport<Address = SocketAddr>> Hooks<T> for Report {
     fn handle_error(
         &mut self,
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
         client_address: &SocketAddr,
     ) -> HandlerResult {
         self.0.send((error.to_string(), *client_address))?;
@@ -68,7 +68,7 @@ pub fn serve_on<D: Dispatch<Tcp>>(
             Server::with_hooks(tcp, make_dispatch(), report).expect("a poll can be had");
         let running = (server.server_address(), server.shutdown_handle());
         started.send(running).expect("the test waits");
-        let result = server.serve_forever(None);
+        let result = server.serve_forever();
         // The test may be gone if it has failed.
         let _ = ended.send(result.map_err(|failure| failure.to_string()));
     });
@@ -128,7 +128,7 @@ pub struct Ended<S> {
 
 /// Runs `serve_forever` in a thread.
 pub fn run<T, D, H>(
-    server: Server<T, D, H>,
+    mut server: Server<T, D, H>,
     poll_interval: impl Into<Option<Duration>>,
 ) -> Running<Server<T, D, H>, T::Address>
 where
@@ -136,14 +136,14 @@ where
     D: Dispatch<T> + Send + 'static,
     H: Hooks<T> + Send + 'static,
 {
-    let poll_interval = poll_interval.into();
-    run_as(server, move |server| server.serve_forever(poll_interval))
+    server.set_poll_interval(poll_interval);
+    run_as(server, |server| server.serve_forever())
 }
 
 /// Runs the server in a thread in some other way.
 pub fn run_as<T, D, H>(
     mut server: Server<T, D, H>,
-    serve: impl FnOnce(&mut Server<T, D, H>) -> HandlerResult + Send + 'static,
+    serve: impl FnOnce(&mut Server<T, D, H>) -> Result<(), ServeError> + Send + 'static,
 ) -> Running<Server<T, D, H>, T::Address>
 where
     T: Transport + Send + 'static,
@@ -160,8 +160,8 @@ where
             let ran = catch_unwind(AssertUnwindSafe(|| serve(&mut server)));
             let outcome = match ran {
                 Ok(Ok(())) => "ok".to_owned(),
-                Ok(Err(Failure::Stop)) => "stop".to_owned(),
-                Ok(Err(Failure::Request(error))) => format!("failed: {error}"),
+                Ok(Err(ServeError::Stopped(_))) => "stop".to_owned(),
+                Ok(Err(error)) => format!("failed: {error}"),
                 Err(payload) => match payload.downcast::<String>() {
                     Ok(message) => format!("panicked: {message}"),
                     Err(_) => "panicked".to_owned(),

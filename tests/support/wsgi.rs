@@ -85,7 +85,7 @@ pub fn serve_with<A: Application + 'static>(
         failures,
         breaches: None,
         shutdown: server.shutdown_handle(),
-        ended: Some(spawn(move || server.serve_forever(None).is_ok())),
+        ended: Some(spawn(move || server.serve_forever().is_ok())),
     }
 }
 

@@ -286,7 +286,7 @@ fn handle(log: &Shared, request: &Request<'_>, mut response: Response<'_>) -> Ht
         }
         b'Q' => {
             response.send_response(200).body(small)?;
-            Err(Failure::Stop)
+            Err(Failure::stop())
         }
         b'y' => {
             log.posted = true;

@@ -7,7 +7,7 @@ use std::panic;
 use std::thread::{Builder, JoinHandle};
 
 use crate::http::HttpSettings;
-use crate::socketserver::{Failure, ShutdownHandle};
+use crate::socketserver::{ServeError, ShutdownHandle};
 use crate::wsgi::application::Application;
 use crate::wsgi::server::{WsgiServer, make_server_with_settings};
 
@@ -38,7 +38,7 @@ pub struct TestServer {
     /// Stops the server.
     shutdown: ShutdownHandle,
     /// The thread that serves; `None` once it was waited for.
-    thread: Option<JoinHandle<Result<(), Failure>>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
 
 impl TestServer {
@@ -85,7 +85,7 @@ impl TestServer {
     pub fn serve<A: Application + 'static>(mut server: WsgiServer<A>) -> io::Result<TestServer> {
         let (address, shutdown) = (server.server_address(), server.shutdown_handle());
         let thread = Builder::new().name("test server".to_owned());
-        let thread = thread.spawn(move || server.serve_forever(None))?;
+        let thread = thread.spawn(move || server.serve_forever())?;
         Ok(TestServer {
             address,
             shutdown,
@@ -107,12 +107,13 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// Returns the error of `serve_forever`: [`Failure::Stop`] if an application returned that.
+    /// Returns the error of `serve_forever`: [`ServeError::Stopped`] if an
+    /// application returned a stop.
     ///
     /// # Panics
     ///
     /// Panics if the server's thread has panicked, which an application cannot cause.
-    pub fn stop(mut self) -> Result<(), Failure> {
+    pub fn stop(mut self) -> Result<(), ServeError> {
         self.shutdown.request();
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(served)) => served,
