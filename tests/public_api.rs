@@ -1,0 +1,275 @@
+//! The public API, as `public-api.txt` lists it: a change of the API has to change the listing.
+//!
+//! The listing has each public item with its signature, below the module that shows it. After a
+//! change that is meant, write it anew:
+//!
+//!     BLESS=1 cargo test --test public_api
+//!
+//! It reads the sources as rustfmt leaves them. An item that is `pub` can be reached, because the
+//! lint `unreachable_pub` warns of any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LISTING: &str = "tests/public-api.txt";
+
+#[test]
+fn the_listing_is_that_of_the_sources() {
+    let (now, path) = (listing(), root().join(LISTING));
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &now).expect("the listing is written");
+    }
+    let listed = fs::read_to_string(&path).expect("the listing");
+    let (now, listed): (BTreeSet<_>, BTreeSet<_>) =
+        (now.lines().collect(), listed.lines().collect());
+    let (new, gone): (Vec<_>, Vec<_>) = (
+        now.difference(&listed).collect(),
+        listed.difference(&now).collect(),
+    );
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "the public API has changed. If that is meant: BLESS=1 cargo test --test public_api\n\
+         new: {new:#?}\ngone: {gone:#?}"
+    );
+}
+
+#[test]
+fn the_reader_of_sources_can_fail() {
+    let source = "\
+#[must_use]
+pub struct A<T> {
+    /// A field.
+    pub b: T,
+    pub(super) c: u8,
+}
+
+impl<T> A<T> {
+    pub fn new(
+        b: T,
+        c: u8,
+    ) -> A<T> {
+        pub fn inner() {}
+    }
+
+    pub(crate) fn hidden(&self) {}
+}
+
+impl<T> Drop for A<T> {
+    fn drop(&mut self) {}
+}
+
+pub trait D: Send {
+    type E;
+
+    fn f(&self) -> u8 {
+        0
+    }
+}
+
+#[non_exhaustive]
+pub enum G {
+    H,
+    I { j: u8 },
+}
+
+#[must_use]
+pub struct O(u8);
+
+pub(crate) struct K {
+    pub l: u8,
+}
+
+impl K {
+    pub fn m() {}
+}
+
+#[cfg(test)]
+mod tests {
+    pub fn n() {}
+}
+";
+    let expected = [
+        "#[must_use] pub struct A<T>",
+        "#[must_use] pub struct O",
+        "#[non_exhaustive] pub enum G",
+        "A: pub b: T",
+        "D: fn f(&self) -> u8",
+        "D: type E",
+        "G: H",
+        "G: I { j: u8 }",
+        "impl<T> A<T>: pub fn new(b: T, c: u8) -> A<T>",
+        "impl<T> Drop for A<T>",
+        "pub trait D: Send",
+    ];
+    let mut found = BTreeSet::new();
+    read(source, &mut found);
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// The whole listing.
+fn listing() -> String {
+    let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in sources(&root().join("src")) {
+        let text = fs::read_to_string(&path).expect("a source");
+        let items = modules.entry(module(&path)).or_default();
+        read(&text, items);
+    }
+    let mut listing = String::new();
+    for (module, items) in modules.iter().filter(|(_, items)| !items.is_empty()) {
+        listing.push_str(&format!("\n# {module}\n\n"));
+        items.iter().for_each(|item| {
+            listing.push_str(item);
+            listing.push('\n');
+        });
+    }
+    listing.trim_start().to_owned()
+}
+
+/// The public module that shows the items of a file.
+fn module(path: &Path) -> String {
+    const FACES: [&str; 8] = [
+        "http/testing",
+        "http/h1",
+        "wsgi/testing",
+        "http",
+        "wsgi",
+        "socketserver",
+        "reactor",
+        "spec",
+    ];
+    let path = path.strip_prefix(root().join("src")).expect("a source");
+    let face = FACES.iter().find(|face| path.starts_with(face));
+    face.map_or("(root)".to_owned(), |face| face.replace('/', "::"))
+}
+
+/// Adds the public items of a file.
+fn read(text: &str, items: &mut BTreeSet<String>) {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let names = public_types(text);
+    // The item at the left margin whose lines these are, and how its own items are prefixed.
+    let mut inside: Option<String> = None;
+    let mut attributes = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with('}') {
+            inside = None;
+        } else if line.starts_with("#[must_use") || line.starts_with("#[non_exhaustive") {
+            attributes.push_str(line.split([' ', ']']).next().unwrap_or(""));
+            attributes.push_str("] ");
+        } else if line.starts_with("pub ") || line.starts_with("impl") {
+            let head = whole(line, &mut lines);
+            let is_block = head.ends_with('{') && !head.starts_with("pub fn");
+            let head = trimmed(&head);
+            let owner = names.iter().find(|name| of(&head, name));
+            if head.starts_with("pub ") && !head.starts_with("pub mod") {
+                let shown = head.split('(').next().filter(|_| is_private_tuple(&head));
+                items.insert(format!("{attributes}{}", shown.unwrap_or(&head)));
+                inside = name(&head).filter(|_| is_block);
+            } else if let (true, Some(_)) = (head.starts_with("impl"), owner) {
+                let is_trait = head.contains(" for ");
+                if is_trait {
+                    items.insert(head.clone());
+                }
+                inside = (is_block && !is_trait).then_some(head);
+            }
+            attributes.clear();
+        } else if let Some(owner) = inside.as_deref().filter(|_| is_item(line)) {
+            let item = whole(line.trim(), &mut lines);
+            let shown = owner.starts_with("impl") || !names.contains(owner);
+            if !shown || !owner.starts_with("impl") || item.starts_with("pub ") {
+                items.insert(format!("{owner}: {}", trimmed(&item)));
+            }
+        } else if !line.starts_with([' ', '/', '#']) {
+            attributes.clear();
+        }
+    }
+}
+
+/// Whether a line one step from the margin begins something that belongs to the item around it. Of
+/// the fields of a struct those are `pub`; the other lines of a type are variants, or items of a trait.
+fn is_item(line: &str) -> bool {
+    let Some(line) = line.strip_prefix("    ") else {
+        return false;
+    };
+    let word = line.split([' ', '<', ',', ':', ';']).next().unwrap_or("");
+    match word {
+        "pub" | "fn" | "type" | "const" => true,
+        _ => word.starts_with(char::is_uppercase), // a variant, perhaps a tuple
+    }
+}
+
+/// Joins the lines of a signature, up to the brace or semicolon; up to the comma of a field or variant.
+fn whole<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> String {
+    let mut item = first.to_owned();
+    let is_long = ["fn ", "impl", "pub struct ", "pub enum ", "pub trait "];
+    let is_long = is_long.iter().any(|kind| item.contains(kind));
+    while !item.ends_with(['{', ';', '}']) && (is_long || !item.ends_with(',') || is_open(&item)) {
+        let Some(line) = lines.next() else { break };
+        if !item.ends_with('(') {
+            item.push(' ');
+        }
+        item.push_str(line.trim());
+    }
+    item
+}
+
+/// Whether more parentheses were opened than closed.
+fn is_open(item: &str) -> bool {
+    item.matches('(').count() > item.matches(')').count()
+}
+
+/// Without what ends a signature, and without the comma that rustfmt puts where it breaks a list.
+fn trimmed(item: &str) -> String {
+    let ends = [" {", " {}", ";", ","];
+    let item = ends
+        .iter()
+        .fold(item, |item, end| item.trim_end_matches(end));
+    item.replace(", )", ")")
+        .replace(",)", ")")
+        .replace(" where ", " where ")
+}
+
+/// The names of the public types and traits of a file.
+fn public_types(text: &str) -> BTreeSet<String> {
+    let heads = text.lines().filter(|line| line.starts_with("pub "));
+    heads.filter_map(name).collect()
+}
+
+/// The name of a type or trait.
+fn name(head: &str) -> Option<String> {
+    let kinds = ["pub struct ", "pub enum ", "pub trait ", "pub type "];
+    let rest = kinds.iter().find_map(|kind| head.strip_prefix(kind))?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    Some(rest[..end.unwrap_or(rest.len())].to_owned())
+}
+
+/// Whether this is a struct like `struct A(B)`, whose field nobody can name.
+fn is_private_tuple(head: &str) -> bool {
+    head.starts_with("pub struct ") && head.ends_with(')') && !head.contains("(pub ")
+}
+
+/// Whether an `impl` is one of this type or trait.
+fn of(head: &str, name: &str) -> bool {
+    let mut words = head.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.any(|word| word == name)
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && path.file_stem().is_some_and(|stem| stem != "tests")
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
