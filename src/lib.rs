@@ -1,56 +1,47 @@
 //! Python's `serve_forever()`, an event loop you own, and a parser you can fuzz.
 //!
-//! An embeddable server reactor on [`mio`], faithful to Python's `socketserver` → `http.server` →
-//! `wsgiref` stack. It has four layers, and each imports only the layers that stand above it here:
+#![cfg_attr(feature = "server", doc = include_str!("front_page.md"))]
+//! # Features
 //!
-//! ```text
-//! reactor/        which of my sources can make progress?          selectors.py
-//!     │           EventLoop = Poll + Waker
-//!     │           Reactor = slots, readiness, run queue, timers
-//! socketserver/   the loop, the life cycle, the three axes        socketserver.py
-//!     │           Server = EventLoop + Engine
-//!     │           Engine = Transport × Dispatch × Hooks
-//! http/           HttpConnection: a Protocol, over the h1 codec   http/server.py
-//!     │
-//! wsgi/           environ, start_response, make_server            wsgiref
-//! ```
+//! | feature | by default | what it adds | crates it adds |
+//! | --- | --- | --- | --- |
+//! | | | [`http::h1`]: the codec, which does no I/O and needs no `std` | `httparse`, `memchr` |
+//! | `server` | on | everything else: the loop, the sockets, HTTP and WSGI | `crossbeam-channel`, `httpdate`, `log`, `mio`, `percent-encoding`, `signal-hook`, `socket2`, and four that these need |
+//! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | |
 //!
-//! # One turn of the loop
-//!
-//! [`EventLoop::wait`](reactor::EventLoop::wait) sleeps, then passes every event to
-//! [`Engine::feed`](socketserver::Engine::feed), which only records it. Then
-//! [`Engine::turn`](socketserver::Engine::turn) does, in Python's order: the shutdown test, one
-//! request from the listener, a turn for each ready connection, `service_actions`.
-//!
-//! # The life of a request
-//!
-//! A connection that is ready reads once, into a buffer that all connections share. Its
-//! [`Protocol`](socketserver::Protocol), an [`HttpConnection`](http::HttpConnection), finds the
-//! head ([`h1::Scanner`](http::h1::Scanner)) and decides how the body ends
-//! ([`h1::framing`](fn@http::h1::framing)). Then the
-//! [`HttpRequestHandler`](http::HttpRequestHandler) writes its response into the output buffer, which
-//! is sent once, after the handler returns. Unused bytes stay with the connection; an idle connection
-//! holds no buffer.
-//!
-//! # Where to begin
-//!
-//! The [`guide`] goes from a bare poll to an application in five steps; each is a program.
+//! For the codec alone, write `default-features = false` beside the version of this crate in your
+//! `Cargo.toml`.
+#![cfg_attr(not(any(feature = "server", test)), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 
 extern crate alloc;
 
+#[cfg(feature = "server")]
 pub mod guide;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod reactor;
+#[cfg(feature = "server")]
 pub mod socketserver;
+#[cfg(feature = "server")]
 pub mod wsgi;
 
+/// HTTP/1.1. Without the feature `server` there is only the codec.
+#[cfg(not(feature = "server"))]
+pub mod http {
+    pub mod h1;
+}
+
+#[cfg(feature = "server")]
 #[doc(no_inline)]
 pub use http::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
+#[cfg(feature = "server")]
 #[doc(no_inline)]
 pub use wsgi::{AppResult, Environ, StartResponse, make_server};
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

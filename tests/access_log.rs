@@ -1,4 +1,5 @@
 //! The access log: what a line says, what of a client reaches it, and when it is written.
+#![cfg(feature = "server")]
 
 mod support;
 

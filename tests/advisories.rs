@@ -3,6 +3,7 @@
 //! The requests that are refused are followed by one that was smuggled: a server with the defect
 //! would answer it. Each is tried by hand, split at every byte, and over a socket; and of each
 //! kind there is a good one beside the bad, which must pass.
+#![cfg(feature = "files")]
 
 mod support;
 

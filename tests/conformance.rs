@@ -20,6 +20,7 @@
 //! CASE=ch-size-plus cargo test --test conformance
 //! SCALE=2 cargo test --test conformance
 //! ```
+#![cfg(feature = "server")]
 
 #[path = "conformance/case.rs"]
 mod case;

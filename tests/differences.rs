@@ -1,4 +1,5 @@
 //! What `http::differences` says, where no other test shows it: a request for each clause.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //!
 //! A conversation is a list of what the client does; what it gets is compared byte for byte, with
 //! the date masked. Every conversation ends by the server's close, so nothing waits for silence.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //! report says which. Design laws 8 and 11, SHUT-5 to SHUT-8 for a drain.
 //!
 //! Patience is either endless or none, so that no test depends on how long something takes.
+#![cfg(feature = "server")]
 
 mod support;
 

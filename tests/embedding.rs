@@ -4,6 +4,7 @@
 //! The ways are those of the examples `embed_in_your_poll`, `embed_as_one_fd`, `game_tick`,
 //! `two_servers_one_loop` and `hooks`. Nothing here waits but in a poll, and no wait is longer
 //! than the limit.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Requests whose answers take more than one call: content on its way in, answers on their way
 //! out, messages from elsewhere. Bytes, times and messages in, bytes and verdicts out.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -3,7 +3,7 @@
 //!
 //! Descriptors belong to the whole process, so each test runs in a process of its own: this
 //! program again, with the one test and so few descriptors. The shell sets the limit.
-
+#![cfg(feature = "server")]
 #![cfg(target_os = "linux")]
 
 mod support;

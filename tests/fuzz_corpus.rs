@@ -1,5 +1,6 @@
 //! Every input in `fuzz/corpus` and `fuzz/findings`, judged as the fuzzer judges it, by the oracle of
 //! its target. What a fuzzer found once is thus tried at every test, without a fuzzer.
+#![cfg(feature = "files")]
 
 #[path = "../fuzz/oracles/lib.rs"]
 mod oracles;

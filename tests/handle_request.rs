@@ -1,6 +1,7 @@
 //! One request at a time, on demand: `handle_request`, REQ-12 to REQ-17, SHUT-11 and LOOP-6.
 //!
 //! Its behaviour under signals is in `signals.rs`.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a blocking handler is, and what it is given: HND-3, STREAM-2, STREAM-5.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The file server as a program. What it does with signals is in `smoke.sh`.
+#![cfg(feature = "files")]
 
 #[path = "../examples/http_server.rs"]
 #[allow(dead_code)] // its main

@@ -1,4 +1,5 @@
 //! HTTP over the loop: first by hand, bytes and times in and bytes out, then over sockets.
+#![cfg(feature = "server")]
 
 mod support;
 

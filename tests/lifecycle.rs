@@ -1,4 +1,5 @@
 //! How a loop begins, goes round and ends: LOOP-1 to LOOP-16 and SHUT-1 to SHUT-13.
+#![cfg(feature = "server")]
 
 mod support;
 

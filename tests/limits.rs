@@ -3,6 +3,7 @@
 //!
 //! The engine is in the test's own hands, which also says what time it is. What a system that has
 //! really run out of descriptors does is in `exhaustion.rs`.
+#![cfg(feature = "server")]
 
 mod support;
 

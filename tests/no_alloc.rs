@@ -2,6 +2,7 @@
 //!
 //! The allocator counts for each thread by itself, and the loop runs on the thread of the test;
 //! what clients allocate in theirs does not matter.
+#![cfg(feature = "server")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -2,6 +2,7 @@
 //!
 //! One protocol obeys the lines that its client sends, and writes down how it was called. So a
 //! test is a transcript, and what a client sees is compared between [`Evented`] and [`Driver`].
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a request says of the connection that it came on, over real sockets.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -2,7 +2,7 @@
 //! `drain_on_signals`, and others as a program's own source.
 //!
 //! One test at a time: each holds [`alone`].
-
+#![cfg(feature = "server")]
 #![cfg(unix)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! One request after the other over TCP, and the engine as a guest: REQ-1 to REQ-11, HND-1 and
 //! HND-2, STREAM-3 to STREAM-8, TCP-1 to TCP-12, SRV-1 to SRV-6.
+#![cfg(feature = "server")]
 
 mod support;
 

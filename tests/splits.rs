@@ -5,6 +5,7 @@
 //! same. A sequence that fails is named by its seed:
 //!
 //!     SPLITS_SEED=4711 cargo test --test splits
+#![cfg(feature = "server")]
 
 mod support;
 

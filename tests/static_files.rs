@@ -1,6 +1,6 @@
 //! Files of a directory, by hand and over sockets. The directory is made by each test, and so are
 //! the times of its files; "now" is Sunday, 6 November 1994, 08:49:37 GMT.
-
+#![cfg(feature = "files")]
 #![cfg(unix)] // links, FIFOs and names that are no text
 
 mod support;

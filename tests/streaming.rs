@@ -3,6 +3,7 @@
 //!
 //! What `exchange.rs` shows by hand, step by step, is here in the presence of real buffers, real
 //! clients that are slow or leave, and real workers.
+#![cfg(feature = "server")]
 
 mod support;
 

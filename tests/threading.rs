@@ -1,4 +1,5 @@
 //! Requests on the workers of a pool: THREAD-1 to THREAD-10, SHUT-10, and what a drain does there.
+#![cfg(feature = "server")]
 
 mod support;
 

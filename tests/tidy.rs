@@ -122,9 +122,13 @@ fn nothing_panics_without_a_reason() {
 
 #[test]
 fn every_file_is_used() {
+    // A packed crate has no `.ci/run`, which names some of the files.
+    let Ok(ci) = fs::read_to_string(root().join(".ci/run")) else {
+        return;
+    };
     let rust = [sources("src"), sources("tests"), sources("examples")].concat();
     let text: String = rust.iter().map(|path| read(path)).collect();
-    let named = format!("{text}{}{}", read("README.md"), read(".ci/run"));
+    let named = format!("{text}{}{}", read("README.md"), ci);
     for path in rust.iter().chain(&files("tests")) {
         assert!(is_used(path, &named), "{path}: nothing names this file");
     }

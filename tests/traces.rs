@@ -3,6 +3,7 @@
 //! `traces/record.py` runs CPython's `socketserver` through some scenarios and writes down which
 //! hooks ran. Here the same scenarios are played to a server of ours. Where the two differ on
 //! purpose, [`DIFFERENCES`] says so.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! An upgrade used in earnest: the example `websocket_echo`, and a client that speaks WebSocket.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! WSGI over real sockets: what applications say, and what clients get. Clause ids are those of
 //! the behaviour specification.
+#![cfg(feature = "server")]
 
 pub(crate) mod support;
 

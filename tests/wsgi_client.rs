@@ -1,4 +1,5 @@
 //! Testing applications: the client without a socket, and the server in a thread.
+#![cfg(feature = "server")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,6 @@
 //! Applications without a server: `SimpleHandler`, and CGI. What is written is compared byte for
 //! byte; the applications run under the validator.
+#![cfg(feature = "server")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,4 +1,5 @@
 //! `Headers`: Python's `HeaderTests`, and a test for each clause.
+#![cfg(feature = "server")]
 
 use serve_forever::wsgi::{AppError, Headers};
 

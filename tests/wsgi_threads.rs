@@ -1,6 +1,7 @@
 //! Applications on workers, while the loop keeps the sockets. What they are asked for and what the
 //! client gets is the same as on the loop, though what they `write()` leaves sooner: all tests of
 //! `wsgi.rs` run here a second time.
+#![cfg(feature = "server")]
 
 #[path = "wsgi.rs"]
 mod on_workers;

@@ -1,4 +1,5 @@
 //! `wsgiref.util`: Python's `UtilityTests`, and a test for each clause.
+#![cfg(feature = "server")]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};

@@ -1,5 +1,6 @@
 //! `Validator`: applications and servers that break PEP 3333, each in one way, and what is said
 //! about it. Clauses that the types keep are in the module's own table.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -69,6 +69,7 @@ mod message;
 mod off_loop;
 mod offload;
 mod owned;
+#[cfg(feature = "files")]
 mod path;
 mod request;
 mod request_body;
@@ -77,6 +78,7 @@ mod response_body;
 mod response_error;
 mod server;
 mod settings;
+#[cfg(feature = "files")]
 mod static_files;
 mod stats;
 mod status;
@@ -96,6 +98,7 @@ pub use handler::HttpRequestHandler;
 pub use message::{Late, Message};
 pub use offload::Pooled;
 pub use owned::OwnedRequest;
+#[cfg(feature = "files")]
 pub use path::{TranslatedPath, translate_path};
 pub use request::{Request, parse_qsl};
 pub use response::{HttpResult, Reply, Response, ResponseHead};
@@ -103,6 +106,7 @@ pub use response_body::{BodySource, FromRead};
 pub use response_error::ResponseError;
 pub use server::{Http, HttpServer, listen};
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
+#[cfg(feature = "files")]
 pub use static_files::SimpleHttpRequestHandler;
 pub use stats::HttpStats;
 pub use status::{explanation, phrase};

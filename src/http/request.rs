@@ -106,7 +106,7 @@ impl<'a> Request<'a> {
     ///
     /// They are bytes and not text, because nothing says which encoding they have. An escaped slash
     /// becomes a slash here. So use [`path`](Self::path) in a router that must tell `/a%2Fb` from
-    /// `/a/b`, and [`translate_path`](super::translate_path) in a file server.
+    /// `/a/b`, and `http::translate_path` in a file server.
     pub fn decoded_path(&self) -> Cow<'a, [u8]> {
         percent_decode_str(self.path()).into()
     }

@@ -12,7 +12,6 @@ use super::response_body::{BodyFraming, BodySource, Ending, Framer, Streaming, c
 use super::response_error::ResponseError;
 use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Place, Written};
-use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Protocol, contain};
 
 /// The result of a handler.
@@ -200,7 +199,8 @@ impl<'a> Response<'a> {
     }
 
     /// Returns the time of this turn; away from the loop, the time when the response was begun.
-    pub(super) fn now(&self) -> &Now {
+    #[cfg(feature = "files")]
+    pub(super) fn now(&self) -> &crate::reactor::Now {
         self.context.now
     }
 

@@ -30,8 +30,7 @@ pub struct ChunkLimits {
     /// Bytes of content of one body; more get status 413. 1 MiB, like nginx: it is the memory that one
     /// client can claim. The size in the chunk line counts, so a chunk that is too large is not read.
     ///
-    /// An [`HttpConnection`](crate::http::HttpConnection) puts its
-    /// [`Limits::body`](crate::http::Limits::body) here.
+    /// An `HttpConnection` puts its `Limits::body` here.
     pub content: u64,
     /// Bytes of chunk lines beyond a fair share, summed over one body; more get status 400.
     ///
