@@ -38,7 +38,7 @@ import tempfile
 
 MEASURED = (3, 11), (3, 13)
 PATIENCE = 20  # seconds, for anything one waits for
-EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "target", "release", "examples")
+EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "target", "ci", "examples")
 
 
 class Server:
