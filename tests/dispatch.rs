@@ -206,8 +206,21 @@ impl Protocol for Shouts {
 /// RT-8, RT-10: every verdict, with bytes that arrive together, apart, and too late.
 #[test]
 fn a_protocol_of_lines() {
+    check_lines(|_: &SocketAddr| Lines::default());
+}
+
+/// A boxed protocol is the protocol.
+#[test]
+fn a_protocol_in_boxes() {
+    type Boxed = Box<dyn Protocol<Message = Infallible> + Send>;
+    check_lines(|_: &SocketAddr| -> Box<Boxed> { Box::new(Box::new(Lines::default())) });
+}
+
+fn check_lines<P: Protocol + Send + 'static>(
+    factory: impl Fn(&SocketAddr) -> P + Clone + Send + 'static,
+) {
     let (answers, reports) = the_same_everywhere(
-        |_: &SocketAddr| Lines::default(),
+        factory,
         &[
             &[Sends(b"one\ntwo\nbye\n")],
             &[

@@ -519,7 +519,9 @@ fn own_sources_go_on_while_a_request_is_waited_for() {
             doorbell.ring();
             noted.wait_for(&format!("message {message}"), 1);
         }
-        connect(address)
+        let mut client = connect(address);
+        get(&mut client, "/last");
+        client
     });
     server.handle_request(PATIENCE).expect("no failure");
     assert_eq!(server.engine().dispatch().open_connections(), 1);

@@ -69,6 +69,8 @@ pub(crate) struct Loan<'a, M> {
     pub(crate) draining: bool,
     /// The failure of a protocol that was replaced by an upgrade in this turn.
     pub(crate) failure: Option<Failure>,
+    /// Exchanges that have ended and were not counted yet.
+    pub(crate) completed: usize,
 }
 
 /// The reason why a connection gets a turn.
@@ -88,6 +90,8 @@ pub(crate) struct Outcome {
     pub(crate) fate: Fate,
     /// A failure that the loop must report.
     pub(crate) failure: Option<Failure>,
+    /// How many exchanges have ended whose output is sent now.
+    pub(crate) completed: usize,
     /// The time at which the connection needs a turn, even if nothing happens before.
     pub(crate) deadline: Option<Instant>,
 }
@@ -137,6 +141,8 @@ pub(crate) struct Connection<S, P: Protocol> {
     stage: Stage,
     /// Whether the client has sent its last byte.
     input_closed: bool,
+    /// Whether the current protocol has completed an exchange.
+    has_completed: bool,
     /// Bytes that arrived and that the protocol has not used.
     input: Buffer,
     /// Output that the stream did not take.
@@ -183,6 +189,8 @@ struct Unsent {
     bytes: Buffer,
     /// How fast the client has taken output so far.
     pace: Pace,
+    /// Exchanges that have ended. They count when this output is sent.
+    completed: usize,
 }
 
 impl<S: Duplex, P: Protocol> Connection<S, P> {
@@ -193,6 +201,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             conversation: Conversation::First(protocol),
             stage: Stage::Read { unseen: false },
             input_closed: false,
+            has_completed: false,
             input: Buffer::new(),
             unsent: None,
             inbox: None,
@@ -214,6 +223,13 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         matches!(self.conversation, Conversation::Upgraded(_))
     }
 
+    /// Returns whether an exchange has ended and not all of its output is sent.
+    pub(crate) fn owes_output(&self) -> bool {
+        self.unsent
+            .as_ref()
+            .is_some_and(|unsent| unsent.completed > 0)
+    }
+
     /// Returns the event that the connection waits for, if its last turn returned
     /// [`Fate::Sleeps`].
     pub(super) fn awaits(&self) -> Awaits {
@@ -224,21 +240,26 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
     }
 
-    /// Ends the conversation and closes the stream.
-    ///
-    /// # Errors
-    ///
-    /// Returns the panic if the protocol panics, or if something that a handler left in it panics
-    /// when it is dropped (design law 10).
-    pub(crate) fn end(self, end: End<'_>) -> HandlerResult {
+    /// Ends the conversation and closes the stream. Returns how many exchanges have ended with it,
+    /// and whether something has panicked: the protocol, or what a handler left in it when that was
+    /// dropped (design law 10).
+    pub(crate) fn end(self, end: End<'_>) -> (usize, HandlerResult) {
         let mut connection = self;
-        contain(move || {
+        let mut completed = connection
+            .unsent
+            .take()
+            .map_or(0, |unsent| unsent.completed);
+        // What if the conversation has completed nothing? Then it counts itself (REQ-12).
+        let least = usize::from(!connection.has_completed);
+        let result = contain(|| {
             if let End::Told(now) = end {
                 connection.conversation.connection_lost(now);
+                completed += connection.conversation.take_completed();
             }
             drop(connection);
             Ok(())
-        })
+        });
+        (completed.max(least), result)
     }
 
     /// Returns the time at which the connection needs a turn, even if nothing happens before.
@@ -262,6 +283,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             Outcome {
                 fate,
                 failure: last_words.or_else(|| self.conversation.take_failure()),
+                completed: self.count_completed(loan),
                 deadline: self.deadline(loan.settings),
             }
         }));
@@ -271,6 +293,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             Outcome {
                 fate: Fate::Panicked,
                 failure: Some(Panic::from_payload(payload.as_ref()).into()),
+                completed: 0,
                 deadline: None,
             }
         })
@@ -287,7 +310,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         }
         let now = loan.now.instant();
         let (mut output, mut pace) = match self.unsent.take() {
-            Some(unsent) => (unsent.bytes, unsent.pace),
+            Some(unsent) => {
+                loan.completed += unsent.completed;
+                (unsent.bytes, unsent.pace)
+            }
             None => (mem::take(&mut loan.scratch.output), Pace::new(now)),
         };
         match occasion {
@@ -306,6 +332,21 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         pace.advance(sent, now);
         self.put_back(output, pace, loan.scratch);
         fate
+    }
+
+    /// Returns how many exchanges have ended. If output is left, keeps the number until that is
+    /// sent.
+    fn count_completed(&mut self, loan: &mut Loan<'_, P::Message>) -> usize {
+        let completed = self.conversation.take_completed();
+        self.has_completed |= completed > 0;
+        let completed = mem::take(&mut loan.completed) + completed;
+        match &mut self.unsent {
+            Some(unsent) => {
+                unsent.completed += completed;
+                0
+            }
+            None => completed,
+        }
     }
 
     /// Returns whether the deadline has passed.
@@ -529,6 +570,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> Next<P::Message> {
         let failure = self.conversation.take_failure();
         loan.failure = loan.failure.take().or(failure);
+        loan.completed += self.conversation.take_completed();
+        self.has_completed = false; // the new protocol's conversation counts, too
         self.conversation = Conversation::Upgraded(protocol);
         let mailbox = loan.post.mailbox(loan.slot);
         let next = self.conversation.connection_made(mailbox, output, loan.now);
@@ -551,7 +594,11 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 bytes.extend_from_slice(&output);
                 bytes
             };
-            self.unsent = Some(Box::new(Unsent { bytes, pace }));
+            self.unsent = Some(Box::new(Unsent {
+                bytes,
+                pace,
+                completed: 0,
+            }));
         }
         output.clear();
         if output.capacity() <= 2 * READ && output.capacity() > scratch.output.capacity() {

@@ -118,6 +118,7 @@ impl<P: Protocol> Driver<P> {
                 now: &now,
                 draining: false,
                 failure: None,
+                completed: 0,
             };
             let outcome = connection.turn(occasion, &mut loan);
             result = first(result, outcome.failure);
@@ -132,7 +133,8 @@ impl<P: Protocol> Driver<P> {
             occasion = Occasion::Ready;
         };
         post.close(slot);
-        first(result, connection.end(end).err())
+        let (_, ended) = connection.end(end);
+        first(result, ended.err())
     }
 }
 

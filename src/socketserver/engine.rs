@@ -243,13 +243,23 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(Turn::Iteration)
     }
 
-    /// A turn of `handle_request`: connections, and the listener. Returns whether it took a
-    /// request, even if the request vanished (REQ-16).
+    /// A turn of `handle_request`: connections, and the listener. Returns whether a request was
+    /// served to its end, or was taken and has ended already, even if it vanished (REQ-16).
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
         self.begin_turn(now);
+        let completed = self.dispatch.completed();
         self.serve_ready()?;
+        let open = self.dispatch.open();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
-        Ok(accepted)
+        // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
+        let goes_on = completed.is_some() && self.dispatch.open() > open;
+        self.report_failures()?;
+        Ok(self.dispatch.completed() != completed || (accepted && !goes_on))
+    }
+
+    /// Returns whether an exchange has ended whose output is not all sent.
+    pub(crate) fn owes_output(&self) -> bool {
+        self.dispatch.owes_output()
     }
 
     /// Prepares a turn, before anything is tested or run: the clock, the signals, and the deadlines
@@ -350,10 +360,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             }
         }
         self.listener.note_open(self.dispatch.open(), &self.now);
+        self.report_failures()?;
+        Ok(queued > 0)
+    }
+
+    /// Reports the failures of requests that the dispatch has taken over.
+    fn report_failures(&mut self) -> HandlerResult {
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
             self.report(failure, &client_address)?;
         }
-        Ok(queued > 0)
+        Ok(())
     }
 
     /// Reports a request's failure. Returns an error only if the server has to stop (REQ-7 to

@@ -132,6 +132,17 @@ pub trait Protocol {
     fn take_failure(&mut self) -> Option<Failure> {
         None
     }
+
+    /// Returns how many exchanges have ended since the last call. A server asks after each turn, and
+    /// after [`connection_lost`](Self::connection_lost).
+    ///
+    /// An exchange is whatever counts as one request: in HTTP, a request and its response.
+    /// [`Server::handle_request`](super::Server::handle_request) returns when an exchange has ended
+    /// and all output is sent. If a protocol has no exchanges, leave the default: then its whole
+    /// conversation counts as one, when it ends.
+    fn take_completed(&mut self) -> usize {
+        0
+    }
 }
 
 /// The verdict of a protocol: what happens next in a conversation. Output that was written is sent
@@ -170,6 +181,86 @@ impl<M> fmt::Debug for Next<M> {
     }
 }
 
+/// Writes every method of [`Protocol`]. Each calls the same method of the protocol that
+/// `$forward` finds.
+macro_rules! forward_all {
+    ($forward:ident) => {
+        fn connection_made(
+            &mut self,
+            mailbox: Mailbox<Self::Message>,
+            output: &mut Buffer,
+            now: &Now,
+        ) -> Next<Self::Message> {
+            $forward!(self.connection_made(mailbox, output, now))
+        }
+
+        fn receive(
+            &mut self,
+            input: &mut Buffer,
+            output: &mut Buffer,
+            now: &Now,
+        ) -> Next<Self::Message> {
+            $forward!(self.receive(input, output, now))
+        }
+
+        fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+            $forward!(self.input_closed(output, now))
+        }
+
+        fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+            $forward!(self.produce(output, now))
+        }
+
+        fn deliver(
+            &mut self,
+            message: Self::Message,
+            output: &mut Buffer,
+            now: &Now,
+        ) -> Next<Self::Message> {
+            $forward!(self.deliver(message, output, now))
+        }
+
+        fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+            $forward!(self.timed_out(output, now))
+        }
+
+        fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+            $forward!(self.drain(output, now))
+        }
+
+        fn connection_lost(&mut self, now: &Now) {
+            $forward!(self.connection_lost(now));
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            $forward!(self.deadline())
+        }
+
+        fn take_failure(&mut self) -> Option<Failure> {
+            $forward!(self.take_failure())
+        }
+
+        fn take_completed(&mut self) -> usize {
+            $forward!(self.take_completed())
+        }
+    };
+}
+
+/// Calls a method of the protocol in the box.
+macro_rules! boxed {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        (**$self).$method($($argument),*)
+    };
+}
+
+/// A boxed protocol is a protocol. So your own protocol can wrap any other, for example one that has
+/// taken over by [`Next::Upgrade`].
+impl<P: Protocol + ?Sized> Protocol for Box<P> {
+    type Message = P::Message;
+
+    forward_all!(boxed);
+}
+
 /// A protocol, or the one it was upgraded to.
 pub(crate) enum Conversation<P: Protocol> {
     /// The protocol that the factory made.
@@ -179,11 +270,11 @@ pub(crate) enum Conversation<P: Protocol> {
 }
 
 /// Calls a method of the current protocol.
-macro_rules! forward {
-    ($self:ident, $protocol:ident => $call:expr) => {
+macro_rules! current {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self {
-            Conversation::First($protocol) => $call,
-            Conversation::Upgraded($protocol) => $call,
+            Conversation::First(protocol) => protocol.$method($($argument),*),
+            Conversation::Upgraded(protocol) => protocol.$method($($argument),*),
         }
     };
 }
@@ -191,48 +282,5 @@ macro_rules! forward {
 impl<P: Protocol> Protocol for Conversation<P> {
     type Message = P::Message;
 
-    fn connection_made(
-        &mut self,
-        mailbox: Mailbox<P::Message>,
-        output: &mut Buffer,
-        now: &Now,
-    ) -> Next<P::Message> {
-        forward!(self, protocol => protocol.connection_made(mailbox, output, now))
-    }
-
-    fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.receive(input, output, now))
-    }
-
-    fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.input_closed(output, now))
-    }
-
-    fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.produce(output, now))
-    }
-
-    fn deliver(&mut self, message: P::Message, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.deliver(message, output, now))
-    }
-
-    fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.timed_out(output, now))
-    }
-
-    fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
-        forward!(self, protocol => protocol.drain(output, now))
-    }
-
-    fn connection_lost(&mut self, now: &Now) {
-        forward!(self, protocol => protocol.connection_lost(now));
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        forward!(self, protocol => protocol.deadline())
-    }
-
-    fn take_failure(&mut self) -> Option<Failure> {
-        forward!(self, protocol => protocol.take_failure())
-    }
+    forward_all!(current);
 }

@@ -113,9 +113,22 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns. `None`
     /// waits without limit, and zero only looks (REQ-13 to REQ-15). It does not run
-    /// `service_actions`, and it does not notice shutdown requests (REQ-12, SHUT-11). The
-    /// connections of an evented server are served while it waits or looks, and rest between two
-    /// calls.
+    /// `service_actions`, and it does not notice shutdown requests (REQ-12, SHUT-11).
+    ///
+    /// An [`Evented`](super::Evented) server serves its connections while it waits or looks. They
+    /// rest between two calls. There, `handle_request` returns when one of these has happened:
+    ///
+    /// - An exchange has ended, and its output is with the operating system. In HTTP an exchange is
+    ///   a request and its response, on a new connection or on one that was kept alive. A
+    ///   response that is deferred or streamed counts at its end, and an upgraded connection when
+    ///   it closes.
+    /// - A connection has ended without an exchange. The client may have left without a word, or
+    ///   the protocol may have [no exchanges](super::Protocol::take_completed).
+    /// - A request was refused, was shed, or has vanished (REQ-16).
+    ///
+    /// If two of these happen in one turn, both are served before it returns: two requests that a
+    /// client pipelines, or those of two clients. To serve until something is the case, use
+    /// [`serve_until`](Self::serve_until).
     ///
     /// # Errors
     ///
@@ -126,9 +139,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         timeout: impl Into<Option<Duration>>,
     ) -> Result<(), ServeError> {
         let Server { event_loop, engine } = self;
-        let deadline = timeout
-            .into()
-            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = deadline(timeout);
         engine.expect_request()?;
         let mut wait = Some(Duration::ZERO); // look at least once, and serve connections
         loop {
@@ -145,6 +156,72 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             }
             let waits = [left, engine.wait_for_work(now)];
             wait = waits.into_iter().flatten().min();
+        }
+    }
+
+    /// Serves until `condition` is true, or until `timeout` is over. Returns whether the condition is
+    /// true. `None` waits without limit.
+    ///
+    /// Apart from that, it is a run like [`serve_forever`](Self::serve_forever): it runs
+    /// `service_actions`, and a shutdown request ends it. The condition is asked at the beginning
+    /// and after each turn. It is usually about something that a handler has set. If another thread
+    /// sets it, nothing wakes the server to ask.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    /// use std::time::Duration;
+    /// use serve_forever::{HttpServer, Request, Response};
+    ///
+    /// let done = Rc::new(Cell::new(false));
+    /// let seen = Rc::clone(&done);
+    /// let page = move |_: &Request<'_>, response: Response<'_>| {
+    ///     seen.set(true);
+    ///     response.send_response(200).body("You can close this window.")
+    /// };
+    /// let mut server = HttpServer::bind("127.0.0.1:0", page)?;
+    /// assert!(!server.serve_until(Duration::ZERO, || done.get())?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # The last response
+    ///
+    /// While the output of a response that has ended is not all sent, this goes on although the
+    /// condition is true. So the last page is with the operating system when it returns, unless the
+    /// time is over first. A response that a handler has deferred, or still streams, is not waited
+    /// for: let the condition become true when it ends.
+    ///
+    /// Open connections stay open, and go on with the next call. If you drop the server instead,
+    /// they are closed. So send `Connection: close` with the last page: then the client does not
+    /// send another request on this connection, and none can be cut off. If several clients may
+    /// be in the middle of something, [drain](ShutdownHandle::drain) the server.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`serve_forever`](Self::serve_forever).
+    pub fn serve_until(
+        &mut self,
+        timeout: impl Into<Option<Duration>>,
+        mut condition: impl FnMut() -> bool,
+    ) -> Result<bool, ServeError> {
+        let deadline = deadline(timeout);
+        let Server { event_loop, engine } = self;
+        let _running = engine.run()?;
+        let mut is_over = false;
+        loop {
+            let holds = condition();
+            let is_done = holds && !engine.owes_output();
+            if is_done || is_over || engine.shutdown_requested() {
+                return Ok(holds);
+            }
+            let now = Instant::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            is_over = left.is_some_and(|left| left.is_zero()); // look once more
+            let waits = [engine.timeout(now), left];
+            event_loop.wait(waits.into_iter().flatten().min(), |event| {
+                engine.feed(event);
+            })?;
+            engine.turn(Instant::now())?;
         }
     }
 
@@ -234,6 +311,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     pub fn engine_mut(&mut self) -> &mut Engine<T, D, H> {
         &mut self.engine
     }
+}
+
+/// Returns when `timeout` is over. A time beyond the clock's range is no deadline.
+fn deadline(timeout: impl Into<Option<Duration>>) -> Option<Instant> {
+    timeout
+        .into()
+        .and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Drop for Server<T, D, H> {

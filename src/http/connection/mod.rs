@@ -76,6 +76,8 @@ pub struct HttpConnection<H> {
     draining: bool,
     /// A response may still be on its way when its last byte is written.
     has_sent_much: bool,
+    /// How many exchanges have ended since the owner last asked.
+    completed: u16,
     /// The first failure that was not reported yet. Boxed: a failure is rare, and an idle
     /// connection small (design law 6).
     failure: Option<Box<Failure>>,
@@ -131,6 +133,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             serial: 0,
             draining: false,
             has_sent_much: false,
+            completed: 0,
             failure: None,
         }
     }
@@ -341,5 +344,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take().map(|failure| *failure)
+    }
+
+    fn take_completed(&mut self) -> usize {
+        mem::take(&mut self.completed).into()
     }
 }

@@ -35,7 +35,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Logs a response that was written to its end.
+    /// Counts and logs a response that was written to its end.
     #[inline]
     pub(super) fn log(
         &mut self,
@@ -49,7 +49,19 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             sent: ending.sent,
             complete: ending.wrong != Some(ResponseError::TooShort),
         };
+        self.completed = self.completed.saturating_add(1);
         self.log_request(subject, outcome, now);
+    }
+
+    /// Logs the response after which another protocol takes over. It has no body. The exchange goes
+    /// on there, so it is not counted.
+    pub(super) fn log_upgrade(&mut self, exchange: &Exchange, now: &Now) {
+        let outcome = access::Outcome {
+            code: exchange.code,
+            sent: 0,
+            complete: true,
+        };
+        self.log_request(exchange.subject(), outcome, now);
     }
 
     #[inline]
@@ -81,13 +93,14 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.report(logged.err());
     }
 
-    /// Logs a response that was broken off, or never came.
+    /// Counts and logs a response that was broken off, or never came.
     pub(super) fn log_broken(&mut self, exchange: &Exchange, now: &Now) {
         let outcome = access::Outcome {
             code: exchange.code,
             sent: exchange.sent(),
             complete: false,
         };
+        self.completed = self.completed.saturating_add(1);
         self.log_request(exchange.subject(), outcome, now);
     }
 }

@@ -41,9 +41,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Verdict::Ended(ending) => self.end(&exchange, ending, io.now),
             Verdict::Upgraded(upgrade) => {
-                // To HTTP this is the last request, and its response has no body.
-                let ending = Ending::default();
-                self.log(exchange.subject(), exchange.code, &ending, io.now);
+                self.log_upgrade(&exchange, io.now); // to HTTP this is the last request
                 Step::Break(Next::Upgrade(upgrade.0))
             }
             Verdict::Failed(failure) => self.fail_exchange(exchange, failure, io),

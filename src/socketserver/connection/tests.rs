@@ -81,6 +81,7 @@ fn a_slow_reader_is_not_a_stalled_one() {
                 now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
                 draining: false,
                 failure: None,
+                completed: 0,
             },
         );
         (outcome.fate, outcome.deadline)

@@ -36,6 +36,8 @@ where
     open: usize,
     /// How many connections were closed because the client did not read, or read too slowly.
     stalled: u64,
+    /// How many exchanges have ended.
+    completed: u64,
     /// Whether the server runs or is stopping.
     phase: Phase,
     /// The messages that other threads have sent to the conversations.
@@ -78,10 +80,12 @@ struct Open<S, P: Protocol, A> {
 }
 
 impl<S: Duplex, P: Protocol, A> Open<S, P, A> {
-    /// Ends the conversation. Returns the failure and the client's address if that panics.
-    fn end(self, end: End<'_>) -> Option<(Failure, A)> {
-        let ended = self.connection.end(end);
-        ended.err().map(|failure| (failure, self.client_address))
+    /// Ends the conversation. Returns how many exchanges have ended with it, and, if that panics,
+    /// the failure and the client's address.
+    fn end(self, end: End<'_>) -> (usize, Option<(Failure, A)>) {
+        let (completed, ended) = self.connection.end(end);
+        let failure = ended.err().map(|failure| (failure, self.client_address));
+        (completed, failure)
     }
 }
 
@@ -105,6 +109,7 @@ where
             connections: Vec::new(),
             open: 0,
             stalled: 0,
+            completed: 0,
             phase: Phase::Serving,
             post: Post::new(0, None),
             scratch: Scratch::default(),
@@ -147,8 +152,10 @@ where
             now,
             draining: self.phase == Phase::Draining,
             failure: None,
+            completed: 0,
         };
         let outcome = entry.connection.turn(occasion, &mut loan);
+        self.completed += outcome.completed as u64;
         let client_address = &entry.client_address;
         let mut report = |failure| self.failures.push_back((failure, client_address.clone()));
         if let Some(failure) = outcome.failure {
@@ -183,7 +190,9 @@ where
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
-            self.failures.extend(entry.end(end));
+            let (completed, failure) = entry.end(end);
+            self.completed += completed as u64;
+            self.failures.extend(failure);
         }
     }
 
@@ -342,6 +351,15 @@ where
         self.stalled
     }
 
+    fn completed(&self) -> Option<u64> {
+        Some(self.completed)
+    }
+
+    fn owes_output(&self) -> bool {
+        let mut open = self.connections.iter().flatten();
+        open.any(|entry| entry.connection.owes_output())
+    }
+
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let occasion = match self.phase {
             Phase::Serving => Occasion::Drain,
@@ -379,7 +397,7 @@ impl<T: Transport<Request: Stream>, F: Factory<T::Address, Made: Protocol>> Drop
         let now = Now::new();
         for entry in mem::take(&mut self.connections).into_iter().flatten() {
             self.post.close(entry.slot);
-            if let Some((failure, _)) = entry.end(End::Told(&now)) {
+            if let (_, Some((failure, _))) = entry.end(End::Told(&now)) {
                 complain("a conversation panicked at its end", &failure);
             }
         }

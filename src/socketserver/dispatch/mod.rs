@@ -66,6 +66,22 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
+    /// Returns how many exchanges have ended so far, if a request that was taken over may go on
+    /// with several.
+    ///
+    /// By default it returns `None`: each request counts as one, as soon as `process_request`
+    /// returns. [`Server::handle_request`](super::Server::handle_request) returns when this number
+    /// grows.
+    fn completed(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns whether an exchange has ended whose output is not all sent.
+    /// [`Server::serve_until`](super::Server::serve_until) goes on until it is.
+    fn owes_output(&self) -> bool {
+        false
+    }
+
     /// Returns how many requests were refused because there was no room for them.
     fn shed(&self) -> u64 {
         0
