@@ -18,6 +18,64 @@ use support::script::{Act, Script};
 use support::server::{Running, run};
 use support::transport::Intercepted;
 
+// Errors of any transport.
+
+/// Why it failed: the kind, the whole text without what the system says, and what the system says.
+fn refusal<T>(made: io::Result<T>) -> (ErrorKind, String, String) {
+    let error = made.map(|_| ()).expect_err("it cannot be bound");
+    let source = std::error::Error::source(&error).expect("the system's error");
+    let source = source.downcast_ref::<io::Error>().expect("an io::Error");
+    assert_eq!(source.kind(), error.kind());
+    let text = error.to_string();
+    let text = text.strip_suffix(&source.to_string()).unwrap_or(&text);
+    (error.kind(), text.to_owned(), source.to_string())
+}
+
+/// Who reads "address already in use" wants to know which.
+#[test]
+fn a_server_that_cannot_be_bound_names_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let (kind, text, _) = refusal(Tcp::new(address).and_then(Tcp::bind_and_activate));
+    assert_eq!(kind, ErrorKind::AddrInUse);
+    assert_eq!(text, format!("cannot bind {address}: "));
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let (_, text, _) = refusal(Udp::new(address).and_then(Udp::bind_and_activate));
+    assert_eq!(text, format!("cannot bind {address}: "));
+
+    let (kind, text, source) = refusal(Tcp::new("8000\n"));
+    assert_eq!(kind, ErrorKind::InvalidInput);
+    assert_eq!(
+        (&*text, &*source),
+        ("cannot look up 8000\\n: ", "invalid socket address")
+    );
+    let (_, text, _) = refusal(Udp::new(("not a host", 80)));
+    assert_eq!(text, "cannot look up not a host:80: ");
+}
+
+/// TCP-3: two sockets may be bound to one address, but only one of them can listen.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_cannot_listen_names_its_address() {
+    let bound = |address: SocketAddr| {
+        let mut tcp = Tcp::new(address)
+            .expect("a socket")
+            .allow_reuse_address(true);
+        tcp.server_bind().expect("a free port");
+        tcp
+    };
+    let mut first = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let mut second = bound(first.server_address());
+    first.server_activate().expect("bound");
+    let (kind, text, _) = refusal(second.server_activate());
+    assert_eq!(kind, ErrorKind::AddrInUse);
+    assert_eq!(
+        text,
+        format!("cannot listen on {}: ", first.server_address())
+    );
+}
+
 // Datagrams: UDP-1 to UDP-5, DGRAM-1 to DGRAM-3.
 
 fn udp() -> Udp {
@@ -742,6 +800,22 @@ mod unix {
         client.send_to_addr(b"two\n", &address()).expect("sent");
         assert!(received(&client).starts_with("Abstract("));
         server.stop();
+    }
+
+    /// A path is named as it was given.
+    #[test]
+    fn a_path_that_cannot_be_bound_is_named() {
+        let place = Place::new();
+        std::fs::write(&place.0, "").expect("written");
+        let path = place.0.display();
+        let streams = UnixStreams::new(&place.0).and_then(UnixStreams::bind_and_activate);
+        let (kind, text, _) = super::refusal(streams);
+        assert_eq!(kind, ErrorKind::AddrInUse);
+        assert_eq!(text, format!("cannot bind {path}: "));
+        let datagrams = UnixDatagrams::new(&place.0).and_then(UnixDatagrams::bind_and_activate);
+        assert_eq!(super::refusal(datagrams).1, text);
+        let (_, text, _) = super::refusal(UnixStreams::new(""));
+        assert_eq!(text, "cannot bind (unnamed): ");
     }
 
     /// UNIX-2: a path that exists is in use, whatever it is, and whatever is set.

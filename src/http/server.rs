@@ -25,7 +25,8 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the socket cannot be bound.
+    /// Returns the operating system's error if the socket cannot be bound. It [names the
+    /// address](ServerAddress).
     pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<HttpServer<H>> {
         HttpServer::with_settings(address, handler, HttpSettings::default())
     }
@@ -34,7 +35,8 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the socket cannot be bound.
+    /// Returns the operating system's error if the socket cannot be bound. It [names the
+    /// address](ServerAddress).
     pub fn with_settings(
         address: impl ServerAddress,
         handler: H,
@@ -50,7 +52,8 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
 ///
 /// # Errors
 ///
-/// Returns the operating system's error if the socket cannot be bound.
+/// Returns the operating system's error if the socket cannot be bound. It [names the
+/// address](ServerAddress).
 pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
     Tcp::new(address)?
         .allow_reuse_address(true)

@@ -52,7 +52,8 @@ impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the socket cannot be bound.
+    /// Returns the operating system's error if the socket cannot be bound. It [names the
+    /// address](ServerAddress).
     pub fn bind(address: impl ServerAddress, handler: H) -> io::Result<ThreadingHttpServer<H>> {
         ThreadingHttpServer::with_settings(address, handler, HttpSettings::default())
     }

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use socket2::{SockAddr, Socket};
 
+use super::bind_error::cannot;
+
 /// The options that are set before a socket is bound. All are off by default (TCP-1, UDP-1,
 /// TCP-9).
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +25,10 @@ pub(super) fn bind(
     address: SocketAddr,
     options: Options,
 ) -> io::Result<SocketAddr> {
+    bind_with(socket, address, options).map_err(cannot("bind", address))
+}
+
+fn bind_with(socket: &Socket, address: SocketAddr, options: Options) -> io::Result<SocketAddr> {
     if options.allow_reuse_address {
         socket.set_reuse_address(true)?;
     }
@@ -43,6 +49,10 @@ pub(super) fn bind(
 ///
 /// It takes the usual kinds of [`ToSocketAddrs`], and in addition an empty host, as in `":8000"`
 /// or `("", 8000)`, which means all IPv4 interfaces (TCP-9).
+///
+/// If a server cannot be bound, the error names the address: `cannot bind 127.0.0.1:80: Permission
+/// denied (os error 13)`. Its [`kind`](io::Error::kind) is the operating system's, and its
+/// [`source`](std::error::Error::source) is the operating system's error itself.
 pub trait ServerAddress {
     /// Returns the one address to bind. If a name has several addresses, this is its first IPv4
     /// address, or else its first.
@@ -70,7 +80,10 @@ impl ServerAddress for (&str, u16) {
     fn resolve(&self) -> io::Result<SocketAddr> {
         match self.0 {
             "" => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.1))),
-            _ => choose(self),
+            host => choose(self).map_err(cannot(
+                "look up",
+                format_args!("{}:{}", host.escape_debug(), self.1),
+            )),
         }
     }
 }
@@ -79,7 +92,7 @@ impl ServerAddress for str {
     fn resolve(&self) -> io::Result<SocketAddr> {
         match self.strip_prefix(':').map(str::parse) {
             Some(Ok(port)) => ("", port).resolve(),
-            _ => choose(&self),
+            _ => choose(&self).map_err(cannot("look up", self.escape_debug())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Axis 1: where requests come from.
 
+mod bind_error;
 mod datagram;
 mod files;
 mod inet;

@@ -7,6 +7,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Type};
 
+use super::bind_error::cannot;
 use super::inet::{self, Options, ServerAddress};
 use super::life::{self, Life};
 use super::stream::{self, REQUEST_QUEUE_SIZE};
@@ -51,7 +52,7 @@ impl Tcp {
     /// # Errors
     ///
     /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
-    /// if the socket cannot be created.
+    /// if the socket cannot be created. The first [names the address](ServerAddress).
     pub fn new(address: impl ServerAddress) -> io::Result<Tcp> {
         let address = address.resolve()?;
         let life = Life::new(Domain::for_address(address), Type::STREAM)?;
@@ -139,7 +140,8 @@ impl Tcp {
     /// # Errors
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
+    /// closed (TCP-2).
     pub fn bind_and_activate(self) -> io::Result<Tcp> {
         life::bind_and_activate(self)
     }
@@ -159,7 +161,8 @@ impl Transport for Tcp {
         // Set on the listener, which saves a system call for each client.
         socket.set_tcp_nodelay(self.disable_nagle_algorithm)?;
         self.streams_inherit_options = cfg!(target_os = "linux");
-        stream::listen(socket, self.request_queue_size)?;
+        stream::listen(socket, self.request_queue_size)
+            .map_err(cannot("listen on", self.address))?;
         self.life
             .activate(|socket| Ok(TcpListener::from_std(socket.into())))
     }

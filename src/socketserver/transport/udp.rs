@@ -70,7 +70,7 @@ impl Udp {
     /// # Errors
     ///
     /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
-    /// if the socket cannot be created.
+    /// if the socket cannot be created. The first [names the address](ServerAddress).
     pub fn new(address: impl ServerAddress) -> io::Result<Udp> {
         let address = address.resolve()?;
         let life = Life::new(Domain::for_address(address), Type::DGRAM)?;
@@ -150,7 +150,8 @@ impl Udp {
     /// # Errors
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
+    /// closed (TCP-2).
     pub fn bind_and_activate(self) -> io::Result<Udp> {
         life::bind_and_activate(self)
     }

@@ -8,6 +8,7 @@ use socket2::{Domain, Type};
 
 use super::address::UnixAddress;
 use super::binding::{self, BoundPath, Unlink};
+use crate::socketserver::transport::bind_error::cannot;
 use crate::socketserver::transport::datagram::{Datagram, DatagramSettings, SendTo};
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::packets::Packets;
@@ -57,7 +58,7 @@ impl UnixDatagrams {
     /// platform has none. Returns the operating system's error if the socket cannot be created.
     pub fn new(address: impl Into<UnixAddress>) -> io::Result<UnixDatagrams> {
         let address = address.into();
-        address.to_std()?;
+        address.to_std().map_err(cannot("bind", &address))?;
         let life = Life::new(Domain::UNIX, Type::DGRAM)?;
         Ok(UnixDatagrams::with_life(address, life))
     }
@@ -127,7 +128,8 @@ impl UnixDatagrams {
     /// # Errors
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
+    /// closed (TCP-2).
     pub fn bind_and_activate(self) -> io::Result<UnixDatagrams> {
         life::bind_and_activate(self)
     }
@@ -138,7 +140,8 @@ impl Transport for UnixDatagrams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)?;
+        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)
+            .map_err(cannot("bind", &self.address))?;
         Ok(())
     }
 

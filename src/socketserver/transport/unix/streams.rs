@@ -10,6 +10,7 @@ use super::address::UnixAddress;
 use super::binding::{self, BoundPath, Unlink};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
+use crate::socketserver::transport::bind_error::cannot;
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
 use crate::socketserver::transport::traits::{Accepted, Duplex, Transport};
@@ -51,7 +52,7 @@ impl UnixStreams {
     /// platform has none. Returns the operating system's error if the socket cannot be created.
     pub fn new(address: impl Into<UnixAddress>) -> io::Result<UnixStreams> {
         let address = address.into();
-        address.to_std()?;
+        address.to_std().map_err(cannot("bind", &address))?;
         let life = Life::new(Domain::UNIX, Type::STREAM)?;
         Ok(UnixStreams::with_life(address, life))
     }
@@ -112,7 +113,8 @@ impl UnixStreams {
     /// # Errors
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
-    /// [`server_activate`](Transport::server_activate); the socket is then closed (TCP-2).
+    /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
+    /// closed (TCP-2).
     pub fn bind_and_activate(self) -> io::Result<UnixStreams> {
         life::bind_and_activate(self)
     }
@@ -123,12 +125,14 @@ impl Transport for UnixStreams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)?;
+        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)
+            .map_err(cannot("bind", &self.address))?;
         Ok(())
     }
 
     fn server_activate(&mut self) -> io::Result<()> {
-        stream::listen(self.life.created()?, self.request_queue_size)?;
+        stream::listen(self.life.created()?, self.request_queue_size)
+            .map_err(cannot("listen on", &self.address))?;
         self.life
             .activate(|socket| Ok(UnixListener::from_std(socket.into())))
     }
