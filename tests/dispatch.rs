@@ -11,6 +11,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::iter;
 use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,14 +22,14 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Dispatch, Ends, Evented, Factory, HandlerResult, Hooks, Inline, Mailbox, Next,
+    Buffer, Dispatch, Ends, Evented, Factory, Failure, HandlerResult, Hooks, Inline, Mailbox, Next,
     Overload, Pool, Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading,
     Transport,
 };
 use support::client::{Client, answer, ask, connect, queue};
 use support::driving::Driving;
-use support::patience::{LONG, wait_until};
-use support::server::{run, run_as};
+use support::patience::{LONG, PATIENCE, wait_until};
+use support::server::{Report, run, run_as};
 use support::trace::Trace;
 
 /// What a client does.
@@ -256,6 +257,62 @@ fn check_lines<P: Protocol + Send + 'static>(
     assert_eq!(reports, ["panicked: as told"]);
 }
 
+// Factories that fail.
+
+/// Fails for the first client, panics for the second, and serves the others.
+struct Wary<M> {
+    clients: AtomicUsize,
+    made: fn() -> M,
+}
+
+impl<M> Wary<M> {
+    fn new(made: fn() -> M) -> Wary<M> {
+        let clients = AtomicUsize::new(0);
+        Wary { clients, made }
+    }
+}
+
+impl<M> Factory<SocketAddr> for Wary<M> {
+    type Made = M;
+
+    fn make(&self, ends: &Ends<'_, SocketAddr>) -> Result<M, Failure> {
+        match self.clients.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(format!("nothing for {}", ends.client_address()).into()),
+            1 => panic!("as told"),
+            _ => Ok((self.made)()),
+        }
+    }
+}
+
+/// REQ-7: the failure is reported with the client's address, the client is closed without a word,
+/// and the next one is served.
+fn check_wary<D: Dispatch<Tcp> + Send + 'static>(dispatch: D) {
+    let (report, reports) = Report::new();
+    let server = Server::with_hooks(tcp(), dispatch, report).expect("a poll");
+    let server = run(server, LONG);
+    for expected in ["nothing for", "panicked: as told"] {
+        let mut client = Client::connect(server.address);
+        let (error, address) = reports.recv_timeout(PATIENCE).expect("a report");
+        assert!(error.starts_with(expected), "{error}");
+        assert_eq!(address, client.address());
+        client.expect_end();
+    }
+    Client::connect(server.address).expect("hello\n");
+    let server = server.stop();
+    assert_eq!((server.stats().accepted, server.stats().failed), (3, 2));
+}
+
+#[test]
+fn a_factory_may_fail() {
+    type Handle = fn(&mut dyn Rfile, &mut dyn Write) -> HandlerResult;
+    fn greet(_: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
+        Ok(wfile.write_all(b"hello\n")?)
+    }
+    check_wary(Inline(Wary::new(|| greet as Handle)));
+    check_wary(Threading::new(Wary::new(|| greet as Handle)));
+    check_wary(Evented::new(Wary::new(Lines::default)));
+}
+
 // HTTP.
 
 /// The bodies of streamed answers: more than fits below any high-water mark.
@@ -343,7 +400,10 @@ fn http(
 ) -> impl Fn(&SocketAddr) -> HttpProtocol + Clone + Send + Sync + 'static {
     settings.limits.body = 1000;
     let http = Http::new(Site, settings);
-    move |client_address| http.make(&Ends::new(client_address))
+    move |client_address| {
+        let made = http.make(&Ends::new(client_address));
+        made.expect("HTTP serves everybody")
+    }
 }
 
 type HttpProtocol = serve_forever::http::HttpConnection<Site>;

@@ -10,7 +10,7 @@ use super::settings::HttpSettings;
 use super::stats::HttpStats;
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
-use crate::socketserver::{Ends, Evented, Factory, Server, ServerAddress, Tcp};
+use crate::socketserver::{Ends, Evented, Factory, Failure, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP with all its connections on the loop; Python's `HTTPServer`.
 pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
@@ -123,9 +123,9 @@ impl<H: HttpRequestHandler + Clone> Http<H> {
 impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
     type Made = HttpConnection<H>;
 
-    fn make(&self, ends: &Ends<'_, SocketAddr>) -> HttpConnection<H> {
+    fn make(&self, ends: &Ends<'_, SocketAddr>) -> Result<HttpConnection<H>, Failure> {
         let connection = self.connection(Some(*ends.client_address()));
-        connection.local_address(ends.local_address().ok())
+        Ok(connection.local_address(ends.local_address().ok()))
     }
 }
 
@@ -135,7 +135,7 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
 impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
     type Made = HttpConnection<H>;
 
-    fn make(&self, _ends: &Ends<'_, UnixAddress>) -> HttpConnection<H> {
-        self.connection(None)
+    fn make(&self, _ends: &Ends<'_, UnixAddress>) -> Result<HttpConnection<H>, Failure> {
+        Ok(self.connection(None))
     }
 }

@@ -9,7 +9,7 @@ use super::server::{Http, listen};
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
 use crate::reactor::Now;
-use crate::socketserver::{Ends, Evented, Factory, Pool, Server, ServerAddress, Tcp};
+use crate::socketserver::{Ends, Evented, Factory, Failure, Pool, Server, ServerAddress, Tcp};
 
 /// An HTTP server on TCP whose handlers run on threads; Python's `ThreadingHTTPServer`.
 ///
@@ -177,7 +177,7 @@ where
 {
     type Made = <Http<Pooled<H>> as Factory<A>>::Made;
 
-    fn make(&self, ends: &Ends<'_, A>) -> Self::Made {
+    fn make(&self, ends: &Ends<'_, A>) -> Result<Self::Made, Failure> {
         self.http.make(ends)
     }
 

@@ -3,25 +3,29 @@
 use std::fmt;
 use std::io;
 
+use super::failure::Failure;
+
 /// Makes what serves a client: a [`RequestHandler`](super::RequestHandler) for
 /// [`Inline`](super::Inline) and [`Threading`](super::Threading), a [`Protocol`](super::Protocol)
 /// for [`Evented`](super::Evented).
 ///
-/// Any `Fn` closure that takes a reference to a client's address is a factory. Implement the trait
-/// yourself if your factory has to know which address the client has reached, or if it needs a
-/// name:
+/// Any `Fn` closure that takes a reference to a client's address is a factory. It returns the
+/// handler or the protocol itself, so it cannot fail. Implement the trait yourself if making can
+/// fail, if your factory has to know which address the client has reached, or if it needs a name:
 ///
 /// ```
+/// use std::fs::File;
 /// use std::net::SocketAddr;
-/// use serve_forever::socketserver::{Ends, Factory};
+/// use serve_forever::socketserver::{Ends, Factory, Failure};
 ///
-/// struct Greetings;
+/// /// Opens a file for each client.
+/// struct Recordings;
 ///
-/// impl Factory<SocketAddr> for Greetings {
-///     type Made = String;
+/// impl Factory<SocketAddr> for Recordings {
+///     type Made = File;
 ///
-///     fn make(&self, ends: &Ends<'_, SocketAddr>) -> String {
-///         format!("Hello {}", ends.client_address())
+///     fn make(&self, ends: &Ends<'_, SocketAddr>) -> Result<File, Failure> {
+///         Ok(File::create(format!("{}.log", ends.client_address().port()))?)
 ///     }
 /// }
 /// ```
@@ -38,7 +42,13 @@ pub trait Factory<A> {
     type Made;
 
     /// Makes a handler or a protocol for the client at `ends`.
-    fn make(&self, ends: &Ends<'_, A>) -> Self::Made;
+    ///
+    /// # Errors
+    ///
+    /// Return any error if there is none for this client. The failure is
+    /// [reported](super::Hooks::handle_error) with the client's address, and the client is closed
+    /// without a word (REQ-7). A panic does the same. [`Failure::Stop`] stops the server.
+    fn make(&self, ends: &Ends<'_, A>) -> Result<Self::Made, Failure>;
 
     /// Called when an [`Evented`](super::Evented) is about to close its connections. Wait here for
     /// your threads that work for these connections.
@@ -55,8 +65,8 @@ pub trait Factory<A> {
 impl<A, M, F: Fn(&A) -> M> Factory<A> for F {
     type Made = M;
 
-    fn make(&self, ends: &Ends<'_, A>) -> M {
-        self(ends.client_address())
+    fn make(&self, ends: &Ends<'_, A>) -> Result<M, Failure> {
+        Ok(self(ends.client_address()))
     }
 }
 

@@ -37,8 +37,8 @@ impl<F: Factory<SocketAddr, Made: Protocol>> Dispatch<Tcp> for Driving<F> {
         // How late a deadline may be noticed.
         let timeout = Some(Duration::from_millis(1));
         stream.set_read_timeout(timeout).expect("a limit");
-        let protocol = self.factory.make(&Ends::new(&client_address));
-        let driven = Driver::new(protocol).drive(stream);
+        let made = self.factory.make(&Ends::new(&client_address));
+        let driven = made.and_then(|protocol| Driver::new(protocol).drive(stream));
         let failure = driven.err().map(|failure| (failure, client_address));
         self.failures.extend(failure);
         Ok(())

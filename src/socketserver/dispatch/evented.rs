@@ -294,7 +294,7 @@ where
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         let ends = Ends::new(&client_address).with_local_address(&local_address);
-        let made = contain(|| Ok(self.factory.make(&ends)));
+        let made = contain(|| self.factory.make(&ends));
         let protocol = match made {
             Ok(protocol) => protocol,
             Err(failure) => return Err(Refused { request, failure }),

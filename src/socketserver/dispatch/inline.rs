@@ -34,7 +34,7 @@ where
         _now: &Now,
     ) -> Result<(), Refused<T::Request>> {
         let ends = Ends::new(&client_address);
-        match contain(|| finish_request(self.0.make(&ends), &mut request)) {
+        match contain(|| finish_request(self.0.make(&ends)?, &mut request)) {
             Ok(()) => {
                 request.shutdown_request();
                 Ok(())

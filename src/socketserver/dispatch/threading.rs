@@ -306,7 +306,7 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
         let served = contain(|| {
             let local_address = || T::local_address(&request, &self.server_address);
             let ends = Ends::new(&client_address).with_local_address(&local_address);
-            let handler = self.factory.make(&ends);
+            let handler = self.factory.make(&ends)?;
             finish_request(handler, &mut request)
         });
         let closed = contain(move || {
