@@ -304,6 +304,16 @@ END
     [ ! -e "$scratch/socket" ] || fail 'leaves its path'
 done
 
+# Ends by itself, after its page.
+start oauth
+request '/callback?code=a%20b'
+expect body '^<p>You are signed in\.'
+timeout "$patience" cat <&3 >"$scratch/log" || fail 'does not end with its request'
+wait "$running" || fail 'does not end well'
+running=
+exec 3<&-
+grep -q '^code: a b$' "$scratch/log" || fail 'does not say the code'
+
 title=parse_capture
 printf -- '-- %s\n' "$title"
 printf 'GET /a HTTP/1.0\r\n\r\nGET /b' | "$examples/parse_capture" - >"$scratch/log" || fail 'fails'

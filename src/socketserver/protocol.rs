@@ -139,7 +139,8 @@ pub trait Protocol {
     /// An exchange is whatever counts as one request: in HTTP, a request and its response.
     /// [`Server::handle_request`](super::Server::handle_request) returns when an exchange has ended
     /// and all output is sent. If a protocol has no exchanges, leave the default: then its whole
-    /// conversation counts as one, when it ends.
+    /// conversation counts as one, when it ends. If your protocol wraps another one, return the
+    /// number of that.
     fn take_completed(&mut self) -> usize {
         0
     }
