@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         }
     };
-    let mut server = Server::new(tcp, Inline(make_handler))?;
+    let mut server = Server::new(tcp, Inline::new(make_handler))?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
     Ok(server.serve_forever()?)

@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .unlink_stale(true)
         .unlink_on_close(true)
         .bind_and_activate()?;
-    let mut server = Server::new(transport, Inline(|_client_address: &_| MyHandler))?;
+    let mut server = Server::new(transport, Inline::new(|_client_address: &_| MyHandler))?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
     Ok(server.serve_forever()?)

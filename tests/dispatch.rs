@@ -855,7 +855,7 @@ fn a_handler_is_written_once() {
     let lines = ["one", "two", "three"];
     let expected = ["1 ONE", "1 TWO", "1 THREE"];
     let inline = run(
-        Server::new(tcp(), Inline(make_handler)).expect("a poll"),
+        Server::new(tcp(), Inline::new(make_handler)).expect("a poll"),
         LONG,
     );
     assert_eq!(lines.map(|line| ask(inline.address, line)), expected);

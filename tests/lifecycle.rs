@@ -196,7 +196,7 @@ fn shutdown_wins_over_readiness_of_the_same_wait() {
     let script = Script::default();
     let mut poll = Poll::new().expect("a poll");
     let waker = Arc::new(Waker::new(poll.registry(), Token(99)).expect("a waker"));
-    let (transport, dispatch) = (script.transport(), Inline(script.factory()));
+    let (transport, dispatch) = (script.transport(), Inline::new(script.factory()));
     let registry = poll.registry();
     let engine = Engine::attach(transport, dispatch, script.clone(), registry, waker, 0..8);
     let mut engine = engine.expect("attached");

@@ -194,7 +194,7 @@ fn a_signal_wins_over_a_ready_listener() {
     let script = Script::default();
     let mut poll = Poll::new().expect("a poll");
     let waker = Arc::new(Waker::new(poll.registry(), Token(0)).expect("a waker"));
-    let (transport, dispatch) = (script.transport(), Inline(script.factory()));
+    let (transport, dispatch) = (script.transport(), Inline::new(script.factory()));
     let (hooks, registry, tokens) = (script.clone(), poll.registry(), GUEST..GUEST + 2);
     let engine = Engine::attach(transport, dispatch, hooks, registry, waker, tokens);
     let mut engine = engine.expect("attached");
@@ -291,7 +291,7 @@ fn with_hangups(script: &Script) -> Server<Recorded, Inline<Factory>, Hangups> {
         pipe: None,
         script: script.clone(),
     };
-    let dispatch = Inline(script.factory());
+    let dispatch = Inline::new(script.factory());
     let server = Server::with_hooks(script.transport(), dispatch, hooks);
     let mut server = server.expect("a poll");
     let (mut pipe, writer) = UnixStream::pair().expect("a pipe");

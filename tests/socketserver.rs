@@ -171,7 +171,7 @@ fn a_shortage_pauses_accepting() {
     let mut host = Host::new();
     let mut engine = host.attach(
         script.transport(),
-        Inline(script.factory()),
+        Inline::new(script.factory()),
         script.clone(),
         8,
     );
@@ -230,7 +230,11 @@ fn a_failure_is_reported_before_the_client_sees_the_close() {
 
     let watch = Watch::default();
     let script = Script::of(&[("handle", Act::Fail)]);
-    let server = Server::with_hooks(script.transport(), Inline(script.factory()), watch.clone());
+    let server = Server::with_hooks(
+        script.transport(),
+        Inline::new(script.factory()),
+        watch.clone(),
+    );
     let server = run(server.expect("a poll"), LONG);
     let mut client = connect(server.address);
     *watch.client.lock().expect("no panic") = client.try_clone().ok();
@@ -250,7 +254,7 @@ where
     let tcp = Tcp::new("127.0.0.1:0")
         .and_then(Tcp::bind_and_activate)
         .expect("a free port");
-    let dispatch = Inline(move |_client_address: &SocketAddr| handle.clone());
+    let dispatch = Inline::new(move |_client_address: &SocketAddr| handle.clone());
     run(
         Server::with_hooks(tcp, dispatch, script.clone()).expect("a poll"),
         LONG,
@@ -457,7 +461,7 @@ fn failing_constructions_leave_no_descriptor() {
         let error = tcp.and_then(Tcp::bind_and_activate).expect_err("taken");
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         let inactive = Tcp::new("127.0.0.1:0").expect("a socket");
-        let server = Server::new(inactive, Inline(Script::default().factory()));
+        let server = Server::new(inactive, Inline::new(Script::default().factory()));
         let kind = server.map_err(|error| error.kind()).err();
         assert_eq!(kind, Some(ErrorKind::InvalidInput));
     }
@@ -487,7 +491,7 @@ fn binding_and_activating_are_two_steps() {
     let kind = tcp.server_activate().map_err(|error| error.kind());
     assert_eq!(kind, Err(ErrorKind::InvalidInput));
 
-    let server = Server::new(tcp, Inline(Script::default().factory())).expect("a poll");
+    let server = Server::new(tcp, Inline::new(Script::default().factory())).expect("a poll");
     let server = run(server, LONG);
     assert_eq!(ask(server.address, "hello"), "hello");
     server.stop();
@@ -573,7 +577,7 @@ fn the_address_chooses_the_interface_and_the_family() {
     for tcp in [bind(&|| Tcp::new(":0")), bind(&|| Tcp::new(("", 0)))] {
         let server = Server::new(
             tcp.expect("a free port"),
-            Inline(Script::default().factory()),
+            Inline::new(Script::default().factory()),
         );
         let server = run(server.expect("a poll"), LONG);
         assert_eq!(server.address.ip(), Ipv4Addr::UNSPECIFIED);
@@ -585,7 +589,7 @@ fn the_address_chooses_the_interface_and_the_family() {
         return; // a machine without IPv6
     }
     let tcp = bind(&|| Tcp::new("[::1]:0")).expect("a free port");
-    let server = Server::new(tcp, Inline(Script::default().factory())).expect("a poll");
+    let server = Server::new(tcp, Inline::new(Script::default().factory())).expect("a poll");
     let server = run(server, LONG);
     assert_eq!(server.address.ip(), Ipv6Addr::LOCALHOST);
     assert_eq!(ask(server.address, "hello"), "hello");

@@ -207,7 +207,7 @@ struct Noted {
 
 fn process_request(script: &Script) -> Noted {
     Noted {
-        inline: Inline(script.factory()),
+        inline: Inline::new(script.factory()),
         trace: script.trace.clone(),
     }
 }

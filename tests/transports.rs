@@ -88,7 +88,7 @@ fn scripted(
     script: &Script,
 ) -> Running<Server<Udp, Inline<support::script::Factory>, Script>> {
     let udp = udp.bind_and_activate().expect("a free port");
-    let server = Server::with_hooks(udp, Inline(script.factory()), script.clone());
+    let server = Server::with_hooks(udp, Inline::new(script.factory()), script.clone());
     run(server.expect("a poll"), LONG)
 }
 
@@ -123,7 +123,7 @@ fn each_datagram_is_a_request() {
     for (client, text) in clients.iter().zip(["one\nmore", "two"]) {
         client.send(text.as_bytes()).expect("sent");
     }
-    let server = Server::with_hooks(udp, Inline(script.factory()), script.clone());
+    let server = Server::with_hooks(udp, Inline::new(script.factory()), script.clone());
     let server = run(server.expect("a poll"), LONG);
     assert_eq!(clients.each_ref().map(received), ["one\n", "two"]);
     server.stop();
@@ -233,7 +233,7 @@ fn a_refused_reply_is_swallowed() {
     gone.send(b"bye").expect("sent");
     drop(gone);
     let udp = Udp::from_socket(socket).expect("a socket");
-    let server = Server::with_hooks(udp, Inline(script.factory()), script.clone());
+    let server = Server::with_hooks(udp, Inline::new(script.factory()), script.clone());
     let server = run(server.expect("a poll"), LONG);
     script.trace.wait_for("service", 2);
     let again = UdpSocket::bind(place).expect("still free");
@@ -308,7 +308,7 @@ fn which_replies_are_sent() {
         let given = Intercepted::new(udp, move |_| {
             given.take().ok_or(ErrorKind::WouldBlock.into())
         });
-        let server = Server::new(given, Inline(script.factory()));
+        let server = Server::new(given, Inline::new(script.factory()));
         let ended = server.expect("a poll").handle_request(Duration::ZERO);
         let stops = act.is_some_and(|(_, act)| act == Stop);
         assert_eq!(ended.is_err(), stops, "{act:?}");
@@ -332,7 +332,7 @@ fn a_partial_reply_is_sent_after_a_failure() {
 
     let script = Script::default();
     let udp = udp().bind_and_activate().expect("a free port");
-    let dispatch = Inline(|_client_address: &SocketAddr| Half);
+    let dispatch = Inline::new(|_client_address: &SocketAddr| Half);
     let server = Server::with_hooks(udp, dispatch, script.clone()).expect("a poll");
     let server = run(server, LONG);
     assert_eq!(exchange(&client(server.address), "?"), "half");
@@ -347,7 +347,7 @@ fn a_partial_reply_is_sent_after_a_failure() {
 fn a_reply_too_large_is_a_failure() {
     let script = Script::default();
     let udp = udp().bind_and_activate().expect("a free port");
-    let dispatch = Inline(|_client_address: &SocketAddr| {
+    let dispatch = Inline::new(|_client_address: &SocketAddr| {
         |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
             let mut line = String::new();
             rfile.read_line(&mut line)?;
@@ -388,7 +388,7 @@ fn a_udp_server_by_name_and_by_socket() {
     let udp = Udp::from_socket(socket)
         .expect("a socket")
         .max_packet_size(2);
-    let server = run(Server::new(udp, Inline(echo)).expect("a poll"), LONG);
+    let server = run(Server::new(udp, Inline::new(echo)).expect("a poll"), LONG);
     assert_eq!(server.address, address);
     assert_eq!(exchange(&client(address), "one"), "on");
     server.stop();
@@ -408,7 +408,7 @@ fn both_families_on_one_socket_by_choice() {
         move |_: &mut dyn Rfile, wfile: &mut dyn Write| Ok(wfile.write_all(text.as_bytes())?)
     };
     let tcp = Tcp::new("[::]:0").and_then(|tcp| tcp.dual_stack(true).bind_and_activate());
-    let server = Server::new(tcp.expect("a free port"), Inline(peer)).expect("a poll");
+    let server = Server::new(tcp.expect("a free port"), Inline::new(peer)).expect("a poll");
     let server = run(server, LONG);
     let port = server.address.port();
     let at = |host: IpAddr| answer(connect(SocketAddr::from((host, port))));
@@ -454,7 +454,7 @@ fn a_listener_that_was_handed_over() {
     let none = tcp.get_request().map(|_| ()).expect_err("nobody there");
     assert_eq!(none.kind(), ErrorKind::WouldBlock, "it is never waited for");
     let script = Script::default();
-    let server = Server::new(tcp, Inline(script.factory())).expect("a poll");
+    let server = Server::new(tcp, Inline::new(script.factory())).expect("a poll");
     let server = run(server, LONG);
     assert_eq!(ask(address, "hello"), "hello");
     server.stop();
@@ -540,7 +540,7 @@ fn a_handler_makes_its_own_settings() {
     }
 
     let tcp = Tcp::new("127.0.0.1:0").and_then(Tcp::bind_and_activate);
-    let dispatch = Inline(|_client_address: &SocketAddr| Settled);
+    let dispatch = Inline::new(|_client_address: &SocketAddr| Settled);
     let server = Server::new(tcp.expect("a free port"), dispatch).expect("a poll");
     let server = run(server, LONG);
     assert_eq!(answer(connect(server.address)), "12345".repeat(100));
@@ -697,7 +697,7 @@ mod unix {
         fs::remove_file(&gone.0).expect("gone");
         let client = datagram_client(&home);
         client.send_to(b"me\n", &place.0).expect("sent");
-        let server = Server::with_hooks(unix, Inline(whoami), Reports(trace.clone()));
+        let server = Server::with_hooks(unix, Inline::new(whoami), Reports(trace.clone()));
         let server = run(server.expect("a poll"), LONG);
         assert!(received(&client).ends_with(" me\n"));
         server.stop();
@@ -718,7 +718,7 @@ mod unix {
             .and_then(UnixDatagrams::bind_and_activate)
             .expect("a free path");
         let noted = trace.clone();
-        let dispatch = Inline(move |_client_address: &UnixAddress| {
+        let dispatch = Inline::new(move |_client_address: &UnixAddress| {
             let noted = noted.clone();
             move |rfile: &mut dyn Rfile, _: &mut dyn Write| {
                 let mut line = String::new();
@@ -746,7 +746,7 @@ mod unix {
         let unix = UnixDatagrams::new(&place.0).and_then(UnixDatagrams::bind_and_activate);
         let server = Server::with_hooks(
             unix.expect("a free path"),
-            Inline(whoami),
+            Inline::new(whoami),
             Reports(trace.clone()),
         );
         let server = run(server.expect("a poll"), LONG);
@@ -776,7 +776,8 @@ mod unix {
                 .unlink_on_close(true)
                 .bind_and_activate()
         };
-        let server = Server::new(bind().expect("a free name"), Inline(whoami)).expect("a poll");
+        let server =
+            Server::new(bind().expect("a free name"), Inline::new(whoami)).expect("a poll");
         let server = run(server, LONG);
         assert_eq!(
             server.address,
@@ -793,7 +794,10 @@ mod unix {
         let unix = unix
             .and_then(UnixDatagrams::bind_and_activate)
             .expect("a free name");
-        let server = run(Server::new(unix, Inline(whoami)).expect("a poll"), LONG);
+        let server = run(
+            Server::new(unix, Inline::new(whoami)).expect("a poll"),
+            LONG,
+        );
         let home = SocketAddr::from_abstract_name(format!("{name}-client")).expect("an address");
         let client = UnixDatagram::bind_addr(&home).expect("a free name");
         client.set_read_timeout(Some(PATIENCE)).expect("a limit");
@@ -882,7 +886,10 @@ mod unix {
             let unix = unix
                 .and_then(UnixStreams::bind_and_activate)
                 .expect("taken");
-            let server = run(Server::new(unix, Inline(whoami)).expect("a poll"), LONG);
+            let server = run(
+                Server::new(unix, Inline::new(whoami)).expect("a poll"),
+                LONG,
+            );
             assert_eq!(ask(connect(&server.address), "one\n"), "Unnamed one\n");
             drop(server.stop());
             let unix = UnixDatagrams::new(&place.0).map(|unix| unix.unlink_stale(true));
@@ -910,7 +917,7 @@ mod unix {
         };
         drop(streams());
         drop(datagrams());
-        drop(Server::new(streams(), Inline(whoami)).expect("a poll"));
+        drop(Server::new(streams(), Inline::new(whoami)).expect("a poll"));
         let mut bound = UnixStreams::new(&place.0)
             .expect("a socket")
             .unlink_on_close(true);
@@ -964,9 +971,9 @@ mod unix {
                     .and_then(super::Udp::bind_and_activate)
                     .is_err()
             );
-            let server = Server::new(streams(&place).expect("free"), Inline(whoami));
+            let server = Server::new(streams(&place).expect("free"), Inline::new(whoami));
             drop(server.expect("a poll"));
-            let server = Server::new(datagrams(&place).expect("free"), Inline(whoami));
+            let server = Server::new(datagrams(&place).expect("free"), Inline::new(whoami));
             server.expect("a poll").server_close();
         }
         // Other tests open and close some meanwhile.
@@ -979,7 +986,7 @@ mod unix {
         let place = Place::new();
         let listener = UnixListener::bind(&place.0).expect("a free path");
         let unix = UnixStreams::from_listener(listener).expect("a listener");
-        let server = Server::new(unix.unlink_on_close(true), Inline(whoami)).expect("a poll");
+        let server = Server::new(unix.unlink_on_close(true), Inline::new(whoami)).expect("a poll");
         let server = run(server, LONG);
         assert_eq!(server.address, UnixAddress::Path(place.0.clone()));
         assert_eq!(ask(connect(&server.address), "one\n"), "Unnamed one\n");
@@ -990,7 +997,10 @@ mod unix {
         let unix = UnixDatagrams::from_socket(socket)
             .expect("a socket")
             .max_packet_size(2);
-        let server = run(Server::new(unix, Inline(whoami)).expect("a poll"), LONG);
+        let server = run(
+            Server::new(unix, Inline::new(whoami)).expect("a poll"),
+            LONG,
+        );
         let home = Place::new();
         let client = datagram_client(&home);
         client.send_to(b"one", &place.0).expect("sent");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
 use super::request::Request;
+use crate::socketserver::ServerHandle;
 
 /// A copy of a [`Request`] that can be kept, or sent to another thread. Its clones share the bytes.
 ///
@@ -33,6 +34,8 @@ struct Owned {
     body: usize,
     /// The addresses of the client and of the server.
     addresses: Addresses,
+    /// Reaches the server, if there is one.
+    server: Option<ServerHandle>,
 }
 
 impl OwnedRequest {
@@ -46,6 +49,7 @@ impl OwnedRequest {
             head: head.len(),
             body: request.body().len(),
             addresses: request.addresses().clone(),
+            server: request.server().cloned(),
         }))
     }
 
@@ -61,13 +65,8 @@ impl OwnedRequest {
         // reason: these are bytes that were parsed before
         let parsed = parsed.expect("a head that was parsed can be parsed again");
         let (body, trailers) = (self.body(), self.trailers());
-        look(&Request::new(
-            &parsed,
-            head,
-            body,
-            trailers,
-            &self.0.addresses,
-        ))
+        let request = Request::new(&parsed, head, body, trailers, &self.0.addresses);
+        look(&request.with_server(self.0.server.as_ref()))
     }
 
     pub(super) fn body(&self) -> &[u8] {
@@ -77,6 +76,12 @@ impl OwnedRequest {
     pub(super) fn trailers(&self) -> Fields<'_> {
         let section = &self.0.bytes[self.0.head + self.0.body..];
         parse_fields(section, usize::MAX).unwrap_or_default()
+    }
+}
+
+impl From<&Request<'_>> for OwnedRequest {
+    fn from(request: &Request<'_>) -> OwnedRequest {
+        OwnedRequest::new(request)
     }
 }
 

@@ -9,6 +9,7 @@ use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::addresses::Addresses;
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
+use crate::socketserver::ServerHandle;
 
 /// One request, as the handler sees it. It borrows all its data, and decodes a part only when you
 /// ask for it.
@@ -44,6 +45,8 @@ pub struct Request<'a> {
     trailers: Fields<'a>,
     /// The addresses of client and server.
     addresses: &'a Addresses,
+    /// Reaches the server, if there is one.
+    server: Option<&'a ServerHandle>,
 }
 
 impl<'a> Request<'a> {
@@ -61,7 +64,14 @@ impl<'a> Request<'a> {
             body,
             trailers,
             addresses,
+            server: None,
         }
+    }
+
+    /// Adds the handle that reaches the server.
+    #[inline]
+    pub(super) fn with_server(self, server: Option<&'a ServerHandle>) -> Request<'a> {
+        Request { server, ..self }
     }
 
     /// Returns the addresses of client and server.
@@ -72,6 +82,27 @@ impl<'a> Request<'a> {
     /// Returns the bytes that the head was parsed from.
     pub(super) fn head_bytes(&self) -> &'a [u8] {
         self.head_bytes
+    }
+
+    /// Returns a handle that reaches the server of this request: its numbers, and how to stop it.
+    /// Python's `self.server`.
+    ///
+    /// `None` if there is no server, as in a test without a socket.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use serve_forever::{HttpResult, Request, Response};
+    ///
+    /// fn stop(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     if let Some(server) = request.server() {
+    ///         server.shutdown_handle().request_drain(Duration::from_secs(5));
+    ///     }
+    ///     response.send_response(200).body("bye\n")
+    /// }
+    /// # let _ = stop;
+    /// ```
+    pub fn server(&self) -> Option<&'a ServerHandle> {
+        self.server
     }
 
     /// Returns the method, case-sensitive; Python's `command`.

@@ -17,7 +17,8 @@ use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
 use super::overload::{Admission, Overload};
 use super::serve_error::ServeError;
-use super::shutdown::{Control, Running, ShutdownHandle};
+use super::server_handle::ServerHandle;
+use super::shutdown::{Control, Run, ShutdownHandle};
 use super::signals::StopSignals;
 use super::stats::Stats;
 use super::transport::{Accepted, Transport};
@@ -85,6 +86,8 @@ pub struct Engine<T, D, H> {
     now: Now,
     /// The counts that no other field keeps.
     stats: Stats,
+    /// Reaches this engine from handlers and other threads.
+    handle: ServerHandle,
 }
 
 /// The result of a turn.
@@ -122,6 +125,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         let mut reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
         let mut own_slot = || reactor.open_unqueued().ok_or(ErrorKind::InvalidInput);
         let (listener, signals) = (own_slot()?, own_slot()?);
+        let control = Control::new(move || waker.wake());
+        let handle = ServerHandle::new(control.handle());
         let mut engine = Engine {
             transport,
             dispatch,
@@ -129,15 +134,19 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             reactor,
             listener: Listener::new(listener),
             admission: Admission::default(),
-            control: Control::new(move || waker.wake()),
+            control,
             signals: StopSignals::new(signals),
             interval: Interval::new(Some(POLL_INTERVAL), Instant::now()),
             draining: None,
             now: Now::new(),
             stats: Stats::default(),
+            handle,
         };
         let server_address = engine.transport.server_address();
-        engine.dispatch.attach(&engine.reactor, server_address);
+        engine.hooks.attach(&engine.handle);
+        engine
+            .dispatch
+            .attach(&engine.reactor, server_address, &engine.handle);
         let (transport, reactor) = (&mut engine.transport, &mut engine.reactor);
         engine.listener.watch(transport, reactor)?;
         Ok(engine)
@@ -254,6 +263,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
         let goes_on = completed.is_some() && self.dispatch.open() > open;
         self.report_failures()?;
+        self.handle.publish(self.stats());
         Ok(self.dispatch.completed() != completed || (accepted && !goes_on))
     }
 
@@ -417,6 +427,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             self.control.drained(drained);
             self.control.handle().request();
         }
+        self.handle.publish(self.stats());
     }
 
     /// Lets SIGINT and SIGTERM request a shutdown from now on, and do nothing else.
@@ -454,6 +465,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.handle()
     }
 
+    /// Returns a handle that reaches this server from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
     /// Returns whether a shutdown was requested and no run has ended because of it yet.
     pub fn shutdown_requested(&self) -> bool {
         self.control.shutdown_requested()
@@ -464,12 +480,28 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.clear();
     }
 
-    /// Begins a run of a loop, which lasts until the value is dropped.
-    pub(crate) fn run(&mut self) -> io::Result<Running> {
-        let running = self.control.run();
+    /// Begins a run of your loop, which lasts until the returned value is dropped.
+    ///
+    /// Hold it while your program calls [`turn`](Self::turn) over and over. Then
+    /// [`shutdown`](ShutdownHandle::shutdown), [`drain`](ShutdownHandle::drain) and
+    /// [`wait`](ShutdownHandle::wait) of other threads return when you drop it. Without a run they
+    /// return [`NotRunning`](super::NotStopped::NotRunning) immediately. Dropping it also takes back
+    /// the request that ended the run (LOOP-4, SHUT-15).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server is closed, and `ResourceBusy` if a run has begun and not ended
+    /// (LOOP-15, LOOP-16).
+    pub fn begin_run(&mut self) -> io::Result<Run> {
+        let run = self.control.begin_run()?;
         self.expect_request()?;
         self.interval.restart(Instant::now());
-        Ok(running)
+        Ok(run)
+    }
+
+    /// Begins a run that another thread will take over with [`begin_run`](Self::begin_run).
+    pub(crate) fn announce_run(&mut self) -> io::Result<()> {
+        self.control.announce_run()
     }
 
     /// Notes that a request may have been waiting since before the loop began (RT-2). Returns an

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::failure::Failure;
+use super::server_handle::ServerHandle;
 
 /// Makes what serves a client: a [`RequestHandler`](super::RequestHandler) for
 /// [`Inline`](super::Inline) and [`Threading`](super::Threading), a [`Protocol`](super::Protocol)
@@ -76,6 +77,8 @@ pub struct Ends<'a, A> {
     client_address: &'a A,
     /// Finds out the server's end, if the dispatch knows how.
     local_address: Option<&'a dyn Fn() -> io::Result<A>>,
+    /// Reaches the server, if there is one.
+    server: Option<&'a ServerHandle>,
 }
 
 impl<'a, A> Ends<'a, A> {
@@ -85,6 +88,7 @@ impl<'a, A> Ends<'a, A> {
         Ends {
             client_address,
             local_address: None,
+            server: None,
         }
     }
 
@@ -95,6 +99,18 @@ impl<'a, A> Ends<'a, A> {
             local_address: Some(find),
             ..self
         }
+    }
+
+    /// Adds a handle that reaches the server.
+    #[must_use]
+    pub fn with_server(self, server: Option<&'a ServerHandle>) -> Ends<'a, A> {
+        Ends { server, ..self }
+    }
+
+    /// Returns a handle that reaches the server; `None` if there is no server. Python's
+    /// `self.server`.
+    pub fn server(&self) -> Option<&'a ServerHandle> {
+        self.server
     }
 
     /// Returns the address of the client.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::budget::{Budget, Spend};
 use super::failure::{Failure, HandlerResult};
+use super::server_handle::ServerHandle;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
@@ -48,6 +49,12 @@ use crate::reactor::{Now, Reactor, Slot};
 /// }
 /// ```
 pub trait Hooks<T: Transport> {
+    /// Runs once, when the server is put together. Keep a clone of `server` if a hook has to read
+    /// the server's numbers or to stop it.
+    fn attach(&mut self, server: &ServerHandle) {
+        let _ = server;
+    }
+
     /// Decides whether to serve this request. `Ok(false)` closes it without a word (REQ-5).
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::Waker;
 
 use self::shelf::Shelf;
+use super::server_handle::ServerHandle;
 use crate::reactor::Slot;
 
 /// How many messages may wait for one conversation.
@@ -78,6 +79,11 @@ impl<M> Mailbox<M> {
         shelf.is_none_or(|shelf| shelf.owner() != self.slot.generation())
     }
 
+    /// Returns a handle that reaches the server of this conversation; `None` if there is no server.
+    pub fn server(&self) -> Option<&ServerHandle> {
+        self.office.home.as_ref().map(|home| &home.server)
+    }
+
     /// Returns whether this thread is the one that takes messages out. Waiting on it for that would
     /// deadlock.
     pub(crate) fn is_emptied_here(&self) -> bool {
@@ -91,8 +97,8 @@ impl<M> Mailbox<M> {
         if let Err(unsent) = self.office.sender.send((self.slot, message)) {
             return Err(SendError::Gone(unsent.into_inner().1));
         }
-        if let Some(waker) = &self.office.waker {
-            if let Err(error) = waker.wake() {
+        if let Some(home) = &self.office.home {
+            if let Err(error) = home.waker.wake() {
                 log::error!("cannot wake the loop for a message: {error}");
             }
         }
@@ -199,12 +205,20 @@ impl<M> fmt::Debug for SendError<M> {
 
 impl<M> Error for SendError<M> {}
 
+/// The loop that takes messages out.
+pub(crate) struct Home {
+    /// Ends the loop's wait.
+    pub(crate) waker: Arc<Waker>,
+    /// Reaches the server that the loop serves.
+    pub(crate) server: ServerHandle,
+}
+
 /// The part that all mailboxes of one loop share.
 struct PostOffice<M> {
     /// Unbounded, because the shelves limit how many messages wait for each conversation.
     sender: Sender<(Slot, M)>,
-    /// Ends the loop's wait. `None` if there is no loop.
-    waker: Option<Arc<Waker>>,
+    /// The loop that takes the messages out. `None` if there is none.
+    home: Option<Home>,
     /// A shelf for each slot, so that a sender sees whether its conversation still exists.
     shelves: Box<[Shelf]>,
     /// The thread that takes messages out.
@@ -246,15 +260,20 @@ pub(crate) struct Post<M> {
 
 impl<M> Post<M> {
     /// Creates a post for conversations at the slots up to `capacity`.
-    pub(crate) fn new(capacity: usize, waker: Option<Arc<Waker>>) -> Post<M> {
+    pub(crate) fn new(capacity: usize, home: Option<Home>) -> Post<M> {
         let (sender, receiver) = unbounded();
         let office = Arc::new(PostOffice {
             sender,
-            waker,
+            home,
             shelves: (0..capacity).map(|_| Shelf::default()).collect(),
             thread: Mutex::default(),
         });
         Post { office, receiver }
+    }
+
+    /// Returns a handle that reaches the server; `None` if there is no server.
+    pub(crate) fn server(&self) -> Option<&ServerHandle> {
+        self.office.home.as_ref().map(|home| &home.server)
     }
 
     /// Notes that from now on this thread takes messages out.

@@ -48,8 +48,10 @@ mod overload;
 mod pace;
 mod pool;
 mod protocol;
+mod running;
 mod serve_error;
 mod server;
+mod server_handle;
 mod settings;
 mod shutdown;
 mod signals;
@@ -73,10 +75,12 @@ pub use overload::Overload;
 pub(crate) use pace::Patience;
 pub use pool::{Overloaded, Place, Pool};
 pub use protocol::{Next, Protocol};
+pub use running::RunningServer;
 pub use serve_error::ServeError;
 pub use server::{MAX_CONNECTIONS, Server};
+pub use server_handle::ServerHandle;
 pub use settings::EventedSettings;
-pub use shutdown::{Drained, NotStopped, ShutdownHandle};
+pub use shutdown::{Drained, NotStopped, Run, ShutdownHandle};
 pub use stats::Stats;
 pub use transport::{
     Accepted, Datagram, Duplex, Files, ServerAddress, Stream, Tcp, Transport, Udp,
@@ -97,7 +101,10 @@ impl<F: Factory<SocketAddr, Made: RequestHandler>> TcpServer<F> {
     ///
     /// Returns the error of [`Tcp::new`] or [`Tcp::bind_and_activate`].
     pub fn bind(address: impl ServerAddress, factory: F) -> io::Result<TcpServer<F>> {
-        Server::new(Tcp::new(address)?.bind_and_activate()?, Inline(factory))
+        Server::new(
+            Tcp::new(address)?.bind_and_activate()?,
+            Inline::new(factory),
+        )
     }
 }
 
@@ -134,7 +141,10 @@ impl<F: Factory<SocketAddr, Made: RequestHandler>> UdpServer<F> {
     ///
     /// Returns the error of [`Udp::new`] or [`Udp::bind_and_activate`].
     pub fn bind(address: impl ServerAddress, factory: F) -> io::Result<UdpServer<F>> {
-        Server::new(Udp::new(address)?.bind_and_activate()?, Inline(factory))
+        Server::new(
+            Udp::new(address)?.bind_and_activate()?,
+            Inline::new(factory),
+        )
     }
 }
 
@@ -152,7 +162,7 @@ impl<F: Factory<UnixAddress, Made: RequestHandler>> UnixStreamServer<F> {
     pub fn bind(address: impl Into<UnixAddress>, factory: F) -> io::Result<UnixStreamServer<F>> {
         Server::new(
             UnixStreams::new(address)?.bind_and_activate()?,
-            Inline(factory),
+            Inline::new(factory),
         )
     }
 }
@@ -171,7 +181,7 @@ impl<F: Factory<UnixAddress, Made: RequestHandler>> UnixDatagramServer<F> {
     pub fn bind(address: impl Into<UnixAddress>, factory: F) -> io::Result<UnixDatagramServer<F>> {
         Server::new(
             UnixDatagrams::new(address)?.bind_and_activate()?,
-            Inline(factory),
+            Inline::new(factory),
         )
     }
 }

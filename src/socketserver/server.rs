@@ -7,8 +7,10 @@ use super::dispatch::Dispatch;
 use super::engine::{Engine, OWN_SLOTS, Turn};
 use super::hooks::{Defaults, Hooks};
 use super::overload::Overload;
+use super::running::RunningServer;
 use super::serve_error::ServeError;
-use super::shutdown::ShutdownHandle;
+use super::server_handle::ServerHandle;
+use super::shutdown::{Run, ShutdownHandle};
 use super::stats::Stats;
 use super::transport::Transport;
 use crate::reactor::EventLoop;
@@ -68,10 +70,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// | `socketserver.py` | `serve_forever` |
     /// | --- | --- |
-    /// | `self.__is_shut_down.clear()` | `let _running = engine.run()?;` |
+    /// | `self.__is_shut_down.clear()` | `let _run = engine.begin_run()?;` |
     /// | `while not self.__shutdown_request:` | `while !engine.shutdown_requested()` |
     /// | `ready = selector.select(poll_interval)` | `let timeout = engine.timeout(…);` `event_loop.wait(timeout, …)?;` `engine.turn(…)?;` |
-    /// | `finally:` `self.__shutdown_request = False` | `_running` is dropped, |
+    /// | `finally:` `self.__shutdown_request = False` | `_run` is dropped, |
     /// | `self.__is_shut_down.set()` | however the loop ends |
     ///
     /// | `socketserver.py` | `Engine::turn` |
@@ -98,7 +100,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         let Server { event_loop, engine } = self;
         // is_shut_down.clear(). Dropped on every way out, even by a panic: shutdown_request =
         // false, is_shut_down.set().
-        let _running = engine.run()?;
+        let _run = engine.begin_run()?;
         while !engine.shutdown_requested() {
             let timeout = engine.timeout(Instant::now());
             event_loop.wait(timeout, |event| {
@@ -243,7 +245,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// Returns how long the program may sleep on this server's descriptor before the next
     /// [`turn`](Self::turn).
     ///
-    /// Always ask: work that is queued, and deadlines, do not make the descriptor readable.
+    /// Always ask: work that is queued, and deadlines, do not make the descriptor readable. If your
+    /// poller counts in milliseconds, round up. Rounding down makes the program spin during the last
+    /// millisecond before a deadline.
     pub fn timeout(&self) -> Option<Duration> {
         if self.event_loop.may_have_more() {
             return Some(Duration::ZERO);
@@ -255,6 +259,38 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// like Python. See [`Engine::set_poll_interval`].
     pub fn set_poll_interval(&mut self, poll_interval: impl Into<Option<Duration>>) {
         self.engine.set_poll_interval(poll_interval);
+    }
+
+    /// Serves on a thread of its own, beside the rest of your program.
+    ///
+    /// The server is running when this returns: whatever stops it from now on waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if no thread can be started, and an error if the server
+    /// is closed.
+    pub fn spawn(mut self) -> io::Result<RunningServer<T::Address>>
+    where
+        Server<T, D, H>: Send + 'static,
+    {
+        self.engine.announce_run()?;
+        let (server_address, handle) = (self.server_address(), self.handle());
+        RunningServer::start(server_address, handle, move || self.serve_forever())
+    }
+
+    /// Returns a handle that reaches this server from a handler, a hook or another thread: its
+    /// numbers, and how to stop it.
+    pub fn handle(&self) -> ServerHandle {
+        self.engine.handle()
+    }
+
+    /// Begins a run of your own loop around [`turn`](Self::turn); see [`Engine::begin_run`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`Engine::begin_run`].
+    pub fn begin_run(&mut self) -> io::Result<Run> {
+        self.engine.begin_run()
     }
 
     /// Returns a handle that stops this server: from another thread, from a handler, or before it
@@ -331,7 +367,19 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> std::os::fd::AsFd for Server<T, 
     /// Returns the poll's descriptor, which is readable when there is something to do. So the whole
     /// server is one descriptor in another poller. The listener alone is the transport's `AsFd`
     /// (SRV-5).
+    ///
+    /// Watch it for reading, by level or by edge. A poller that borrows the server prevents
+    /// [`turn`](Server::turn), which borrows it mutably. Give the poller a duplicate then:
+    /// `server.as_fd().try_clone_to_owned()`. Drop the duplicate before the server.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.event_loop.registry().as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> std::os::fd::AsRawFd for Server<T, D, H> {
+    /// Like [`as_fd`](std::os::fd::AsFd::as_fd), for pollers that take a number.
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsFd::as_fd(self).as_raw_fd()
     }
 }

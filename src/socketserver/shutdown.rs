@@ -122,12 +122,24 @@ struct Shared {
 /// The runs of the loop: the present one, and those that have ended.
 #[derive(Debug, Default)]
 struct Runs {
-    /// The thread of the loop, while it runs.
-    running: Option<ThreadId>,
+    /// Whether a loop runs, and on which thread.
+    running: Loop,
     /// How many runs have ended.
     ended: u64,
     /// The result of the last drain, and how many runs had ended before the run that it ended.
     drained: Option<(u64, Drained)>,
+}
+
+/// Whether a loop runs, and on which thread.
+#[derive(Debug, Default, Clone, Copy)]
+enum Loop {
+    /// None runs.
+    #[default]
+    Stopped,
+    /// A run has begun, and its thread is being started.
+    Starting,
+    /// This thread runs it.
+    On(ThreadId),
 }
 
 impl ShutdownHandle {
@@ -154,7 +166,8 @@ impl ShutdownHandle {
     /// Returns [`NotStopped::NotRunning`] if no loop is running, and
     /// [`NotStopped::OnLoopThread`] if the caller is the loop's own thread.
     pub fn shutdown(&self) -> Result<(), NotStopped> {
-        self.ask_and_wait(Ask::Stop, None).map(drop)
+        let asked = self.ask(Ask::Stop);
+        self.wait_for(asked, None).map(drop)
     }
 
     /// Like [`shutdown`](Self::shutdown), but waits no longer than `timeout`.
@@ -163,8 +176,30 @@ impl ShutdownHandle {
     ///
     /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::TimedOut`] if the
     /// loop is still running when the timeout is over.
+    pub fn shutdown_timeout(&self, timeout: Duration) -> Result<(), NotStopped> {
+        let asked = self.ask(Ask::Stop);
+        self.wait_for(asked, Some(timeout)).map(drop)
+    }
+
+    /// Waits until the loop has ended, and requests nothing. Python's `is_shut_down.wait()`.
+    ///
+    /// Returns immediately if no loop is running.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NotStopped::OnLoopThread`] if the caller is the loop's own thread.
+    pub fn wait(&self) -> Result<(), NotStopped> {
+        ended(self.wait_for(self.look(), None))
+    }
+
+    /// Like [`wait`](Self::wait), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`wait`](Self::wait), and [`NotStopped::TimedOut`] if the loop is still
+    /// running when the timeout is over.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), NotStopped> {
-        self.ask_and_wait(Ask::Stop, Some(timeout)).map(drop)
+        ended(self.wait_for(self.look(), Some(timeout)))
     }
 
     /// Asks the loop to finish the requests that have begun, and waits until it has stopped.
@@ -178,8 +213,8 @@ impl ShutdownHandle {
     /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`] if the
     /// loop ended before the drain was over.
     pub fn drain(&self, patience: Duration) -> Result<Drained, NotStopped> {
-        let drained = self.ask_and_wait(Ask::Drain(patience), None)?;
-        drained.ok_or(NotStopped::NotDrained)
+        let asked = self.ask(Ask::Drain(patience));
+        self.wait_for(asked, None)?.ok_or(NotStopped::NotDrained)
     }
 
     /// Returns the result of the last drain, also if another caller or a signal asked for it.
@@ -188,8 +223,14 @@ impl ShutdownHandle {
         self.shared.lock().drained.map(|(_, drained)| drained)
     }
 
-    /// Makes the request. Returns which thread was running the loop, and how many runs had ended.
-    fn ask(&self, ask: Ask) -> (Option<ThreadId>, u64) {
+    /// Returns whether a loop runs, and how many runs have ended.
+    fn look(&self) -> (Loop, u64) {
+        let runs = self.shared.lock();
+        (runs.running, runs.ended)
+    }
+
+    /// Makes the request. Returns whether a loop was running, and how many runs had ended.
+    fn ask(&self, ask: Ask) -> (Loop, u64) {
         let asked = {
             let runs = self.shared.lock();
             // Ignore the error: a full channel holds such a request already, and the first counts.
@@ -205,20 +246,20 @@ impl ShutdownHandle {
         asked
     }
 
-    /// Makes the request and waits until the run has ended. Returns the result of its drain.
-    fn ask_and_wait(
+    /// Waits until a run has ended that was running when `ended` runs had. Returns the result of its
+    /// drain.
+    fn wait_for(
         &self,
-        ask: Ask,
+        (running, ended): (Loop, u64),
         timeout: Option<Duration>,
     ) -> Result<Option<Drained>, NotStopped> {
         let deadline = timeout.map(after);
-        let (running, ended) = self.ask(ask);
         match running {
-            None => return Err(NotStopped::NotRunning),
-            Some(thread) if thread == thread::current().id() => {
+            Loop::Stopped => return Err(NotStopped::NotRunning),
+            Loop::On(thread) if thread == thread::current().id() => {
                 return Err(NotStopped::OnLoopThread);
             }
-            Some(_) => {}
+            Loop::On(_) | Loop::Starting => {}
         }
         let mut runs = self.shared.lock();
         while runs.ended == ended {
@@ -235,6 +276,14 @@ impl ShutdownHandle {
         }
         let drained = runs.drained.filter(|(run, _)| *run == ended);
         Ok(drained.map(|(_, drained)| drained))
+    }
+}
+
+/// A loop that does not run has ended: for a caller that only waits, this is no error.
+fn ended(waited: Result<Option<Drained>, NotStopped>) -> Result<(), NotStopped> {
+    match waited {
+        Ok(_) | Err(NotStopped::NotRunning) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -290,6 +339,8 @@ pub(crate) struct Control {
     asked: Asked,
     /// The other end, for this loop's own use.
     handle: ShutdownHandle,
+    /// A run that has begun before its thread.
+    announced: Option<Run>,
 }
 
 /// The requests that lie in the channels.
@@ -327,6 +378,7 @@ impl Control {
         Control {
             asked: Asked { stops, drains },
             handle,
+            announced: None,
         }
     }
 
@@ -362,32 +414,65 @@ impl Control {
     }
 
     /// A run begins. This clears `is_shut_down`, but not the request (LOOP-3).
-    pub(crate) fn run(&self) -> Running {
+    ///
+    /// # Errors
+    ///
+    /// Returns `ResourceBusy` if a loop is running already (LOOP-16).
+    pub(crate) fn begin_run(&mut self) -> io::Result<Run> {
+        let here = Loop::On(thread::current().id());
+        match self.announced.take() {
+            Some(run) => {
+                run.handle.shared.lock().running = here;
+                Ok(run)
+            }
+            None => self.begin(here),
+        }
+    }
+
+    /// A run begins, which another thread will take over. Whoever asks for a stop from now on waits
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// Like [`begin_run`](Self::begin_run).
+    pub(crate) fn announce_run(&mut self) -> io::Result<()> {
+        self.announced = Some(self.begin(Loop::Starting)?);
+        Ok(())
+    }
+
+    fn begin(&self, running: Loop) -> io::Result<Run> {
         let mut runs = self.handle.shared.lock();
-        runs.running = Some(thread::current().id());
+        if !matches!(runs.running, Loop::Stopped) {
+            let error = "a loop is running on this server already";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, error));
+        }
+        runs.running = running;
         drop(runs);
-        Running {
+        Ok(Run {
             asked: self.asked.clone(),
             handle: self.handle(),
-        }
+        })
     }
 }
 
-/// A run of the loop. Dropping it takes the request out and then sets `is_shut_down`, whether the
-/// run ends by a return, by a failure or by a panic (LOOP-4).
+/// A run of a loop. Made by [`Engine::begin_run`](super::Engine::begin_run).
+///
+/// While it exists, the server counts as running. Dropping it takes the requests out and then sets
+/// `is_shut_down`, whether the loop ends by a return, by a failure or by a panic (LOOP-4).
 #[derive(Debug)]
-pub(crate) struct Running {
+#[must_use = "the run ends when this is dropped"]
+pub struct Run {
     /// The requests, to be taken out.
     asked: Asked,
     /// Holds the event to be set.
     handle: ShutdownHandle,
 }
 
-impl Drop for Running {
+impl Drop for Run {
     fn drop(&mut self) {
         let mut runs = self.handle.shared.lock();
         self.asked.clear();
-        runs.running = None;
+        runs.running = Loop::Stopped;
         runs.ended += 1;
         self.handle.shared.is_shut_down.notify_all();
     }

@@ -1,9 +1,11 @@
 //! The numbers of a server.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
 /// The counts of an [`Engine`](super::Engine) since it was made, and how much it holds now.
 ///
 /// Use it for a metrics page, and in tests: an idle server has no turns, and without clients it
-/// holds nothing.
+/// holds nothing. While the server runs, a [`ServerHandle`](super::ServerHandle) reads it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -34,4 +36,54 @@ pub struct Stats {
     pub slots: usize,
     /// Slots with a deadline armed, now.
     pub timers: usize,
+}
+
+/// [`Stats`] that the loop writes and any thread reads. They may be of different turns, because
+/// nothing locks them: a lock would delay the loop.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    turns: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    shed: AtomicU64,
+    lost: AtomicU64,
+    shortages: AtomicU64,
+    failed: AtomicU64,
+    stalled: AtomicU64,
+    open: AtomicUsize,
+    slots: AtomicUsize,
+    timers: AtomicUsize,
+}
+
+impl Counters {
+    /// Only the loop calls this, so a store is enough.
+    pub(crate) fn write(&self, stats: Stats) {
+        self.turns.store(stats.turns, Relaxed);
+        self.accepted.store(stats.accepted, Relaxed);
+        self.refused.store(stats.refused, Relaxed);
+        self.shed.store(stats.shed, Relaxed);
+        self.lost.store(stats.lost, Relaxed);
+        self.shortages.store(stats.shortages, Relaxed);
+        self.failed.store(stats.failed, Relaxed);
+        self.stalled.store(stats.stalled, Relaxed);
+        self.open.store(stats.open, Relaxed);
+        self.slots.store(stats.slots, Relaxed);
+        self.timers.store(stats.timers, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Stats {
+        Stats {
+            turns: self.turns.load(Relaxed),
+            accepted: self.accepted.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            shed: self.shed.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            shortages: self.shortages.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            stalled: self.stalled.load(Relaxed),
+            open: self.open.load(Relaxed),
+            slots: self.slots.load(Relaxed),
+            timers: self.timers.load(Relaxed),
+        }
+    }
 }

@@ -57,7 +57,7 @@ impl Script {
 
     /// A server on a free port that follows this script. Each request is a line, which comes back.
     pub fn server(&self) -> Scripted {
-        self.server_with(Inline(self.factory()))
+        self.server_with(Inline::new(self.factory()))
     }
 
     /// Like [`server`](Self::server), but with your own dispatch.

@@ -18,7 +18,7 @@ use crate::http::response;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, Context, Outcome, Place, Written};
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Failure, Next, contain};
+use crate::socketserver::{Buffer, Failure, Mailbox, Next, contain};
 
 /// The next step for a request whose head is understood.
 enum Plan {
@@ -170,7 +170,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Like [`plan`](Self::plan), but for a request with a body.
     fn plan_content(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
-        let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.addresses);
+        let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.addresses)
+            .with_server(self.mailbox.as_ref().and_then(Mailbox::server));
         let handler = &mut self.handler;
         let policy = match contain(|| Ok(handler.body_policy(&request))) {
             Ok(policy) => policy,
@@ -277,7 +278,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Content::Whole(body, trailers) => (body, trailers),
             _ => (&b""[..], Fields::default()),
         };
-        let request = Request::new(head, asked.bytes, body, trailers, &self.addresses);
+        let request = Request::new(head, asked.bytes, body, trailers, &self.addresses)
+            .with_server(self.mailbox.as_ref().and_then(Mailbox::server));
         let context = Context {
             settings: &self.settings,
             now: io.now,

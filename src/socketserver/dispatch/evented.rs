@@ -13,8 +13,9 @@ use crate::socketserver::budget::complain;
 use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Scratch};
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
-use crate::socketserver::mailbox::Post;
+use crate::socketserver::mailbox::{Home, Post};
 use crate::socketserver::protocol::Protocol;
+use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::settings::EventedSettings;
 use crate::socketserver::transport::{Duplex, Stream, Transport};
 
@@ -273,9 +274,13 @@ where
     T: Transport<Request: Stream>,
     F: Factory<T::Address, Made: Protocol>,
 {
-    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address, server: &ServerHandle) {
         self.server_address = Some(server_address);
-        self.post = Post::new(reactor.capacity(), Some(reactor.waker()));
+        let home = Home {
+            waker: reactor.waker(),
+            server: server.clone(),
+        };
+        self.post = Post::new(reactor.capacity(), Some(home));
     }
 
     fn has_room(&self, reactor: &Reactor) -> bool {
@@ -293,7 +298,9 @@ where
             Some(server_address) => T::local_address(&request, server_address),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
-        let ends = Ends::new(&client_address).with_local_address(&local_address);
+        let ends = Ends::new(&client_address)
+            .with_local_address(&local_address)
+            .with_server(self.post.server());
         let made = contain(|| self.factory.make(&ends));
         let protocol = match made {
             Ok(protocol) => protocol,

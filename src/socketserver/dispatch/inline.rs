@@ -7,17 +7,38 @@ use crate::reactor::{Now, Reactor};
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{HandlerResult, contain};
 use crate::socketserver::handler::{self, RequestHandler};
+use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::transport::{Accepted, Transport};
 
 /// Serves each request to its end before the next is accepted (LOOP-17).
 ///
-/// Holds the [`Factory`] that makes a handler for each client: Python's `RequestHandlerClass`.
+/// Its [`Factory`] makes a handler for each client: Python's `RequestHandlerClass`.
 #[derive(Clone)]
-pub struct Inline<F>(pub F);
+pub struct Inline<F> {
+    /// Makes the handlers.
+    factory: F,
+    /// Reaches the server. `None` until the server is put together.
+    server: Option<ServerHandle>,
+}
+
+impl<F> Inline<F> {
+    /// Returns a dispatch that serves each request with a handler of `factory`.
+    pub fn new(factory: F) -> Inline<F> {
+        Inline {
+            factory,
+            server: None,
+        }
+    }
+
+    /// Returns the factory, which makes the handlers.
+    pub fn factory(&self) -> &F {
+        &self.factory
+    }
+}
 
 impl<F> fmt::Debug for Inline<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Inline").finish_non_exhaustive()
+        f.debug_struct("Inline").finish_non_exhaustive()
     }
 }
 
@@ -26,6 +47,10 @@ where
     T: Transport,
     F: Factory<T::Address, Made: RequestHandler>,
 {
+    fn attach(&mut self, _reactor: &Reactor, _address: T::Address, server: &ServerHandle) {
+        self.server = Some(server.clone());
+    }
+
     fn process_request(
         &mut self,
         mut request: T::Request,
@@ -33,8 +58,8 @@ where
         _reactor: &mut Reactor,
         _now: &Now,
     ) -> Result<(), Refused<T::Request>> {
-        let ends = Ends::new(&client_address);
-        match contain(|| finish_request(self.0.make(&ends)?, &mut request)) {
+        let ends = Ends::new(&client_address).with_server(self.server.as_ref());
+        match contain(|| finish_request(self.factory.make(&ends)?, &mut request)) {
             Ok(()) => {
                 request.shutdown_request();
                 Ok(())

@@ -9,14 +9,16 @@ pub use inline::Inline;
 pub use threading::Threading;
 
 use super::failure::Failure;
+use super::server_handle::ServerHandle;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
 /// Serves requests that were accepted and verified.
 pub trait Dispatch<T: Transport> {
-    /// Called once, when the server is put together. `server_address` is where it listens.
-    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
-        let _ = (reactor, server_address);
+    /// Called once, when the server is put together. `server_address` is where it listens, and
+    /// `server` reaches it.
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address, server: &ServerHandle) {
+        let _ = (reactor, server_address, server);
     }
 
     /// Returns whether another request may be accepted now. If not, the kernel keeps it.

@@ -29,6 +29,7 @@ use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::handler::RequestHandler;
 use crate::socketserver::overload::Overload;
 use crate::socketserver::pool::{Overloaded, Place, Pool};
+use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::transport::{Accepted, Transport};
 
 /// How many requests may be queued by default: one for each of 32 threads, so that a thread finds
@@ -213,10 +214,11 @@ where
     T::Address: Send + Sync + 'static,
     F: Factory<T::Address, Made: RequestHandler> + Send + Sync + 'static,
 {
-    fn attach(&mut self, reactor: &Reactor, server_address: T::Address) {
+    fn attach(&mut self, reactor: &Reactor, server_address: T::Address, server: &ServerHandle) {
         self.common = Some(Arc::new(Common {
             factory: Arc::clone(&self.factory),
             server_address,
+            server: server.clone(),
             failed: self.failed.clone(),
         }));
         self.pool.wake_when_free(reactor.waker());
@@ -293,6 +295,8 @@ struct Common<A, F> {
     factory: Arc<F>,
     /// The address on which the server listens.
     server_address: A,
+    /// Reaches the server.
+    server: ServerHandle,
     /// Sends a failure to the loop.
     failed: Sender<(Failure, A)>,
 }
@@ -305,7 +309,9 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
     {
         let served = contain(|| {
             let local_address = || T::local_address(&request, &self.server_address);
-            let ends = Ends::new(&client_address).with_local_address(&local_address);
+            let ends = Ends::new(&client_address)
+                .with_local_address(&local_address)
+                .with_server(Some(&self.server));
             let handler = self.factory.make(&ends)?;
             finish_request(handler, &mut request)
         });

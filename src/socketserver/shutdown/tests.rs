@@ -18,9 +18,9 @@ mod threads {
     /// SHUT-7: a waiter returns when its run has ended, even if another run began before it woke.
     #[test]
     fn a_restart_does_not_hide_the_end_of_a_run() {
-        let (_poll, control) = control();
+        let (_poll, mut control) = control();
         for _ in 0..200 {
-            let running = control.run();
+            let running = control.begin_run().expect("no other run");
             let handle = control.handle();
             let (about_to_ask, asked) = mpsc::channel();
             let waiter = thread::spawn(move || {
@@ -32,7 +32,7 @@ mod threads {
                 thread::yield_now();
             }
             drop(running);
-            let second = control.run();
+            let second = control.begin_run().expect("no other run");
             assert_eq!(waiter.join().expect("no panic"), Ok(()));
             assert!(!control.shutdown_requested(), "LOOP-4: the flag is reset");
             drop(second);
@@ -42,10 +42,10 @@ mod threads {
     /// SHUT-5, SHUT-6: a request is kept while nothing runs, and can be taken back.
     #[test]
     fn a_request_without_a_run_is_latched() {
-        let (_poll, control) = control();
+        let (_poll, mut control) = control();
         assert_eq!(control.handle().shutdown(), Err(NotStopped::NotRunning));
         assert!(control.shutdown_requested());
-        let running = control.run();
+        let running = control.begin_run().expect("no other run");
         assert!(
             control.shutdown_requested(),
             "LOOP-3: entry does not clear it"
@@ -59,21 +59,61 @@ mod threads {
 
     #[test]
     fn waiting_is_bounded_when_asked_to_be() {
-        let (_poll, control) = control();
-        let _running = control.run();
+        let (_poll, mut control) = control();
+        let _running = control.begin_run().expect("no other run");
         let handle = control.handle();
-        let waited = thread::spawn(move || handle.wait_timeout(Duration::ZERO));
+        let waited = thread::spawn(move || handle.shutdown_timeout(Duration::ZERO));
         assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
         assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
+    }
+
+    /// Python's `is_shut_down.wait()`: it asks for nothing.
+    #[test]
+    fn a_pure_wait_requests_nothing() {
+        let (_poll, mut control) = control();
+        let handle = control.handle();
+        assert_eq!(handle.wait(), Ok(()), "no loop is running");
+        let run = control.begin_run().expect("no other run");
+        assert_eq!(handle.wait(), Err(NotStopped::OnLoopThread));
+        let (impatient, patient) = (control.handle(), control.handle());
+        let waited = thread::spawn(move || impatient.wait_timeout(Duration::ZERO));
+        assert_eq!(waited.join().expect("no panic"), Err(NotStopped::TimedOut));
+        let waiter = thread::spawn(move || patient.wait());
+        assert!(!control.shutdown_requested());
+        drop(run);
+        assert_eq!(waiter.join().expect("no panic"), Ok(()));
+    }
+
+    /// A run that has begun before its thread: a request waits for it, and it ends with its server.
+    #[test]
+    fn a_run_is_announced() {
+        let (_poll, mut control) = control();
+        control.announce_run().expect("no other run");
+        let handle = control.handle();
+        let waiter = thread::spawn(move || handle.shutdown());
+        while !control.shutdown_requested() {
+            thread::yield_now();
+        }
+        let run = control.begin_run().expect("the announced run");
+        let error = control.begin_run().expect_err("LOOP-16");
+        assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+        drop(run);
+        assert_eq!(waiter.join().expect("no panic"), Ok(()));
+
+        control.announce_run().expect("no other run");
+        let handle = control.handle();
+        let waiter = thread::spawn(move || handle.wait());
+        drop(control); // its thread could not be started
+        assert_eq!(waiter.join().expect("no panic"), Ok(()));
     }
 
     /// SHUT-7: a waiter gets the result of its drain, even if another run began before it woke.
     #[test]
     fn a_restart_does_not_hide_the_end_of_a_drain() {
-        let (_poll, control) = control();
+        let (_poll, mut control) = control();
         let mut report = Drained::default();
         for round in 1..=200 {
-            let running = control.run();
+            let running = control.begin_run().expect("no other run");
             let handle = control.handle();
             let waiter = thread::spawn(move || handle.drain(Duration::MAX));
             while !control.drain_requested() {
@@ -83,7 +123,7 @@ mod threads {
             report.finished = round;
             control.drained(report);
             drop(running);
-            drop(control.run());
+            drop(control.begin_run().expect("no other run"));
             assert_eq!(waiter.join().expect("no panic"), Ok(report));
         }
     }
@@ -140,7 +180,7 @@ mod loom_models {
         /// the drain, if there was one.
         fn serve_forever(&self) -> Option<Drained> {
             let mut drained = None;
-            let _running = self.control.run();
+            let _running = self.control.begin_run().expect("no other run");
             while !self.control.shutdown_requested() {
                 if !self.control.drain_requested() {
                     self.wake.wait();
@@ -209,7 +249,7 @@ mod loom_models {
             let handle = looping.control.handle();
             let waiter = thread::spawn(move || handle.shutdown());
             looping.serve_forever();
-            let running = looping.control.run();
+            let running = looping.control.begin_run().expect("no other run");
             assert!(!looping.control.shutdown_requested(), "LOOP-4");
             join(waiter).err().inspect(|error| {
                 assert_eq!(*error, NotStopped::NotRunning);
@@ -227,7 +267,7 @@ mod loom_models {
             let drain = thread::spawn(move || drainer.drain(Duration::ZERO));
             let stop = thread::spawn(move || stopper.shutdown());
             let drained = looping.serve_forever();
-            drop(looping.control.run());
+            drop(looping.control.begin_run().expect("no other run"));
             match (join(drain), drained) {
                 (Ok(report), Some(drained)) => assert_eq!(report, drained),
                 (Err(NotStopped::NotDrained | NotStopped::NotRunning), _) => {}
@@ -246,7 +286,7 @@ mod loom_models {
             let handle = looping.control.handle();
             let drain = thread::spawn(move || handle.drain(Duration::ZERO));
             let drained = looping.serve_forever().expect("nothing else ends it");
-            drop(looping.control.run());
+            drop(looping.control.begin_run().expect("no other run"));
             match join(drain) {
                 Ok(report) => assert_eq!(report, drained),
                 Err(error) => assert_eq!(error, NotStopped::NotRunning),
@@ -277,7 +317,7 @@ mod loom_models {
         loom::model(|| {
             let looping = Loop::new();
             let handle = looping.control.handle();
-            let running = looping.control.run();
+            let running = looping.control.begin_run().expect("no other run");
             let other = thread::spawn(move || handle.shutdown());
             let refused = looping.control.handle().shutdown();
             assert_eq!(refused, Err(NotStopped::OnLoopThread));

@@ -1,0 +1,171 @@
+//! A server that serves on a thread of its own.
+
+use std::fmt;
+use std::io;
+use std::panic;
+use std::thread::{self, Builder, JoinHandle};
+use std::time::Duration;
+
+use super::serve_error::ServeError;
+use super::server_handle::ServerHandle;
+use super::shutdown::{Drained, NotStopped, ShutdownHandle};
+use super::stats::Stats;
+
+/// A server that serves on a thread of its own, beside the rest of your program. Made by
+/// [`Server::spawn`](super::Server::spawn).
+///
+/// Dropping it stops the server and waits until its thread has ended. Connections that are open are
+/// then closed, even in the middle of a response. [`drain`](Self::drain) lets them finish first.
+///
+/// ```
+/// use serve_forever::{HttpServer, Request, Response};
+///
+/// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+/// let server = HttpServer::bind("127.0.0.1:0", hello)?.spawn()?;
+/// println!("http://{}/", server.server_address());
+/// // ... the work of your program ...
+/// server.shutdown()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping it stops the server"]
+pub struct RunningServer<A> {
+    /// Where the server listens.
+    server_address: A,
+    /// Reaches the server.
+    handle: ServerHandle,
+    /// The thread that serves; `None` once it was waited for.
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl<A> RunningServer<A> {
+    /// Runs `serve` on a new thread.
+    pub(super) fn start(
+        server_address: A,
+        handle: ServerHandle,
+        serve: impl FnOnce() -> Result<(), ServeError> + Send + 'static,
+    ) -> io::Result<RunningServer<A>> {
+        let thread = Builder::new()
+            .name("serve_forever".to_owned())
+            .spawn(serve)?;
+        Ok(RunningServer {
+            server_address,
+            handle,
+            thread: Some(thread),
+        })
+    }
+
+    /// Returns where the server listens, with the actual port (SRV-6).
+    pub fn server_address(&self) -> &A {
+        &self.server_address
+    }
+
+    /// Returns the counts as they were at the end of the last turn.
+    pub fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    /// Returns a handle that reaches the server from elsewhere.
+    pub fn handle(&self) -> &ServerHandle {
+        &self.handle
+    }
+
+    /// Returns the handle that stops the server, for another thread.
+    pub fn shutdown_handle(&self) -> &ShutdownHandle {
+        self.handle.shutdown_handle()
+    }
+
+    /// Returns whether the server has ended by itself: because of a signal, a failure, or another
+    /// handle.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until the server ends by itself: because of a signal, a failure, or another handle.
+    ///
+    /// # Errors
+    ///
+    /// Like [`shutdown`](Self::shutdown).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server's thread has panicked, which a handler cannot cause.
+    pub fn join(mut self) -> Result<(), ServeError> {
+        self.wait()
+    }
+
+    /// Stops the server and waits until it has ended. Output that is not sent yet is lost; see
+    /// [`drain`](Self::drain).
+    ///
+    /// # Errors
+    ///
+    /// Returns what [`serve_forever`](super::Server::serve_forever) returned. Returns
+    /// [`NotStopped::OnLoopThread`] if a handler of the server calls it; the server stops
+    /// nevertheless.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server's thread has panicked, which a handler cannot cause.
+    pub fn shutdown(mut self) -> Result<(), ServeError> {
+        self.shutdown_handle().request();
+        self.wait()
+    }
+
+    /// Lets the server finish the requests that have begun, for `patience` at most, and waits until
+    /// it has ended; see [`ShutdownHandle::drain`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`] if the
+    /// server ended before the drain was over.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server's thread has panicked, which a handler cannot cause.
+    pub fn drain(mut self, patience: Duration) -> Result<Drained, ServeError> {
+        let drained = self.shutdown_handle().drain(patience);
+        self.wait()?;
+        drained.map_err(|error| match error {
+            NotStopped::NotRunning => failed(NotStopped::NotDrained), // it ended before the request
+            error => failed(error),
+        })
+    }
+
+    /// Waits until the thread has ended, and returns what it returned.
+    fn wait(&mut self) -> Result<(), ServeError> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        if thread.thread().id() == thread::current().id() {
+            return Err(failed(NotStopped::OnLoopThread)); // it would wait for itself
+        }
+        match thread.join() {
+            Ok(served) => served,
+            Err(payload) => panic::resume_unwind(payload),
+        }
+    }
+}
+
+fn failed(error: NotStopped) -> ServeError {
+    ServeError::Failed(error.into())
+}
+
+impl<A> Drop for RunningServer<A> {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        self.handle.shutdown_handle().request();
+        if thread.thread().id() != thread::current().id() {
+            // Ignore the result: a program that needs it calls `shutdown`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for RunningServer<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningServer")
+            .field("server_address", &self.server_address)
+            .finish_non_exhaustive()
+    }
+}
