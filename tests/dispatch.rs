@@ -308,7 +308,7 @@ fn a_factory_may_fail() {
     fn greet(_: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
         Ok(wfile.write_all(b"hello\n")?)
     }
-    check_wary(Inline(Wary::new(|| greet as Handle)));
+    check_wary(Inline::new(Wary::new(|| greet as Handle)));
     check_wary(Threading::new(Wary::new(|| greet as Handle)));
     check_wary(Evented::new(Wary::new(Lines::default)));
 }

@@ -74,7 +74,10 @@ fn shutdown_after_a_finished_loop_cancels_the_next_run_unless_cleared() {
     let server = run(script.server(), LONG);
     let handle = server.handle.clone();
     let server = server.stop();
-    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
+    assert_eq!(
+        handle.shutdown_timeout(PATIENCE),
+        Err(NotStopped::NotRunning)
+    );
     let again = handle.clone();
     assert_eq!(
         in_time(move || again.shutdown()),
@@ -167,7 +170,7 @@ fn shutdown_waits_for_the_request_in_hand_and_no_other() {
     let _queued = queue(server.address, "queued");
     script.trace.wait_for("handle(in-hand)", 1);
     assert_eq!(
-        server.handle.wait_timeout(Duration::ZERO),
+        server.handle.shutdown_timeout(Duration::ZERO),
         Err(NotStopped::TimedOut)
     );
 
@@ -315,7 +318,10 @@ fn a_listener_made_invalid_ends_the_loop() {
     let handle = server.handle.clone();
     let outcome = server.ended().outcome;
     assert!(outcome.starts_with("failed: "), "{outcome}");
-    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
+    assert_eq!(
+        handle.shutdown_timeout(PATIENCE),
+        Err(NotStopped::NotRunning)
+    );
     assert_eq!(script.trace.take(), served("hello"));
 }
 

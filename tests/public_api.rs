@@ -225,9 +225,7 @@ fn trimmed(item: &str) -> String {
     let item = ends
         .iter()
         .fold(item, |item, end| item.trim_end_matches(end));
-    item.replace(", )", ")")
-        .replace(",)", ")")
-        .replace(" where ", " where ")
+    item.replace(", )", ")").replace(",)", ")")
 }
 
 /// The names of the public types and traits of a file.

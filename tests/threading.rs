@@ -746,5 +746,8 @@ fn a_closed_server_does_not_run() {
     let server = run(server, LONG);
     let handle = server.handle.clone();
     assert_eq!(server.ended().outcome, "failed: the server is closed");
-    assert_eq!(handle.wait_timeout(PATIENCE), Err(NotStopped::NotRunning));
+    assert_eq!(
+        handle.shutdown_timeout(PATIENCE),
+        Err(NotStopped::NotRunning)
+    );
 }

@@ -83,6 +83,7 @@ mod static_files;
 mod stats;
 mod status;
 mod terms;
+pub mod testing;
 mod threading;
 mod window;
 mod written;

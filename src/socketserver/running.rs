@@ -124,10 +124,15 @@ impl<A> RunningServer<A> {
     pub fn drain(mut self, patience: Duration) -> Result<Drained, ServeError> {
         let drained = self.shutdown_handle().drain(patience);
         self.wait()?;
-        drained.map_err(|error| match error {
-            NotStopped::NotRunning => failed(NotStopped::NotDrained), // it ended before the request
-            error => failed(error),
-        })
+        let drained = drained.or_else(|error| match error {
+            // It ended before the request, perhaps by a drain that another asked for.
+            NotStopped::NotRunning => {
+                let earlier = self.shutdown_handle().drained();
+                earlier.ok_or(NotStopped::NotDrained)
+            }
+            error => Err(error),
+        });
+        drained.map_err(failed)
     }
 
     /// Waits until the thread has ended, and returns what it returned.

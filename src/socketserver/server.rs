@@ -208,7 +208,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ) -> Result<bool, ServeError> {
         let deadline = deadline(timeout);
         let Server { event_loop, engine } = self;
-        let _running = engine.run()?;
+        let _run = engine.begin_run()?;
         let mut is_over = false;
         loop {
             let holds = condition();
