@@ -11,6 +11,12 @@
 //!
 //! For the codec alone, write `default-features = false` beside the version of this crate in your
 //! `Cargo.toml`.
+//!
+//! # The specification
+//!
+//! Codes such as [LOOP-12](spec#loop-12) name clauses of the specification, the module [`spec`]. To
+//! look one up, type it into the search field. The page says what this crate does, why, and what
+//! CPython does.
 #![cfg_attr(not(any(feature = "server", test)), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -26,6 +32,7 @@ pub mod http;
 pub mod reactor;
 #[cfg(feature = "server")]
 pub mod socketserver;
+pub mod spec;
 #[cfg(feature = "server")]
 pub mod wsgi;
 

@@ -1,9 +1,12 @@
-//! Every clause of the specification has a test that cites it, or a reason why it is not kept.
+//! The specification and what cites it.
 //!
-//! `clauses.txt` lists the clauses about the loop, the life cycle and the sockets, about HTTP, and
-//! about WSGI. A clause is covered if a test names it, in its comment or its code; what a file says
-//! of itself as a whole, or in a heading, does not count. `REQ-5 to REQ-9` names five. A clause that
-//! is not kept stands in the README's "Differences from Python". To see which file covers what:
+//! The clauses are the headings of `src/spec/*.md`. Every clause has a test that cites it, or a reason
+//! why it is not kept, and every clause that is cited exists.
+//!
+//! A clause is covered if a test names it, in its comment or its code; what a file says of itself as a
+//! whole, or in a heading, does not count. `REQ-5 to REQ-9` names five, and `REQ-5, -7` two. A clause
+//! that is not kept stands in the README's "Differences from Python", or says so itself. To see which
+//! file covers what:
 //!
 //!     cargo test --test clauses -- --nocapture
 
@@ -11,20 +14,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CLAUSES: &str = include_str!("clauses.txt");
-
 const DIFFERENCES: &str = "Differences from Python";
+
+/// How the specification begins the sentence about a clause, or a part of it, that is not kept.
+const NOT_KEPT: &str = "\nNot kept yet: ";
+
+/// Words that look like clauses.
+const NO_CLAUSES: [&str; 1] = ["UTF-8"];
 
 #[test]
 fn every_clause_is_tested_or_a_difference() {
     let covered = covered();
     let (mut table, mut missing) = (String::new(), Vec::new());
-    for clause in CLAUSES.lines() {
-        match covered.get(clause) {
+    for (clause, text) in headings() {
+        if clause.starts_with("Law ") {
+            continue;
+        }
+        match covered.get(&clause) {
             Some(files) => {
                 let files: Vec<&str> = files.iter().map(String::as_str).collect();
                 table.push_str(&format!("{clause:<10} {}\n", files.join(", ")));
             }
+            None if text.contains(NOT_KEPT) => table.push_str(&format!("{clause:<10} not kept\n")),
             None => missing.push(clause),
         }
     }
@@ -33,12 +44,77 @@ fn every_clause_is_tested_or_a_difference() {
 }
 
 #[test]
+fn every_clause_and_law_that_is_cited_exists() {
+    let headings: BTreeSet<String> = headings().into_iter().map(|(name, _)| name).collect();
+    let mut unknown = Vec::new();
+    let folders = ["src", "tests", "examples", "benches", "fuzz"];
+    let mut paths: Vec<String> = folders.into_iter().flat_map(sources).collect();
+    paths.extend(files("src/spec", "md"));
+    paths.extend(files("tests/against_cpython", "jsonl"));
+    paths.extend(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
+    // This file names clauses that do not exist.
+    for path in paths.iter().filter(|path| *path != "tests/clauses.rs") {
+        let words = words(&read(path));
+        for name in cited(&words).into_iter().chain(cited_laws(&words)) {
+            if !headings.contains(&name) && !NO_CLAUSES.contains(&&*name) {
+                unknown.push(format!("{path}: {name}"));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "not in src/spec: {unknown:#?}");
+}
+
+/// The numbers of each name go up from 1, so no clause is there twice, and none is forgotten.
+#[test]
+fn the_specification_is_whole() {
+    let mut last: BTreeMap<String, u32> = BTreeMap::new();
+    let names: Vec<String> = headings().into_iter().map(|(name, _)| name).collect();
+    assert!(names.len() > 250, "{names:?}");
+    for name in &names {
+        let (family, number) = name.split_once(['-', ' ']).expect("a name and a number");
+        let last = last.entry(family.to_owned()).or_default();
+        *last += 1;
+        assert_eq!(number.parse(), Ok(*last), "{name}");
+    }
+    // A search for any of them finds the page.
+    let page = read("src/spec.rs");
+    let aliases = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("#![doc(alias("));
+    let aliases: Vec<&str> = aliases
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .collect();
+    assert_eq!(aliases, names);
+    // The parts are on the page.
+    for path in parts() {
+        let include = format!("include_str!(\"{}\")", path.trim_start_matches("src/"));
+        assert!(page.contains(&include), "{path}");
+    }
+}
+
+#[test]
 fn the_reader_of_clauses_can_fail() {
-    let found = |text| cited(text).into_iter().collect::<Vec<_>>();
+    let found = |text: &str| cited(&words(text)).into_iter().collect::<Vec<_>>();
     let text = "//! A-1\n// A-2: a heading\n/// B-2, C-10 to C-12, D-3 to\n/// D-4. assert!(x, \"E-5: y\") F-6x aB-7";
     let expected = ["B-2", "C-10", "C-11", "C-12", "D-3", "D-4", "E-5"];
-    assert_eq!(found(text), expected);
+    assert_eq!(found(&tested_lines(text)), expected);
+    let all = [
+        "A-1", "A-2", "B-2", "C-10", "C-11", "C-12", "D-3", "D-4", "E-5",
+    ];
+    assert_eq!(found(text), all);
     assert_eq!(found("UTF-8, no-1, A- 1, A-"), ["UTF-8"]);
+    assert_eq!(
+        found("A-1, -3, -5 x -7; B-1 to -3"),
+        ["A-1", "A-3", "A-5", "B-1", "B-2", "B-3"]
+    );
+    assert_eq!(found("A-1 -3, [B-1]: crate::spec#b-1"), ["A-1", "B-1"]);
+    let laws = |text: &str| cited_laws(&words(text)).into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        laws("(design laws 7, 8 and\n/// 10) in laws 1 to 3. Law 5: 6 flaw 9 law a"),
+        [
+            "Law 1", "Law 10", "Law 2", "Law 3", "Law 5", "Law 7", "Law 8"
+        ]
+    );
     assert_eq!(
         tests("src/a.rs", "LOOP-1\n#[cfg(test)]\nmod tests {}")
             .lines()
@@ -48,18 +124,47 @@ fn the_reader_of_clauses_can_fail() {
     assert_eq!(tests("tests/a.rs", "// LOOP-1\nfn"), "// LOOP-1\nfn");
 }
 
+/// The clauses and laws of the specification, in order, each with its text.
+fn headings() -> Vec<(String, String)> {
+    let mut headings = Vec::new();
+    for path in parts() {
+        let text = read(&path);
+        for part in text.split("\n### ").skip(1) {
+            let (name, text) = part.split_once('\n').unwrap_or((part, ""));
+            let text = text.split("\n## ").next().unwrap_or_default();
+            let text = text.split("\n# ").next().unwrap_or_default();
+            assert!(!text.trim().is_empty(), "{path}: {name} says nothing");
+            headings.push((name.to_owned(), text.to_owned()));
+        }
+    }
+    headings
+}
+
+/// The files of the specification, in the order of the page.
+fn parts() -> Vec<String> {
+    let page = read("src/spec.rs");
+    let parts = page.split("include_str!(\"").skip(1);
+    let parts: Vec<String> = parts
+        .filter_map(|part| Some(format!("src/{}", part.split_once('"')?.0)))
+        .collect();
+    let mut sorted = parts.clone();
+    sorted.sort();
+    assert_eq!(sorted, files("src/spec", "md"));
+    parts
+}
+
 /// Which files cover a clause.
 fn covered() -> BTreeMap<String, BTreeSet<String>> {
     let mut covered: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut add = |path: &str, text: &str| {
-        for clause in cited(text) {
+        for clause in cited(&words(text)) {
             covered.entry(clause).or_default().insert(path.to_owned());
         }
     };
     for path in [sources("tests"), sources("src")].concat() {
         // This file names clauses without testing anything.
         if path != "tests/clauses.rs" {
-            add(&path, tests(&path, &read(&path)));
+            add(&path, &tested_lines(tests(&path, &read(&path))));
         }
     }
     let readme = read("README.md");
@@ -81,38 +186,94 @@ fn tests<'a>(path: &str, text: &'a str) -> &'a str {
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The clauses that a text names, ranges included.
-fn cited(text: &str) -> BTreeSet<String> {
+/// The lines that are about a single test, and not about a file or a part of it.
+fn tested_lines(text: &str) -> String {
     let summary = |line: &&str| line.starts_with("//!") || line.starts_with("// ");
-    let lines = text.lines().filter(|line| !summary(line)).map(str::trim);
-    // Comment marks are no words, so that a range may go on in the next line.
-    let words: Vec<&str> = lines
-        .flat_map(|line| line.trim_start_matches('/').split_whitespace())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !summary(line)).collect();
+    lines.join("\n")
+}
+
+/// The words of a text. Comment marks are no words, so that a range may go on in the next line.
+fn words(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.map(|line| line.trim_start_matches('/').trim_start_matches('!'));
+    lines
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The clauses that a text names, ranges and lists included.
+fn cited(words: &[String]) -> BTreeSet<String> {
     let mut cited = BTreeSet::new();
-    for (number, word) in words.iter().enumerate() {
-        let Some((name, first)) = clause(word) else {
-            continue;
-        };
-        let last = match words[number + 1..] {
-            ["to", last, ..] => clause(last).filter(|(other, _)| *other == name),
-            _ => None,
-        };
-        let last = last.map_or(first, |(_, last)| last);
-        cited.extend((first..=last).map(|number| format!("{name}-{number}")));
+    let mut before: Option<(&str, u32)> = None;
+    let mut link = "";
+    for word in words {
+        // `A-1, -2` and `A-1 to -2` leave out the name.
+        let continued = before.filter(|_| link == "to" || link.ends_with(','));
+        let short = continued.and_then(|(name, _)| Some((name, number_alone(word)?)));
+        if let Some((name, last)) = clause(word).or(short) {
+            let first = match before {
+                Some((other, first)) if link == "to" && other == name => first,
+                _ => last,
+            };
+            cited.extend((first..=last).map(|number| format!("{name}-{number}")));
+            before = Some((name, last));
+        } else if word != "to" {
+            before = None;
+        }
+        link = word;
+    }
+    cited
+}
+
+/// The laws that a text names: `law 7`, `design laws 7, 8 and 10`, `laws 8 to 10`.
+fn cited_laws(words: &[String]) -> BTreeSet<String> {
+    let mut cited = BTreeSet::new();
+    let mut before: Option<u32> = None;
+    let mut link = "";
+    for word in words {
+        let bare = bare(word).to_ascii_lowercase();
+        let expected = matches!(link, "law" | "laws" | "and" | "to") || link.ends_with(',');
+        let number: Option<u32> = bare.parse().ok();
+        match number.filter(|_| expected && (before.is_some() || link.starts_with("law"))) {
+            Some(last) => {
+                let first = before.filter(|_| link == "to").unwrap_or(last);
+                cited.extend((first..=last).map(|number| format!("Law {number}")));
+                before = Some(last);
+                link = word;
+            }
+            None if matches!(&*bare, "law" | "laws") => (before, link) = (None, "law"),
+            None if before.is_some() && matches!(&**word, "and" | "to") => link = word,
+            None => (before, link) = (None, ""),
+        }
     }
     cited
 }
 
 /// `(REQ-5),` is clause 5 of REQ.
 fn clause(word: &str) -> Option<(&str, u32)> {
-    let word = word.trim_matches(|character: char| !character.is_ascii_alphanumeric());
-    let (name, number) = word.split_once('-')?;
+    let (name, number) = bare(word).split_once('-')?;
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
     is_name.then_some((name, number.parse().ok()?))
 }
 
+/// `-5)` is a number that goes on with the name before it.
+fn number_alone(word: &str) -> Option<u32> {
+    bare(word.strip_prefix('-')?).parse().ok()
+}
+
+/// A word without what surrounds it.
+fn bare(word: &str) -> &str {
+    word.trim_matches(|character: char| !character.is_ascii_alphanumeric())
+}
+
+/// The Rust files below a folder, in order.
 fn sources(folder: &str) -> Vec<String> {
+    files(folder, "rs")
+}
+
+fn files(folder: &str, extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
@@ -124,7 +285,7 @@ fn sources(folder: &str) -> Vec<String> {
             let path = folder.join(entry.file_name());
             if entry.path().is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|found| found == extension) {
                 found.push(path.to_string_lossy().replace('\\', "/"));
             }
         }

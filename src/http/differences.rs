@@ -1,7 +1,7 @@
 //! The differences from CPython's `http.server`, clause by clause, with their reasons.
 //!
-//! The clauses are those of the specification that the tests cite. *http.server* is that of CPython
-//! 3.13, whose behaviour was measured. Most differences have one of these reasons:
+//! The clauses are those of the [specification](crate::spec). *http.server* is that of CPython 3.13,
+//! whose behaviour was measured. Most differences have one of these reasons:
 //!
 //! * **RFC**: RFC 9110 or RFC 9112 says otherwise. `http.server` began as a server for HTTP/0.9 and
 //!   1.0, and it reads leniently. But if two parsers can read the same bytes in two ways, requests can
