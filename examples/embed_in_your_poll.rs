@@ -21,8 +21,9 @@ use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
-use serve_forever::http::{self, Http, HttpSettings, Request, Response};
-use serve_forever::socketserver::{Defaults, Engine, Evented, Transport, Turn};
+use serve_forever::http::HttpEngine;
+use serve_forever::socketserver::Turn;
+use serve_forever::{Request, Response};
 
 // The host chooses the tokens of its own sources, and gives the guest a separate range. The guest
 // needs a few tokens for itself, and one for each connection.
@@ -46,16 +47,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .send_header("Content-Type", "text/plain")
             .body(format!("{} datagrams so far\n", shown.get()))
     };
-    let dispatch = Evented::new(Http::new(page, HttpSettings::default()));
-    let (tcp, hooks) = (http::listen(address)?, Defaults::default());
-    let mut engine = Engine::attach(tcp, dispatch, hooks, poll.registry(), waker, GUEST)?;
+    let mut engine = HttpEngine::bind(address, page, poll.registry(), waker, GUEST)?;
     engine.shutdown_on_signals()?;
 
     // TCP and UDP have separate ports, so the same number can be used for both.
-    let mut datagrams = UdpSocket::bind(engine.transport().server_address())?;
+    let mut datagrams = UdpSocket::bind(engine.server_address())?;
     let registry = poll.registry();
     registry.register(&mut datagrams, DATAGRAMS, Interest::READABLE)?;
-    println!("Serving on http://{}/", engine.transport().server_address());
+    println!("Serving on http://{}/", engine.server_address());
 
     loop {
         // Always ask the guest for its timeout: the poll does not know its unfinished work and its

@@ -79,13 +79,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut next_frame = Instant::now();
     loop {
-        // A turn does not wait. Every ready connection gets a turn, but only one new client is
-        // accepted, so the work in a frame has a bound. Other new clients wait for the next frame.
-        if server.turn()? == Turn::Shutdown {
+        // This never waits. It serves clients while there are any, but for no more than a quarter of
+        // the frame. Clients that are not served by then wait for the next frame.
+        if server.turn_until(Instant::now() + FRAME / 4)? == Turn::Shutdown {
             return Ok(());
         }
         world.set(world.get().step());
         next_frame += FRAME;
+        // A program that wants to respond sooner sleeps on the server's descriptor instead, as
+        // `embed_as_one_fd` does.
         thread::sleep(next_frame.saturating_duration_since(Instant::now()));
     }
 }

@@ -4,20 +4,20 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serve_forever::http::testing::{Client, TestServer};
 use serve_forever::http::{
-    BodyPolicy, HttpRequestHandler, HttpResult, HttpSettings, OwnedRequest, Pooled, Request,
-    Response,
+    AnyHandler, BodyPolicy, HttpRequestHandler, HttpResult, HttpSettings, OwnedRequest, Pooled,
+    Request, Response,
 };
 use serve_forever::socketserver::{
     Ends, Factory, Failure, HandlerResult, NotStopped, Pool, RequestHandler, Rfile, ServeError,
-    Server, ServerHandle, TcpServer,
+    Server, ServerHandle, TcpServer, Turn,
 };
 use serve_forever::{HttpServer, wsgi};
 use support::patience::{PATIENCE, in_time, wait_until};
@@ -392,4 +392,119 @@ fn a_blocking_handler_stops_its_server() {
         let _client = TcpStream::connect(server.server_address()).expect("it listens");
         assert!(in_time(move || server.join()).is_ok());
     }
+}
+
+// In a program's own loop.
+
+/// LOOP-13, RT-6: everything that is there is served in one call, and a deadline that has passed
+/// stops it after one source.
+#[test]
+fn turns_until_a_deadline() {
+    let mut server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
+    let address = server.server_address();
+    let mut clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = TcpStream::connect(address).expect("it listens");
+            client.set_read_timeout(Some(PATIENCE)).expect("an option");
+            let request = b"GET /x HTTP/1.0\r\n\r\n";
+            client.write_all(request).expect("it is sent");
+            client
+        })
+        .collect();
+    wait_until("a turn for all", || {
+        server
+            .turn_until(Instant::now() + PATIENCE)
+            .expect("a turn");
+        server.stats().accepted == 20 && server.stats().open == 0
+    });
+    for client in &mut clients {
+        let mut response = String::new();
+        client.read_to_string(&mut response).expect("a response");
+        assert!(response.ends_with("hello /x"), "{response}");
+    }
+
+    let mut others: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect(address).expect("it listens"))
+        .collect();
+    wait_until("all are there", || {
+        server.turn().expect("a turn");
+        server.stats().open == 3
+    });
+    for client in &mut others {
+        client
+            .write_all(b"GET /x HTTP/1.1\r\n")
+            .expect("it is sent");
+    }
+    let turns = server.stats().turns;
+    let past = Instant::now();
+    server.turn_until(past).expect("a turn");
+    assert_eq!(server.stats().turns, turns + 1);
+}
+
+/// SHUT-15: a program that calls `turn` holds a run, so that others can wait for its end.
+#[test]
+fn a_loop_of_your_own_can_be_waited_for() {
+    let mut server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
+    let (handle, other) = (server.shutdown_handle(), server.shutdown_handle());
+    assert_eq!(handle.wait_timeout(PATIENCE), Ok(()), "nothing runs");
+    let run = server.begin_run().expect("no other run");
+    let second = server.begin_run().map(drop).map_err(|error| error.kind());
+    assert_eq!(second, Err(ErrorKind::ResourceBusy), "LOOP-16");
+    let waiter = thread::spawn(move || handle.wait());
+    let asking = thread::spawn(move || other.shutdown());
+    wait_until("stopped", || {
+        server.turn().expect("a turn") == Turn::Shutdown
+    });
+    assert_eq!(server.timeout(), None, "it needs no turns any more");
+    drop(run);
+    assert_eq!(waiter.join().expect("no panic"), Ok(()));
+    assert_eq!(asking.join().expect("no panic"), Ok(()));
+}
+
+/// A handler of any type can be kept in a struct, and each connection has its own clone.
+#[test]
+fn a_handler_that_is_stored() {
+    struct Program {
+        server: HttpServer<AnyHandler>,
+    }
+    let mut count = 0;
+    let counts = move |_: &Request<'_>, response: Response<'_>| {
+        count += 1;
+        response.send_response(200).body(count.to_string())
+    };
+    let bind = |handler| HttpServer::bind("127.0.0.1:0", handler).expect("a port");
+    let mut program = Program {
+        server: bind(AnyHandler::new(counts)),
+    };
+    program.server = bind(AnyHandler::new(counts));
+    let server = program.server.spawn().expect("a thread");
+    let answers = (0..2).map(|_| get(*server.server_address(), "/"));
+    assert_eq!(answers.collect::<Vec<_>>(), ["1", "1"]);
+    let client = Client::new(AnyHandler::new(Uploads));
+    let refused = client.request("PUT", "/refused").body("x").send();
+    assert_eq!(refused.code(), 413, "the policy is the handler's");
+}
+
+/// STREAM-8: a stream of the standard library that is given to a handler can be made impatient.
+#[test]
+fn a_stream_of_the_standard_library_has_a_timeout() {
+    fn echo(rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult {
+        rfile.set_timeout(Some(Duration::from_millis(1)))?;
+        let mut line = String::new();
+        rfile.read_line(&mut line)?;
+        Ok(wfile.write_all(line.as_bytes())?)
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client = TcpStream::connect(listener.local_addr().expect("an address")).expect("sent");
+    let (stream, _) = listener.accept().expect("the client");
+    let mut wfile = stream.try_clone().expect("a duplicate");
+    let mut rfile = BufReader::new(stream);
+    let error = echo(&mut rfile, &mut wfile).expect_err("nothing was sent");
+    let kind = std::io::Error::from(error).kind();
+    assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    client.write_all(b"late\n").expect("it is sent");
+    rfile.set_timeout(Some(PATIENCE)).expect("an option");
+    let mut line = String::new();
+    rfile.read_line(&mut line).expect("a line");
+    assert_eq!(line, "late\n");
 }

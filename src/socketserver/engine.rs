@@ -12,7 +12,7 @@ use super::budget::complain;
 use super::dispatch::{Dispatch, Refused};
 use super::draining::Draining;
 use super::failure::{Failure, HandlerResult, contain};
-use super::hooks::Hooks;
+use super::hooks::{Defaults, Hooks};
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
 use super::overload::{Admission, Overload};
@@ -60,7 +60,7 @@ pub(crate) const OWN_SLOTS: usize = 2;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Engine<T, D, H> {
+pub struct Engine<T, D, H = Defaults> {
     /// Where requests come from.
     transport: T,
     /// Serves them.
@@ -237,13 +237,28 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// other failure of `service_actions` or of [`Hooks::ready`], and the operating system's error
     /// if the listener can never accept again (LOOP-12, LOOP-14).
     pub fn turn(&mut self, now: Instant) -> Result<Turn, ServeError> {
+        self.turn_within(now, None)
+    }
+
+    /// Like [`turn`](Self::turn), but stops between two sources when the clock has reached
+    /// `deadline`. At least one source that is ready gets its turn, and the others keep their places.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`turn`](Self::turn).
+    pub fn turn_until(&mut self, now: Instant, deadline: Instant) -> Result<Turn, ServeError> {
+        self.turn_within(now, Some(deadline))
+    }
+
+    /// A turn that ends between two sources once the clock has reached `deadline`.
+    fn turn_within(&mut self, now: Instant, deadline: Option<Instant>) -> Result<Turn, ServeError> {
         self.begin_turn(now);
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays hinted (SHUT-3)
         }
         self.begin_drain();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
-        let served = self.serve_ready()?;
+        let served = self.serve_ready(deadline)?;
         self.end_turn();
         if !(accepted || served || self.interval.is_over(now)) {
             return Ok(Turn::Idle);
@@ -257,7 +272,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
         self.begin_turn(now);
         let completed = self.dispatch.completed();
-        self.serve_ready()?;
+        self.serve_ready(None)?;
         let open = self.dispatch.open();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
         // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
@@ -353,8 +368,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
     }
 
-    /// Gives every source that is ready now one turn. Returns whether there was any.
-    fn serve_ready(&mut self) -> Result<bool, Failure> {
+    /// Gives every source that is ready now one turn, up to the deadline if there is one. Returns
+    /// whether there was any.
+    fn serve_ready(&mut self, deadline: Option<Instant>) -> Result<bool, Failure> {
         self.dispatch.collect(&mut self.reactor);
         // What if a source is ready again after its turn? It is queued behind this number, so its
         // next turn comes after the listener's, and nobody starves (RT-6).
@@ -367,6 +383,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             };
             if !self.dispatch.ready(slot, &mut self.reactor, &self.now) {
                 self.hooks.ready(slot, &mut self.reactor, &self.now)?;
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                break; // the others keep their places in the queue
             }
         }
         self.listener.note_open(self.dispatch.open(), &self.now);
@@ -537,6 +556,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             timers: self.reactor.armed(),
             ..self.stats
         }
+    }
+
+    /// Returns where the server listens, with the actual port (SRV-6).
+    pub fn server_address(&self) -> T::Address {
+        self.transport.server_address()
     }
 
     /// Returns the transport, which has the listening socket.

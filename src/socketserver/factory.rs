@@ -36,6 +36,9 @@ use super::server_handle::ServerHandle;
     message = "`{Self}` makes nothing for a client at `{A}`",
     label = "this is not a factory for such clients",
     note = "a closure is a factory if it takes a reference to any client's address",
+    note = "`Http<H>` is a factory if the handler `H` is an `HttpRequestHandler` and `Clone`: \
+            a closure has to name the types of both arguments, \
+            `|request: &Request<'_>, response: Response<'_>| ...`",
     note = "write the type of its argument: `|client_address: &SocketAddr| ...` or `|_: &_| ...`"
 )]
 pub trait Factory<A> {

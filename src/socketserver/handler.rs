@@ -1,6 +1,9 @@
 //! Axis 2, the blocking way: a handler serves one request, like Python's `StreamRequestHandler`.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, StdinLock, Write};
+use std::net::TcpStream;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::budget::complain;
@@ -38,6 +41,53 @@ pub trait Rfile: BufRead {
 impl Rfile for &[u8] {
     fn set_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A connection that somebody else has accepted: for a program that inetd starts with one client as its
+/// standard input, and in tests. The timeout is that of reads and of writes.
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::net::{TcpListener, TcpStream};
+/// use std::time::Duration;
+/// use serve_forever::socketserver::Rfile;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// client.write_all(b"hello\n")?;
+///
+/// let mut rfile = BufReader::new(listener.accept()?.0);
+/// rfile.set_timeout(Some(Duration::from_secs(10)))?;
+/// let mut line = String::new();
+/// rfile.read_line(&mut line)?;
+/// assert_eq!(line, "hello\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+impl Rfile for BufReader<TcpStream> {
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_read_timeout(timeout)?;
+        self.get_ref().set_write_timeout(timeout)
+    }
+}
+
+/// Like a [`TcpStream`], but on a Unix-domain socket.
+#[cfg(unix)]
+impl Rfile for BufReader<UnixStream> {
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.get_ref().set_read_timeout(timeout)?;
+        self.get_ref().set_write_timeout(timeout)
+    }
+}
+
+/// Standard input, which has no timeout: setting one fails with
+/// [`Unsupported`](io::ErrorKind::Unsupported).
+impl Rfile for StdinLock<'_> {
+    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match timeout {
+            None => Ok(()),
+            Some(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 
@@ -97,6 +147,13 @@ impl Rfile for &[u8] {
 /// ```
 ///
 /// With a datagram there is nothing to wait for, and everything is in memory already.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle requests",
+    label = "this is not a blocking handler",
+    note = "a closure is a handler if both of its arguments have their types: \
+            `|rfile: &mut dyn Rfile, wfile: &mut dyn Write| Ok(())`",
+    note = "a server for a `Protocol` or for HTTP has the dispatch `Evented`"
+)]
 pub trait RequestHandler {
     /// Prepares for the request. By default this does nothing.
     ///

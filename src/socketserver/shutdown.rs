@@ -33,16 +33,18 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// - [`request_drain`](Self::request_drain) and [`drain`](Self::drain) let clients finish first:
 ///   no response is cut off, unless it takes longer than your patience.
 ///
-/// | A connection that | when the loop stops | in a drain |
-/// | --- | --- | --- |
-/// | waits in the listener's queue | stays there | is reset |
-/// | is idle | stays open | is closed |
-/// | has a request or a response under way | stays where it is | is finished, then closed |
-/// | has a thread of [`Threading`](super::Threading) | is served to the end | is served to the end |
+/// | A connection that | when the loop stops | in a drain | when the server is dropped |
+/// | --- | --- | --- | --- |
+/// | waits in the listener's queue | stays there | is reset | is reset |
+/// | is idle | stays open | is closed | is closed |
+/// | has sent a part of a request | stays as it is | may send the rest, gets its response, is closed | is closed without a response |
+/// | has got a part of a response | stays as it is | gets the rest, is closed | is closed, and the rest is lost |
+/// | waits for a worker or another thread | stays as it is; the response waits for the next run | gets its response, is closed | is closed without a response, unless [`block_on_close`](crate::http::ThreadedHttp::block_on_close) waits for it |
+/// | was upgraded to another protocol | stays as it is | is told to [drain](super::Protocol::drain), and ends when that protocol ends it | is closed |
+/// | has a thread of [`Threading`](super::Threading) | is served to the end | is served to the end | is waited for, unless [`block_on_close`](super::Threading::block_on_close) is off |
 ///
-/// After a stop you can call `serve_forever` again, which continues with these connections. If
-/// you drop the server instead, it closes the connections and the listener, and clients in the
-/// queue are reset.
+/// In a drain, connections that are still open when the patience is over are reset. After a stop
+/// you can call `serve_forever` again, which continues with the connections as they are.
 ///
 /// A loop cannot stop while one of its handlers blocks. With [`Inline`](super::Inline), `shutdown`
 /// and `drain` therefore wait until the current handler has returned.
