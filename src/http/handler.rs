@@ -29,6 +29,14 @@ use super::response::{HttpResult, Response};
 /// ```
 ///
 /// If a handler fails or panics, the client gets status 500, and the failure is reported.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of HTTP requests",
+    label = "this does not handle HTTP requests",
+    note = "a closure is a handler if both of its arguments have their types: \
+            `|request: &Request<'_>, response: Response<'_>| response.send_response(200).body(\"hello\")`",
+    note = "a function is a handler if it is \
+            `fn(&Request<'_>, Response<'_>) -> HttpResult`; a struct implements `HttpRequestHandler`"
+)]
 pub trait HttpRequestHandler {
     /// Handles any request. By default it calls the function of the method: `do_get` for GET.
     ///

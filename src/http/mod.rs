@@ -55,6 +55,7 @@
 
 mod access;
 mod addresses;
+mod any_handler;
 mod body_policy;
 mod body_reader;
 mod body_sink;
@@ -89,6 +90,7 @@ mod window;
 mod written;
 
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
+pub use any_handler::AnyHandler;
 pub use body_policy::{BodyPolicy, Want};
 pub use body_reader::BodyReader;
 pub use body_sink::BodySink;
@@ -105,7 +107,7 @@ pub use request::{Request, parse_qsl};
 pub use response::{HttpResult, Reply, Response, ResponseHead};
 pub use response_body::{BodySource, FromRead};
 pub use response_error::ResponseError;
-pub use server::{Http, HttpServer, listen};
+pub use server::{Http, HttpEngine, HttpServer, listen};
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
 #[cfg(feature = "files")]
 pub use static_files::SimpleHttpRequestHandler;

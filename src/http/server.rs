@@ -2,7 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
+
+use mio::{Registry, Waker};
 
 use super::connection::HttpConnection;
 use super::handler::HttpRequestHandler;
@@ -10,10 +13,58 @@ use super::settings::HttpSettings;
 use super::stats::HttpStats;
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
-use crate::socketserver::{Ends, Evented, Factory, Failure, Server, ServerAddress, Tcp};
+use crate::socketserver::{
+    Defaults, Ends, Engine, Evented, Factory, Failure, Server, ServerAddress, Tcp,
+};
 
 /// An HTTP server on TCP with all its connections on the loop; Python's `HTTPServer`.
 pub type HttpServer<H> = Server<Tcp, Evented<Tcp, Http<H>>>;
+
+/// An [`HttpServer`] without its loop, for a program that has a mio poll: a guest there.
+pub type HttpEngine<H> = Engine<Tcp, Evented<Tcp, Http<H>>>;
+
+impl<H: HttpRequestHandler + Clone> HttpEngine<H> {
+    /// Listens on `address`, as a guest in your poll. The arguments after `handler` are those of
+    /// [`Engine::attach`], which also takes hooks and settings.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use mio::{Events, Poll, Token, Waker};
+    /// use serve_forever::http::HttpEngine;
+    /// use serve_forever::socketserver::Turn;
+    /// use serve_forever::{Request, Response};
+    ///
+    /// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+    /// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
+    /// let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
+    /// let mut engine = HttpEngine::bind("127.0.0.1:0", hello, poll.registry(), waker, 1..1001)?;
+    /// # engine.shutdown_handle().request();
+    /// while engine.turn(Instant::now())? != Turn::Shutdown {
+    ///     poll.poll(&mut events, engine.timeout(Instant::now()))?;
+    ///     for event in &events {
+    ///         engine.feed(event); // false: it is one of yours
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`listen`] and [`Engine::attach`].
+    pub fn bind(
+        address: impl ServerAddress,
+        handler: H,
+        registry: &Registry,
+        waker: Arc<Waker>,
+        tokens: Range<usize>,
+    ) -> io::Result<HttpEngine<H>> {
+        let dispatch = Evented::new(Http::new(handler, HttpSettings::default()));
+        let hooks = Defaults::default();
+        Engine::attach(listen(address)?, dispatch, hooks, registry, waker, tokens)
+    }
+}
 
 /// How many connections the kernel completes before an HTTP server accepts them. In a burst of
 /// browsers, each of which opens half a dozen, no client should have to send its SYN again (TCP-5).
