@@ -291,6 +291,88 @@ fn what_was_begun_is_finished() {
     assert_eq!(again.to_string(), "the server is closed");
 }
 
+/// A plain stop leaves everybody where they are, and the next run goes on with them.
+#[test]
+fn a_stop_leaves_everybody_where_they_are() {
+    let world = World::new();
+    let mut phases = world.phases();
+    let World {
+        server,
+        trace,
+        deferreds,
+    } = world;
+    let address = server.address;
+    let server = server.stop();
+    let mut queued = Client::connect(address);
+    queued.send(get("/"));
+    phases.silent.send(get("/"));
+    phases.idle.send(get("/"));
+    phases.mid_head.send("st: h\r\n\r\n");
+    phases.mid_body.send("body");
+    phases.upgraded.send("still there?");
+    for _ in 0..2 {
+        // Another thread responds while nothing runs.
+        let deferred = deferreds.recv_timeout(PATIENCE).expect("a request");
+        let late = deferred.respond(|response| response.send_response(200).body("late"));
+        late.expect("the client is there");
+    }
+
+    let world = World {
+        server: run(server, None),
+        trace,
+        deferreds,
+    };
+    for (client, content) in [
+        (&mut queued, "hello"),
+        (&mut phases.silent, "hello"),
+        (&mut phases.idle, "hello"),
+        (&mut phases.mid_head, "hello"),
+        (&mut phases.mid_body, "hello"),
+        (&mut phases.deferred, "late"),
+        (&mut phases.half_closed, "late"),
+    ] {
+        assert_eq!(read_head(client), (200, false));
+        client.expect(content);
+    }
+    phases.upgraded.expect("STILL THERE?");
+    let handle = world.server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+    assert_eq!(phases.slow_reader.rest().len(), BIG);
+    assert!(phases.streaming.rest().ends_with(b"\r\n0\r\n\r\n"));
+    phases.upgraded.expect("LAST WORDS?");
+    phases.upgraded.send("none");
+    assert_eq!(text(&phases.upgraded.rest()), "NONE");
+    assert!(drain.join().is_ok());
+    world.server.returned();
+}
+
+/// A server that is dropped after a plain stop closes everybody, and what was not sent is lost.
+#[test]
+fn a_drop_loses_what_was_not_sent() {
+    let world = World::new();
+    let mut phases = world.phases();
+    let (late, address) = (world.deferred(), world.server.address);
+    let server = world.server.stop();
+    let mut queued = Client::connect(address);
+    queued.send(get("/"));
+    drop(server);
+    assert!(is_reset(&mut queued));
+    phases.silent.expect_end();
+    phases.idle.expect_end();
+    phases.mid_head.expect_end();
+    phases.mid_body.expect_end();
+    phases.deferred.expect_end();
+    phases.half_closed.expect_end();
+    phases.upgraded.expect_end();
+    for client in [&mut phases.slow_reader, &mut phases.streaming] {
+        let mut got = Vec::new();
+        // Ignore the error: the connection may end in a reset.
+        let _ = client.0.read_to_end(&mut got);
+        assert!(got.len() < BIG, "{} bytes", got.len());
+    }
+    assert!(late.is_gone());
+}
+
 /// Without patience, whoever is not idle is reset, so that no client takes what it got for the
 /// whole.
 #[test]

@@ -28,23 +28,25 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// There are two ways to stop, and they differ in what happens to open connections:
 ///
 /// - [`request`](Self::request) and [`shutdown`](Self::shutdown) stop the loop. Open connections
-///   stay as they are, even in the middle of a response. Output that is not sent yet is lost when
-///   the server is dropped.
+///   stay as they are, even in the middle of a response. You can call `serve_forever` again, which
+///   continues with these connections.
 /// - [`request_drain`](Self::request_drain) and [`drain`](Self::drain) let clients finish first:
 ///   no response is cut off, unless it takes longer than your patience.
 ///
-/// | A connection that | when the loop stops | in a drain | when the server is dropped |
-/// | --- | --- | --- | --- |
-/// | waits in the listener's queue | stays there | is reset | is reset |
-/// | is idle | stays open | is closed | is closed |
-/// | has sent a part of a request | stays as it is | may send the rest, gets its response, is closed | is closed without a response |
-/// | has got a part of a response | stays as it is | gets the rest, is closed | is closed, and the rest is lost |
-/// | waits for a worker or another thread | stays as it is; the response waits for the next run | gets its response, is closed | is closed without a response, unless [`block_on_close`](crate::http::ThreadedHttp::block_on_close) waits for it |
-/// | was upgraded to another protocol | stays as it is | is told to [drain](super::Protocol::drain), and ends when that protocol ends it | is closed |
-/// | has a thread of [`Threading`](super::Threading) | is served to the end | is served to the end | is waited for, unless [`block_on_close`](super::Threading::block_on_close) is off |
+/// A plain stop loses output if you drop the server after it: what is not sent yet is never sent.
 ///
-/// In a drain, connections that are still open when the patience is over are reset. After a stop
-/// you can call `serve_forever` again, which continues with the connections as they are.
+/// | A connection | `request`, `shutdown` | `request_drain`, `drain` | drop, `server_close` |
+/// | --- | --- | --- | --- |
+/// | in the listener's queue | stays there | is reset | is reset |
+/// | that is idle | stays open | is closed | is closed |
+/// | with half a request | waits for the next run | may send the rest, gets its response, is closed | is closed without a response |
+/// | with half a response | waits for the next run | gets the rest, is closed | loses the rest |
+/// | of an HTTP handler on a worker | its response waits for the next run | gets its response, is closed | loses its response, unless [`block_on_close`](crate::http::ThreadedHttp::block_on_close) is set |
+/// | of a [`Threading`](super::Threading) thread | is served meanwhile | is served to the end | is served to the end, and the drop waits for it, unless [`block_on_close(false)`](super::Threading::block_on_close) is set |
+/// | that was upgraded | waits for the next run | is [told](super::Protocol::drain), and ends the conversation itself | is closed |
+///
+/// When the patience of a drain is over, the connections that are still open are reset. A thread of
+/// `Threading` goes on, but nothing waits for it.
 ///
 /// A loop cannot stop while one of its handlers blocks. With [`Inline`](super::Inline), `shutdown`
 /// and `drain` therefore wait until the current handler has returned.
@@ -59,14 +61,15 @@ pub struct ShutdownHandle {
 
 /// Why a call returned without knowing that the loop had ended as asked.
 ///
-/// The request itself was made in every case.
+/// If the call makes a request, the request was made in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotStopped {
     /// No loop was running. The request is kept, and ends the next run immediately (SHUT-5).
     ///
-    /// This also happens if you start the loop on another thread and call `shutdown` before that
-    /// thread has entered it.
+    /// This also happens if you start a thread yourself, and call `shutdown` before the thread has
+    /// entered the loop. With [`Server::spawn`](super::Server::spawn) it does not happen. A program
+    /// that calls `turn` holds a [`Run`], so that its loop counts as running.
     NotRunning,
     /// The caller is the loop's own thread, which cannot wait for itself. The loop ends when the
     /// handler or hook returns (SHUT-8).
@@ -147,8 +150,9 @@ enum Loop {
 impl ShutdownHandle {
     /// Asks the loop to stop, and returns immediately.
     ///
-    /// The loop ends at its next test and accepts no further client (SHUT-3). A handler that wants
-    /// its own response to be sent calls [`request_drain`](Self::request_drain) instead.
+    /// The loop ends at its next test and accepts no further client (SHUT-3). Output that is not
+    /// sent by then stays in memory, and is lost if you drop the server. A handler that wants its own
+    /// response to be sent calls [`request_drain`](Self::request_drain) instead.
     pub fn request(&self) {
         self.ask(Ask::Stop);
     }
@@ -161,7 +165,8 @@ impl ShutdownHandle {
     /// Asks the loop to stop, and waits until it has stopped.
     ///
     /// The listener stays open: new clients wait in its queue until the server runs again or is
-    /// dropped (SHUT-9). Handlers on other threads are not waited for (SHUT-10).
+    /// dropped (SHUT-9). Output that is not sent yet is lost if you drop the server:
+    /// [`drain`](Self::drain) sends it. Handlers on other threads are not waited for (SHUT-10).
     ///
     /// # Errors
     ///
