@@ -1,5 +1,5 @@
-//! `http::testing`: any handler without a socket, and on a port. And how a handler, a hook or another
-//! thread reaches a server that runs.
+//! `http::testing`: any handler without a socket, and on a port. And handlers and streams that a
+//! program keeps or brings.
 #![cfg(feature = "server")]
 
 mod support;
@@ -8,19 +8,16 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serve_forever::http::testing::{Client, TestServer};
 use serve_forever::http::{
     AnyHandler, BodyPolicy, HttpRequestHandler, HttpResult, HttpSettings, OwnedRequest, Pooled,
     Request, Response,
 };
-use serve_forever::socketserver::{
-    Ends, Factory, Failure, HandlerResult, NotStopped, Pool, RequestHandler, Rfile, ServeError,
-    Server, ServerHandle, TcpServer, Turn,
-};
+use serve_forever::socketserver::{HandlerResult, Pool, Rfile};
 use serve_forever::{HttpServer, wsgi};
-use support::patience::{PATIENCE, in_time, wait_until};
+use support::patience::{PATIENCE, in_time};
 
 fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     response
@@ -198,155 +195,6 @@ fn get(address: SocketAddr, path: &str) -> String {
     body.expect("a body").to_owned()
 }
 
-// A server beside other work.
-
-/// A request to stop that comes directly after the start is heard, and waits for the end.
-#[test]
-fn a_server_can_be_stopped_at_any_moment() {
-    for _ in 0..200 {
-        let server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
-        let server = server.spawn().expect("a thread");
-        let handle = server.shutdown_handle().clone();
-        assert_eq!(in_time(move || handle.shutdown()), Ok(()));
-        assert!(server.join().is_ok());
-    }
-}
-
-#[test]
-fn a_running_server_stops_when_it_is_dropped() {
-    let server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
-    let server = server.spawn().expect("a thread");
-    let address = *server.server_address();
-    assert_eq!(get(address, "/"), "hello /");
-    in_time(move || drop(server));
-    TcpListener::bind(address).expect("the port is free");
-}
-
-/// What `serve_forever` returned comes out, whatever way the server is waited for.
-#[test]
-fn a_running_server_that_stopped_itself() {
-    let stops = |_: &Request<'_>, response: Response<'_>| {
-        let head = response.send_response(200);
-        head.with_failure(serve_forever::socketserver::Failure::stop_because("enough"))
-            .body("bye")
-    };
-    let start = move || {
-        let server = HttpServer::bind("127.0.0.1:0", stops).expect("a port");
-        let server = server.spawn().expect("a thread");
-        get(*server.server_address(), "/");
-        server
-    };
-    let patience = Duration::from_secs(5);
-    let ends = [
-        in_time(move || start().join()),
-        in_time(move || start().shutdown()),
-        in_time(move || start().drain(patience).map(drop)),
-    ];
-    for end in ends {
-        assert!(matches!(end, Err(ServeError::Stopped(Some(_)))), "{end:?}");
-    }
-}
-
-/// A drain from outside: the response that has begun is whole.
-#[test]
-fn a_running_server_is_drained() {
-    let (entered, enters) = mpsc::channel();
-    let slow = move |_: &Request<'_>, response: Response<'_>| {
-        let (deferred, reply) = response.defer();
-        entered.send(deferred)?;
-        Ok(reply)
-    };
-    let server = HttpServer::bind("127.0.0.1:0", slow).expect("a port");
-    let server = server.spawn().expect("a thread");
-    let address = *server.server_address();
-    let client = thread::spawn(move || get(address, "/"));
-    let deferred = enters.recv_timeout(PATIENCE).expect("a request");
-    server.shutdown_handle().request_drain(PATIENCE);
-    wait_until("draining", || TcpStream::connect(address).is_err());
-    deferred
-        .respond(|response| response.send_response(200).body("whole"))
-        .expect("the client waits");
-    assert_eq!(client.join().expect("no panic"), "whole");
-    let drained = in_time(move || server.drain(PATIENCE)).expect("a clean end");
-    assert_eq!((drained.finished, drained.aborted), (1, 0));
-}
-
-// From inside.
-
-/// A handler shows the numbers of its server. They are those of the last turn.
-#[test]
-fn a_handler_reads_the_statistics() {
-    let metrics = |request: &Request<'_>, response: Response<'_>| {
-        let stats = request.server().expect("a server").stats();
-        response
-            .send_response(200)
-            .body(format!("{} {}", stats.accepted, stats.open))
-    };
-    let server = HttpServer::bind("127.0.0.1:0", metrics).expect("a port");
-    let server = server.spawn().expect("a thread");
-    let address = *server.server_address();
-    get(address, "/");
-    let [accepted, _open] = get(address, "/")
-        .split(' ')
-        .map(|number| number.parse::<u64>().expect("a number"))
-        .collect::<Vec<_>>()[..]
-    else {
-        panic!("two numbers");
-    };
-    assert!((1..=2).contains(&accepted), "{accepted}");
-    let handle = server.handle().clone();
-    assert!(server.shutdown().is_ok());
-    assert_eq!(handle.stats().accepted, 2);
-}
-
-/// A handler asks for a drain, and its own response arrives whole.
-#[test]
-fn a_handler_stops_its_server() {
-    let stops = |request: &Request<'_>, response: Response<'_>| {
-        let server = request.server().expect("a server");
-        server.shutdown_handle().request_drain(PATIENCE);
-        response.send_response(200).body(vec![b'x'; 5_000_000])
-    };
-    let server = HttpServer::bind("127.0.0.1:0", stops).expect("a port");
-    let server = server.spawn().expect("a thread");
-    assert_eq!(get(*server.server_address(), "/").len(), 5_000_000);
-    assert!(in_time(move || server.join()).is_ok());
-}
-
-/// On another thread a handler may wait for the end of the loop; on the loop's own it may not.
-#[test]
-fn a_handler_on_another_thread_waits_for_the_end() {
-    let (told, tells) = mpsc::channel();
-    let stops = move |request: &Request<'_>, response: Response<'_>| {
-        let server = request.server().expect("a server");
-        let stopped = server.shutdown_handle().shutdown();
-        told.send(stopped)?;
-        response.send_response(200).body("bye")
-    };
-    let on_loop = stops.clone();
-    for (server, expected) in [
-        (
-            HttpServer::bind("127.0.0.1:0", Pooled::new(stops, Pool::new()))
-                .and_then(Server::spawn)
-                .expect("a server"),
-            Ok(()),
-        ),
-        (
-            HttpServer::bind("127.0.0.1:0", on_loop)
-                .and_then(Server::spawn)
-                .expect("a server"),
-            Err(NotStopped::OnLoopThread),
-        ),
-    ] {
-        let mut client = TcpStream::connect(server.server_address()).expect("it listens");
-        client
-            .write_all(b"GET / HTTP/1.0\r\n\r\n")
-            .expect("it is sent");
-        assert_eq!(tells.recv_timeout(PATIENCE).expect("it ran"), expected);
-        assert!(in_time(move || server.join()).is_ok());
-    }
-}
-
 /// A request that is kept reaches the server as well. Without a server there is none.
 #[test]
 fn a_request_that_is_kept_reaches_its_server() {
@@ -358,107 +206,6 @@ fn a_request_that_is_kept_reaches_its_server() {
     let server = TestServer::new(keeps).expect("a server");
     assert_eq!(get(server.address(), "/"), "true");
     assert_eq!(Client::new(keeps).get("/").text(), "false");
-}
-
-/// The factory of a blocking handler is told of the server.
-struct Stops;
-
-impl Factory<SocketAddr> for Stops {
-    type Made = Stopping;
-
-    fn make(&self, ends: &Ends<'_, SocketAddr>) -> Result<Stopping, Failure> {
-        Ok(Stopping(ends.server().cloned()))
-    }
-}
-
-struct Stopping(Option<ServerHandle>);
-
-impl RequestHandler for Stopping {
-    fn handle(&mut self, _: &mut dyn Rfile, _: &mut dyn Write) -> HandlerResult {
-        let server = self.0.as_ref().expect("a server");
-        server.shutdown_handle().request();
-        Ok(())
-    }
-}
-
-#[test]
-fn a_blocking_handler_stops_its_server() {
-    use serve_forever::socketserver::ThreadingTcpServer;
-    let inline = TcpServer::bind("127.0.0.1:0", Stops).expect("a port");
-    let threading = ThreadingTcpServer::bind("127.0.0.1:0", Stops).expect("a port");
-    let (inline, threading) = (inline.spawn(), threading.spawn());
-    for server in [inline, threading] {
-        let server = server.expect("a thread");
-        let _client = TcpStream::connect(server.server_address()).expect("it listens");
-        assert!(in_time(move || server.join()).is_ok());
-    }
-}
-
-// In a program's own loop.
-
-/// LOOP-13, RT-6: everything that is there is served in one call, and a deadline that has passed
-/// stops it after one source.
-#[test]
-fn turns_until_a_deadline() {
-    let mut server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
-    let address = server.server_address();
-    let mut clients: Vec<_> = (0..20)
-        .map(|_| {
-            let mut client = TcpStream::connect(address).expect("it listens");
-            client.set_read_timeout(Some(PATIENCE)).expect("an option");
-            let request = b"GET /x HTTP/1.0\r\n\r\n";
-            client.write_all(request).expect("it is sent");
-            client
-        })
-        .collect();
-    wait_until("a turn for all", || {
-        server
-            .turn_until(Instant::now() + PATIENCE)
-            .expect("a turn");
-        server.stats().accepted == 20 && server.stats().open == 0
-    });
-    for client in &mut clients {
-        let mut response = String::new();
-        client.read_to_string(&mut response).expect("a response");
-        assert!(response.ends_with("hello /x"), "{response}");
-    }
-
-    let mut others: Vec<_> = (0..3)
-        .map(|_| TcpStream::connect(address).expect("it listens"))
-        .collect();
-    wait_until("all are there", || {
-        server.turn().expect("a turn");
-        server.stats().open == 3
-    });
-    for client in &mut others {
-        client
-            .write_all(b"GET /x HTTP/1.1\r\n")
-            .expect("it is sent");
-    }
-    let turns = server.stats().turns;
-    let past = Instant::now();
-    server.turn_until(past).expect("a turn");
-    assert_eq!(server.stats().turns, turns + 1);
-}
-
-/// SHUT-15: a program that calls `turn` holds a run, so that others can wait for its end.
-#[test]
-fn a_loop_of_your_own_can_be_waited_for() {
-    let mut server = HttpServer::bind("127.0.0.1:0", hello).expect("a port");
-    let (handle, other) = (server.shutdown_handle(), server.shutdown_handle());
-    assert_eq!(handle.wait_timeout(PATIENCE), Ok(()), "nothing runs");
-    let run = server.begin_run().expect("no other run");
-    let second = server.begin_run().map(drop).map_err(|error| error.kind());
-    assert_eq!(second, Err(ErrorKind::ResourceBusy), "LOOP-16");
-    let waiter = thread::spawn(move || handle.wait());
-    let asking = thread::spawn(move || other.shutdown());
-    wait_until("stopped", || {
-        server.turn().expect("a turn") == Turn::Shutdown
-    });
-    assert_eq!(server.timeout(), None, "it needs no turns any more");
-    drop(run);
-    assert_eq!(waiter.join().expect("no panic"), Ok(()));
-    assert_eq!(asking.join().expect("no panic"), Ok(()));
 }
 
 /// A handler of any type can be kept in a struct, and each connection has its own clone.

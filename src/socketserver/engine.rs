@@ -237,28 +237,52 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// other failure of `service_actions` or of [`Hooks::ready`], and the operating system's error
     /// if the listener can never accept again (LOOP-12, LOOP-14).
     pub fn turn(&mut self, now: Instant) -> Result<Turn, ServeError> {
-        self.turn_within(now, None)
+        let turn = self.turn_while(now, || true);
+        self.publish();
+        Ok(turn?)
     }
 
-    /// Like [`turn`](Self::turn), but stops between two sources when the clock has reached
-    /// `deadline`. At least one source that is ready gets its turn, and the others keep their places.
+    /// Repeats turns while there is something to do, but no longer than until `deadline`. Returns the
+    /// result of the last turn.
+    ///
+    /// Use it in a program that may give the server only so much time, such as a game between two
+    /// frames. At the deadline it stops between two sources, and the others stay queued. Before
+    /// that it always takes a request and gives one source its turn, even if the deadline is over:
+    /// so nobody starves. It cannot interrupt a handler.
+    ///
+    /// [`turn`](Self::turn) reads no clock. This reads it after each source.
     ///
     /// # Errors
     ///
     /// Returns the same errors as [`turn`](Self::turn).
-    pub fn turn_until(&mut self, now: Instant, deadline: Instant) -> Result<Turn, ServeError> {
-        self.turn_within(now, Some(deadline))
+    pub fn turn_until(&mut self, deadline: Instant) -> Result<Turn, ServeError> {
+        loop {
+            let turn = self.turn_before(deadline)?;
+            let now = Instant::now();
+            let is_busy = self.timeout(now) == Some(Duration::ZERO);
+            if turn == Turn::Shutdown || now >= deadline || !is_busy {
+                return Ok(turn);
+            }
+        }
     }
 
-    /// A turn that ends between two sources once the clock has reached `deadline`.
-    fn turn_within(&mut self, now: Instant, deadline: Option<Instant>) -> Result<Turn, ServeError> {
+    /// A turn that stops between two sources at `deadline`.
+    pub(crate) fn turn_before(&mut self, deadline: Instant) -> Result<Turn, ServeError> {
+        let turn = self.turn_while(Instant::now(), || Instant::now() < deadline);
+        self.publish();
+        Ok(turn?)
+    }
+
+    /// A turn. `may_go_on` is asked after each source that was served; the others stay queued.
+    #[inline]
+    fn turn_while(&mut self, now: Instant, may_go_on: impl Fn() -> bool) -> Result<Turn, Failure> {
         self.begin_turn(now);
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays hinted (SHUT-3)
         }
         self.begin_drain();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
-        let served = self.serve_ready(deadline)?;
+        let served = self.serve_ready(may_go_on)?;
         self.end_turn();
         if !(accepted || served || self.interval.is_over(now)) {
             return Ok(Turn::Idle);
@@ -272,13 +296,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
         self.begin_turn(now);
         let completed = self.dispatch.completed();
-        self.serve_ready(None)?;
+        self.serve_ready(|| true)?;
         let open = self.dispatch.open();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
         // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
         let goes_on = completed.is_some() && self.dispatch.open() > open;
         self.report_failures()?;
-        self.handle.publish(self.stats());
+        self.publish();
         Ok(self.dispatch.completed() != completed || (accepted && !goes_on))
     }
 
@@ -368,9 +392,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
     }
 
-    /// Gives every source that is ready now one turn, up to the deadline if there is one. Returns
-    /// whether there was any.
-    fn serve_ready(&mut self, deadline: Option<Instant>) -> Result<bool, Failure> {
+    /// Gives every source that is ready now one turn, as long as `may_go_on`. Returns whether there
+    /// was any.
+    #[inline]
+    fn serve_ready(&mut self, may_go_on: impl Fn() -> bool) -> Result<bool, Failure> {
         self.dispatch.collect(&mut self.reactor);
         // What if a source is ready again after its turn? It is queued behind this number, so its
         // next turn comes after the listener's, and nobody starves (RT-6).
@@ -384,8 +409,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             if !self.dispatch.ready(slot, &mut self.reactor, &self.now) {
                 self.hooks.ready(slot, &mut self.reactor, &self.now)?;
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                break; // the others keep their places in the queue
+            if !may_go_on() {
+                break;
             }
         }
         self.listener.note_open(self.dispatch.open(), &self.now);
@@ -446,7 +471,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             self.control.drained(drained);
             self.control.handle().request();
         }
-        self.handle.publish(self.stats());
     }
 
     /// Lets SIGINT and SIGTERM request a shutdown from now on, and do nothing else.
@@ -539,6 +563,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             // Report failures of workers since the last turn. Ignore `Stop`: the loop has ended.
             let _ = self.report(failure, &client_address);
         }
+        self.publish();
+    }
+
+    /// Lets other threads see the counts.
+    fn publish(&self) {
+        self.handle.publish(self.stats());
     }
 
     fn close_listener(&mut self) {

@@ -80,7 +80,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// | --- | --- |
     /// | `if self.__shutdown_request: break` (bpo-35017) | `if self.shutdown_requested() { return Ok(Turn::Shutdown); }` |
     /// | `if ready: self._handle_request_noblock()` | `self.listener_is_ready() && self.handle_request_noblock()?` |
-    /// | | `self.serve_ready(deadline)?` |
+    /// | | `self.serve_ready(may_go_on)?` |
     /// | `self.service_actions()` | `self.service_actions()?` |
     ///
     /// Python has no `serve_ready`: there the loop waits for the handler, or a thread serves the
@@ -242,21 +242,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         engine.turn(Instant::now())
     }
 
-    /// Like [`turn`](Self::turn), but goes on while there is something to do, until `deadline`.
+    /// Like [`turn`](Self::turn), but repeats turns while there is something to do, until
+    /// `deadline`. Returns the result of the last turn; see [`Engine::turn_until`].
     ///
-    /// Use it in a loop that must not be late, such as that of a game. It stops between two
-    /// connections, so it is late by one handler at most. It never waits. Returns the result of the
-    /// last turn.
-    ///
-    /// ```
-    /// use std::time::{Duration, Instant};
-    /// use serve_forever::{HttpServer, Request, Response};
-    ///
-    /// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
-    /// let mut server = HttpServer::bind("127.0.0.1:0", hello)?;
-    /// server.turn_until(Instant::now() + Duration::from_millis(4))?; // in each frame
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// A turn accepts one client. So if your program gives the server a turn only now and then, many
+    /// clients are accepted sooner with this.
     ///
     /// # Errors
     ///
@@ -267,9 +257,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
             event_loop.wait(Some(Duration::ZERO), |event| {
                 engine.feed(event);
             })?;
-            let now = Instant::now();
-            let turn = engine.turn_until(now, deadline)?;
-            if turn != Turn::Iteration || deadline <= now {
+            let turn = engine.turn_before(deadline)?;
+            let is_over = Instant::now() >= deadline;
+            let is_busy = turn == Turn::Iteration || self.timeout() == Some(Duration::ZERO);
+            if turn == Turn::Shutdown || is_over || !is_busy {
                 return Ok(turn);
             }
         }
