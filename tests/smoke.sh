@@ -233,6 +233,8 @@ END
         expect body "$pattern"
         stop "$signal"
     done <<'END'
+jobs ^hit 0$
+multipart ^<form method=
 embed_in_your_poll ^0 datagrams
 embed_as_one_fd says hello
 game_tick ^frame [0-9]+:
@@ -240,6 +242,11 @@ two_servers_one_loop ^0 names$
 reuse_port ^Loop [0-9]+ of
 hooks ^ *ticks: [0-9]+
 END
+
+    start rest
+    request /notes
+    expect body '^\{\}$'
+    stop "$signal"
 
     start chat
     exec 4<>"/dev/tcp/$host/$port"
