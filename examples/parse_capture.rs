@@ -76,6 +76,8 @@ enum Awaited {
 impl<W: Write> Parser<W> {
     /// A parser at the beginning of a stream.
     pub fn new(report: W) -> Parser<W> {
+        let mut chunk_limits = ChunkLimits::default();
+        chunk_limits.content = u64::MAX; // no limit, because content is not kept
         Parser {
             report,
             input: Vec::new(),
@@ -84,10 +86,7 @@ impl<W: Write> Parser<W> {
             requests: 0,
             awaited: Awaited::Head(Scanner::default()),
             head_limits: HeadLimits::default(),
-            chunk_limits: ChunkLimits {
-                content: u64::MAX, // no limit, because content is not kept
-                ..ChunkLimits::default()
-            },
+            chunk_limits,
         }
     }
 

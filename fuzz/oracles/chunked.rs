@@ -7,13 +7,9 @@ use super::pieces::cuts;
 
 /// The input is a chunked body and the bytes after it.
 pub fn chunked(data: &[u8]) {
-    let small = ChunkLimits {
-        content: 40,
-        overhead: 24,
-        line: 20,
-        trailers: 24,
-        trailer_fields: 2,
-    };
+    let mut small = ChunkLimits::default();
+    (small.content, small.overhead, small.line) = (40, 24, 20);
+    (small.trailers, small.trailer_fields) = (24, 2);
     for limits in [ChunkLimits::default(), small] {
         judge(data, &limits);
     }

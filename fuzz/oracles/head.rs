@@ -12,11 +12,8 @@ use super::pieces::cuts;
 
 /// The input is the first bytes that a client sends.
 pub fn head(data: &[u8]) {
-    let small = HeadLimits {
-        request_line: 40,
-        head: 100,
-        fields: 3,
-    };
+    let mut small = HeadLimits::default();
+    (small.request_line, small.head, small.fields) = (40, 100, 3);
     for limits in [HeadLimits::default(), small] {
         judge(data, &limits);
     }

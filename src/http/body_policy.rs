@@ -82,6 +82,7 @@ impl BodyPolicy {
 
 /// Whether a [`BodySink`](super::BodySink) wants more of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Want {
     /// It wants the rest.
     More,

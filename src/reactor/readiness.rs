@@ -10,6 +10,7 @@ use mio::event::Event;
 /// it, and only `WouldBlock` clears it, or on Unix a transfer that is shorter than its buffer. So a
 /// wrong hint costs one system call, and never leads to a wrong action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readiness {
     /// A read may return bytes, the end of the stream, or an error.
     pub readable: bool,

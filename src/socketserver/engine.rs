@@ -92,6 +92,7 @@ pub struct Engine<T, D, H = Defaults> {
 
 /// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Turn {
     /// Something was done, or `service_actions` was due: one iteration of Python's loop.
     Iteration,

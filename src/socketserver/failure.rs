@@ -30,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// This is possible because a failure is not itself an [`Error`]. Code that calls a handler by
 /// itself can convert a failure into `Box<dyn Error>` or [`io::Error`](std::io::Error).
+// Exhaustive: whoever gets a failure has to tell the two apart.
 pub enum Failure {
     /// This request failed, and the server goes on (Python's `Exception`).
     Request(Box<dyn Error + Send + Sync>),

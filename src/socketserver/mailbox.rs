@@ -178,6 +178,7 @@ impl<M> fmt::Debug for Mailbox<M> {
 
 /// Why a message was not accepted. It holds the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
+// Exhaustive: each variant gives the message back.
 pub enum SendError<M> {
     /// The conversation has ended.
     Gone(M),

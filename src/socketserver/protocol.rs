@@ -148,6 +148,7 @@ pub trait Protocol {
 
 /// The verdict of a protocol: what happens next in a conversation. Output that was written is sent
 /// in any case.
+// Exhaustive: an owner of a connection that does not know a verdict would do the wrong thing.
 pub enum Next<M = Infallible> {
     /// Wait for bytes, or for a message.
     Read,

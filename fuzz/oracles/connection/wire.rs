@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use serve_forever::http::h1::{ChunkLimits, HeadLimits};
 use serve_forever::http::{HttpConnection, HttpSettings, Message};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Mailbox, Next, Protocol};
@@ -26,20 +25,13 @@ fn settings() -> Arc<HttpSettings> {
 
 fn small() -> HttpSettings {
     let mut settings = HttpSettings::default();
-    settings.limits.head = HeadLimits {
-        request_line: 120,
-        head: 400,
-        fields: 8,
-    };
+    let head = &mut settings.limits.head;
+    (head.request_line, head.head, head.fields) = (120, 400, 8);
     settings.limits.body = 200;
     settings.limits.upload = 300;
-    settings.limits.chunks = ChunkLimits {
-        content: 200,
-        overhead: 48,
-        line: 40,
-        trailers: 60,
-        trailer_fields: 3,
-    };
+    let chunks = &mut settings.limits.chunks;
+    (chunks.content, chunks.overhead, chunks.line) = (200, 48, 40);
+    (chunks.trailers, chunks.trailer_fields) = (60, 3);
     settings
 }
 

@@ -26,6 +26,7 @@ use super::grammar::{is_tchar, is_value_byte};
 ///
 /// Where a body is refused, and why, does not depend on how its bytes were split.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ChunkLimits {
     /// Bytes of content of one body; more get status 413. 1 MiB, like nginx: it is the memory that one
     /// client can claim. The size in the chunk line counts, so a chunk that is too large is not read.
@@ -143,6 +144,7 @@ enum State {
 
 /// The result of one call of [`ChunkedDecoder::decode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Progress {
     /// How many raw bytes were read. The bytes after them are unchanged.
     pub consumed: usize,

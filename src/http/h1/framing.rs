@@ -6,6 +6,7 @@ use super::request_line::Version;
 
 /// How the content of a request ends (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// Exhaustive: the RFC has no further case, and whoever forgets one has a hole.
 pub enum Framing {
     /// Neither Content-Length nor Transfer-Encoding: there is no content.
     Empty,

@@ -17,6 +17,7 @@ use super::request_line::{RequestLine, TargetForm, Version, absolute_authority};
 /// | head | 32 KiB | 1 KiB + 4 × 8 KiB | 100 × 8 KiB | 16 KiB | 400 KiB | 100 × 64 KiB |
 /// | fields | 100 | within head | 100 | 2000 | 100 | 99 |
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HeadLimits {
     /// Bytes of the request line without its CRLF. A longer one gets status 414. RFC 9112 section 3
     /// recommends at least 8000.
@@ -82,6 +83,7 @@ impl fmt::Debug for FieldStorage<'_> {
 
 /// The response that the client expects before it sends its content (RFC 9110 section 10.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+// Exhaustive: the RFC has no further case, and whoever forgets one has a hole.
 pub enum Expect {
     /// Nothing. An Expect field in HTTP/1.0 or in a request without content does not count.
     #[default]

@@ -7,6 +7,7 @@ use super::grammar::{host_and_port, is_target_byte, is_tchar};
 
 /// The HTTP version of a request as far as it matters here (RFC 9112 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Version {
     /// HTTP/1.0.
     Http10,
@@ -30,6 +31,7 @@ impl fmt::Display for Version {
 // asterisk-form  = "*"
 /// The four forms of a request target (RFC 9112 section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+// Exhaustive: the RFC has no further case, and whoever forgets one has a hole.
 pub enum TargetForm {
     /// `/path?query`, with any method except CONNECT.
     Origin,

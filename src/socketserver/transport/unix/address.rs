@@ -27,6 +27,7 @@ use socket2::SockAddr;
 /// assert_eq!(name.to_string(), "@name");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum UnixAddress {
     /// No address. Nearly every client has this one, because few clients bind their socket
     /// (UNIX-3).
