@@ -316,6 +316,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// that have passed.
     fn begin_turn(&mut self, now: Instant) {
         self.stats.turns += 1;
+        self.control.attend(); // the engine may have moved to another thread since its last turn
         self.now.advance(now);
         self.take_signals();
         self.reactor.expire(now);
@@ -545,6 +546,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Begins a run that another thread will take over with [`begin_run`](Self::begin_run).
     pub(crate) fn announce_run(&mut self) -> io::Result<()> {
+        self.transport.source()?; // LOOP-15, told to the caller and not to the thread
         self.control.announce_run()
     }
 

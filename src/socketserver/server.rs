@@ -285,14 +285,19 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.set_poll_interval(poll_interval);
     }
 
-    /// Serves on a thread of its own, beside the rest of your program.
+    /// Serves on a new thread, beside the rest of your program, until the [`RunningServer`] is
+    /// stopped or dropped.
     ///
     /// The server is running when this returns: whatever stops it from now on waits for its end.
     ///
+    /// Everything in the server has to be `Send`. If your handler is not, for example because it
+    /// has an `Rc`, make the server on the thread that runs it, and call
+    /// [`serve_forever`](Self::serve_forever) there.
+    ///
     /// # Errors
     ///
-    /// Returns the operating system's error if no thread can be started, and an error if the server
-    /// is closed.
+    /// Returns the operating system's error if it cannot start a thread. Returns an error if the
+    /// server is closed (LOOP-15), or if a run goes on already (LOOP-16).
     pub fn spawn(mut self) -> io::Result<RunningServer<T::Address>>
     where
         Server<T, D, H>: Send + 'static,

@@ -143,7 +143,7 @@ enum Loop {
     Stopped,
     /// A run has begun, and its thread is being started.
     Starting,
-    /// This thread runs it.
+    /// This thread has begun it, or had its last turn.
     On(ThreadId),
 }
 
@@ -348,6 +348,8 @@ pub(crate) struct Control {
     handle: ShutdownHandle,
     /// A run that has begun before its thread.
     announced: Option<Run>,
+    /// The thread of the last turn. It saves a lock in each turn.
+    thread: Option<ThreadId>,
 }
 
 /// The requests that lie in the channels.
@@ -386,6 +388,7 @@ impl Control {
             asked: Asked { stops, drains },
             handle,
             announced: None,
+            thread: None,
         }
     }
 
@@ -427,6 +430,7 @@ impl Control {
     /// Returns `ResourceBusy` if a loop is running already (LOOP-16).
     pub(crate) fn begin_run(&mut self) -> io::Result<Run> {
         let here = Loop::On(thread::current().id());
+        self.thread = None;
         match self.announced.take() {
             Some(run) => {
                 run.handle.shared.lock().running = here;
@@ -445,6 +449,19 @@ impl Control {
     pub(crate) fn announce_run(&mut self) -> io::Result<()> {
         self.announced = Some(self.begin(Loop::Starting)?);
         Ok(())
+    }
+
+    /// A turn begins on this thread, which may not wait for the end of the run from now on. The
+    /// run may have begun on another.
+    pub(crate) fn attend(&mut self) {
+        let here = thread::current().id();
+        if self.thread != Some(here) {
+            self.thread = Some(here);
+            let mut runs = self.handle.shared.lock();
+            if let Loop::On(_) = runs.running {
+                runs.running = Loop::On(here);
+            }
+        }
     }
 
     fn begin(&self, running: Loop) -> io::Result<Run> {

@@ -107,6 +107,23 @@ mod threads {
         assert_eq!(waiter.join().expect("no panic"), Ok(()));
     }
 
+    /// The engine may move to another thread during a run. Only the thread of the last turn may not
+    /// wait.
+    #[test]
+    fn a_run_moves_from_thread_to_thread() {
+        let (_poll, mut control) = control();
+        let handle = control.handle();
+        let run = control.begin_run().expect("no other run");
+        let moved = thread::spawn(move || {
+            control.attend();
+            assert_eq!(control.handle().shutdown(), Err(NotStopped::OnLoopThread));
+        });
+        moved.join().expect("no panic");
+        let waited = handle.shutdown_timeout(Duration::ZERO);
+        assert_eq!(waited, Err(NotStopped::TimedOut));
+        drop(run);
+    }
+
     /// SHUT-7: a waiter gets the result of its drain, even if another run began before it woke.
     #[test]
     fn a_restart_does_not_hide_the_end_of_a_drain() {
@@ -178,10 +195,11 @@ mod loom_models {
 
         /// The parts of `serve_forever` and `turn` that concern stopping. Returns the result of
         /// the drain, if there was one.
-        fn serve_forever(&self) -> Option<Drained> {
+        fn serve_forever(&mut self) -> Option<Drained> {
             let mut drained = None;
             let _running = self.control.begin_run().expect("no other run");
             while !self.control.shutdown_requested() {
+                self.control.attend();
                 if !self.control.drain_requested() {
                     self.wake.wait();
                 }
@@ -211,7 +229,7 @@ mod loom_models {
     #[test]
     fn a_shutdown_races_with_the_start() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let handle = looping.control.handle();
             let waiter = thread::spawn(move || handle.shutdown());
             looping.serve_forever();
@@ -225,7 +243,7 @@ mod loom_models {
     #[test]
     fn two_shutdowns_race_with_a_run() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let waiters = [(); 2].map(|()| {
                 let handle = looping.control.handle();
                 thread::spawn(move || handle.shutdown())
@@ -245,7 +263,7 @@ mod loom_models {
     #[test]
     fn a_restart_races_with_a_slow_waiter() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let handle = looping.control.handle();
             let waiter = thread::spawn(move || handle.shutdown());
             looping.serve_forever();
@@ -262,7 +280,7 @@ mod loom_models {
     #[test]
     fn a_drain_races_with_a_shutdown_and_a_restart() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let (drainer, stopper) = (looping.control.handle(), looping.control.handle());
             let drain = thread::spawn(move || drainer.drain(Duration::ZERO));
             let stop = thread::spawn(move || stopper.shutdown());
@@ -282,7 +300,7 @@ mod loom_models {
     #[test]
     fn a_drain_races_with_a_restart() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let handle = looping.control.handle();
             let drain = thread::spawn(move || handle.drain(Duration::ZERO));
             let drained = looping.serve_forever().expect("nothing else ends it");
@@ -298,7 +316,7 @@ mod loom_models {
     #[test]
     fn clearing_races_with_a_request() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let handle = looping.control.handle();
             let asks = thread::spawn(move || handle.request());
             looping.control.clear();
@@ -311,11 +329,43 @@ mod loom_models {
         });
     }
 
+    /// A pure wait returns when its run has ended, although another begins before it wakes, and asks
+    /// for nothing.
+    #[test]
+    fn a_wait_races_with_the_end_of_a_run() {
+        loom::model(|| {
+            let mut looping = Loop::new();
+            let handle = looping.control.handle();
+            let waiter = thread::spawn(move || handle.wait());
+            drop(looping.control.begin_run().expect("no other run"));
+            let second = looping.control.begin_run().expect("no other run");
+            assert!(!looping.control.shutdown_requested());
+            drop(second);
+            assert_eq!(join(waiter), Ok(()));
+        });
+    }
+
+    /// A run that begins before its thread can be stopped at any moment: `shutdown` waits for it.
+    #[test]
+    fn a_shutdown_races_with_the_thread_of_a_run() {
+        loom::model(|| {
+            let mut looping = Loop::new();
+            let handle = looping.control.handle();
+            looping.control.announce_run().expect("no other run");
+            let server = thread::spawn(move || {
+                looping.serve_forever();
+                assert!(!looping.control.shutdown_requested());
+            });
+            assert_eq!(handle.shutdown(), Ok(()));
+            join(server);
+        });
+    }
+
     /// SHUT-8: the loop's own thread does not wait, also while another thread does.
     #[test]
     fn the_loops_own_thread_does_not_wait() {
         loom::model(|| {
-            let looping = Loop::new();
+            let mut looping = Loop::new();
             let handle = looping.control.handle();
             let running = looping.control.begin_run().expect("no other run");
             let other = thread::spawn(move || handle.shutdown());
