@@ -44,7 +44,7 @@
 //! # Testing an application
 //!
 //! A [`Client`](testing::Client) asks an application without a socket. A
-//! [`TestServer`](testing::TestServer) serves it on a free port. A [`Validator`] around the
+//! [`TestServer`](crate::http::testing::TestServer) serves it on a free port. A [`Validator`] around the
 //! application reports what PEP 3333 forbids:
 //!
 //! ```
