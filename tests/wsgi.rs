@@ -1394,3 +1394,57 @@ fn middleware() {
     assert_eq!(response.field("X-Stamp"), Some("1"));
     assert_eq!(response.text(), "Hello, world!\n");
 }
+
+/// ENV-12, ENV-13: each variable is lent once, with the value that a lookup finds, whatever has been
+/// inserted or removed, and the base environ has.
+#[test]
+fn every_variable_is_lent_once() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        environ.insert("REMOTE_USER", "guido");
+        environ.insert("HTTP_X_B", "inserted");
+        environ.remove("HTTP_X_C");
+        environ.remove("SERVER_NAME");
+        let mut keys = Vec::new();
+        environ.for_each(|key, value| {
+            assert_eq!(environ.get(key).as_deref(), Some(value), "{key}");
+            keys.push(key.to_owned());
+        });
+        keys.sort();
+        let request = environ.request().expect("a request");
+        assert_eq!(request.header("X-C"), Some(&b"5"[..]));
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        Ok(keys.join(" ").into())
+    };
+    let client = serve_forever::wsgi::testing::Client::new(app);
+    let request = client
+        .request("GET", "/?a")
+        .header("X-A", "1")
+        .header("x-a", "2");
+    let request = request
+        .header("X-B", "3")
+        .header("X_D", "4")
+        .header("X-C", "5");
+    let response = request.header("Proxy", "p").header("Cookie", "a=b").send();
+    assert!(response.failure().is_none(), "{response:?}");
+    let expected = "CONTENT_LENGTH CONTENT_TYPE GATEWAY_INTERFACE HTTP_COOKIE HTTP_HOST HTTP_X_A \
+        HTTP_X_B PATH_INFO QUERY_STRING REMOTE_ADDR REMOTE_HOST REMOTE_USER REQUEST_METHOD SCRIPT_NAME \
+        SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE wsgi.errors wsgi.file_wrapper wsgi.input \
+        wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme wsgi.version";
+    assert_eq!(response.text(), expected);
+}
+
+/// WSGI-27: an application may read its input after its call, and nobody else can then.
+#[test]
+fn the_input_can_be_taken() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        let input = environ.take_input().expect("it was not replaced");
+        assert_eq!(environ.input().read(&mut [0])?, 0);
+        environ.set_input(&b"replaced"[..]);
+        assert!(environ.take_input().is_none());
+        Ok(Body::blocks(input.split(b' ').map_while(Result::ok)))
+    };
+    let client = serve_forever::wsgi::testing::Client::new(app);
+    let response = client.post("/", "one two three");
+    assert_eq!(response.text(), "onetwothree", "{response:?}");
+}

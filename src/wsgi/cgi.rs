@@ -51,7 +51,7 @@ impl CgiHandler {
     ///
     /// Returns the same errors as [`SimpleHandler::run`].
     pub fn run(self, application: &(impl Application + ?Sized)) -> HandlerResult {
-        let (stdin, stdout) = (io::stdin().lock(), io::stdout().lock());
+        let (stdin, stdout) = (io::stdin().lock(), io::stdout());
         SimpleHandler::new(stdin, stdout, io::stderr(), self.environ)
             .origin_server(false)
             .multithread(false)

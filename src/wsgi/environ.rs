@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Cursor, Write};
+use std::mem;
 use std::net::SocketAddr;
 
 use percent_encoding::percent_decode_str;
 
-use crate::http::Request;
+use crate::http::{BodyReader, Request};
 
 /// The variables of the server, the same for every request (WSGI-2).
 pub(super) type BaseEnviron = BTreeMap<String, String>;
@@ -115,6 +116,8 @@ pub struct Environ<'a> {
 enum Input<'a> {
     /// The whole body of the request.
     Bytes(&'a [u8]),
+    /// The body of the request, as it arrives.
+    Reader(BodyReader),
     /// The input that [`Environ::set_input`] was given.
     Given(Box<dyn BufRead + 'a>),
 }
@@ -191,20 +194,83 @@ impl<'a> Environ<'a> {
 
     /// Returns a copy of all variables, which you can keep after the request.
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        let fixed = REQUEST_KEYS.iter().chain(&WSGI_KEYS).copied();
-        let keys = fixed.chain(self.base.keys().map(String::as_str));
         let mut map = BTreeMap::new();
-        let mut add = |key: String| {
-            if let Some(value) = self.get(&key).map(Cow::into_owned) {
-                map.insert(key, value);
+        self.for_each(|key, value| {
+            map.insert(key.to_owned(), value.to_owned());
+        });
+        map
+    }
+
+    /// Lends each variable to `visit`, in no particular order. It copies only a value that has to be
+    /// decoded or joined.
+    ///
+    /// Use it to hand all variables to another language or another process.
+    ///
+    /// ```
+    /// use serve_forever::wsgi::Environ;
+    ///
+    /// let environ: Environ = [("REQUEST_METHOD", "GET")].into_iter().collect();
+    /// environ.for_each(|key, value| println!("{key}={value}"));
+    /// ```
+    pub fn for_each(&self, mut visit: impl FnMut(&str, &str)) {
+        for (key, change) in &self.changes {
+            if let Some(value) = change {
+                visit(key, value);
+            }
+        }
+        let mut visit = |key: &str, value: Cow<'_, str>| {
+            if !self.changes.contains_key(key) {
+                visit(key, &value);
             }
         };
-        keys.map(str::to_owned).for_each(&mut add);
-        self.changes.keys().cloned().for_each(&mut add);
+        for key in REQUEST_KEYS {
+            if let Some(value) = self.request_variable(key) {
+                visit(key, value);
+            }
+        }
+        for key in WSGI_KEYS
+            .iter()
+            .filter(|key| !self.base.contains_key(**key))
+        {
+            if let Some(value) = self.wsgi_variable(key) {
+                visit(key, value);
+            }
+        }
+        for (key, value) in self.base {
+            let of_request = self.request.is_some() && REQUEST_KEYS.contains(&key.as_str());
+            let field = key.strip_prefix("HTTP_");
+            if !of_request && field.is_none_or(|field| self.http_variable(field).is_none()) {
+                visit(key, value.into());
+            }
+        }
+        self.each_field(visit);
+    }
+
+    /// Lends the variables of the header fields to `visit`, each once.
+    fn each_field(&self, mut visit: impl FnMut(&str, Cow<'_, str>)) {
+        let mut key = String::from("HTTP_HOST"); // it may stand in the target only
+        if let Some(value) = self.http_variable("HOST") {
+            visit(&key, value);
+        }
         let fields = self.request.iter().flat_map(|request| request.headers());
-        fields.map(|(name, _)| http_key(name)).for_each(&mut add);
-        add("HTTP_HOST".to_owned()); // it may stand in the target only
-        map
+        for (index, (name, _)) in fields.clone().enumerate() {
+            let repeats = |(other, _): (&str, &[u8])| other.eq_ignore_ascii_case(name);
+            if name.eq_ignore_ascii_case("Host") || fields.clone().take(index).any(repeats) {
+                continue; // visited before, with all its values
+            }
+            put_http_key(&mut key, name);
+            if let Some(value) = self.http_variable(&key["HTTP_".len()..]) {
+                visit(&key, value);
+            }
+        }
+    }
+
+    /// Returns the HTTP request that this environ is a view of. `None` if a gateway or a test has
+    /// made the environ from its own variables.
+    ///
+    /// Variables that were [inserted](Self::insert) are not in the request.
+    pub fn request(&self) -> Option<&Request<'a>> {
+        self.request.as_ref()
     }
 
     /// Returns the body of the request, decoded: `wsgi.input`. A read at its end returns nothing
@@ -223,8 +289,30 @@ impl<'a> Environ<'a> {
     pub fn input(&mut self) -> &mut dyn BufRead {
         match &mut self.input {
             Input::Bytes(bytes) => bytes,
+            Input::Reader(reader) => reader,
             Input::Given(input) => input,
         }
+    }
+
+    /// Takes the [`input`](Self::input), for an application that reads it after its call, for example
+    /// in an [`Iterable`](super::Iterable). What remains is empty.
+    ///
+    /// A body that has arrived whole is copied. Returns `None` if the input was
+    /// [replaced](Self::set_input), because that stream may borrow from the call.
+    pub fn take_input(&mut self) -> Option<Box<dyn BufRead + Send>> {
+        match mem::replace(&mut self.input, Input::Bytes(b"")) {
+            Input::Bytes(bytes) => Some(Box::new(Cursor::new(bytes.to_vec()))),
+            Input::Reader(reader) => Some(Box::new(reader)),
+            given @ Input::Given(_) => {
+                self.input = given;
+                None
+            }
+        }
+    }
+
+    /// Makes the body, as it arrives, the input.
+    pub(super) fn stream_input(&mut self, reader: BodyReader) {
+        self.input = Input::Reader(reader);
     }
 
     /// Replaces the [`input`](Self::input). Use it in middleware that decodes the body, and in a
@@ -405,13 +493,13 @@ fn percent_decoded(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
-fn http_key(name: &str) -> String {
-    let name = name.chars().map(|character| match character {
+/// Makes `key` the key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
+fn put_http_key(key: &mut String, name: &str) {
+    key.truncate("HTTP_".len());
+    key.extend(name.chars().map(|character| match character {
         '-' => '_',
         other => other.to_ascii_uppercase(),
-    });
-    "HTTP_".chars().chain(name).collect()
+    }));
 }
 
 /// Returns whether a field called `name` is the variable `HTTP_` and `key`.

@@ -252,7 +252,7 @@ impl<A: Application> Gateway<A> {
     fn respond(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
         if self.streams_input() {
-            environ.set_input(response.body_reader());
+            environ.stream_input(response.body_reader());
         }
         let head_only = request.method() == "HEAD";
         // On the loop's thread nothing can leave before the application returns (WSGI-10).

@@ -108,7 +108,9 @@ pub use environ::{Environ, guess_scheme};
 pub use file_wrapper::FileWrapper;
 pub use handler::WsgiHandler;
 pub use headers::Headers;
-pub use server::{WsgiServer, demo_app, make_server, make_server_with_settings};
+pub use server::{
+    WsgiServer, demo_app, make_server, make_server_with_hooks, make_server_with_settings,
+};
 pub use simple_handler::SimpleHandler;
 pub use slow::{Slow, SlowCall, SlowStep};
 pub use start_response::{AppError, StartResponse, is_hop_by_hop};

@@ -56,7 +56,7 @@ impl Output {
     pub(super) fn of<A: Application + ?Sized>(
         application: &A,
         environ: &mut Environ<'_>,
-        write: impl FnMut(&mut Start, &[u8]) -> HandlerResult,
+        write: impl FnMut(&mut Start, &[u8]) -> HandlerResult + Send,
     ) -> Result<Output, Failure> {
         let mut start = Start::new();
         let mut writing = Writing {

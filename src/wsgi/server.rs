@@ -7,11 +7,12 @@ use super::application::{AppResult, Application};
 use super::environ::Environ;
 use super::handler::WsgiHandler;
 use super::start_response::StartResponse;
-use crate::http::{self, Http, HttpServer, HttpSettings};
-use crate::socketserver::{Evented, Pool, Server, ServerAddress, Transport};
+use crate::http::{self, Http, HttpSettings};
+use crate::socketserver::{Defaults, Evented, Hooks, Pool, Server, ServerAddress, Tcp, Transport};
 
-/// A server that passes every request to an application. Python's `WSGIServer`.
-pub type WsgiServer<A> = HttpServer<WsgiHandler<A>>;
+/// A server that passes every request to an application. Python's `WSGIServer`. `H` is the type of its
+/// hooks.
+pub type WsgiServer<A, H = Defaults> = Server<Tcp, Evented<Tcp, Http<WsgiHandler<A>>>, H>;
 
 /// Makes a server for `app`. It is bound and listening when this returns (WSGI-1).
 ///
@@ -45,13 +46,54 @@ pub fn make_server_with_settings<A: Application>(
     app: A,
     settings: HttpSettings,
 ) -> io::Result<WsgiServer<A>> {
+    make_server_with_hooks(address, app, settings, Defaults::default())
+}
+
+/// Like [`make_server_with_settings`], but also with your own hooks: Python's overridden methods of
+/// `WSGIServer`.
+///
+/// ```
+/// use std::error::Error;
+/// use std::net::SocketAddr;
+///
+/// use serve_forever::http::HttpSettings;
+/// use serve_forever::socketserver::{HandlerResult, Hooks, Tcp};
+/// use serve_forever::wsgi::{demo_app, make_server_with_hooks};
+///
+/// struct Quiet;
+///
+/// impl Hooks<Tcp> for Quiet {
+///     fn handle_error(
+///         &mut self,
+///         _: &(dyn Error + Send + Sync + 'static),
+///         _: &SocketAddr,
+///     ) -> HandlerResult {
+///         Ok(())
+///     }
+/// }
+///
+/// let settings = HttpSettings::default();
+/// let server = make_server_with_hooks("127.0.0.1:0", demo_app, settings, Quiet)?.threads(4);
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Returns the same errors as [`make_server`].
+pub fn make_server_with_hooks<A: Application, H: Hooks<Tcp>>(
+    address: impl ServerAddress,
+    app: A,
+    settings: HttpSettings,
+    hooks: H,
+) -> io::Result<WsgiServer<A, H>> {
     let tcp = http::listen(address)?;
     // The base environ has the port, which is known only after bind (WSGI-2).
     let handler = WsgiHandler::new(app, tcp.server_address());
-    Server::new(tcp, Evented::new(Http::new(handler, settings)))
+    Server::with_hooks(tcp, Evented::new(Http::new(handler, settings)), hooks)
 }
 
-impl<A: Application + 'static> WsgiServer<A> {
+impl<A: Application + 'static, H: Hooks<Tcp>> WsgiServer<A, H> {
     /// Runs the application on `threads` threads, at least one, while the loop keeps every
     /// socket. See [`WsgiHandler::workers`]. `wsgi.multithread` is then true.
     ///
@@ -69,13 +111,13 @@ impl<A: Application + 'static> WsgiServer<A> {
     /// request. If an application takes longer than
     /// [`Deadlines::response`](crate::http::Deadlines::response), the client gets a 503.
     #[must_use]
-    pub fn threads(self, threads: usize) -> WsgiServer<A> {
+    pub fn threads(self, threads: usize) -> WsgiServer<A, H> {
         let workers = Pool::new().threads(threads);
         self.configure(|handler| handler.workers(workers))
     }
 }
 
-impl<A: Application> WsgiServer<A> {
+impl<A: Application, H: Hooks<Tcp>> WsgiServer<A, H> {
     /// Changes the settings of the [`WsgiHandler`], for connections made afterwards.
     ///
     /// ```
@@ -92,7 +134,7 @@ impl<A: Application> WsgiServer<A> {
     pub fn configure(
         mut self,
         change: impl FnOnce(WsgiHandler<A>) -> WsgiHandler<A>,
-    ) -> WsgiServer<A> {
+    ) -> WsgiServer<A, H> {
         let handler = self.handler_mut();
         *handler = change(handler.clone());
         self
@@ -104,7 +146,7 @@ impl<A: Application> WsgiServer<A> {
     }
 
     /// Replaces the application, for connections made afterwards. Connections that are open keep
-    /// their application (WSGI-1).
+    /// their application (WSGI-1). In Python the next request of a connection gets the new one.
     ///
     /// The new application has the same type. If you need several types, make the server with an
     /// `Arc<dyn Application>`.

@@ -52,7 +52,7 @@ pub struct SimpleHandler<R, W, E> {
     error_output: Arc<dyn Application>,
 }
 
-impl<R: BufRead, W: Write, E: Write> SimpleHandler<R, W, E> {
+impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     /// Returns a handler for the request whose variables are in `environ`.
     ///
     /// `wsgi.input` reads `CONTENT_LENGTH` bytes from `stdin`, or nothing if there is no such

@@ -12,7 +12,9 @@ use crate::socketserver::{Failure, HandlerResult};
 /// Begins the response. The second argument of an application.
 ///
 /// Text is Latin-1: each character stands for one byte (PEP 3333, "bytes as text").
-pub trait StartResponse {
+///
+/// It is `Send`, so a host may call [`write`](Self::write) from where other threads can go on.
+pub trait StartResponse: Send {
     /// Takes the status and the header fields:
     /// `call("200 OK", &[("Content-Type", "text/plain")])`.
     ///

@@ -20,7 +20,7 @@ pub(super) struct Writing<'a, W> {
 
 impl<W> StartResponse for Writing<'_, W>
 where
-    W: FnMut(&mut Start, &[u8]) -> HandlerResult,
+    W: FnMut(&mut Start, &[u8]) -> HandlerResult + Send,
 {
     fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult {
         self.start.call(status, headers)
