@@ -64,6 +64,44 @@ fn every_clause_and_law_that_is_cited_exists() {
     assert!(unknown.is_empty(), "not in src/spec: {unknown:#?}");
 }
 
+/// In the rendered documentation, a citation leads to its clause. Code, tables and headings are left
+/// as they are.
+#[test]
+fn every_citation_in_a_doc_comment_is_a_link() {
+    let mut faults = Vec::new();
+    for path in sources("src") {
+        if path == "src/spec.rs" || path.ends_with("/tests.rs") {
+            continue;
+        }
+        let text = read(&path);
+        // Tests are not rendered.
+        let rendered = text.split("#[cfg(test)]\nmod tests {").next();
+        for block in doc_blocks(rendered.unwrap_or_default()) {
+            let found = faults_of_links(&block);
+            faults.extend(found.into_iter().map(|fault| format!("{path}: {fault}")));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_reader_of_links_can_fail() {
+    let faults = |text: &str| faults_of_links(text);
+    let fine = "[A-1], `A-2`, [x](crate::x#A-3), `a` \n[A-4][]: y, [design\nlaw 5] and laws [6][law 6]\n\n\
+                | A-5 |\n# A-6\n```text\nA-7\n```\n\n    A-8\n\n[A-1]: crate::spec#a-1\n\
+                [A-4]: crate::spec#a-4\n[design law 5]: crate::spec#law-5\n[law 6]: crate::spec#law-6";
+    assert_eq!(faults(fine), Vec::<String>::new());
+    assert_eq!(faults("A-1, law 2"), ["A-1 is no link", "Law 2 is no link"]);
+    assert_eq!(faults("[A-1]"), ["A-1 leads nowhere"]);
+    assert_eq!(faults("x\n\n[A-1]: crate::spec#a-1"), ["A-1 is not cited"]);
+    assert_eq!(
+        faults("[A-1]\n\n[A-1]: crate::spec#a-2"),
+        ["A-1 leads to crate::spec#a-2"]
+    );
+    let blocks = "/// a\n///  b\nfn\n    //! c\n    /// d\n//// e\n// f";
+    assert_eq!(doc_blocks(blocks), ["a\n b", "c", "d"]);
+}
+
 /// The numbers of each name go up from 1, so no clause is there twice, and none is forgotten.
 #[test]
 fn the_specification_is_whole() {
@@ -122,6 +160,102 @@ fn the_reader_of_clauses_can_fail() {
         1
     );
     assert_eq!(tests("tests/a.rs", "// LOOP-1\nfn"), "// LOOP-1\nfn");
+}
+
+/// The texts of the doc comments of a file.
+fn doc_blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    let mut before = "";
+    for line in text.lines() {
+        let line = line.trim_start();
+        let mark = ["///", "//!"]
+            .into_iter()
+            .find(|mark| line.starts_with(mark));
+        let mark = mark.filter(|_| !line.starts_with("////")).unwrap_or("");
+        if let Some(text) = line.strip_prefix(mark).filter(|_| !mark.is_empty()) {
+            let text = text.strip_prefix(' ').unwrap_or(text);
+            match blocks.last_mut().filter(|_| before == mark) {
+                Some(block) => *block = format!("{block}\n{text}"),
+                None => blocks.push(text.to_owned()),
+            }
+        }
+        before = mark;
+    }
+    blocks
+}
+
+/// What is wrong with the citations of a doc comment.
+fn faults_of_links(block: &str) -> Vec<String> {
+    let mut definitions: BTreeMap<String, &str> = BTreeMap::new();
+    let (mut prose, mut is_code) = (String::new(), false);
+    for line in block.lines() {
+        let definition = line
+            .strip_prefix('[')
+            .and_then(|line| line.split_once("]: crate::spec#"));
+        match definition {
+            Some((label, target)) => drop(definitions.insert(label.to_owned(), target)),
+            None if line.trim_start().starts_with("```") => is_code = !is_code,
+            None if is_code || line.starts_with(['|', '#']) || line.starts_with("    ") => {}
+            None => prose.push_str(&format!("{line}\n")),
+        }
+    }
+    let (plain, labels) = without_links(&prose);
+    let words = words(&plain);
+    let bare = cited(&words).into_iter().chain(cited_laws(&words));
+    let bare = bare.filter(|name| !NO_CLAUSES.contains(&&**name));
+    let mut faults: Vec<String> = bare.map(|name| format!("{name} is no link")).collect();
+    let unknown = labels
+        .iter()
+        .filter(|label| !definitions.contains_key(*label));
+    faults.extend(unknown.map(|label| format!("{label} leads nowhere")));
+    for (label, target) in definitions {
+        let anchor = label.trim_start_matches("design ").to_lowercase();
+        if !labels.contains(&label) {
+            faults.push(format!("{label} is not cited"));
+        } else if target != anchor.replace(' ', "-") {
+            faults.push(format!("{label} leads to crate::spec#{target}"));
+        }
+    }
+    faults
+}
+
+/// A text without its code and its links, and the labels of its links to clauses and laws.
+fn without_links(mut text: &str) -> (String, BTreeSet<String>) {
+    let (mut plain, mut labels) = (String::new(), BTreeSet::new());
+    while let Some(at) = text.find(['`', '[']) {
+        plain.push_str(&text[..at]);
+        text = &text[at..];
+        let ticks = text.len() - text.trim_start_matches('`').len();
+        if ticks > 0 {
+            let end = text[ticks..].find(&text[..ticks]);
+            text = end.map_or("", |end| text[ticks + end..].trim_start_matches('`'));
+            continue;
+        }
+        let Some((inside, after)) = text[1..].split_once(']') else {
+            break;
+        };
+        text = after;
+        let (mut label, pair) = (inside, [('(', ')'), ('[', ']')]);
+        if let Some((open, close)) = pair.into_iter().find(|(open, _)| text.starts_with(*open)) {
+            let end = text.find(close).unwrap_or(text.len() - 1);
+            // `[text](target)` needs no definition, and `[label][]` is `[label]`.
+            label = match (open, &text[1..end]) {
+                ('[', "") => inside,
+                ('[', label) => label,
+                _ => "",
+            };
+            text = &text[end + 1..];
+        }
+        let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_law = !cited_laws(&words(&label)).is_empty();
+        match clause(&label) {
+            _ if is_law => drop(labels.insert(label.to_lowercase())),
+            Some(_) if bare(&label) == label => drop(labels.insert(label)),
+            _ => {}
+        }
+    }
+    plain.push_str(text);
+    (plain, labels)
 }
 
 /// The clauses and laws of the specification, in order, each with its text.

@@ -2,14 +2,19 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Two socket addresses in half the space of one, because an idle connection is small (design law 6).
+/// Two socket addresses in half the space of one, because an idle connection is small ([design law
+/// 6]).
+///
+/// [design law 6]: crate::spec#law-6
 #[derive(Debug, Clone)]
 pub(super) struct Addresses(Repr);
 
 /// The usual pairs, each in its smallest form.
 #[derive(Debug, Clone)]
 enum Repr {
-    /// The client has no host and port, as on a Unix-domain socket (UNIX-4).
+    /// The client has no host and port, as on a Unix-domain socket ([UNIX-4]).
+    ///
+    /// [UNIX-4]: crate::spec#unix-4
     Unnamed,
     /// Two addresses of IPv4, or only the client's.
     V4 {

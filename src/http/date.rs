@@ -1,4 +1,6 @@
-//! The `Date` field (HTTP-33, RFC 9110 §6.6.1).
+//! The `Date` field ([HTTP-33], RFC 9110 §6.6.1).
+//!
+//! [HTTP-33]: crate::spec#http-33
 
 use std::cell::Cell;
 use std::io::Write;
@@ -26,7 +28,9 @@ struct Last {
 /// Returns the value of a `Date` field at `now`, with the end of the line.
 ///
 /// Every response of the same second has the same date. So each thread formats it once a second
-/// and keeps it; neither allocates (design law 6).
+/// and keeps it; neither allocates ([design law 6]).
+///
+/// [design law 6]: crate::spec#law-6
 pub(crate) fn date_line(now: &Now) -> DateLine {
     thread_local! {
         static LAST: Cell<Last> = const {

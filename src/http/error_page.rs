@@ -1,7 +1,9 @@
 //! The body of an error response.
 
 /// Returns the page of [`Response::send_error`](super::Response::send_error): Python's
-/// `DEFAULT_ERROR_MESSAGE`, escaped (HTTP-36).
+/// `DEFAULT_ERROR_MESSAGE`, escaped ([HTTP-36]).
+///
+/// [HTTP-36]: crate::spec#http-36
 pub(super) fn error_page(code: u16, reason: &str, explanation: &str) -> String {
     let (reason, explanation) = (escape(reason), escape(explanation));
     format!(

@@ -7,7 +7,7 @@ use super::response::{HttpResult, Response};
 
 /// Handles the requests of one connection, one after the other.
 ///
-/// Implement the methods that you serve; all others respond with 501 (HTTP-28). Or implement
+/// Implement the methods that you serve; all others respond with 501 ([HTTP-28]). Or implement
 /// [`handle`](Self::handle), which gets every request. A closure is also a handler, and gets every
 /// request:
 ///
@@ -29,6 +29,8 @@ use super::response::{HttpResult, Response};
 /// ```
 ///
 /// If a handler fails or panics, the client gets status 500, and the failure is reported.
+///
+/// [HTTP-28]: crate::spec#http-28
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of HTTP requests",
     label = "this does not handle HTTP requests",
@@ -62,7 +64,9 @@ pub trait HttpRequestHandler {
     /// It is called before any of the body is read, so the [body](Request::body) is empty. It is
     /// not called for a request without a body or with `Content-Length: 0`. A client that waits for
     /// `100 Continue` gets it when the body is first needed, and never if the body is
-    /// [refused](BodyPolicy::refused): Python's `handle_expect_100` (HTTP-26).
+    /// [refused](BodyPolicy::refused): Python's `handle_expect_100` ([HTTP-26]).
+    ///
+    /// [HTTP-26]: crate::spec#http-26
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         let _ = request;
         BodyPolicy::whole()
@@ -71,15 +75,20 @@ pub trait HttpRequestHandler {
     /// Logs a request when its response has ended or was broken off. By default it does nothing; an
     /// [`AccessLog`](super::AccessLog) around the handler writes a line.
     ///
-    /// It is called once for each request that gets a response, also for a malformed request that was
-    /// refused. The call comes when the last byte is in the output, which is mostly before the first is
-    /// sent. So it does not prove delivery (LOG-5).
+    /// It is called once for each request that gets a response, also for a malformed request that
+    /// was refused. The call comes when the last byte is in the output, which is mostly before the
+    /// first is sent. So it does not prove delivery ([LOG-5]).
+    ///
+    /// [LOG-5]: crate::spec#log-5
     fn log_request(&mut self, entry: &LogEntry<'_>) {
         let _ = entry;
     }
 
-    /// Logs that the response is an error page, just before [`log_request`](Self::log_request) (LOG-4,
-    /// HTTP-34). By default it does nothing.
+    /// Logs that the response is an error page, just before [`log_request`](Self::log_request)
+    /// ([LOG-4], [HTTP-34]). By default it does nothing.
+    ///
+    /// [HTTP-34]: crate::spec#http-34
+    /// [LOG-4]: crate::spec#log-4
     fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
         let _ = (entry, message);
     }
@@ -148,8 +157,11 @@ pub trait HttpRequestHandler {
     }
 }
 
-/// Responds with 501 and names the method. It is a token, so it is safe in the status line (HTTP-28,
-/// HTTP-39).
+/// Responds with 501 and names the method. It is a token, so it is safe in the status line
+/// ([HTTP-28], [HTTP-39]).
+///
+/// [HTTP-28]: crate::spec#http-28
+/// [HTTP-39]: crate::spec#http-39
 fn unsupported(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let reason = format!("Unsupported method ('{}')", request.method());
     response.send_error_with(501, &reason, super::status::explanation(501))

@@ -4,7 +4,9 @@
 //! holder of a [`Deferred`](super::Deferred). It writes its part of a response into memory and
 //! sends [`News`]: the bytes, and the next step. The head in those bytes is still open: the loop
 //! adds the `Connection` field and the empty line when it takes the message. Only then is it known
-//! whether the connection goes on (SHUT-14).
+//! whether the connection goes on ([SHUT-14]).
+//!
+//! [SHUT-14]: crate::spec#shut-14
 
 use std::any::Any;
 use std::fmt;

@@ -14,21 +14,25 @@ pub struct TranslatedPath {
     /// A relative path that consists of plain names only. Joined to a root, it can lead out of the
     /// root only through a symbolic link. Empty for the root itself.
     pub path: PathBuf,
-    /// Whether the URL ended in a slash, so that it names a directory (STATIC-6, STATIC-8). An
-    /// escaped slash does not count (STATIC-3).
+    /// Whether the URL ended in a slash, so that it names a directory ([STATIC-6], [STATIC-8]). An
+    /// escaped slash does not count ([STATIC-3]).
+    ///
+    /// [STATIC-3]: crate::spec#static-3
+    /// [STATIC-6]: crate::spec#static-6
+    /// [STATIC-8]: crate::spec#static-8
     pub trailing_slash: bool,
 }
 
 /// Translates the path of a URL, such as [`Request::path`](super::Request::path), to a path below
-/// a root; Python's `translate_path` (STATIC-2).
+/// a root; Python's `translate_path` ([STATIC-2]).
 ///
 /// Query and fragment are cut off, and the rest is percent-decoded and normalised. `.` and empty
 /// components are removed. `..` removes the component before it and never leads above the root,
 /// whether it is escaped or not. The result has the bytes of the URL, which need not be text. So a
-/// client can ask for every file name of Unix (STATIC-13).
+/// client can ask for every file name of Unix ([STATIC-13]).
 ///
 /// It returns `None` for a path that no file can have; respond with 404. Such a path has a NUL
-/// (STATIC-5), or is not UTF-8 on a system whose file names are not bytes.
+/// ([STATIC-5]), or is not UTF-8 on a system whose file names are not bytes.
 ///
 /// On systems other than Unix it drops names that the system would split or read as another name.
 /// These are names with a backslash or a colon, and names that end in a dot or a space.
@@ -43,6 +47,10 @@ pub struct TranslatedPath {
 /// assert_eq!(translate_path("/../../etc/passwd").expect("no NUL").path, Path::new("etc/passwd"));
 /// assert_eq!(translate_path("/a%00.txt"), None);
 /// ```
+///
+/// [STATIC-2]: crate::spec#static-2
+/// [STATIC-5]: crate::spec#static-5
+/// [STATIC-13]: crate::spec#static-13
 pub fn translate_path(path: &str) -> Option<TranslatedPath> {
     let end = path.find(['?', '#']).unwrap_or(path.len());
     let written = &path[..end];

@@ -122,8 +122,11 @@ impl<'a> Request<'a> {
 
     /// Returns the path of the target, still percent-encoded, without the query.
     ///
-    /// The scheme and authority of an absolute target are left out. The path of `*` is empty. Several
-    /// leading slashes become one, so that nobody reads the path as an authority (HTTP-15).
+    /// The scheme and authority of an absolute target are left out. The path of `*` is empty.
+    /// Several leading slashes become one, so that nobody reads the path as an authority
+    /// ([HTTP-15]).
+    ///
+    /// [HTTP-15]: crate::spec#http-15
     pub fn path(&self) -> &'a str {
         let mut path = self.path_and_query().0;
         while path.starts_with("//") {
@@ -170,7 +173,9 @@ impl<'a> Request<'a> {
         self.head.fields
     }
 
-    /// Returns the value of the first field called `name`, in any case (HTTP-17).
+    /// Returns the value of the first field called `name`, in any case ([HTTP-17]).
+    ///
+    /// [HTTP-17]: crate::spec#http-17
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.head.fields.get(name)
     }
@@ -281,7 +286,9 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the client's address; `None` if clients have no host and port, as on a Unix-domain
-    /// socket (UNIX-4).
+    /// socket ([UNIX-4]).
+    ///
+    /// [UNIX-4]: crate::spec#unix-4
     pub fn client_address(&self) -> Option<SocketAddr> {
         self.addresses.client()
     }

@@ -75,7 +75,9 @@ impl Incoming {
     }
 
     /// Returns until when more must have arrived. The last byte came at `since`, and the next must
-    /// follow soon. On average the body must also arrive at the minimum rate (design law 8).
+    /// follow soon. On average the body must also arrive at the minimum rate ([design law 8]).
+    ///
+    /// [design law 8]: crate::spec#law-8
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         let BodyDeadlines { idle, grace, rate } = self.deadlines;
         let patience = Patience { idle, grace, rate };

@@ -1,6 +1,10 @@
-//! The builder of a response: `send_response`, `send_header`, then the body (HTTP-29 to HTTP-35).
+//! The builder of a response: `send_response`, `send_header`, then the body ([HTTP-29] to
+//! [HTTP-35]).
 //!
 //! It writes straight into the output, and is the only code that writes a head.
+//!
+//! [HTTP-29]: crate::spec#http-29
+//! [HTTP-35]: crate::spec#http-35
 
 use std::time::Duration;
 
@@ -47,7 +51,9 @@ pub struct Response<'a> {
 }
 
 /// Lets `respond` write a response into `output`. If it fails or panics, takes its bytes back: a
-/// client must never get a part of a response for the whole (design law 10).
+/// client must never get a part of a response for the whole ([design law 10]).
+///
+/// [design law 10]: crate::spec#law-10
 #[inline]
 pub(super) fn write(
     written: &mut Written,
@@ -73,7 +79,9 @@ pub(super) fn write(
 }
 
 impl<'a> Response<'a> {
-    /// Begins the response: status line with the usual reason phrase, `Server`, `Date` (HTTP-29).
+    /// Begins the response: status line with the usual reason phrase, `Server`, `Date` ([HTTP-29]).
+    ///
+    /// [HTTP-29]: crate::spec#http-29
     #[inline]
     pub fn send_response(self, code: u16) -> ResponseHead<'a> {
         self.send_response_with_reason(code, phrase(code))
@@ -122,11 +130,13 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Sends the error page of `code` and closes the connection (HTTP-34).
+    /// Sends the error page of `code` and closes the connection ([HTTP-34]).
     ///
     /// # Errors
     ///
     /// Returns an error if `code` is not a status code.
+    ///
+    /// [HTTP-34]: crate::spec#http-34
     pub fn send_error(self, code: u16) -> HttpResult {
         self.send_error_with(code, phrase(code), explanation(code))
     }
@@ -225,11 +235,15 @@ pub struct ResponseHead<'a> {
 }
 
 impl ResponseHead<'_> {
-    /// Adds a field (HTTP-31).
+    /// Adds a field ([HTTP-31]).
     ///
     /// If you set `Content-Length`, the server sends exactly that much or closes the connection
-    /// (WSGI-17). `Connection: close` closes it after the response (HTTP-22). `Transfer-Encoding`
-    /// is refused, because the server chooses the framing.
+    /// ([WSGI-17]). `Connection: close` closes it after the response ([HTTP-22]).
+    /// `Transfer-Encoding` is refused, because the server chooses the framing.
+    ///
+    /// [HTTP-22]: crate::spec#http-22
+    /// [HTTP-31]: crate::spec#http-31
+    /// [WSGI-17]: crate::spec#wsgi-17
     #[inline(always)]
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let ResponseHead { output, state, .. } = &mut self;

@@ -221,7 +221,9 @@ impl Streaming {
 }
 
 impl Drop for Streaming {
-    /// Drops the source on a worker, if it has workers, because dropping it may block (WSGI-14).
+    /// Drops the source on a worker, if it has workers, because dropping it may block ([WSGI-14]).
+    ///
+    /// [WSGI-14]: crate::spec#wsgi-14
     fn drop(&mut self) {
         if let Some(workers) = self.workers.take() {
             let nothing = Box::new(iter::empty::<Vec<u8>>());

@@ -9,7 +9,9 @@ use super::h1::EncodeError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// A status, reason or field cannot be sent: no line break reaches the wire (HTTP-31).
+    /// A status, reason or field cannot be sent: no line break reaches the wire ([HTTP-31]).
+    ///
+    /// [HTTP-31]: crate::spec#http-31
     Head(EncodeError),
     /// A `Content-Length` is not a number, or there is a second one.
     ContentLength,

@@ -67,7 +67,10 @@ impl<H: HttpRequestHandler + Clone> HttpEngine<H> {
 }
 
 /// How many connections the kernel completes before an HTTP server accepts them. In a burst of
-/// browsers, each of which opens half a dozen, no client should have to send its SYN again (TCP-5).
+/// browsers, each of which opens half a dozen, no client should have to send its SYN again
+/// ([TCP-5]).
+///
+/// [TCP-5]: crate::spec#tcp-5
 const REQUEST_QUEUE_SIZE: u32 = 1024;
 
 impl<H: HttpRequestHandler + Clone> HttpServer<H> {
@@ -98,13 +101,15 @@ impl<H: HttpRequestHandler + Clone> HttpServer<H> {
 }
 
 /// Returns a TCP listener with the options that HTTP needs. The address can be bound again
-/// immediately (`SO_REUSEADDR`, HTTP-1), responses are sent without delay (`TCP_NODELAY`), and 1024
-/// clients can wait to be accepted.
+/// immediately (`SO_REUSEADDR`, [HTTP-1]), responses are sent without delay (`TCP_NODELAY`), and
+/// 1024 clients can wait to be accepted.
 ///
 /// # Errors
 ///
 /// Returns the operating system's error if the socket cannot be bound. It [names the
 /// address](ServerAddress).
+///
+/// [HTTP-1]: crate::spec#http-1
 pub fn listen(address: impl ServerAddress) -> io::Result<Tcp> {
     Tcp::new(address)?
         .allow_reuse_address(true)
@@ -181,7 +186,9 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
 }
 
 /// On a Unix-domain socket a client has no host and port, so a request has no client address
-/// (UNIX-4).
+/// ([UNIX-4]).
+///
+/// [UNIX-4]: crate::spec#unix-4
 #[cfg(unix)]
 impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
     type Made = HttpConnection<H>;

@@ -1,4 +1,8 @@
-//! Limits and deadlines. Each has a name, a finite default and a reason (design laws 7 and 8).
+//! Limits and deadlines. Each has a name, a finite default and a reason (design laws [7][law 7] and
+//! [8][law 8]).
+//!
+//! [law 7]: crate::spec#law-7
+//! [law 8]: crate::spec#law-8
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -35,7 +35,9 @@ use super::request::Request;
 use super::response::{HttpResult, Response, ResponseHead};
 use super::status::explanation;
 
-/// The index pages of a directory by default (STATIC-7).
+/// The index pages of a directory by default ([STATIC-7]).
+///
+/// [STATIC-7]: crate::spec#static-7
 const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];
 
 /// How many ranges one request may ask for by default. Document viewers ask for far fewer; the attack
@@ -53,8 +55,8 @@ const MAX_RANGES: usize = 16;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Index pages, listings, redirects, types and dates are as in Python (STATIC-1 to STATIC-14). In
-/// addition there are entity tags with all conditional fields (RFC 9110 §13), ranges (§14) and
+/// Index pages, listings, redirects, types and dates are as in Python ([STATIC-1] to [STATIC-14]).
+/// In addition there are entity tags with all conditional fields (RFC 9110 §13), ranges (§14) and
 /// precompressed files. Clones share the settings, so a clone is cheap.
 ///
 /// # On the loop, or on workers
@@ -78,9 +80,9 @@ const MAX_RANGES: usize = 16;
 /// # What clients can reach
 ///
 /// Clients can reach every file below the root. `..` never leads above the root, however it is
-/// written. A symbolic link that leads out of the root gets status 404 (STATIC-4), unless you
+/// written. A symbolic link that leads out of the root gets status 404 ([STATIC-4]), unless you
 /// [follow](Self::follow_symlinks) such links. Only regular files are opened, never a FIFO, a
-/// device or a socket (STATIC-9). Hidden files are served as well. Keep secret files, and hard
+/// device or a socket ([STATIC-9]). Hidden files are served as well. Keep secret files, and hard
 /// links to them, outside of the root.
 ///
 /// Somebody who can change the tree *while* it is served can race against these checks. A file is
@@ -101,6 +103,11 @@ const MAX_RANGES: usize = 16;
 /// A file may change while it is sent, but the response keeps its announced length. If the file has
 /// grown, the new bytes are not sent. If it has shrunk, the connection is closed early, which tells
 /// the client that bytes are missing.
+///
+/// [STATIC-1]: crate::spec#static-1
+/// [STATIC-4]: crate::spec#static-4
+/// [STATIC-9]: crate::spec#static-9
+/// [STATIC-14]: crate::spec#static-14
 #[derive(Debug, Clone)]
 pub struct SimpleHttpRequestHandler(Arc<Settings>);
 
@@ -124,8 +131,10 @@ struct Settings {
 impl SimpleHttpRequestHandler {
     /// Serves the files below `directory`.
     ///
-    /// A relative path is resolved now, against the current directory (STATIC-1). The directory need
-    /// not exist yet, and it may be a link that changes later.
+    /// A relative path is resolved now, against the current directory ([STATIC-1]). The directory
+    /// need not exist yet, and it may be a link that changes later.
+    ///
+    /// [STATIC-1]: crate::spec#static-1
     pub fn new(directory: impl AsRef<Path>) -> SimpleHttpRequestHandler {
         let directory = directory.as_ref();
         // This fails for an empty path, or if there is no working directory: no file will be found.
@@ -140,8 +149,10 @@ impl SimpleHttpRequestHandler {
         }))
     }
 
-    /// Sets the names of index pages. The first that exists is sent in place of a listing. By default
-    /// these are `index.html`, then `index.htm` (STATIC-7).
+    /// Sets the names of index pages. The first that exists is sent in place of a listing. By
+    /// default these are `index.html`, then `index.htm` ([STATIC-7]).
+    ///
+    /// [STATIC-7]: crate::spec#static-7
     #[must_use]
     pub fn index_pages<P: Into<OsString>>(self, pages: impl IntoIterator<Item = P>) -> Self {
         let pages = pages.into_iter().map(Into::into).collect();
@@ -149,14 +160,18 @@ impl SimpleHttpRequestHandler {
     }
 
     /// Sets whether a directory without an index page is listed. By default it is. If not, the
-    /// response is a 404, as for a directory that cannot be read (STATIC-14).
+    /// response is a 404, as for a directory that cannot be read ([STATIC-14]).
+    ///
+    /// [STATIC-14]: crate::spec#static-14
     #[must_use]
     pub fn list_directories(self, list: bool) -> Self {
         self.set(|settings| settings.list_directories = list)
     }
 
-    /// Sets whether symbolic links may lead out of the root. By default they may not; in Python they
-    /// may (STATIC-4). Links that stay below the root are always followed.
+    /// Sets whether symbolic links may lead out of the root. By default they may not; in Python
+    /// they may ([STATIC-4]). Links that stay below the root are always followed.
+    ///
+    /// [STATIC-4]: crate::spec#static-4
     #[must_use]
     pub fn follow_symlinks(self, follow: bool) -> Self {
         self.set(|settings| settings.root.follow_symlinks = follow)
@@ -180,18 +195,20 @@ impl SimpleHttpRequestHandler {
     }
 
     /// Sets the `Content-Type` of files whose names end in `suffix`, such as `.txt`; Python's
-    /// `extensions_map` (STATIC-11).
+    /// `extensions_map` ([STATIC-11]).
     ///
     /// A suffix is looked up first in what you set here, and then in a built-in table. If it is in
     /// neither, it is looked up again in lower case. No file of the system is read. A type has no
     /// charset unless you give it one here.
+    ///
+    /// [STATIC-11]: crate::spec#static-11
     #[must_use]
     pub fn content_type(self, suffix: &str, content_type: &str) -> Self {
         self.set(|settings| settings.content_types.insert(suffix, content_type))
     }
 
     /// Returns the content type of a file, guessed from its name; Python's `guess_type`
-    /// (STATIC-11).
+    /// ([STATIC-11]).
     ///
     /// ```
     /// use std::path::Path;
@@ -201,6 +218,8 @@ impl SimpleHttpRequestHandler {
     /// assert_eq!(files.guess_type(Path::new("a/b.HTML")), "text/html");
     /// assert_eq!(files.guess_type(Path::new("a/.html")), "application/octet-stream");
     /// ```
+    ///
+    /// [STATIC-11]: crate::spec#static-11
     pub fn guess_type(&self, path: &Path) -> &str {
         self.0.content_types.guess(path)
     }
@@ -539,7 +558,9 @@ const NOT_IN_A_URI: AsciiSet = CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Redirects to the same URL with a slash after its path (STATIC-6).
+/// Redirects to the same URL with a slash after its path ([STATIC-6]).
+///
+/// [STATIC-6]: crate::spec#static-6
 fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     let target = collapsed(request);
     let (path, query) = match target.find('?') {
@@ -556,7 +577,9 @@ fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 }
 
 /// Returns the target with only one leading slash, because a browser reads `//h` as a host
-/// (HTTP-15).
+/// ([HTTP-15]).
+///
+/// [HTTP-15]: crate::spec#http-15
 fn collapsed(request: &Request<'_>) -> String {
     let target = request.target();
     match target.strip_prefix('/') {

@@ -1,4 +1,7 @@
-//! Counts how often each limit and deadline was reached (design laws 7 and 8).
+//! Counts how often each limit and deadline was reached (design laws [7][law 7] and [8][law 8]).
+//!
+//! [law 7]: crate::spec#law-7
+//! [law 8]: crate::spec#law-8
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,17 +1,24 @@
-//! Status codes, their phrases and explanations (HTTP-38, the IANA registry).
+//! Status codes, their phrases and explanations ([HTTP-38], the IANA registry).
+//!
+//! [HTTP-38]: crate::spec#http-38
 
-/// Returns the reason phrase of a status code; empty if the code is not known (HTTP-30).
+/// Returns the reason phrase of a status code; empty if the code is not known ([HTTP-30]).
 ///
 /// ```
 /// assert_eq!(serve_forever::http::phrase(404), "Not Found");
 /// assert_eq!(serve_forever::http::phrase(999), "");
 /// ```
+///
+/// [HTTP-30]: crate::spec#http-30
 pub fn phrase(code: u16) -> &'static str {
     find(code).map_or("", |(_, phrase, _)| phrase)
 }
 
-/// Returns a sentence that explains a status code to a person who sees the error page (HTTP-36). It
-/// is `???` if the code is not known (HTTP-37).
+/// Returns a sentence that explains a status code to a person who sees the error page ([HTTP-36]).
+/// It is `???` if the code is not known ([HTTP-37]).
+///
+/// [HTTP-36]: crate::spec#http-36
+/// [HTTP-37]: crate::spec#http-37
 pub fn explanation(code: u16) -> &'static str {
     match find(code) {
         None => "???",

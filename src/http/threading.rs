@@ -36,7 +36,7 @@ use crate::socketserver::{Ends, Evented, Factory, Failure, Pool, Server, ServerA
 ///   requests wait; none is refused.
 /// * Each request gets its own clone of the handler.
 ///   [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop's thread.
-/// * When the server closes, it waits for no thread (HTTP-2), and the loop closes the sockets. So
+/// * When the server closes, it waits for no thread ([HTTP-2]), and the loop closes the sockets. So
 ///   the clients of handlers that still run get no response. A
 ///   [drain](crate::socketserver::ShutdownHandle::drain) lets these handlers finish; see also
 ///   [`ThreadedHttp::block_on_close`].
@@ -45,6 +45,8 @@ use crate::socketserver::{Ends, Evented, Factory, Failure, Pool, Server, ServerA
 /// [`Deadlines::response`](super::Deadlines::response) is set.
 ///
 /// For another number of threads, put the server together yourself: see [`ThreadedHttp`].
+///
+/// [HTTP-2]: crate::spec#http-2
 pub type ThreadingHttpServer<H> = Server<Tcp, Evented<Tcp, ThreadedHttp<H>>>;
 
 impl<H: HttpRequestHandler + Clone + Send + 'static> ThreadingHttpServer<H> {
@@ -132,13 +134,15 @@ impl<H> ThreadedHttp<H> {
         }
     }
 
-    /// Makes the server wait for its handlers when it closes, up to `patience` (THREAD-5); Python's
-    /// `block_on_close`, without `daemon_threads`.
+    /// Makes the server wait for its handlers when it closes, up to `patience` ([THREAD-5]);
+    /// Python's `block_on_close`, without `daemon_threads`.
     ///
     /// Their responses are sent then, as far as the clients take them without delay. So a handler
     /// may ask for a shutdown and respond after that. The patience is for all waits together, and
     /// the server does not wait at all if a [drain](crate::socketserver::ShutdownHandle::drain) has
     /// used up its patience before.
+    ///
+    /// [THREAD-5]: crate::spec#thread-5
     #[must_use]
     pub fn block_on_close(mut self, patience: Duration) -> ThreadedHttp<H> {
         self.join = Join::For(patience);

@@ -79,7 +79,9 @@ pub(super) enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// Returns whether nobody may have read all of it, which ends the connection (design law 12).
+    /// Returns whether nobody may have read all of it, which ends the connection ([design law 12]).
+    ///
+    /// [design law 12]: crate::spec#law-12
     fn is_unread(&self) -> bool {
         matches!(self, Content::Coming { .. } | Content::Unwanted)
     }
@@ -209,7 +211,9 @@ impl Written {
     }
 
     /// Returns the framing of a response whose status allows no body, and `None` for any other
-    /// status (RFC 9110 §6.4.1, HTTP-35).
+    /// status (RFC 9110 §6.4.1, [HTTP-35]).
+    ///
+    /// [HTTP-35]: crate::spec#http-35
     #[inline]
     pub(super) fn without_body(&self) -> Option<BodyFraming> {
         match self.code {

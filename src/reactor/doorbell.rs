@@ -11,9 +11,9 @@ use super::slot::Slot;
 
 /// Gives one slot a turn, from any thread.
 ///
-/// A wake alone ends the loop's wait and runs nothing (RT-2). A doorbell also says whose turn it
+/// A wake alone ends the loop's wait and runs nothing ([RT-2]). A doorbell also says whose turn it
 /// is. It carries no message: put the message into a channel first. Empty the channel when the turn
-/// comes, because several rings may become one turn (RT-5).
+/// comes, because several rings may become one turn ([RT-5]).
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -35,6 +35,9 @@ use super::slot::Slot;
 /// assert_eq!(messages.try_iter().last(), Some("hello"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [RT-2]: crate::spec#rt-2
+/// [RT-5]: crate::spec#rt-5
 #[derive(Clone)]
 pub struct Doorbell {
     /// Whose turn it is.

@@ -53,7 +53,9 @@ impl EventLoop {
     }
 
     /// Returns the waker, which ends a wait from any thread. A wake before the wait begins is not
-    /// lost (RT-5).
+    /// lost ([RT-5]).
+    ///
+    /// [RT-5]: crate::spec#rt-5
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
@@ -62,11 +64,13 @@ impl EventLoop {
     /// event.
     ///
     /// `None` sleeps without limit. A signal does not end the wait: it is `_eintr_retry` of
-    /// Python 2, but after an interruption it waits only for the time left (LOOP-8).
+    /// Python 2, but after an interruption it waits only for the time left ([LOOP-8]).
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if the poll fails, except `Interrupted`.
+    ///
+    /// [LOOP-8]: crate::spec#loop-8
     pub fn wait(
         &mut self,
         timeout: Option<Duration>,

@@ -12,10 +12,13 @@
 //! One rule keeps it simple: *record first, run later*. [`Reactor::feed`] only notes what an event
 //! says. When the whole batch is noted, the owner of the sources takes them off the run queue one
 //! by one. So an event for a source that was closed meanwhile does no harm. It finds a free place,
-//! or it sets a hint for the next source there, which costs one `WouldBlock` (RT-4).
+//! or it sets a hint for the next source there, which costs one `WouldBlock` ([RT-4]).
 //!
 //! A source that stops although it has work left puts itself back into the queue, and then
-//! [`Reactor::timeout`] is zero. That *is* level triggering on an edge-triggered poll (RT-1).
+//! [`Reactor::timeout`] is zero. That *is* level triggering on an edge-triggered poll ([RT-1]).
+//!
+//! [RT-1]: crate::spec#rt-1
+//! [RT-4]: crate::spec#rt-4
 
 mod doorbell;
 mod event_loop;
@@ -184,7 +187,9 @@ impl Reactor {
     /// Takes a slot, like [`open`](Reactor::open), that never stands in the run queue.
     ///
     /// Events set its hints and nothing else; its owner asks for them in every turn. This is for
-    /// sources that keep their rank, whatever else is ready (RT-6).
+    /// sources that keep their rank, whatever else is ready ([RT-6]).
+    ///
+    /// [RT-6]: crate::spec#rt-6
     pub(crate) fn open_unqueued(&mut self) -> Option<Slot> {
         let slot = self.open()?;
         // The place may still stand in the queue for a source that is gone. Then `next_ready`
@@ -197,7 +202,7 @@ impl Reactor {
     /// Registers the slot's source for the directions of `interest`, once and for all.
     ///
     /// Does nothing if the source is registered already. Register a connection for both directions:
-    /// then no request needs another system call (design law 5). Events since
+    /// then no request needs another system call ([design law 5]). Events since
     /// [`open`](Reactor::open) are not lost, because the poll immediately reports the state of a
     /// new source.
     ///
@@ -205,6 +210,8 @@ impl Reactor {
     ///
     /// Returns `NotFound` if the slot is closed, and the operating system's error if the poll does
     /// not take the source.
+    ///
+    /// [design law 5]: crate::spec#law-5
     pub fn register(
         &mut self,
         slot: Slot,

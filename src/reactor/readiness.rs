@@ -6,9 +6,11 @@ use mio::event::Event;
 /// disproves it.
 ///
 /// The poll reports *edges*: after a report, no other comes until a call on the source has returned
-/// `WouldBlock` (RT-1). `select` reports *levels*. A hint turns edges into a level. An event sets
+/// `WouldBlock` ([RT-1]). `select` reports *levels*. A hint turns edges into a level. An event sets
 /// it, and only `WouldBlock` clears it, or on Unix a transfer that is shorter than its buffer. So a
 /// wrong hint costs one system call, and never leads to a wrong action.
+///
+/// [RT-1]: crate::spec#rt-1
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
@@ -25,7 +27,9 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// The hints of a source that nobody has tried yet (RT-2).
+    /// The hints of a source that nobody has tried yet ([RT-2]).
+    ///
+    /// [RT-2]: crate::spec#rt-2
     pub const FRESH: Readiness = Readiness {
         readable: true,
         writable: true,

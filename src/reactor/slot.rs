@@ -3,7 +3,9 @@
 /// The name of one source on a [`Reactor`](super::Reactor).
 ///
 /// It says where the source is, and which of the sources that were ever there it is. So a name
-/// that outlives its source finds nothing, although another source has the place by then (RT-4).
+/// that outlives its source finds nothing, although another source has the place by then ([RT-4]).
+///
+/// [RT-4]: crate::spec#rt-4
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// The place.

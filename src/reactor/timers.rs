@@ -7,7 +7,9 @@ use std::time::Instant;
 /// A connection's deadline moves with every request, nearly always to a later time. So arming a
 /// later deadline does nothing: the earlier entry stays. When that entry is due, its owner looks
 /// at the clock and arms the real deadline. The price is one turn too many for each deadline that
-/// moved. The gain is that a request, in steady state, does not touch the heap (RT-7).
+/// moved. The gain is that a request, in steady state, does not touch the heap ([RT-7]).
+///
+/// [RT-7]: crate::spec#rt-7
 #[derive(Debug, Default)]
 pub struct Timers {
     /// A binary heap: no entry is later than its two children, `2i + 1` and `2i + 2`.

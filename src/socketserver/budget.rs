@@ -1,5 +1,7 @@
-//! How many entries of a log clients can cause: few enough that they cannot flood it (design law
-//! 10).
+//! How many entries of a log clients can cause: few enough that they cannot flood it ([design law
+//! 10]).
+//!
+//! [design law 10]: crate::spec#law-10
 
 use std::fmt;
 use std::io::{self, Write};
@@ -41,7 +43,9 @@ fn spend(budget: &Mutex<Budget>) -> Option<String> {
     }
 }
 
-/// Grants at most [`Budget::ENTRIES`] entries a second (design law 10).
+/// Grants at most [`Budget::ENTRIES`] entries a second ([design law 10]).
+///
+/// [design law 10]: crate::spec#law-10
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     /// When the present second began.

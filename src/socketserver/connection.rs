@@ -26,7 +26,9 @@ use super::settings::EventedSettings;
 use super::transport::Duplex;
 use crate::reactor::{Now, Readiness, Slot};
 
-/// The most steps that a connection takes in one turn, because others wait (RT-6).
+/// The most steps that a connection takes in one turn, because others wait ([RT-6]).
+///
+/// [RT-6]: crate::spec#rt-6
 const STEPS: usize = 8;
 
 /// How many bytes a client may still send while its connection lingers. After that the connection
@@ -242,7 +244,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
 
     /// Ends the conversation and closes the stream. Returns how many exchanges have ended with it,
     /// and whether something has panicked: the protocol, or what a handler left in it when that was
-    /// dropped (design law 10).
+    /// dropped ([design law 10]).
+    ///
+    /// [design law 10]: crate::spec#law-10
     pub(crate) fn end(self, end: End<'_>) -> (usize, HandlerResult) {
         let mut connection = self;
         let mut completed = connection
@@ -488,7 +492,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 
     /// Closes the connection, or lingers if there is unread input. Closing would reset the
-    /// connection then, and the client would lose output that is still on its way (TCP-8).
+    /// connection then, and the client would lose output that is still on its way ([TCP-8]).
+    ///
+    /// [TCP-8]: crate::spec#tcp-8
     fn close(&mut self, loan: &mut Loan<'_, P::Message>) -> io::Result<Option<Fate>> {
         let arrived = &mut loan.scratch.input;
         arrived.clear();

@@ -78,7 +78,9 @@ pub struct Engine<T, D, H = Defaults> {
     control: Control,
     /// The signals that become such requests.
     signals: StopSignals,
-    /// When `service_actions` is due, whatever happens until then (LOOP-13).
+    /// When `service_actions` is due, whatever happens until then ([LOOP-13]).
+    ///
+    /// [LOOP-13]: crate::spec#loop-13
     interval: Interval,
     /// The drain in progress.
     draining: Option<Draining>,
@@ -96,7 +98,9 @@ pub struct Engine<T, D, H = Defaults> {
 pub enum Turn {
     /// Something was done, or `service_actions` was due: one iteration of Python's loop.
     Iteration,
-    /// There was nothing to do: an early wake-up (RT-4).
+    /// There was nothing to do: an early wake-up ([RT-4]).
+    ///
+    /// [RT-4]: crate::spec#rt-4
     Idle,
     /// A shutdown was requested, and nothing was done.
     Shutdown,
@@ -154,7 +158,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Sets how often `service_actions` runs when nothing else happens. With `None` it runs only
-    /// when something does (LOOP-7, LOOP-13).
+    /// when something does ([LOOP-7], [LOOP-13]).
     ///
     /// The default is Python's, half a second ([`POLL_INTERVAL`]). The wait for anything else does
     /// not depend on it: a request, a deadline, a message and a shutdown each end it immediately.
@@ -163,12 +167,15 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// On Windows, signals also need the interval, because no event tells of them there. With
     /// `None`, an idle server notices Ctrl-C only when something else wakes it.
+    ///
+    /// [LOOP-7]: crate::spec#loop-7
+    /// [LOOP-13]: crate::spec#loop-13
     pub fn set_poll_interval(&mut self, poll_interval: impl Into<Option<Duration>>) {
         self.interval = Interval::new(poll_interval.into(), Instant::now());
     }
 
-    /// Sets how many requests may be open at the same time, and what happens to the others (design
-    /// law 7).
+    /// Sets how many requests may be open at the same time, and what happens to the others ([design
+    /// law 7]).
     ///
     /// By default there may be as many as there are slots, and the others wait. See
     /// [`attach`](Self::attach) and [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS), which no limit
@@ -180,6 +187,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// The limit is compared with the requests that the dispatch has open.
     /// [`Inline`](super::Inline) has none open when it takes the next. Lowering the limit closes
     /// nothing.
+    ///
+    /// [design law 7]: crate::spec#law-7
     pub fn set_max_connections(&mut self, limit: usize, overload: Overload) {
         self.admission = Admission { limit, overload };
     }
@@ -195,7 +204,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// While a shutdown is requested this is `None`: there is nothing to do until a run begins or
     /// the request is [taken back](Self::clear_shutdown_request). So a guest that has stopped does
-    /// not keep its host awake (RT-14).
+    /// not keep its host awake ([RT-14]).
+    ///
+    /// [RT-14]: crate::spec#rt-14
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.shutdown_requested() {
             // What if no turn has said so yet? The request has woken the poll, so one will.
@@ -228,15 +239,20 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Does what can be done, in Python's order: shutdown test, listener, connections,
-    /// `service_actions` (LOOP-2, RT-6).
+    /// `service_actions` ([LOOP-2], [RT-6]).
     ///
     /// [`Server::serve_forever`](super::Server::serve_forever) shows it beside Python's loop.
     ///
     /// # Errors
     ///
-    /// Returns [`ServeError::Stopped`] if a handler or a hook returns [`Failure::Stop`]. Returns any
-    /// other failure of `service_actions` or of [`Hooks::ready`], and the operating system's error
-    /// if the listener can never accept again (LOOP-12, LOOP-14).
+    /// Returns [`ServeError::Stopped`] if a handler or a hook returns [`Failure::Stop`]. Returns
+    /// any other failure of `service_actions` or of [`Hooks::ready`], and the operating system's
+    /// error if the listener can never accept again ([LOOP-12], [LOOP-14]).
+    ///
+    /// [LOOP-2]: crate::spec#loop-2
+    /// [LOOP-12]: crate::spec#loop-12
+    /// [LOOP-14]: crate::spec#loop-14
+    /// [RT-6]: crate::spec#rt-6
     pub fn turn(&mut self, now: Instant) -> Result<Turn, ServeError> {
         let turn = self.turn_while(now, || true);
         self.publish();
@@ -293,7 +309,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// A turn of `handle_request`: connections, and the listener. Returns whether a request was
-    /// served to its end, or was taken and has ended already, even if it vanished (REQ-16).
+    /// served to its end, or was taken and has ended already, even if it vanished ([REQ-16]).
+    ///
+    /// [REQ-16]: crate::spec#req-16
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
         self.begin_turn(now);
         let completed = self.dispatch.completed();
@@ -344,8 +362,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.dispatch.open() < self.admission.limit && self.dispatch.has_room(&self.reactor)
     }
 
-    /// Takes one request and serves it, or begins to. Returns `false` if there was none (RT-2), or
-    /// if it has to wait for room.
+    /// Takes one request and serves it, or begins to. Returns `false` if there was none ([RT-2]),
+    /// or if it has to wait for room.
+    ///
+    /// [RT-2]: crate::spec#rt-2
     fn handle_request_noblock(&mut self) -> Result<bool, Failure> {
         let has_room = self.has_room();
         if !has_room && self.admission.overload == Overload::Wait {
@@ -428,8 +448,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(())
     }
 
-    /// Reports a request's failure. Returns an error only if the server has to stop (REQ-7 to
-    /// REQ-9).
+    /// Reports a request's failure. Returns an error only if the server has to stop ([REQ-7] to
+    /// [REQ-9]).
+    ///
+    /// [REQ-7]: crate::spec#req-7
+    /// [REQ-9]: crate::spec#req-9
     fn report(&mut self, failure: Failure, client_address: &T::Address) -> HandlerResult {
         let error = match failure {
             Failure::Request(error) => error,
@@ -451,7 +474,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// If a drain was requested, closes the listener and what is idle, and asks the rest to finish
-    /// (design law 11).
+    /// ([design law 11]).
+    ///
+    /// [design law 11]: crate::spec#law-11
     fn begin_drain(&mut self) {
         let Some(until) = self.control.take_drain() else {
             return;
@@ -520,7 +545,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.shutdown_requested()
     }
 
-    /// Takes back a shutdown request that was made while no loop was running (SHUT-6).
+    /// Takes back a shutdown request that was made while no loop was running ([SHUT-6]).
+    ///
+    /// [SHUT-6]: crate::spec#shut-6
     pub fn clear_shutdown_request(&mut self) {
         self.control.clear();
     }
@@ -530,13 +557,18 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// Hold it while your program calls [`turn`](Self::turn) over and over. Then
     /// [`shutdown`](ShutdownHandle::shutdown), [`drain`](ShutdownHandle::drain) and
     /// [`wait`](ShutdownHandle::wait) of other threads return when you drop it. Without a run they
-    /// return [`NotRunning`](super::NotStopped::NotRunning) immediately. Dropping it also takes back
-    /// the request that ended the run (LOOP-4, SHUT-15).
+    /// return [`NotRunning`](super::NotStopped::NotRunning) immediately. Dropping it also takes
+    /// back the request that ended the run ([LOOP-4], [SHUT-15]).
     ///
     /// # Errors
     ///
-    /// Returns an error if the server is closed, and `ResourceBusy` if a run has begun and not ended
-    /// (LOOP-15, LOOP-16).
+    /// Returns an error if the server is closed, and `ResourceBusy` if a run has begun and not
+    /// ended ([LOOP-15], [LOOP-16]).
+    ///
+    /// [LOOP-4]: crate::spec#loop-4
+    /// [LOOP-15]: crate::spec#loop-15
+    /// [LOOP-16]: crate::spec#loop-16
+    /// [SHUT-15]: crate::spec#shut-15
     pub fn begin_run(&mut self) -> io::Result<Run> {
         let run = self.control.begin_run()?;
         self.expect_request()?;
@@ -550,15 +582,20 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.control.announce_run()
     }
 
-    /// Notes that a request may have been waiting since before the loop began (RT-2). Returns an
-    /// error if none can come, because the server is closed (LOOP-15).
+    /// Notes that a request may have been waiting since before the loop began ([RT-2]). Returns an
+    /// error if none can come, because the server is closed ([LOOP-15]).
+    ///
+    /// [LOOP-15]: crate::spec#loop-15
+    /// [RT-2]: crate::spec#rt-2
     pub(crate) fn expect_request(&mut self) -> io::Result<()> {
         self.transport.source()?;
         self.listener.expect_request(&mut self.reactor);
         Ok(())
     }
 
-    /// Closes the listener, then everything that is open. Calling it again does nothing (SRV-4).
+    /// Closes the listener, then everything that is open. Calling it again does nothing ([SRV-4]).
+    ///
+    /// [SRV-4]: crate::spec#srv-4
     pub fn server_close(&mut self) {
         self.close_listener();
         self.dispatch.server_close(&mut self.reactor);
@@ -591,7 +628,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
     }
 
-    /// Returns where the server listens, with the actual port (SRV-6).
+    /// Returns where the server listens, with the actual port ([SRV-6]).
+    ///
+    /// [SRV-6]: crate::spec#srv-6
     pub fn server_address(&self) -> T::Address {
         self.transport.server_address()
     }

@@ -51,7 +51,9 @@ pub trait Factory<A> {
     ///
     /// Return any error if there is none for this client. The failure is
     /// [reported](super::Hooks::handle_error) with the client's address, and the client is closed
-    /// without a word (REQ-7). A panic does the same. [`Failure::Stop`] stops the server.
+    /// without a word ([REQ-7]). A panic does the same. [`Failure::Stop`] stops the server.
+    ///
+    /// [REQ-7]: crate::spec#req-7
     fn make(&self, ends: &Ends<'_, A>) -> Result<Self::Made, Failure>;
 
     /// Called when an [`Evented`](super::Evented) is about to close its connections. Wait here for

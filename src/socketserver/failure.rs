@@ -119,7 +119,10 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
-/// Runs `step`. A panic in it becomes a failure of the request, not of the server (design law 10).
+/// Runs `step`. A panic in it becomes a failure of the request, not of the server ([design law
+/// 10]).
+///
+/// [design law 10]: crate::spec#law-10
 pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     // Unwind safety: whatever the step left half done belongs to the request, and is dropped with
     // it.

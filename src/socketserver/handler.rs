@@ -11,7 +11,7 @@ use super::failure::{Failure, HandlerResult, contain};
 
 /// The reading end of a request: a [`BufRead`] whose patience can be set.
 pub trait Rfile: BufRead {
-    /// Limits each later read and write of this request; `None` waits without limit (STREAM-8).
+    /// Limits each later read and write of this request; `None` waits without limit ([STREAM-8]).
     ///
     /// A read or write that takes longer fails with `WouldBlock` or `TimedOut`. A request that
     /// is already whole in memory ignores this.
@@ -19,6 +19,8 @@ pub trait Rfile: BufRead {
     /// # Errors
     ///
     /// Returns the operating system's error if the timeout cannot be set.
+    ///
+    /// [STREAM-8]: crate::spec#stream-8
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 }
 
@@ -94,7 +96,7 @@ impl Rfile for StdinLock<'_> {
 /// Serves one request, in three steps: [`setup`](Self::setup), [`handle`](Self::handle),
 /// [`finish`](Self::finish).
 ///
-/// A fresh handler serves each request (HND-1). `finish` runs also when `handle` fails or panics;
+/// A fresh handler serves each request ([HND-1]). `finish` runs also when `handle` fails or panics;
 /// neither runs when `setup` fails. Any closure over the two files is a handler:
 ///
 /// ```
@@ -119,7 +121,7 @@ impl Rfile for StdinLock<'_> {
 /// | `rbufsize` (STREAM-2) | `rfile` is buffered, 8 KiB; [`BufReader`](std::io::BufReader) makes it more |
 /// | `wbufsize` (STREAM-2) | `wfile` is not buffered; [`BufWriter`](std::io::BufWriter) makes it so |
 ///
-/// A `BufWriter` sends the rest when it is dropped, and hides a failure of that (STREAM-6). Call
+/// A `BufWriter` sends the rest when it is dropped, and hides a failure of that ([STREAM-6]). Call
 /// [`flush`](Write::flush) at the end of `handle`, and the failure is the request's.
 ///
 /// ```
@@ -147,6 +149,9 @@ impl Rfile for StdinLock<'_> {
 /// ```
 ///
 /// With a datagram there is nothing to wait for, and everything is in memory already.
+///
+/// [HND-1]: crate::spec#hnd-1
+/// [STREAM-6]: crate::spec#stream-6
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle requests",
     label = "this is not a blocking handler",
@@ -167,12 +172,14 @@ pub trait RequestHandler {
 
     /// Serves the request: reads it from `rfile` and writes the reply to `wfile`.
     ///
-    /// Writes are not buffered: the bytes are on their way when `write` returns (STREAM-3).
+    /// Writes are not buffered: the bytes are on their way when `write` returns ([STREAM-3]).
     ///
     /// # Errors
     ///
     /// A failure that you return is reported to
     /// [`Hooks::handle_error`](super::Hooks::handle_error).
+    ///
+    /// [STREAM-3]: crate::spec#stream-3
     fn handle(&mut self, rfile: &mut dyn Rfile, wfile: &mut dyn Write) -> HandlerResult;
 
     /// Cleans up after the request, whether it succeeded or not. By default this does nothing.
@@ -180,7 +187,9 @@ pub trait RequestHandler {
     /// # Errors
     ///
     /// A failure that you return is reported, unless `handle` failed: then that failure is
-    /// reported (HND-2).
+    /// reported ([HND-2]).
+    ///
+    /// [HND-2]: crate::spec#hnd-2
     fn finish(&mut self) -> HandlerResult {
         Ok(())
     }
@@ -195,8 +204,11 @@ where
     }
 }
 
-/// Runs a handler's three steps in Python's order (HND-1, HND-2). A panic is a failure like any
+/// Runs a handler's three steps in Python's order ([HND-1], [HND-2]). A panic is a failure like any
 /// other, so `finish` also runs after a panic.
+///
+/// [HND-1]: crate::spec#hnd-1
+/// [HND-2]: crate::spec#hnd-2
 pub(crate) fn run(
     handler: &mut impl RequestHandler,
     rfile: &mut dyn Rfile,

@@ -10,7 +10,8 @@ use super::server_handle::ServerHandle;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
-/// The server's hooks. All of them run on the loop thread, and their defaults are Python's (SRV-2).
+/// The server's hooks. All of them run on the loop thread, and their defaults are Python's
+/// ([SRV-2]).
 ///
 /// Implement only those that you need. `handle_error` has no default here: call the one of
 /// [`Defaults`], as Python would call `super()`.
@@ -48,6 +49,8 @@ use crate::reactor::{Now, Reactor, Slot};
 ///     }
 /// }
 /// ```
+///
+/// [SRV-2]: crate::spec#srv-2
 pub trait Hooks<T: Transport> {
     /// Runs once, when the server is put together. Keep a clone of `server` if a hook has to read
     /// the server's numbers or to stop it.
@@ -55,12 +58,15 @@ pub trait Hooks<T: Transport> {
         let _ = server;
     }
 
-    /// Decides whether to serve this request. `Ok(false)` closes it without a word (REQ-5).
+    /// Decides whether to serve this request. `Ok(false)` closes it without a word ([REQ-5]).
     ///
     /// # Errors
     ///
     /// A failure counts as the request's: it is reported, the request is closed, and the loop goes
-    /// on (REQ-6).
+    /// on ([REQ-6]).
+    ///
+    /// [REQ-5]: crate::spec#req-5
+    /// [REQ-6]: crate::spec#req-6
     fn verify_request(
         &mut self,
         request: &T::Request,
@@ -71,7 +77,7 @@ pub trait Hooks<T: Transport> {
     }
 
     /// Runs once in each iteration, after the requests, and at least every `poll_interval`
-    /// (LOOP-13).
+    /// ([LOOP-13]).
     ///
     /// Under load that is after every batch of events. While it runs nobody is served, so keep it
     /// short. For work that has to run at certain times, arm your own source
@@ -79,7 +85,10 @@ pub trait Hooks<T: Transport> {
     ///
     /// # Errors
     ///
-    /// A failure ends the loop: `serve_forever` returns it (LOOP-12).
+    /// A failure ends the loop: `serve_forever` returns it ([LOOP-12]).
+    ///
+    /// [LOOP-12]: crate::spec#loop-12
+    /// [LOOP-13]: crate::spec#loop-13
     fn service_actions(&mut self, reactor: &mut Reactor, now: &Now) -> HandlerResult {
         let _ = (reactor, now);
         Ok(())
@@ -95,13 +104,16 @@ pub trait Hooks<T: Transport> {
     }
 
     /// Reports that a request failed. [`Defaults`] writes an entry to standard error, like Python
-    /// (REQ-11). You can downcast the error to find out what failed.
+    /// ([REQ-11]). You can downcast the error to find out what failed.
     ///
-    /// The request is closed afterwards, whatever this returns (REQ-9).
+    /// The request is closed afterwards, whatever this returns ([REQ-9]).
     ///
     /// # Errors
     ///
     /// [`Failure::Stop`] stops the server. Any other failure is logged.
+    ///
+    /// [REQ-9]: crate::spec#req-9
+    /// [REQ-11]: crate::spec#req-11
     fn handle_error(
         &mut self,
         error: &(dyn Error + Send + Sync + 'static),
@@ -109,11 +121,13 @@ pub trait Hooks<T: Transport> {
     ) -> HandlerResult;
 
     /// Runs when [`Server::handle_request`](super::Server::handle_request) has waited in vain
-    /// (REQ-14).
+    /// ([REQ-14]).
     ///
     /// # Errors
     ///
     /// `handle_request` returns the failure.
+    ///
+    /// [REQ-14]: crate::spec#req-14
     fn handle_timeout(&mut self) -> HandlerResult {
         Ok(())
     }
@@ -167,7 +181,9 @@ impl<T: Transport> Hooks<T> for Defaults {
 }
 
 /// Writes the client, and the failure with what caused it, between two lines of forty dashes
-/// (REQ-11).
+/// ([REQ-11]).
+///
+/// [REQ-11]: crate::spec#req-11
 fn print_error(
     error: &dyn Error,
     client_address: &dyn std::fmt::Debug,

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Python's default for `serve_forever`: half a second (LOOP-1).
+/// Python's default for `serve_forever`: half a second ([LOOP-1]).
+///
+/// [LOOP-1]: crate::spec#loop-1
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Python's `poll_interval`, and when it is over.

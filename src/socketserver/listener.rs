@@ -12,17 +12,23 @@ use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 
 /// How long nothing is accepted after the system ran out of something: 5 ms, doubled up to 1 s
-/// (design law 10).
+/// ([design law 10]).
+///
+/// [design law 10]: crate::spec#law-10
 const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1);
 
-/// At most one shortage is logged in this time (design law 10). [`Stats::shortages`] counts all.
+/// At most one shortage is logged in this time ([design law 10]). [`Stats::shortages`] counts all.
+///
+/// [design law 10]: crate::spec#law-10
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of the listening socket. The socket itself is the transport's.
 #[derive(Debug)]
 pub(crate) struct Listener {
     /// The socket's slot. It never stands in the run queue: the engine asks for its hint before
-    /// the connections have their turns (RT-6).
+    /// the connections have their turns ([RT-6]).
+    ///
+    /// [RT-6]: crate::spec#rt-6
     slot: Slot,
     /// While descriptors or memory are short, nothing is accepted.
     paused: Option<Pause>,
@@ -45,9 +51,13 @@ struct Pause {
 pub(crate) enum Attempt<R, A> {
     /// A request, and the client's address.
     Request(R, A),
-    /// A request was there and vanished, or could not be taken (REQ-2).
+    /// A request was there and vanished, or could not be taken ([REQ-2]).
+    ///
+    /// [REQ-2]: crate::spec#req-2
     Lost,
-    /// No request was there (REQ-4).
+    /// No request was there ([REQ-4]).
+    ///
+    /// [REQ-4]: crate::spec#req-4
     Nothing,
 }
 
@@ -71,7 +81,9 @@ impl Listener {
         reactor.register(self.slot, transport.source()?, Interest::READABLE)
     }
 
-    /// Closes the transport's socket. Calling it again does nothing (SRV-4).
+    /// Closes the transport's socket. Calling it again does nothing ([SRV-4]).
+    ///
+    /// [SRV-4]: crate::spec#srv-4
     pub(crate) fn close(&mut self, transport: &mut impl Transport, reactor: &mut Reactor) {
         match transport.source() {
             Ok(source) => reactor.close(self.slot, source),
@@ -80,7 +92,9 @@ impl Listener {
         transport.server_close();
     }
 
-    /// Sets the hint without an event: a client may have come before anybody looked (RT-2).
+    /// Sets the hint without an event: a client may have come before anybody looked ([RT-2]).
+    ///
+    /// [RT-2]: crate::spec#rt-2
     pub(crate) fn expect_request(&self, reactor: &mut Reactor) {
         self.hint(reactor, true);
     }
@@ -106,7 +120,10 @@ impl Listener {
     }
 
     /// Accepts once. It skips what a client can cause, and waits out a shortage. Only a listener
-    /// that can never accept again is a failure (design law 10, LOOP-14).
+    /// that can never accept again is a failure ([design law 10], [LOOP-14]).
+    ///
+    /// [LOOP-14]: crate::spec#loop-14
+    /// [design law 10]: crate::spec#law-10
     pub(crate) fn accept<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -149,7 +166,9 @@ impl Listener {
     }
 
     /// Stops accepting for a while. What if it did not? The request stays in the kernel, so the
-    /// hint stays set, and the loop would try again and again (REQ-3).
+    /// hint stays set, and the loop would try again and again ([REQ-3]).
+    ///
+    /// [REQ-3]: crate::spec#req-3
     fn pause(&mut self, error: &io::Error, now: &Now) {
         let length = match self.paused {
             Some(pause) => (pause.length * 2).min(BACK_OFF.end),

@@ -1,4 +1,6 @@
-//! How many requests are served at the same time, and what happens to the others (design law 7).
+//! How many requests are served at the same time, and what happens to the others ([design law 7]).
+//!
+//! [design law 7]: crate::spec#law-7
 
 /// The choices for a client for whom there is no room.
 ///

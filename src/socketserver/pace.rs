@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::settings::EventedSettings;
 
-/// How little progress a client may make before it is given up (design law 8).
+/// How little progress a client may make before it is given up ([design law 8]).
+///
+/// [design law 8]: crate::spec#law-8
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// How long it may make none.

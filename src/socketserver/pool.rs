@@ -14,7 +14,9 @@
 //!
 //! Besides the channel, a submitter and the threads share three numbers: how many places are taken,
 //! how many jobs have not ended, and how many threads there are. A submitter starts a thread if
-//! there are fewer threads than jobs. Only then does it take a lock (design law 4).
+//! there are fewer threads than jobs. Only then does it take a lock ([design law 4]).
+//!
+//! [design law 4]: crate::spec#law-4
 
 use std::error::Error;
 use std::fmt;
@@ -252,7 +254,9 @@ impl Pool {
     /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
     /// Returns whether they have.
     ///
-    /// If a job calls this, it waits for the other jobs, but not for its own thread (THREAD-10).
+    /// If a job calls this, it waits for the other jobs, but not for its own thread ([THREAD-10]).
+    ///
+    /// [THREAD-10]: crate::spec#thread-10
     pub fn join(&self, patience: Option<Duration>) -> bool {
         self.close();
         let idle = self.wait_until_idle(patience);
@@ -271,7 +275,9 @@ impl Pool {
     /// has ended.
     ///
     /// The pool stays open. If a job calls this, it waits for the other jobs, but not for itself.
-    /// Two jobs that call this do not wait for each other (THREAD-10).
+    /// Two jobs that call this do not wait for each other ([THREAD-10]).
+    ///
+    /// [THREAD-10]: crate::spec#thread-10
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
         let shared = &self.handle.0;
         let mut threads = shared.lock();
@@ -358,8 +364,10 @@ impl fmt::Debug for Pool {
 pub enum Overloaded {
     /// Every thread is busy, and the queue is full.
     Full,
-    /// There is no thread, and the system cannot start any (THREAD-4). If at least one thread runs,
-    /// the job waits for it instead.
+    /// There is no thread, and the system cannot start any ([THREAD-4]). If at least one thread
+    /// runs, the job waits for it instead.
+    ///
+    /// [THREAD-4]: crate::spec#thread-4
     NoThread(io::Error),
     /// The pool is closed and takes no more jobs.
     Closed,
@@ -487,7 +495,9 @@ impl Shared {
     /// # Errors
     ///
     /// Returns the operating system's error if it could not start the thread and there is no other
-    /// thread (THREAD-4).
+    /// thread ([THREAD-4]).
+    ///
+    /// [THREAD-4]: crate::spec#thread-4
     fn started(&self, threads: &mut Threads, thread: io::Result<JoinHandle<()>>) -> io::Result<()> {
         match thread {
             Ok(thread) => {
@@ -543,7 +553,9 @@ fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
     counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
 }
 
-/// Drops a job that has not run. Dropping what it owns may panic (design law 10).
+/// Drops a job that has not run. Dropping what it owns may panic ([design law 10]).
+///
+/// [design law 10]: crate::spec#law-10
 fn discard(job: Job) {
     survive("a job that was dropped", move || drop(job));
 }

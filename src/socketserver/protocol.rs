@@ -69,9 +69,11 @@ pub trait Protocol {
         now: &Now,
     ) -> Next<Self::Message>;
 
-    /// The client sends no more but may still read: finish its requests (RT-10).
+    /// The client sends no more but may still read: finish its requests ([RT-10]).
     ///
     /// Called once, where `receive` would have been. A verdict of [`Next::Read`] closes.
+    ///
+    /// [RT-10]: crate::spec#rt-10
     fn input_closed(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
         let _ = (output, now);
         Next::Close
@@ -160,7 +162,9 @@ pub enum Next<M = Infallible> {
     Close,
     /// Like `Close`, but the client may still be sending bytes that nobody will read. After the
     /// output, shut down the writing half, discard what arrives for a bounded time, and then close.
-    /// So the client can read the output (TCP-8).
+    /// So the client can read the output ([TCP-8]).
+    ///
+    /// [TCP-8]: crate::spec#tcp-8
     Linger,
     /// Drop the unsent output and reset the connection, if the transport has resets. The client
     /// then knows that it has not got everything. Use it if nothing else would tell.

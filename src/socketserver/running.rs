@@ -54,7 +54,9 @@ impl<A> RunningServer<A> {
         })
     }
 
-    /// Returns where the server listens, with the actual port (SRV-6).
+    /// Returns where the server listens, with the actual port ([SRV-6]).
+    ///
+    /// [SRV-6]: crate::spec#srv-6
     pub fn server_address(&self) -> &A {
         &self.server_address
     }

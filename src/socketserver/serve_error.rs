@@ -17,7 +17,9 @@ pub enum ServeError {
     /// `SystemExit`.
     Stopped(Option<Box<dyn Error + Send + Sync>>),
     /// A hook failed, or the operating system reported an error of the poll or the listener
-    /// (LOOP-12).
+    /// ([LOOP-12]).
+    ///
+    /// [LOOP-12]: crate::spec#loop-12
     Failed(Box<dyn Error + Send + Sync>),
 }
 

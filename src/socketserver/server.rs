@@ -17,13 +17,17 @@ use crate::reactor::EventLoop;
 
 /// The most connections that a server holds at the same time. The kernel keeps the others waiting.
 ///
-/// One thread can usefully serve about that many, and the limit bounds the memory (design law 7).
+/// One thread can usefully serve about that many, and the limit bounds the memory ([design law 7]).
 /// Set a lower limit with [`Server::set_max_connections`].
+///
+/// [design law 7]: crate::spec#law-7
 pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// A server with its own loop: an [`Engine`] in an [`EventLoop`].
 ///
-/// Dropping it closes the listener and every connection (SRV-3).
+/// Dropping it closes the listener and every connection ([SRV-3]).
+///
+/// [SRV-3]: crate::spec#srv-3
 #[derive(Debug)]
 pub struct Server<T: Transport, D: Dispatch<T>, H: Hooks<T> = Defaults> {
     /// Where the server sleeps.
@@ -63,8 +67,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// A request, a deadline, a message and a shutdown each end the wait immediately. Python's
     /// argument `poll_interval` is a property of the server here. It says only how often
     /// `service_actions` runs when nothing happens: see
-    /// [`set_poll_interval`](Self::set_poll_interval) (LOOP-7). You can call `serve_forever` again
-    /// after it has returned (LOOP-5).
+    /// [`set_poll_interval`](Self::set_poll_interval) ([LOOP-7]). You can call `serve_forever`
+    /// again after it has returned ([LOOP-5]).
     ///
     /// This is Python's loop, line by line. Its body is [`Engine::turn`]:
     ///
@@ -87,15 +91,22 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// connection. Here it gives each connection that is ready its turn.
     ///
     /// A turn takes one request from the listener, like Python. So between any two requests there
-    /// is a shutdown test, and a turn for everybody else (LOOP-10, RT-6).
+    /// is a shutdown test, and a turn for everybody else ([LOOP-10], [RT-6]).
     ///
     /// # Errors
     ///
     /// Returns [`ServeError::Stopped`] if a handler or a hook returns
     /// [`Failure::Stop`](super::Failure::Stop), and any other failure of `service_actions` or
-    /// [`Hooks::ready`] (LOOP-12). Returns the operating system's error if the
+    /// [`Hooks::ready`] ([LOOP-12]). Returns the operating system's error if the
     /// poll or the listener fails, or the server is closed. However the loop ends, callers that
-    /// wait in [`ShutdownHandle::shutdown`] are released (LOOP-4).
+    /// wait in [`ShutdownHandle::shutdown`] are released ([LOOP-4]).
+    ///
+    /// [LOOP-4]: crate::spec#loop-4
+    /// [LOOP-5]: crate::spec#loop-5
+    /// [LOOP-7]: crate::spec#loop-7
+    /// [LOOP-10]: crate::spec#loop-10
+    /// [LOOP-12]: crate::spec#loop-12
+    /// [RT-6]: crate::spec#rt-6
     pub fn serve_forever(&mut self) -> Result<(), ServeError> {
         let Server { event_loop, engine } = self;
         // is_shut_down.clear(). Dropped on every way out, even by a panic: shutdown_request =
@@ -114,8 +125,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// Waits for one request, serves it, and returns; Python's `handle_request`.
     ///
     /// After `timeout` without a request it calls [`Hooks::handle_timeout`] and returns. `None`
-    /// waits without limit, and zero only looks (REQ-13 to REQ-15). It does not run
-    /// `service_actions`, and it does not notice shutdown requests (REQ-12, SHUT-11).
+    /// waits without limit, and zero only looks ([REQ-13] to [REQ-15]). It does not run
+    /// `service_actions`, and it does not notice shutdown requests ([REQ-12], [SHUT-11]).
     ///
     /// An [`Evented`](super::Evented) server serves its connections while it waits or looks. They
     /// rest between two calls. There, `handle_request` returns when one of these has happened:
@@ -126,7 +137,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///   it closes.
     /// - A connection has ended without an exchange. The client may have left without a word, or
     ///   the protocol may have [no exchanges](super::Protocol::take_completed).
-    /// - A request was refused, was shed, or has vanished (REQ-16).
+    /// - A request was refused, was shed, or has vanished ([REQ-16]).
     ///
     /// If two of these happen in one turn, both are served before it returns: two requests that a
     /// client pipelines, or those of two clients. To serve until something is the case, use
@@ -136,6 +147,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// Returns the errors of [`serve_forever`](Self::serve_forever), and a failure of
     /// `handle_timeout`.
+    ///
+    /// [REQ-12]: crate::spec#req-12
+    /// [REQ-13]: crate::spec#req-13
+    /// [REQ-15]: crate::spec#req-15
+    /// [REQ-16]: crate::spec#req-16
+    /// [SHUT-11]: crate::spec#shut-11
     pub fn handle_request(
         &mut self,
         timeout: impl Into<Option<Duration>>,
@@ -297,7 +314,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// # Errors
     ///
     /// Returns the operating system's error if it cannot start a thread. Returns an error if the
-    /// server is closed (LOOP-15), or if a run goes on already (LOOP-16).
+    /// server is closed ([LOOP-15]), or if a run goes on already ([LOOP-16]).
+    ///
+    /// [LOOP-15]: crate::spec#loop-15
+    /// [LOOP-16]: crate::spec#loop-16
     pub fn spawn(mut self) -> io::Result<RunningServer<T::Address>>
     where
         Server<T, D, H>: Send + 'static,
@@ -357,12 +377,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.stats()
     }
 
-    /// Returns where the server listens, with the actual port (SRV-6).
+    /// Returns where the server listens, with the actual port ([SRV-6]).
+    ///
+    /// [SRV-6]: crate::spec#srv-6
     pub fn server_address(&self) -> T::Address {
         self.engine.transport().server_address()
     }
 
-    /// Closes the listener and every connection. Calling it again does nothing (SRV-4).
+    /// Closes the listener and every connection. Calling it again does nothing ([SRV-4]).
+    ///
+    /// [SRV-4]: crate::spec#srv-4
     pub fn server_close(&mut self) {
         self.engine.server_close();
     }
@@ -395,11 +419,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Drop for Server<T, D, H> {
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> std::os::fd::AsFd for Server<T, D, H> {
     /// Returns the poll's descriptor, which is readable when there is something to do. So the whole
     /// server is one descriptor in another poller. The listener alone is the transport's `AsFd`
-    /// (SRV-5).
+    /// ([SRV-5]).
     ///
     /// Watch it for reading, by level or by edge. A poller that borrows the server prevents
     /// [`turn`](Server::turn), which borrows it mutably. Give the poller a duplicate then:
     /// `server.as_fd().try_clone_to_owned()`. Drop the duplicate before the server.
+    ///
+    /// [SRV-5]: crate::spec#srv-5
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.event_loop.registry().as_fd()
     }

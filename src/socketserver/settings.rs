@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 /// The limits of every connection, whatever its protocol: on the loop, in
-/// [`Evented`](super::Evented), and without one, in a [`Driver`](super::Driver) (design laws 7 and
-/// 8).
+/// [`Evented`](super::Evented), and without one, in a [`Driver`](super::Driver) (design laws
+/// [7][law 7] and [8][law 8]).
+///
+/// [law 7]: crate::spec#law-7
+/// [law 8]: crate::spec#law-8
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EventedSettings {

@@ -3,8 +3,8 @@
 //!
 //! Python keeps a flag and a `threading.Event`. Here the flag is a channel with one place. A
 //! request lies in it until the run that it ends takes it out. A request made before the loop
-//! starts is therefore latched and ends the next run immediately (SHUT-5, SHUT-6), and a second
-//! request changes nothing (SHUT-7). A second channel of this kind carries requests for a drain,
+//! starts is therefore latched and ends the next run immediately ([SHUT-5], [SHUT-6]), and a second
+//! request changes nothing ([SHUT-7]). A second channel of this kind carries requests for a drain,
 //! which ends in a request to stop.
 //!
 //! The event is a condition variable with a state behind a mutex. A run that ends does three
@@ -12,7 +12,11 @@
 //! request is made under the same mutex. Each request therefore belongs either to the run that is
 //! ending or to the next one, never to both or to none. A waiter waits until *its* run is counted.
 //! If it waited for a flag instead, a restart could clear the flag before the waiter wakes
-//! (SHUT-7). In `tests.rs`, loom tries every interleaving of this.
+//! ([SHUT-7]). In `tests.rs`, loom tries every interleaving of this.
+//!
+//! [SHUT-5]: crate::spec#shut-5
+//! [SHUT-6]: crate::spec#shut-6
+//! [SHUT-7]: crate::spec#shut-7
 
 use std::error::Error;
 use std::fmt;
@@ -65,14 +69,18 @@ pub struct ShutdownHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotStopped {
-    /// No loop was running. The request is kept, and ends the next run immediately (SHUT-5).
+    /// No loop was running. The request is kept, and ends the next run immediately ([SHUT-5]).
     ///
     /// This also happens if you start a thread yourself, and call `shutdown` before the thread has
     /// entered the loop. With [`Server::spawn`](super::Server::spawn) it does not happen. A program
     /// that calls `turn` holds a [`Run`], so that its loop counts as running.
+    ///
+    /// [SHUT-5]: crate::spec#shut-5
     NotRunning,
     /// The caller is the loop's own thread, which cannot wait for itself. The loop ends when the
-    /// handler or hook returns (SHUT-8).
+    /// handler or hook returns ([SHUT-8]).
+    ///
+    /// [SHUT-8]: crate::spec#shut-8
     OnLoopThread,
     /// The loop was still running when the timeout was over.
     TimedOut,
@@ -150,9 +158,11 @@ enum Loop {
 impl ShutdownHandle {
     /// Asks the loop to stop, and returns immediately.
     ///
-    /// The loop ends at its next test and accepts no further client (SHUT-3). Output that is not
-    /// sent by then stays in memory, and is lost if you drop the server. A handler that wants its own
-    /// response to be sent calls [`request_drain`](Self::request_drain) instead.
+    /// The loop ends at its next test and accepts no further client ([SHUT-3]). Output that is not
+    /// sent by then stays in memory, and is lost if you drop the server. A handler that wants its
+    /// own response to be sent calls [`request_drain`](Self::request_drain) instead.
+    ///
+    /// [SHUT-3]: crate::spec#shut-3
     pub fn request(&self) {
         self.ask(Ask::Stop);
     }
@@ -165,13 +175,16 @@ impl ShutdownHandle {
     /// Asks the loop to stop, and waits until it has stopped.
     ///
     /// The listener stays open: new clients wait in its queue until the server runs again or is
-    /// dropped (SHUT-9). Output that is not sent yet is lost if you drop the server:
-    /// [`drain`](Self::drain) sends it. Handlers on other threads are not waited for (SHUT-10).
+    /// dropped ([SHUT-9]). Output that is not sent yet is lost if you drop the server:
+    /// [`drain`](Self::drain) sends it. Handlers on other threads are not waited for ([SHUT-10]).
     ///
     /// # Errors
     ///
     /// Returns [`NotStopped::NotRunning`] if no loop is running, and
     /// [`NotStopped::OnLoopThread`] if the caller is the loop's own thread.
+    ///
+    /// [SHUT-9]: crate::spec#shut-9
+    /// [SHUT-10]: crate::spec#shut-10
     pub fn shutdown(&self) -> Result<(), NotStopped> {
         let asked = self.ask(Ask::Stop);
         self.wait_for(asked, None).map(drop)
@@ -417,17 +430,22 @@ impl Control {
         runs.drained = Some((runs.ended, drained));
     }
 
-    /// Takes back the requests that no run has taken out yet (SHUT-6).
+    /// Takes back the requests that no run has taken out yet ([SHUT-6]).
+    ///
+    /// [SHUT-6]: crate::spec#shut-6
     pub(crate) fn clear(&self) {
         let _runs = self.handle.shared.lock();
         self.asked.clear();
     }
 
-    /// A run begins. This clears `is_shut_down`, but not the request (LOOP-3).
+    /// A run begins. This clears `is_shut_down`, but not the request ([LOOP-3]).
     ///
     /// # Errors
     ///
-    /// Returns `ResourceBusy` if a loop is running already (LOOP-16).
+    /// Returns `ResourceBusy` if a loop is running already ([LOOP-16]).
+    ///
+    /// [LOOP-3]: crate::spec#loop-3
+    /// [LOOP-16]: crate::spec#loop-16
     pub(crate) fn begin_run(&mut self) -> io::Result<Run> {
         let here = Loop::On(thread::current().id());
         self.thread = None;
@@ -482,7 +500,9 @@ impl Control {
 /// A run of a loop. Made by [`Engine::begin_run`](super::Engine::begin_run).
 ///
 /// While it exists, the server counts as running. Dropping it takes the requests out and then sets
-/// `is_shut_down`, whether the loop ends by a return, by a failure or by a panic (LOOP-4).
+/// `is_shut_down`, whether the loop ends by a return, by a failure or by a panic ([LOOP-4]).
+///
+/// [LOOP-4]: crate::spec#loop-4
 #[derive(Debug)]
 #[must_use = "the run ends when this is dropped"]
 pub struct Run {

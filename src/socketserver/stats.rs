@@ -13,18 +13,27 @@ pub struct Stats {
     pub turns: u64,
     /// Requests that were taken from the listener, including those that were refused or failed.
     pub accepted: u64,
-    /// Of these, how many [`Hooks::verify_request`](super::Hooks::verify_request) refused (REQ-5).
+    /// Of these, how many [`Hooks::verify_request`](super::Hooks::verify_request) refused
+    /// ([REQ-5]).
+    ///
+    /// [REQ-5]: crate::spec#req-5
     pub refused: u64,
     /// Of these, how many were closed because there was no room (see
     /// [`Overload::Shed`](super::Overload)).
     pub shed: u64,
-    /// Requests that vanished before they were taken (REQ-2).
+    /// Requests that vanished before they were taken ([REQ-2]).
+    ///
+    /// [REQ-2]: crate::spec#req-2
     pub lost: u64,
-    /// Attempts to take a request that failed because descriptors or memory were short (REQ-3). The
-    /// `log` crate gets the error, once a second at most.
+    /// Attempts to take a request that failed because descriptors or memory were short ([REQ-3]).
+    /// The `log` crate gets the error, once a second at most.
+    ///
+    /// [REQ-3]: crate::spec#req-3
     pub shortages: u64,
     /// Failures that were reported to [`Hooks::handle_error`](super::Hooks::handle_error)
-    /// (REQ-7).
+    /// ([REQ-7]).
+    ///
+    /// [REQ-7]: crate::spec#req-7
     pub failed: u64,
     /// Connections that were closed because their clients did not read, or read too slowly
     /// ([`EventedSettings::write_stall`](super::EventedSettings::write_stall)).

@@ -43,13 +43,16 @@ pub type AppResult = Result<Body, Failure>;
 /// start_response)`. (If `inner` is a closure, `inner.call(..)` means a method that the language
 /// reserves.) To choose an application at run time, use `Arc<dyn Application>`.
 pub trait Application: Send + Sync {
-    /// Handles one request: calls `start_response` and returns the body (WSGI-5).
+    /// Handles one request: calls `start_response` and returns the body ([WSGI-5]).
     ///
     /// # Errors
     ///
     /// May return any error by `?`. The client then gets a 500, and the error is reported to the
-    /// server (WSGI-19). [`Failure`] explains how to return an error that is boxed already.
+    /// server ([WSGI-19]). [`Failure`] explains how to return an error that is boxed already.
     /// [`Failure::Stop`] also stops the server.
+    ///
+    /// [WSGI-5]: crate::spec#wsgi-5
+    /// [WSGI-19]: crate::spec#wsgi-19
     fn call(&self, environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult;
 }
 
@@ -71,11 +74,12 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 /// The body of a response: Python's iterable of byte strings.
 ///
 /// Text and bytes convert into a body of one block, which is Python's list with one element. The
-/// server adds a `Content-Length` for it (WSGI-13).
+/// server adds a `Content-Length` for it ([WSGI-13]).
 ///
 /// A file converts into a body that is read as the client takes it. Anything else that can be read
 /// converts in the same way, inside a [`FileWrapper`](super::FileWrapper). The server does not know
-/// their length, so the response has a `Content-Length` only if the application sets it (WSGI-24).
+/// their length, so the response has a `Content-Length` only if the application sets it
+/// ([WSGI-24]).
 ///
 /// ```
 /// use std::fs::File;
@@ -93,6 +97,9 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 ///
 /// A body is an [`Iterable`] itself, so middleware can pull blocks from it. Middleware that does
 /// so must also [close](Iterable::close) the body.
+///
+/// [WSGI-13]: crate::spec#wsgi-13
+/// [WSGI-24]: crate::spec#wsgi-24
 pub struct Body(Blocks);
 
 enum Blocks {
@@ -106,7 +113,9 @@ impl Body {
     /// Makes a body of several blocks. They are pulled one by one as the client reads them.
     ///
     /// If the iterator knows that it has exactly one block, the response gets a `Content-Length`,
-    /// as it does for Python's list with one element (WSGI-13).
+    /// as it does for Python's list with one element ([WSGI-13]).
+    ///
+    /// [WSGI-13]: crate::spec#wsgi-13
     pub fn blocks<I>(blocks: I) -> Body
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Into<Vec<u8>>>,
@@ -154,29 +163,36 @@ pub trait Iterable: Send {
     /// Returns the next block, or `None` at the end. An empty block sends nothing and is not the
     /// end.
     ///
-    /// The first of these calls may still call `start_response` (WSGI-11). Every call may use its
+    /// The first of these calls may still call `start_response` ([WSGI-11]). Every call may use its
     /// `write()`; what was written is sent before the block.
     ///
     /// # Errors
     ///
     /// May return any error. If nothing has been sent, the client gets a 500. Later the connection
-    /// is broken off, so that the client sees that the response is incomplete (WSGI-19).
+    /// is broken off, so that the client sees that the response is incomplete ([WSGI-19]).
+    ///
+    /// [WSGI-11]: crate::spec#wsgi-11
+    /// [WSGI-19]: crate::spec#wsgi-19
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
     ) -> Result<Option<Vec<u8>>, Failure>;
 
-    /// Returns how many blocks there are in all, if that is known. Python's `len()` (WSGI-13).
+    /// Returns how many blocks there are in all, if that is known. Python's `len()` ([WSGI-13]).
+    ///
+    /// [WSGI-13]: crate::spec#wsgi-13
     fn block_count(&self) -> Option<usize> {
         None
     }
 
     /// Called exactly once, whether the response was sent, failed, or the client has disconnected
-    /// (WSGI-18). By default does nothing.
+    /// ([WSGI-18]). By default does nothing.
     ///
     /// # Errors
     ///
     /// May return any error. It is logged; the client does not see it.
+    ///
+    /// [WSGI-18]: crate::spec#wsgi-18
     fn close(&mut self) -> HandlerResult {
         Ok(())
     }

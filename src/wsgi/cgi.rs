@@ -13,7 +13,7 @@ use crate::socketserver::HandlerResult;
 /// this process.
 ///
 /// The request is in the environment and on standard input. The response goes to standard output,
-/// failures to standard error (WSGI-29). `wsgi.run_once` and `wsgi.multiprocess` are true,
+/// failures to standard error ([WSGI-29]). `wsgi.run_once` and `wsgi.multiprocess` are true,
 /// `wsgi.multithread` is false.
 ///
 /// ```no_run
@@ -22,6 +22,8 @@ use crate::socketserver::HandlerResult;
 /// CgiHandler::new().run(&demo_app)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [WSGI-29]: crate::spec#wsgi-29
 #[derive(Debug, Clone)]
 pub struct CgiHandler {
     /// The variables of the request.
@@ -72,7 +74,9 @@ impl Default for CgiHandler {
 /// The variables of the request are in Latin-1: each character stands for one byte (PEP 3333).
 ///
 /// `HTTP_PROXY` is left out. A web server makes it from the client's `Proxy` field, and libraries
-/// would send their requests to that address (ENV-14).
+/// would send their requests to that address ([ENV-14]).
+///
+/// [ENV-14]: crate::spec#env-14
 pub fn read_environ() -> BTreeMap<String, String> {
     env::vars_os()
         .map(|(key, value)| {
@@ -107,7 +111,9 @@ fn is_of_request(key: &str) -> bool {
 }
 
 /// Removes `SCRIPT_NAME` from the beginning of `PATH_INFO`, if a slash or the end follows it
-/// (WSGI-29).
+/// ([WSGI-29]).
+///
+/// [WSGI-29]: crate::spec#wsgi-29
 fn strip_script_name(environ: &mut BTreeMap<String, String>) {
     let variable = |key| environ.get(key).map_or("", String::as_str);
     let path = variable("PATH_INFO").strip_prefix(variable("SCRIPT_NAME"));

@@ -14,17 +14,25 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::{BodyReader, Request};
 
-/// The variables of the server, the same for every request (WSGI-2).
+/// The variables of the server, the same for every request ([WSGI-2]).
+///
+/// [WSGI-2]: crate::spec#wsgi-2
 pub(super) type BaseEnviron = BTreeMap<String, String>;
 
-/// The name of the server in `SERVER_SOFTWARE` (ENV-5).
+/// The name of the server in `SERVER_SOFTWARE` ([ENV-5]).
+///
+/// [ENV-5]: crate::spec#env-5
 const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the base environ from the address that is known after `bind` (WSGI-2, ENV-1 to -5).
+/// Builds the base environ from the address that is known after `bind` ([WSGI-2], [ENV-1] to -5).
 ///
-/// `SERVER_NAME` is the address, because looking up a name could delay the start (HTTP-1). Without
-/// an address, name and port are `localhost` and `80`, because PEP 3333 allows neither of them to
-/// be empty. Clients of a Unix-domain socket usually send that in `Host`.
+/// `SERVER_NAME` is the address, because looking up a name could delay the start ([HTTP-1]).
+/// Without an address, name and port are `localhost` and `80`, because PEP 3333 allows neither of
+/// them to be empty. Clients of a Unix-domain socket usually send that in `Host`.
+///
+/// [ENV-1]: crate::spec#env-1
+/// [HTTP-1]: crate::spec#http-1
+/// [WSGI-2]: crate::spec#wsgi-2
 pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
     let (name, port) = match server_address {
         Some(address) => (address.ip().to_string(), address.port().to_string()),
@@ -66,7 +74,10 @@ const WSGI_KEYS: [&str; 7] = [
     "wsgi.version",
 ];
 
-/// The value of `wsgi.file_wrapper`: the server has a [`FileWrapper`](super::FileWrapper) (ENV-20).
+/// The value of `wsgi.file_wrapper`: the server has a [`FileWrapper`](super::FileWrapper)
+/// ([ENV-20]).
+///
+/// [ENV-20]: crate::spec#env-20
 pub(super) const FILE_WRAPPER: &str = "<FileWrapper>";
 
 /// Flags as Python prints them.
@@ -77,7 +88,7 @@ pub(super) const FALSE: &str = "False";
 ///
 /// Text is Latin-1: each character stands for one byte of the request (PEP 3333, "bytes as text").
 /// The environment of the process is not part of it. That may hold secrets, and a variable called
-/// `HTTP_*` would look like a header field (ENV-21).
+/// `HTTP_*` would look like a header field ([ENV-21]).
 ///
 /// | key | value |
 /// | --- | --- |
@@ -100,6 +111,8 @@ pub(super) const FALSE: &str = "False";
 /// let mut environ: Environ = [("REQUEST_METHOD", "POST"), ("PATH_INFO", "/")].into_iter().collect();
 /// environ.set_input(&b"what was posted"[..]);
 /// ```
+///
+/// [ENV-21]: crate::spec#env-21
 pub struct Environ<'a> {
     /// The HTTP request in which variables are looked up, if there is one.
     request: Option<Request<'a>>,
@@ -176,8 +189,10 @@ impl<'a> Environ<'a> {
         self.get(key).is_some()
     }
 
-    /// Sets a variable, for this request only (ENV-23). Middleware uses it to tell the application
-    /// something.
+    /// Sets a variable, for this request only ([ENV-23]). Middleware uses it to tell the
+    /// application something.
+    ///
+    /// [ENV-23]: crate::spec#env-23
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.changes.insert(key.into(), Some(value.into()));
     }
@@ -274,7 +289,7 @@ impl<'a> Environ<'a> {
     }
 
     /// Returns the body of the request, decoded: `wsgi.input`. A read at its end returns nothing
-    /// (WSGI-27).
+    /// ([WSGI-27]).
     ///
     /// The whole body has arrived, unless the server [streams the
     /// input](super::WsgiHandler::stream_input).
@@ -286,6 +301,8 @@ impl<'a> Environ<'a> {
     /// | `readline()` | `read_until(b'\n', &mut line)`, or `read_line` |
     /// | `readline(n)` | `take(n).read_until(b'\n', &mut line)` |
     /// | `for line in input`, `readlines()` | `split(b'\n')`, or `lines()`, both without the line ends |
+    ///
+    /// [WSGI-27]: crate::spec#wsgi-27
     pub fn input(&mut self) -> &mut dyn BufRead {
         match &mut self.input {
             Input::Bytes(bytes) => bytes,
@@ -322,7 +339,9 @@ impl<'a> Environ<'a> {
     }
 
     /// Returns the stream for the application's error messages: `wsgi.errors`. It is standard
-    /// error, unless the gateway has [replaced](Self::set_errors) it (ENV-17).
+    /// error, unless the gateway has [replaced](Self::set_errors) it ([ENV-17]).
+    ///
+    /// [ENV-17]: crate::spec#env-17
     pub fn errors(&mut self) -> &mut dyn Write {
         match &mut self.errors {
             Errors::Stderr(stderr) => stderr,
@@ -341,12 +360,16 @@ impl<'a> Environ<'a> {
     }
 
     /// Returns `wsgi.url_scheme`: the value that was inserted for it, or else that of
-    /// [`guess_scheme`] (ENV-16).
+    /// [`guess_scheme`] ([ENV-16]).
+    ///
+    /// [ENV-16]: crate::spec#env-16
     pub fn url_scheme(&self) -> Cow<'_, str> {
         self.get("wsgi.url_scheme").unwrap_or("http".into())
     }
 
-    /// Returns `wsgi.version`: 1.0 (ENV-15).
+    /// Returns `wsgi.version`: 1.0 ([ENV-15]).
+    ///
+    /// [ENV-15]: crate::spec#env-15
     pub fn version(&self) -> (u8, u8) {
         (1, 0)
     }
@@ -355,19 +378,25 @@ impl<'a> Environ<'a> {
     ///
     /// This is true with [`threads`](super::WsgiServer::threads), with
     /// [`WsgiHandler::multithread`](super::WsgiHandler::multithread), and if `True` was inserted
-    /// for it (ENV-18).
+    /// for it ([ENV-18]).
+    ///
+    /// [ENV-18]: crate::spec#env-18
     pub fn multithread(&self) -> bool {
         self.flag("wsgi.multithread")
     }
 
     /// Returns `wsgi.multiprocess`: whether other processes run the same application. This is
-    /// false, unless `True` was inserted for it, because the server starts no processes (ENV-19).
+    /// false, unless `True` was inserted for it, because the server starts no processes ([ENV-19]).
+    ///
+    /// [ENV-19]: crate::spec#env-19
     pub fn multiprocess(&self) -> bool {
         self.flag("wsgi.multiprocess")
     }
 
     /// Returns `wsgi.run_once`: whether the application is called for one request only. This is
-    /// false, unless `True` was inserted for it (ENV-19).
+    /// false, unless `True` was inserted for it ([ENV-19]).
+    ///
+    /// [ENV-19]: crate::spec#env-19
     pub fn run_once(&self) -> bool {
         self.flag("wsgi.run_once")
     }
@@ -408,7 +437,9 @@ impl<'a> Environ<'a> {
         })
     }
 
-    /// Returns the header field of the variable `HTTP_` and `key` (ENV-12).
+    /// Returns the header field of the variable `HTTP_` and `key` ([ENV-12]).
+    ///
+    /// [ENV-12]: crate::spec#env-12
     fn http_variable(&self, key: &str) -> Option<Cow<'_, str>> {
         if self.is_kept_out(key) {
             return None;
@@ -435,9 +466,12 @@ impl<'a> Environ<'a> {
 
     /// Returns whether a header field never becomes a variable.
     ///
-    /// Some fields have a variable without `HTTP_`, or have the name of one (ENV-13). `Proxy` is
-    /// left out because libraries and child processes send their requests to `HTTP_PROXY` (ENV-14,
-    /// "httpoxy").
+    /// Some fields have a variable without `HTTP_`, or have the name of one ([ENV-13]). `Proxy` is
+    /// left out because libraries and child processes send their requests to `HTTP_PROXY`
+    /// ([ENV-14], "httpoxy").
+    ///
+    /// [ENV-13]: crate::spec#env-13
+    /// [ENV-14]: crate::spec#env-14
     fn is_kept_out(&self, key: &str) -> bool {
         key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
     }
@@ -467,7 +501,9 @@ impl fmt::Debug for Environ<'_> {
 }
 
 /// Returns `https` if the variable `HTTPS` is exactly `yes`, `on` or `1`, and `http` otherwise
-/// (UTIL-2).
+/// ([UTIL-2]).
+///
+/// [UTIL-2]: crate::spec#util-2
 pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
     match environ.get("HTTPS").as_deref() {
         Some("yes" | "on" | "1") => "https",
@@ -484,7 +520,9 @@ pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Returns the path with its percent-encoded bytes decoded, each to the character with its number
-/// (ENV-7).
+/// ([ENV-7]).
+///
+/// [ENV-7]: crate::spec#env-7
 fn percent_decoded(path: &str) -> Cow<'_, str> {
     if path.contains('%') {
         percent_decode_str(path).map(char::from).collect()
@@ -505,7 +543,9 @@ fn put_http_key(key: &mut String, name: &str) {
 /// Returns whether a field called `name` is the variable `HTTP_` and `key`.
 ///
 /// A name with an underscore never is. It would look like the field with a hyphen, which a proxy in
-/// front of the server may have checked or set (ENV-14).
+/// front of the server may have checked or set ([ENV-14]).
+///
+/// [ENV-14]: crate::spec#env-14
 fn is_named(name: &str, key: &str) -> bool {
     let corresponds = |(byte, expected): (u8, u8)| match byte {
         b'_' => false,

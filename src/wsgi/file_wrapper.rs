@@ -8,10 +8,10 @@ use super::application::{Body, Iterable};
 use super::start_response::StartResponse;
 use crate::socketserver::{Failure, HandlerResult};
 
-/// A file as a body, read block by block (UTIL-1).
+/// A file as a body, read block by block ([UTIL-1]).
 ///
 /// It takes anything that implements [`Read`]. The server does not know how long that is, so the
-/// response has a `Content-Length` only if the application sets it (WSGI-24).
+/// response has a `Content-Length` only if the application sets it ([WSGI-24]).
 ///
 /// The file is read on the thread that runs the application. On the loop's thread, a file that
 /// makes its reader wait, such as a pipe, makes every client wait.
@@ -27,6 +27,9 @@ use crate::socketserver::{Failure, HandlerResult};
 /// }
 /// # let _ = app;
 /// ```
+///
+/// [UTIL-1]: crate::spec#util-1
+/// [WSGI-24]: crate::spec#wsgi-24
 pub struct FileWrapper<F> {
     /// `None` after `close`.
     file: Option<F>,
@@ -92,7 +95,9 @@ impl<F: Read + Send + 'static> From<FileWrapper<F>> for Body {
 }
 
 /// The rest of the file, in the blocks of a [`FileWrapper`]. The response has a `Content-Length`
-/// only if the application sets it (WSGI-24).
+/// only if the application sets it ([WSGI-24]).
+///
+/// [WSGI-24]: crate::spec#wsgi-24
 impl From<File> for Body {
     fn from(file: File) -> Body {
         FileWrapper::new(file).into()

@@ -1,9 +1,11 @@
 //! Runs an application for each HTTP request. Python's `ServerHandler`.
 //!
-//! The order is Python's (WSGI-5): environ, the application, its blocks, `close()`. But the blocks
-//! are pulled. The first block that is not empty is sent together with the head. Each further block
-//! is pulled when the client has taken those before. So a body may be endless and costs the memory
-//! of one block, and a client that does not read stops only its own response.
+//! The order is Python's ([WSGI-5]): environ, the application, its blocks, `close()`. But the
+//! blocks are pulled. The first block that is not empty is sent together with the head. Each
+//! further block is pulled when the client has taken those before. So a body may be endless and
+//! costs the memory of one block, and a client that does not read stops only its own response.
+//!
+//! [WSGI-5]: crate::spec#wsgi-5
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +74,7 @@ impl<A> WsgiHandler<A> {
     }
 
     /// Sets `wsgi.multithread`: whether several threads may call the application simultaneously
-    /// (ENV-18).
+    /// ([ENV-18]).
     ///
     /// Set it to true for a handler in a
     /// [`ThreadingHttpServer`](crate::http::ThreadingHttpServer), or in several servers.
@@ -90,6 +92,8 @@ impl<A> WsgiHandler<A> {
     /// # let _ = server;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// [ENV-18]: crate::spec#env-18
     #[must_use]
     pub fn multithread(mut self, multithread: bool) -> WsgiHandler<A> {
         let value = if multithread { TRUE } else { FALSE };
@@ -106,10 +110,12 @@ impl<A> WsgiHandler<A> {
     /// [`workers`](Self::workers).
     ///
     /// A client that sends faster than the application reads is held back. A client that waits for
-    /// `100 Continue` gets it when the application first reads (WSGI-4). But a slow client now
+    /// `100 Continue` gets it when the application first reads ([WSGI-4]). But a slow client now
     /// holds a worker, which waits for it in each read, up to
     /// [`Deadlines::body`](crate::http::Deadlines::body). If the application leaves a part of the
     /// body unread, the connection is closed after the response.
+    ///
+    /// [WSGI-4]: crate::spec#wsgi-4
     #[must_use]
     pub fn stream_input(mut self, stream_input: bool) -> WsgiHandler<A> {
         self.gateway_mut().stream_input = stream_input;
@@ -119,10 +125,10 @@ impl<A> WsgiHandler<A> {
     /// Sets the application that responds if the main one fails before its head is sent. Python's
     /// method of that name.
     ///
-    /// By default the client gets a 500 that tells it nothing (WSGI-19, WSGI-25). `application` is
-    /// called with the same environ. The first failure is reported to the server, and the
+    /// By default the client gets a 500 that tells it nothing ([WSGI-19], [WSGI-25]). `application`
+    /// is called with the same environ. The first failure is reported to the server, and the
     /// connection is closed after the response. If `application` fails as well, its failure is the
-    /// one that is reported, and the client gets the server's own error page (WSGI-20).
+    /// one that is reported, and the client gets the server's own error page ([WSGI-20]).
     ///
     /// ```
     /// use serve_forever::wsgi::{AppResult, Environ, StartResponse, demo_app, make_server};
@@ -137,6 +143,10 @@ impl<A> WsgiHandler<A> {
     /// # let _ = server;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// [WSGI-19]: crate::spec#wsgi-19
+    /// [WSGI-20]: crate::spec#wsgi-20
+    /// [WSGI-25]: crate::spec#wsgi-25
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> WsgiHandler<A> {
         self.gateway_mut().error_output = Arc::new(application);
@@ -156,7 +166,9 @@ impl<A> WsgiHandler<A> {
     /// connections made afterwards.
     ///
     /// Use it to set another `SERVER_NAME`, or `HTTPS` behind a proxy that encrypts. Variables of
-    /// the process are not there unless you insert them (ENV-21).
+    /// the process are not there unless you insert them ([ENV-21]).
+    ///
+    /// [ENV-21]: crate::spec#env-21
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.gateway_mut().base_environ
     }
@@ -169,7 +181,7 @@ impl<A> WsgiHandler<A> {
 
 impl<A: Application + 'static> WsgiHandler<A> {
     /// Runs the application on `workers`, while the loop keeps every socket. Sets
-    /// `wsgi.multithread` to true (ENV-18).
+    /// `wsgi.multithread` to true ([ENV-18]).
     ///
     /// A slow client does not hold a worker. The application is called when the whole request has
     /// arrived. Its blocks are pulled up to a high-water mark, and again when the client has taken
@@ -180,6 +192,8 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// If too many requests wait for a worker, further requests get a 503; see
     /// [`Pool::queue_length`]. The result is always [closed](super::Iterable::close) on a
     /// worker, even if the client disconnects first.
+    ///
+    /// [ENV-18]: crate::spec#env-18
     #[must_use]
     pub fn workers(mut self, workers: Pool) -> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));
@@ -231,7 +245,9 @@ impl<A> fmt::Debug for WsgiHandler<A> {
 }
 
 impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
-    /// Calls the application, whatever the method (WSGI-3).
+    /// Calls the application, whatever the method ([WSGI-3]).
+    ///
+    /// [WSGI-3]: crate::spec#wsgi-3
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         match &self.gateway.offload {
             Some((workers, offload)) => offload(&self.gateway, workers, request, response),

@@ -11,13 +11,17 @@ use super::writing::Writing;
 use crate::http::BodySource;
 use crate::socketserver::{Failure, HandlerResult, complain, contain};
 
-/// How much of a body is pulled although it is not sent (WSGI-14), in bytes and in blocks. Only
+/// How much of a body is pulled although it is not sent ([WSGI-14]), in bytes and in blocks. Only
 /// this limit stops an endless body here, because no client has to take the blocks.
+///
+/// [WSGI-14]: crate::spec#wsgi-14
 const CONSUMED_BYTES: usize = 64 * 1024;
 const CONSUMED_BLOCKS: usize = 1024;
 
 /// The response to an application that failed before its head was sent. It tells the client
-/// nothing (WSGI-19; the text is Python's).
+/// nothing ([WSGI-19]; the text is Python's).
+///
+/// [WSGI-19]: crate::spec#wsgi-19
 pub(super) fn error_output(
     _: &mut Environ<'_>,
     start_response: &mut dyn StartResponse,
@@ -29,7 +33,9 @@ pub(super) fn error_output(
     Ok("A server error occurred.  Please contact the administrator.".into())
 }
 
-/// The output of an application, pulled until its head is certain (WSGI-5).
+/// The output of an application, pulled until its head is certain ([WSGI-5]).
+///
+/// [WSGI-5]: crate::spec#wsgi-5
 pub(super) struct Output {
     /// The result, to be closed once.
     result: Pending,
@@ -43,7 +49,10 @@ pub(super) struct Output {
 
 /// The part of the body that is not sent yet.
 enum Rest {
-    /// All of the body is this block, so its length is known (WSGI-13). It is empty if the body is.
+    /// All of the body is this block, so its length is known ([WSGI-13]). It is empty if the body
+    /// is.
+    ///
+    /// [WSGI-13]: crate::spec#wsgi-13
     Whole(Vec<u8>),
     /// Blocks are pulled one by one. The first one may have been pulled already.
     Streaming(Option<Vec<u8>>),
@@ -97,7 +106,9 @@ impl Output {
     }
 
     /// Returns all of the body, if it is known to be one block or nothing. The response then gets
-    /// that length (WSGI-13).
+    /// that length ([WSGI-13]).
+    ///
+    /// [WSGI-13]: crate::spec#wsgi-13
     pub(super) fn whole(&self) -> Option<&[u8]> {
         match &self.rest {
             Rest::Whole(whole) => Some(whole),
@@ -110,7 +121,9 @@ impl Output {
         self.result.close()
     }
 
-    /// Pulls blocks that are not sent, and drops them (WSGI-14).
+    /// Pulls blocks that are not sent, and drops them ([WSGI-14]).
+    ///
+    /// [WSGI-14]: crate::spec#wsgi-14
     pub(super) fn consume(&mut self) -> Result<(), Failure> {
         let mut bytes = 0;
         for _ in 0..CONSUMED_BLOCKS {
@@ -144,7 +157,9 @@ impl BodySource for Output {
 }
 
 /// A result whose `close()` is still to be called. That happens once, at the latest when this is
-/// dropped: the response is complete or has failed, or the client has disconnected (WSGI-18).
+/// dropped: the response is complete or has failed, or the client has disconnected ([WSGI-18]).
+///
+/// [WSGI-18]: crate::spec#wsgi-18
 struct Pending(Body);
 
 impl Pending {

@@ -30,9 +30,13 @@ pub(super) struct ResponseWriter<W> {
 pub(super) enum Form {
     /// An HTTP client reads it: a status line, `Date` and `Server`.
     Http,
-    /// A client of HTTP/0.9 reads it, which knows no head: none is written (WSGI-16).
+    /// A client of HTTP/0.9 reads it, which knows no head: none is written ([WSGI-16]).
+    ///
+    /// [WSGI-16]: crate::spec#wsgi-16
     BodyOnly,
-    /// A web server reads it: a `Status` field, as in CGI (WSGI-29).
+    /// A web server reads it: a `Status` field, as in CGI ([WSGI-29]).
+    ///
+    /// [WSGI-29]: crate::spec#wsgi-29
     Cgi,
 }
 
@@ -82,7 +86,9 @@ impl<W: Write> ResponseWriter<W> {
     }
 
     /// Writes bytes that the application passed to `write()`. All of them have left when this
-    /// returns (WSGI-10).
+    /// returns ([WSGI-10]).
+    ///
+    /// [WSGI-10]: crate::spec#wsgi-10
     pub(super) fn write_now(&mut self, start: &mut Start, bytes: &[u8]) -> HandlerResult {
         // From here on the application cannot replace the head.
         start.write(b"")?;
@@ -96,9 +102,11 @@ impl<W: Write> ResponseWriter<W> {
         }
     }
 
-    /// Writes as much of `block` as there is room for, in as many pieces as it takes (WSGI-23). The
-    /// first call writes the head before it. The length of the body is the one that the application
-    /// announced, or else `whole`.
+    /// Writes as much of `block` as there is room for, in as many pieces as it takes ([WSGI-23]).
+    /// The first call writes the head before it. The length of the body is the one that the
+    /// application announced, or else `whole`.
+    ///
+    /// [WSGI-23]: crate::spec#wsgi-23
     pub(super) fn write(
         &mut self,
         head: &Head,
@@ -150,7 +158,9 @@ impl<W: Write> ResponseWriter<W> {
         })
     }
 
-    /// Puts the head into `output`, in Python's order (WSGI-15).
+    /// Puts the head into `output`, in Python's order ([WSGI-15]).
+    ///
+    /// [WSGI-15]: crate::spec#wsgi-15
     fn put_head(&self, output: &mut Vec<u8>, head: &Head, length: Option<u64>) {
         let status = format!("{} {}", head.code, head.reason);
         match self.form {

@@ -14,7 +14,7 @@ use crate::socketserver::{Defaults, Evented, Hooks, Pool, Server, ServerAddress,
 /// hooks.
 pub type WsgiServer<A, H = Defaults> = Server<Tcp, Evented<Tcp, Http<WsgiHandler<A>>>, H>;
 
-/// Makes a server for `app`. It is bound and listening when this returns (WSGI-1).
+/// Makes a server for `app`. It is bound and listening when this returns ([WSGI-1]).
 ///
 /// ```
 /// use serve_forever::wsgi::{demo_app, make_server};
@@ -29,6 +29,8 @@ pub type WsgiServer<A, H = Defaults> = Server<Tcp, Evented<Tcp, Http<WsgiHandler
 /// # Errors
 ///
 /// Returns the errors of [`http::listen`], for example if the port is in use.
+///
+/// [WSGI-1]: crate::spec#wsgi-1
 pub fn make_server<A: Application>(
     address: impl ServerAddress,
     app: A,
@@ -140,22 +142,28 @@ impl<A: Application, H: Hooks<Tcp>> WsgiServer<A, H> {
         self
     }
 
-    /// Returns the application (WSGI-1).
+    /// Returns the application ([WSGI-1]).
+    ///
+    /// [WSGI-1]: crate::spec#wsgi-1
     pub fn get_app(&self) -> &A {
         self.engine().dispatch().factory().handler().application()
     }
 
     /// Replaces the application, for connections made afterwards. Connections that are open keep
-    /// their application (WSGI-1). In Python the next request of a connection gets the new one.
+    /// their application ([WSGI-1]). In Python the next request of a connection gets the new one.
     ///
     /// The new application has the same type. If you need several types, make the server with an
     /// `Arc<dyn Application>`.
+    ///
+    /// [WSGI-1]: crate::spec#wsgi-1
     pub fn set_app(&mut self, app: A) {
         self.handler_mut().set_application(app);
     }
 
-    /// Returns the variables that every environ has (WSGI-2). A change takes effect for connections
-    /// made afterwards. See [`WsgiHandler::base_environ_mut`].
+    /// Returns the variables that every environ has ([WSGI-2]). A change takes effect for
+    /// connections made afterwards. See [`WsgiHandler::base_environ_mut`].
+    ///
+    /// [WSGI-2]: crate::spec#wsgi-2
     pub fn base_environ_mut(&mut self) -> &mut BTreeMap<String, String> {
         self.handler_mut().base_environ_mut()
     }
@@ -166,11 +174,13 @@ impl<A: Application, H: Hooks<Tcp>> WsgiServer<A, H> {
     }
 }
 
-/// An application that says hello and lists its environ, sorted by key (WSGI-28).
+/// An application that says hello and lists its environ, sorted by key ([WSGI-28]).
 ///
 /// # Errors
 ///
 /// Returns the error of `start_response` if that was called before.
+///
+/// [WSGI-28]: crate::spec#wsgi-28
 pub fn demo_app(environ: &mut Environ<'_>, start_response: &mut dyn StartResponse) -> AppResult {
     let mut page = String::from("Hello world!\n\n");
     for (key, value) in environ.iter() {

@@ -56,9 +56,12 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     /// Returns a handler for the request whose variables are in `environ`.
     ///
     /// `wsgi.input` reads `CONTENT_LENGTH` bytes from `stdin`, or nothing if there is no such
-    /// variable (WSGI-27). `wsgi.errors` is `stderr`, where failures are written as well. Unless
+    /// variable ([WSGI-27]). `wsgi.errors` is `stderr`, where failures are written as well. Unless
     /// `environ` has them, `wsgi.multithread` is true, and `wsgi.multiprocess` and `wsgi.run_once`
-    /// are false (ENV-19).
+    /// are false ([ENV-19]).
+    ///
+    /// [ENV-19]: crate::spec#env-19
+    /// [WSGI-27]: crate::spec#wsgi-27
     pub fn new<K, V>(
         stdin: R,
         stdout: W,
@@ -103,7 +106,9 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     /// with a status line of HTTP/1.0 and has a `Date`.
     ///
     /// If false, it is a web server: the response has a `Status` field, as in CGI, and the web
-    /// server adds the rest (WSGI-29).
+    /// server adds the rest ([WSGI-29]).
+    ///
+    /// [WSGI-29]: crate::spec#wsgi-29
     #[must_use]
     pub fn origin_server(mut self, origin_server: bool) -> Self {
         self.writer.form = match origin_server {
@@ -114,11 +119,13 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     }
 
     /// Sets the `Server` field of an origin server, and `SERVER_SOFTWARE` unless the environ has it
-    /// (ENV-22). By default there is none.
+    /// ([ENV-22]). By default there is none.
     ///
     /// # Errors
     ///
     /// Returns an error if `name` has a control character.
+    ///
+    /// [ENV-22]: crate::spec#env-22
     pub fn server_software(mut self, name: &str) -> Result<Self, h1::EncodeError> {
         h1::field(&mut Vec::new(), "Server", name.as_bytes())?;
         self.writer.server_software = Some(name.to_owned());
@@ -126,7 +133,10 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     }
 
     /// Sets the application that responds if the main one fails before its head is written. By
-    /// default the client gets a 500 that tells it nothing (WSGI-19, WSGI-25).
+    /// default the client gets a 500 that tells it nothing ([WSGI-19], [WSGI-25]).
+    ///
+    /// [WSGI-19]: crate::spec#wsgi-19
+    /// [WSGI-25]: crate::spec#wsgi-25
     #[must_use]
     pub fn error_output(mut self, application: impl Application + 'static) -> Self {
         self.error_output = Arc::new(application);
@@ -136,14 +146,17 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     /// Calls the application and writes its response.
     ///
     /// If the application fails, the response is a 500, or it breaks off if its head was written
-    /// before. The failure is written to `stderr`, and this returns `Ok` (WSGI-19). It also returns
-    /// `Ok` if the reader of the response has disconnected (WSGI-20).
+    /// before. The failure is written to `stderr`, and this returns `Ok` ([WSGI-19]). It also
+    /// returns `Ok` if the reader of the response has disconnected ([WSGI-20]).
     ///
     /// # Errors
     ///
     /// Returns the error of `stdout` if that fails in another way, and the failure of
     /// [`error_output`](Self::error_output) if that fails. Returns [`Failure::Stop`] if the
     /// application did.
+    ///
+    /// [WSGI-19]: crate::spec#wsgi-19
+    /// [WSGI-20]: crate::spec#wsgi-20
     pub fn run(mut self, application: &(impl Application + ?Sized)) -> HandlerResult {
         self.writer.head_only = self.variable("REQUEST_METHOD") == "HEAD";
         let protocol = self.variable("SERVER_PROTOCOL");
@@ -261,7 +274,9 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     }
 }
 
-/// Returns whether the reader of the response has disconnected (WSGI-20).
+/// Returns whether the reader of the response has disconnected ([WSGI-20]).
+///
+/// [WSGI-20]: crate::spec#wsgi-20
 fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
         matches!(

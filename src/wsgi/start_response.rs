@@ -1,7 +1,9 @@
 //! `start_response`: takes the status and the header fields of a response, and checks them.
 //!
-//! Nothing is sent from here (WSGI-6). The head is kept until the first block comes, so that it can
-//! still be replaced if the application fails before that.
+//! Nothing is sent from here ([WSGI-6]). The head is kept until the first block comes, so that it
+//! can still be replaced if the application fails before that.
+//!
+//! [WSGI-6]: crate::spec#wsgi-6
 
 use std::error::Error;
 use std::fmt;
@@ -20,17 +22,22 @@ pub trait StartResponse: Send {
     ///
     /// # Errors
     ///
-    /// Returns an [`AppError`] if it was called before, even if that call failed (WSGI-7), and if
-    /// the status or a field cannot be sent (WSGI-9).
+    /// Returns an [`AppError`] if it was called before, even if that call failed ([WSGI-7]), and if
+    /// the status or a field cannot be sent ([WSGI-9]).
+    ///
+    /// [WSGI-7]: crate::spec#wsgi-7
+    /// [WSGI-9]: crate::spec#wsgi-9
     fn call(&mut self, status: &str, headers: &[(&str, &str)]) -> HandlerResult;
 
     /// Like [`call`](Self::call), but for an error handler: replaces the head if that has not been
-    /// sent (WSGI-8).
+    /// sent ([WSGI-8]).
     ///
     /// # Errors
     ///
     /// Returns `exc_info` if the head has been sent already. The application should end with it.
     /// Returns an [`AppError`] if the status or a field cannot be sent.
+    ///
+    /// [WSGI-8]: crate::spec#wsgi-8
     fn call_with_exc_info(
         &mut self,
         status: &str,
@@ -52,12 +59,13 @@ pub trait StartResponse: Send {
     ///
     /// # Errors
     ///
-    /// Returns an [`AppError`] if [`call`](Self::call) was not called before (WSGI-10). A
+    /// Returns an [`AppError`] if [`call`](Self::call) was not called before ([WSGI-10]). A
     /// [`SimpleHandler`] returns an error if its output fails, or if the body becomes longer than
     /// the `Content-Length`. On workers this fails if the client has disconnected, or has already
     /// got as much as was announced.
     ///
     /// [`SimpleHandler`]: super::SimpleHandler
+    /// [WSGI-10]: crate::spec#wsgi-10
     fn write(&mut self, bytes: &[u8]) -> HandlerResult;
 }
 
@@ -65,11 +73,17 @@ pub trait StartResponse: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AppError {
-    /// `start_response` was called before (WSGI-7).
+    /// `start_response` was called before ([WSGI-7]).
+    ///
+    /// [WSGI-7]: crate::spec#wsgi-7
     HeadersAlreadySet,
-    /// `write` was called before `start_response` (WSGI-10).
+    /// `write` was called before `start_response` ([WSGI-10]).
+    ///
+    /// [WSGI-10]: crate::spec#wsgi-10
     WriteBeforeStart,
-    /// A block, or the end of the body, came before `start_response` (WSGI-11).
+    /// A block, or the end of the body, came before `start_response` ([WSGI-11]).
+    ///
+    /// [WSGI-11]: crate::spec#wsgi-11
     BlockBeforeStart,
     /// A block, or the end of the body, came after a `start_response` that failed, so there is no
     /// head to send.
@@ -184,7 +198,9 @@ impl Start {
         }
     }
 
-    /// Returns whether `write` was called and the head is not handed out yet (WSGI-13).
+    /// Returns whether `write` was called and the head is not handed out yet ([WSGI-13]).
+    ///
+    /// [WSGI-13]: crate::spec#wsgi-13
     pub(super) fn is_committed(&self) -> bool {
         matches!(self.stage, Stage::Committed(_))
     }
@@ -245,8 +261,11 @@ impl Sink for Nowhere {
 }
 
 impl Head {
-    /// Checks the whole head now, so that no field can fail when a part of it is sent (WSGI-9,
-    /// WSGI-22).
+    /// Checks the whole head now, so that no field can fail when a part of it is sent ([WSGI-9],
+    /// [WSGI-22]).
+    ///
+    /// [WSGI-9]: crate::spec#wsgi-9
+    /// [WSGI-22]: crate::spec#wsgi-22
     fn check(status: &str, headers: &[(&str, &str)]) -> Result<Head, AppError> {
         let (code, reason) = split_status(status)
             .filter(|(code, reason)| h1::status_line(&mut Nowhere, *code, reason).is_ok())
@@ -284,13 +303,17 @@ impl Head {
         Ok(())
     }
 
-    /// Returns whether a response with this status may have content (WSGI-14; 205: RFC 9110
+    /// Returns whether a response with this status may have content ([WSGI-14]; 205: RFC 9110
     /// §15.3.6).
+    ///
+    /// [WSGI-14]: crate::spec#wsgi-14
     pub(super) fn has_content(&self) -> bool {
         !matches!(self.code, 204 | 205 | 304)
     }
 
-    /// Returns whether the application set this field, in any case (WSGI-15).
+    /// Returns whether the application set this field, in any case ([WSGI-15]).
+    ///
+    /// [WSGI-15]: crate::spec#wsgi-15
     pub(super) fn sets(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -308,7 +331,7 @@ impl Head {
     }
 }
 
-/// Returns whether a field is about the connection and not about the response (UTIL-8).
+/// Returns whether a field is about the connection and not about the response ([UTIL-8]).
 ///
 /// An application must not set such a field. As in Python, `Trailers` is one of them, and the real
 /// field `Trailer` is not.
@@ -319,6 +342,8 @@ impl Head {
 /// assert!(is_hop_by_hop("Transfer-Encoding"));
 /// assert!(!is_hop_by_hop("Content-Length"));
 /// ```
+///
+/// [UTIL-8]: crate::spec#util-8
 pub fn is_hop_by_hop(name: &str) -> bool {
     const HOP_BY_HOP: [&str; 8] = [
         "connection",
@@ -336,7 +361,9 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Splits `"200 OK"` into code and reason. `"200 "` has an empty reason; `"200"` is not a status
-/// (WSGI-9).
+/// ([WSGI-9]).
+///
+/// [WSGI-9]: crate::spec#wsgi-9
 fn split_status(status: &str) -> Option<(u16, &str)> {
     let (code, reason) = status.split_once(' ')?;
     let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());

@@ -9,7 +9,7 @@ use super::start_response::latin1_bytes;
 use crate::http;
 
 /// Returns the URI of the application: that of the request without `PATH_INFO` and the query
-/// (UTIL-3).
+/// ([UTIL-3]).
 ///
 /// ```
 /// use serve_forever::wsgi::{Environ, application_uri, request_uri};
@@ -23,6 +23,8 @@ use crate::http;
 /// assert_eq!(application_uri(&environ), "http://example.org/shop");
 /// assert_eq!(request_uri(&environ, true), "http://example.org/shop/list?page=2");
 /// ```
+///
+/// [UTIL-3]: crate::spec#util-3
 pub fn application_uri(environ: &Environ<'_>) -> String {
     origin(environ) + &script_name(environ)
 }
@@ -62,7 +64,9 @@ fn server(environ: &Environ<'_>, scheme: &str) -> String {
     server
 }
 
-/// Returns the URI of the request, with or without its query (UTIL-4).
+/// Returns the URI of the request, with or without its query ([UTIL-4]).
+///
+/// [UTIL-4]: crate::spec#util-4
 pub fn request_uri(environ: &Environ<'_>, include_query: bool) -> String {
     origin(environ) + &path_and_query(environ, include_query)
 }
@@ -93,7 +97,9 @@ const SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Fewer bytes are encoded in `PATH_INFO` (UTIL-4).
+/// Fewer bytes are encoded in `PATH_INFO` ([UTIL-4]).
+///
+/// [UTIL-4]: crate::spec#util-4
 const SAFE_IN_PATH: &AsciiSet = &SAFE.remove(b';').remove(b'=').remove(b',');
 
 /// Percent-encodes the bytes that the characters stand for. Text of a request is Latin-1; other
@@ -104,7 +110,7 @@ fn quote(text: &str, set: &'static AsciiSet) -> String {
 }
 
 /// Moves one segment from `PATH_INFO` to `SCRIPT_NAME` and returns it. Returns `None` if there is
-/// none (UTIL-5).
+/// none ([UTIL-5]).
 ///
 /// A router finds its application with it:
 ///
@@ -134,6 +140,8 @@ fn quote(text: &str, set: &'static AsciiSet) -> String {
 /// Empty segments and `.` between other segments are dropped, and `..` shortens `SCRIPT_NAME`. If
 /// the path is only `/`, the segment is empty and `SCRIPT_NAME` ends with a slash, so that an
 /// application can distinguish `/x` from `/x/`.
+///
+/// [UTIL-5]: crate::spec#util-5
 pub fn shift_path_info(environ: &mut Environ<'_>) -> Option<String> {
     let path_info = environ.get("PATH_INFO")?.into_owned();
     if path_info.is_empty() {
@@ -174,7 +182,7 @@ fn join(script_name: &str, name: &str) -> String {
 }
 
 /// Fills an environ for a test: adds the variables that are missing for a GET request for `/`
-/// (UTIL-6).
+/// ([UTIL-6]).
 ///
 /// Variables that are there already stay. `wsgi.errors` becomes a buffer in memory, unless it was
 /// replaced already. The values are made up, so a server must not use them.
@@ -188,6 +196,8 @@ fn join(script_name: &str, name: &str) -> String {
 /// assert_eq!(environ.get("REQUEST_METHOD").as_deref(), Some("GET"));
 /// assert_eq!(environ.get("SERVER_PORT").as_deref(), Some("443"));
 /// ```
+///
+/// [UTIL-6]: crate::spec#util-6
 pub fn setup_testing_defaults(environ: &mut Environ<'_>) {
     setdefault(environ, "SERVER_NAME", "127.0.0.1");
     setdefault(environ, "SERVER_PROTOCOL", "HTTP/1.0");
@@ -223,7 +233,7 @@ fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
     }
 }
 
-/// Formats a time for an HTTP field: `Sun, 06 Nov 1994 08:49:37 GMT` (UTIL-7, HTTP-33).
+/// Formats a time for an HTTP field: `Sun, 06 Nov 1994 08:49:37 GMT` ([UTIL-7], [HTTP-33]).
 ///
 /// Fractions of a second are cut off. A time before 1970 becomes the first second of 1970, and a
 /// time after 9999 the last second of 9999.
@@ -234,6 +244,9 @@ fn setdefault(environ: &mut Environ<'_>, key: &str, value: &str) {
 /// let time = UNIX_EPOCH + Duration::from_secs(784_111_777);
 /// assert_eq!(serve_forever::wsgi::format_date_time(time), "Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
+///
+/// [HTTP-33]: crate::spec#http-33
+/// [UTIL-7]: crate::spec#util-7
 pub fn format_date_time(time: SystemTime) -> String {
     http::format_date_time(time)
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Validator`] stands between a server and an application and checks what each passes to the
 //! other. It changes nothing. A body keeps even its number of blocks; Python's validator hides that
-//! number, so that a validated response gets no `Content-Length` (VALID-22).
+//! number, so that a validated response gets no `Content-Length` ([VALID-22]).
 //!
 //! A mistake is a [`Breach`], which names its clause. It becomes a failure of the application, or a
 //! report if nothing can fail any more.
@@ -23,8 +23,11 @@
 //! | VALID-20 | reads have a size, and the input stays open | a type error |
 //!
 //! In Python it is also a failure to read without a size. Here
-//! [`read_to_end`](std::io::Read::read_to_end) is allowed: it consists of reads with a size, and the
-//! input has an end (WSGI-27).
+//! [`read_to_end`](std::io::Read::read_to_end) is allowed: it consists of reads with a size, and
+//! the input has an end ([WSGI-27]).
+//!
+//! [VALID-22]: crate::spec#valid-22
+//! [WSGI-27]: crate::spec#wsgi-27
 
 use std::error::Error;
 use std::fmt;
@@ -64,8 +67,10 @@ pub struct Validator<A> {
 type Reports = Arc<dyn Fn(&Breach) + Send + Sync>;
 
 impl<A> Validator<A> {
-    /// Checks `application`. Reports go to standard error (VALID-19), at most ten a second, because
-    /// clients can cause them.
+    /// Checks `application`. Reports go to standard error ([VALID-19]), at most ten a second,
+    /// because clients can cause them.
+    ///
+    /// [VALID-19]: crate::spec#valid-19
     pub fn new(application: A) -> Validator<A> {
         Validator {
             application,
@@ -113,46 +118,86 @@ impl<A> fmt::Debug for Validator<A> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Breach {
-    /// The environ lacks this key (VALID-2).
+    /// The environ lacks this key ([VALID-2]).
+    ///
+    /// [VALID-2]: crate::spec#valid-2
     MissingKey(&'static str),
-    /// The environ has this key, which must not begin with `HTTP_` (VALID-3).
+    /// The environ has this key, which must not begin with `HTTP_` ([VALID-3]).
+    ///
+    /// [VALID-3]: crate::spec#valid-3
     ForbiddenKey(&'static str),
-    /// The environ lacks `QUERY_STRING`; only a warning (VALID-4).
+    /// The environ lacks `QUERY_STRING`; only a warning ([VALID-4]).
+    ///
+    /// [VALID-4]: crate::spec#valid-4
     NoQueryString,
-    /// `wsgi.url_scheme` is missing, or is neither `http` nor `https` (VALID-6).
+    /// `wsgi.url_scheme` is missing, or is neither `http` nor `https` ([VALID-6]).
+    ///
+    /// [VALID-6]: crate::spec#valid-6
     UrlScheme(String),
-    /// The `REQUEST_METHOD` is not a common one; only a warning (VALID-8).
+    /// The `REQUEST_METHOD` is not a common one; only a warning ([VALID-8]).
+    ///
+    /// [VALID-8]: crate::spec#valid-8
     Method(String),
-    /// `SCRIPT_NAME` is `/`, or does not begin with `/` (VALID-9).
+    /// `SCRIPT_NAME` is `/`, or does not begin with `/` ([VALID-9]).
+    ///
+    /// [VALID-9]: crate::spec#valid-9
     ScriptName(String),
-    /// `PATH_INFO` does not begin with `/` (VALID-9).
+    /// `PATH_INFO` does not begin with `/` ([VALID-9]).
+    ///
+    /// [VALID-9]: crate::spec#valid-9
     PathInfo(String),
-    /// There is neither `SCRIPT_NAME` nor `PATH_INFO` (VALID-9).
+    /// There is neither `SCRIPT_NAME` nor `PATH_INFO` ([VALID-9]).
+    ///
+    /// [VALID-9]: crate::spec#valid-9
     NoPath,
-    /// `CONTENT_LENGTH` does not consist of digits (VALID-10).
+    /// `CONTENT_LENGTH` does not consist of digits ([VALID-10]).
+    ///
+    /// [VALID-10]: crate::spec#valid-10
     ContentLength(String),
-    /// The status does not begin with a number of three digits from 100 on (VALID-12).
+    /// The status does not begin with a number of three digits from 100 on ([VALID-12]).
+    ///
+    /// [VALID-12]: crate::spec#valid-12
     Status(String),
-    /// The status does not have exactly one space after its number; only a warning (VALID-12).
+    /// The status does not have exactly one space after its number; only a warning ([VALID-12]).
+    ///
+    /// [VALID-12]: crate::spec#valid-12
     StatusSpace(String),
-    /// A header is called `Status`, which has a meaning in CGI (VALID-13).
+    /// A header is called `Status`, which has a meaning in CGI ([VALID-13]).
+    ///
+    /// [VALID-13]: crate::spec#valid-13
     StatusHeader,
     /// The name of a header is not a letter followed by letters, digits, `-` and `_`, or it ends
-    /// with `-` or `_` (VALID-13).
+    /// with `-` or `_` ([VALID-13]).
+    ///
+    /// [VALID-13]: crate::spec#valid-13
     HeaderName(String),
-    /// The value of this header has a control character (VALID-13).
+    /// The value of this header has a control character ([VALID-13]).
+    ///
+    /// [VALID-13]: crate::spec#valid-13
     HeaderValue(String),
-    /// There is no `Content-Type` (VALID-14).
+    /// There is no `Content-Type` ([VALID-14]).
+    ///
+    /// [VALID-14]: crate::spec#valid-14
     NoContentType,
-    /// There is a `Content-Type`, but the status allows no content (VALID-14).
+    /// There is a `Content-Type`, but the status allows no content ([VALID-14]).
+    ///
+    /// [VALID-14]: crate::spec#valid-14
     ContentType,
-    /// A block came before `start_response` (VALID-18).
+    /// A block came before `start_response` ([VALID-18]).
+    ///
+    /// [VALID-18]: crate::spec#valid-18
     BlockBeforeStart,
-    /// A block was pulled after `close()` (VALID-18).
+    /// A block was pulled after `close()` ([VALID-18]).
+    ///
+    /// [VALID-18]: crate::spec#valid-18
     ReadAfterClose,
-    /// The body ended before `start_response` was called (VALID-19).
+    /// The body ended before `start_response` was called ([VALID-19]).
+    ///
+    /// [VALID-19]: crate::spec#valid-19
     EndBeforeStart,
-    /// The body was dropped before `close()` was called (VALID-19).
+    /// The body was dropped before `close()` was called ([VALID-19]).
+    ///
+    /// [VALID-19]: crate::spec#valid-19
     NotClosed,
 }
 
@@ -259,7 +304,9 @@ fn check_environ(environ: &Environ<'_>, reports: &Reports) -> Result<(), Breach>
     Ok(())
 }
 
-/// Checks `SCRIPT_NAME` and `PATH_INFO` (VALID-9).
+/// Checks `SCRIPT_NAME` and `PATH_INFO` ([VALID-9]).
+///
+/// [VALID-9]: crate::spec#valid-9
 fn check_paths(environ: &Environ<'_>) -> Result<(), Breach> {
     let is_path = |text: &str| text.is_empty() || text.starts_with('/');
     let script_name = environ.get("SCRIPT_NAME").unwrap_or_default();
@@ -273,7 +320,9 @@ fn check_paths(environ: &Environ<'_>) -> Result<(), Breach> {
     }
 }
 
-/// A `start_response` that checks its arguments (VALID-11).
+/// A `start_response` that checks its arguments ([VALID-11]).
+///
+/// [VALID-11]: crate::spec#valid-11
 struct Watched<'a> {
     /// The server's own.
     start_response: &'a mut dyn StartResponse,
@@ -317,7 +366,9 @@ impl StartResponse for Watched<'_> {
     }
 }
 
-/// Checks the status, and returns its code (VALID-12).
+/// Checks the status, and returns its code ([VALID-12]).
+///
+/// [VALID-12]: crate::spec#valid-12
 fn check_status<'a>(status: &'a str, reports: &Reports) -> Result<&'a str, Breach> {
     let code = status.split_whitespace().next().unwrap_or_default();
     let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
@@ -333,7 +384,9 @@ fn check_status<'a>(status: &'a str, reports: &Reports) -> Result<&'a str, Breac
     Ok(code)
 }
 
-/// Checks the name and the value of a header (VALID-13).
+/// Checks the name and the value of a header ([VALID-13]).
+///
+/// [VALID-13]: crate::spec#valid-13
 fn check_header((name, value): (&str, &str)) -> Result<(), Breach> {
     if name.eq_ignore_ascii_case("Status") {
         return Err(Breach::StatusHeader);
@@ -349,7 +402,9 @@ fn check_header((name, value): (&str, &str)) -> Result<(), Breach> {
     Ok(())
 }
 
-/// Checks that there is a `Content-Type` exactly if there may be content (VALID-14).
+/// Checks that there is a `Content-Type` exactly if there may be content ([VALID-14]).
+///
+/// [VALID-14]: crate::spec#valid-14
 fn check_content_type(code: &str, headers: &[(&str, &str)]) -> Result<(), Breach> {
     let mut names = headers.iter().map(|(name, _)| name);
     let typed = names.any(|name| name.eq_ignore_ascii_case("Content-Type"));
@@ -360,7 +415,10 @@ fn check_content_type(code: &str, headers: &[(&str, &str)]) -> Result<(), Breach
     }
 }
 
-/// A body that checks the order in which it is used (VALID-18, VALID-19).
+/// A body that checks the order in which it is used ([VALID-18], [VALID-19]).
+///
+/// [VALID-18]: crate::spec#valid-18
+/// [VALID-19]: crate::spec#valid-19
 struct WatchedBody {
     /// The application's body.
     body: Body,
@@ -393,7 +451,9 @@ impl Iterable for WatchedBody {
         }
     }
 
-    /// Returns the same number as without the validator (VALID-22 *Better*).
+    /// Returns the same number as without the validator ([VALID-22] *Better*).
+    ///
+    /// [VALID-22]: crate::spec#valid-22
     fn block_count(&self) -> Option<usize> {
         self.body.block_count()
     }

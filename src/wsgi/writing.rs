@@ -1,7 +1,9 @@
-//! `write()`: the body of a response, begun by the application itself (WSGI-10).
+//! `write()`: the body of a response, begun by the application itself ([WSGI-10]).
 //!
 //! On a worker, bytes that an application writes leave immediately. On the loop's thread nothing
 //! can leave before the application returns, so [`Start`] keeps the bytes until then.
+//!
+//! [WSGI-10]: crate::spec#wsgi-10
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -86,7 +88,9 @@ impl Outgoing<'_> {
 }
 
 impl Begun {
-    /// Sends the rest of the response. If the application failed, breaks it off (WSGI-19).
+    /// Sends the rest of the response. If the application failed, breaks it off ([WSGI-19]).
+    ///
+    /// [WSGI-19]: crate::spec#wsgi-19
     pub(super) fn finish(mut self, rest: Result<impl BodySource, Failure>) -> Reply {
         match rest.and_then(|rest| self.send_rest(rest)) {
             // Ignore the error: the connection itself notices a body that is too short.
@@ -116,7 +120,9 @@ enum Sent {
 }
 
 /// Sends the head in Python's order: `Date` and `Server` unless the application has set them, then
-/// its fields (WSGI-15).
+/// its fields ([WSGI-15]).
+///
+/// [WSGI-15]: crate::spec#wsgi-15
 pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
     let mut sent = response.send_response_only(head.code, &head.reason);
     if !head.sets("Date") {

@@ -1,4 +1,6 @@
-//! The facts about a request that can be logged (LOG-2).
+//! The facts about a request that can be logged ([LOG-2]).
+//!
+//! [LOG-2]: crate::spec#log-2
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +13,9 @@ use crate::reactor::Now;
 /// One request and its outcome; see
 /// [`HttpRequestHandler::log_request`](crate::http::HttpRequestHandler::log_request).
 ///
-/// It has the client's bytes unchanged. Escape them before you write them anywhere (LOG-3).
+/// It has the client's bytes unchanged. Escape them before you write them anywhere ([LOG-3]).
+///
+/// [LOG-3]: crate::spec#log-3
 #[derive(Debug, Clone, Copy)]
 pub struct LogEntry<'a> {
     /// Where to read the client's own words.
@@ -39,7 +43,9 @@ impl<'a> LogEntry<'a> {
     }
 
     /// Returns the request line as the client sent it, without its line end. It is empty if the
-    /// client did not send a whole line (HTTP-6).
+    /// client did not send a whole line ([HTTP-6]).
+    ///
+    /// [HTTP-6]: crate::spec#http-6
     pub fn request_line(&self) -> &'a [u8] {
         match self.origin {
             Origin::Head(bytes, _) | Origin::Bytes(bytes) => first_line(bytes),
@@ -70,12 +76,16 @@ impl<'a> LogEntry<'a> {
         self.code
     }
 
-    /// Returns how many bytes of the body were sent, without framing (WSGI-21).
+    /// Returns how many bytes of the body were sent, without framing ([WSGI-21]).
+    ///
+    /// [WSGI-21]: crate::spec#wsgi-21
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Returns whether the response was written to its end. This does not prove delivery (LOG-5).
+    /// Returns whether the response was written to its end. This does not prove delivery ([LOG-5]).
+    ///
+    /// [LOG-5]: crate::spec#log-5
     pub fn is_complete(&self) -> bool {
         self.complete
     }

@@ -15,17 +15,19 @@ use crate::http::date::{DateLine, format_date};
 /// | `Combined` | like `Common`, then ` "http://h/from" "curl/8.0"` |
 /// | `Json` | `{"time":"1994-11-06T08:49:37.000000Z","client":"192.0.2.1","request":"GET / HTTP/1.1","status":200,"size":5,"complete":true,"duration_us":12,"referer":null,"user_agent":"curl/8.0"}` |
 ///
-/// The host is the client's address; names are never looked up (LOG-6). On a Unix-domain socket a
+/// The host is the client's address; names are never looked up ([LOG-6]). On a Unix-domain socket a
 /// client has no address, and the host is `-` (in JSON `null`). The size counts the body, without
 /// head and framing. If the client disconnected before there was a response, the status is `-` or
 /// `null`.
 ///
 /// Only JSON marks a response that was broken off, with `"complete":false`. The other formats just
 /// show how much was written until then.
+///
+/// [LOG-6]: crate::spec#log-6
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFormat {
-    /// The format of Python's `http.server` and `wsgiref` (LOG-1, LOG-2).
+    /// The format of Python's `http.server` and `wsgiref` ([LOG-1], [LOG-2]).
     ///
     /// The time is when the line was written. It names no zone: it is UTC, unless
     /// [`utc_offset`](super::AccessLog::utc_offset) is set, and not local time as in Python.
@@ -33,8 +35,13 @@ pub enum LogFormat {
     /// response.
     ///
     /// Bytes are read as Latin-1, as in Python, and a line is UTF-8 text. Control characters, also
-    /// those above 0x7f, are written like `\x1b`, and a backslash as two (LOG-3). A quotation mark
-    /// is not escaped, as in Python. If you parse such lines, look for the last quotation mark.
+    /// those above 0x7f, are written like `\x1b`, and a backslash as two ([LOG-3]). A quotation
+    /// mark is not escaped, as in Python. If you parse such lines, look for the last quotation
+    /// mark.
+    ///
+    /// [LOG-1]: crate::spec#log-1
+    /// [LOG-2]: crate::spec#log-2
+    /// [LOG-3]: crate::spec#log-3
     Python,
     /// NCSA's common log format, as Apache writes it.
     ///
@@ -157,8 +164,10 @@ impl Style {
         push_or_dash(line, Some(entry.sent()).filter(|&sent| sent > 0));
     }
 
-    /// Appends client and time, for all formats except JSON. The first dash stands for the user name
-    /// that identd reports, the second for the HTTP user; we know neither (LOG-1).
+    /// Appends client and time, for all formats except JSON. The first dash stands for the user
+    /// name that identd reports, the second for the HTTP user; we know neither ([LOG-1]).
+    ///
+    /// [LOG-1]: crate::spec#log-1
     fn prefix(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
         push_or_dash(line, entry.client_address().map(|address| address.ip()));
         let time = Stamp::new(time, self.utc_offset);
@@ -278,7 +287,9 @@ fn latin_1(bytes: &[u8]) -> impl Iterator<Item = char> {
     bytes.iter().map(|&byte| char::from(byte))
 }
 
-/// Escapes like Python's `log_message` (LOG-3).
+/// Escapes like Python's `log_message` ([LOG-3]).
+///
+/// [LOG-3]: crate::spec#log-3
 fn push_escaped(line: &mut String, text: impl Iterator<Item = char>) {
     for character in text {
         match character {

@@ -25,8 +25,10 @@ const KEPT: usize = 16 * 1024;
 
 thread_local! {
     /// The buffer for the next line of this thread. It is not in the handler, because every
-    /// connection has a clone of the handler. An idle connection must not keep a buffer (design law
-    /// 6).
+    /// connection has a clone of the handler. An idle connection must not keep a buffer ([design
+    /// law 6]).
+    ///
+    /// [design law 6]: crate::spec#law-6
     static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
@@ -49,19 +51,23 @@ thread_local! {
 ///
 /// Every request that got a response has a line. This includes a request that the handler never saw
 /// because it was malformed or too large, and a response that was broken off. The line is written
-/// when the response ends (LOG-5), on the thread of the connection. So the lines of one connection
-/// are in the order of its requests. There is no line if the client disconnects before its request
-/// reaches the handler.
+/// when the response ends ([LOG-5]), on the thread of the connection. So the lines of one
+/// connection are in the order of its requests. There is no line if the client disconnects before
+/// its request reaches the handler.
 ///
-/// An error page gets a second line, before that one (LOG-4), in the formats that have room for it;
-/// see [`errors`](Self::errors).
+/// An error page gets a second line, before that one ([LOG-4]), in the formats that have room for
+/// it; see [`errors`](Self::errors).
 ///
 /// After the line, the wrapped handler's own log hooks are called as well.
 ///
 /// # Escaping
 ///
 /// Nothing that a client sends is written raw. Every format escapes all bytes that could end a line
-/// or control a terminal (LOG-3, cpython gh-100001); [`LogFormat`] says how.
+/// or control a terminal ([LOG-3], cpython gh-100001); [`LogFormat`] says how.
+///
+/// [LOG-3]: crate::spec#log-3
+/// [LOG-4]: crate::spec#log-4
+/// [LOG-5]: crate::spec#log-5
 #[derive(Clone)]
 pub struct AccessLog<H> {
     /// The wrapped handler.

@@ -342,7 +342,9 @@ impl Exchange {
     }
 
     /// Another thread has sent news. `draining`: the server is stopping, so a head that is ended
-    /// now says that the connection closes (SHUT-14).
+    /// now says that the connection closes ([SHUT-14]).
+    ///
+    /// [SHUT-14]: crate::spec#shut-14
     pub(super) fn hear(&mut self, news: News, draining: bool, io: &mut Io<'_>) -> Verdict {
         let News {
             bytes,

@@ -79,7 +79,9 @@ pub struct HttpConnection<H> {
     /// How many exchanges have ended since the owner last asked.
     completed: u16,
     /// The first failure that was not reported yet. Boxed: a failure is rare, and an idle
-    /// connection small (design law 6).
+    /// connection small ([design law 6]).
+    ///
+    /// [design law 6]: crate::spec#law-6
     failure: Option<Box<Failure>>,
 }
 
@@ -117,7 +119,9 @@ type Step = ControlFlow<Next<Message>>;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Creates a connection whose requests go to `handler`. `client_address` is a `SocketAddr`, or
-    /// `None` for a client without host and port, as on a Unix-domain socket (UNIX-4).
+    /// `None` for a client without host and port, as on a Unix-domain socket ([UNIX-4]).
+    ///
+    /// [UNIX-4]: crate::spec#unix-4
     pub fn new(
         handler: H,
         client_address: impl Into<Option<SocketAddr>>,
@@ -160,8 +164,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     ///
     /// What if the client does not expect the close, and has sent its next request already? Closing
     /// over unread input resets the connection, and the client would lose its response (RFC 9112
-    /// §9.6, TCP-8). Anything else that arrives while a response is on its way does the same, even
-    /// the empty line that old clients send after a body.
+    /// §9.6, [TCP-8]). Anything else that arrives while a response is on its way does the same,
+    /// even the empty line that old clients send after a body.
+    ///
+    /// [TCP-8]: crate::spec#tcp-8
     fn close(&mut self, terms: Terms) -> Step {
         self.phase = Phase::Closed;
         Step::Break(match terms.linger || self.has_sent_much {

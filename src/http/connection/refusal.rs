@@ -16,7 +16,9 @@ use crate::reactor::Now;
 use crate::socketserver::{Failure, Next};
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
-    /// Sends a 500 for a handler that failed (design law 10).
+    /// Sends a 500 for a handler that failed ([design law 10]).
+    ///
+    /// [design law 10]: crate::spec#law-10
     #[cold]
     pub(super) fn fail(
         &mut self,
@@ -48,7 +50,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// Ends a response whose head is out. Only the end of the connection can tell the client that
-    /// it is not whole (WSGI-19).
+    /// it is not whole ([WSGI-19]).
+    ///
+    /// [WSGI-19]: crate::spec#wsgi-19
     #[cold]
     pub(super) fn break_off(&mut self, exchange: &Exchange, now: &Now) -> Next<Message> {
         self.phase = Phase::Closed;

@@ -28,7 +28,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
-    /// Reports a body that was not as long as its `Content-Length` announced (WSGI-17).
+    /// Reports a body that was not as long as its `Content-Length` announced ([WSGI-17]).
+    ///
+    /// [WSGI-17]: crate::spec#wsgi-17
     pub(super) fn report_wrong(&mut self, ending: &Ending) {
         if let Some(error) = ending.wrong {
             self.report(Some(error.into()));
@@ -76,7 +78,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.report(logged.err());
     }
 
-    /// Logs that a response is an error page; the line of the response comes after it (LOG-4).
+    /// Logs that a response is an error page; the line of the response comes after it ([LOG-4]).
+    ///
+    /// [LOG-4]: crate::spec#log-4
     #[cold]
     pub(super) fn log_error(&mut self, subject: Subject<'_>, code: u16, reason: &str, now: &Now) {
         let outcome = access::Outcome {

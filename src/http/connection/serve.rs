@@ -327,7 +327,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 }
 
-/// Returns the part of a refused head that is logged as its request line (HTTP-6).
+/// Returns the part of a refused head that is logged as its request line ([HTTP-6]).
+///
+/// [HTTP-6]: crate::spec#http-6
 fn readable(error: h1::Error, input: &[u8]) -> &[u8] {
     use h1::Error::{EmptyLines, MethodTooLong, RequestLineTooLong};
     match error {

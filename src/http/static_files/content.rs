@@ -10,7 +10,10 @@ use super::ranges::ByteRange;
 use crate::http::response_body::{BLOCK, BodySource};
 use crate::socketserver::Failure;
 
-/// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks (STATIC-9).
+/// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks
+/// ([STATIC-9]).
+///
+/// [STATIC-9]: crate::spec#static-9
 #[derive(Debug)]
 pub(super) struct FileContent {
     /// The open file.

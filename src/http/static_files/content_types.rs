@@ -1,4 +1,6 @@
-//! The content type of a file, by the suffix of its name (STATIC-11).
+//! The content type of a file, by the suffix of its name ([STATIC-11]).
+//!
+//! [STATIC-11]: crate::spec#static-11
 
 use std::path::Path;
 
@@ -40,7 +42,9 @@ impl ContentTypes {
 }
 
 /// Returns the last dot of a name and what follows it. Dots at the beginning of the name do not
-/// count (STATIC-11).
+/// count ([STATIC-11]).
+///
+/// [STATIC-11]: crate::spec#static-11
 fn suffix(name: &str) -> Option<&str> {
     let shown = name.trim_start_matches('.');
     shown.rfind('.').and_then(|dot| shown.get(dot..))

@@ -1,4 +1,6 @@
-//! The listing of a directory as an HTML page (STATIC-12).
+//! The listing of a directory as an HTML page ([STATIC-12]).
+//!
+//! [STATIC-12]: crate::spec#static-12
 
 use std::ffi::OsStr;
 use std::fs;

@@ -137,7 +137,9 @@ fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
 }
 
 /// Parses a date in one of the three forms of RFC 9110 §5.6.7. `GMT` may also be `UTC`, `+0000` or
-/// `-0000`, or be missing (STATIC-10).
+/// `-0000`, or be missing ([STATIC-10]).
+///
+/// [STATIC-10]: crate::spec#static-10
 fn parse_date(value: &[u8]) -> Option<SystemTime> {
     const ZONES: [&str; 4] = [" GMT", " UTC", " +0000", " -0000"];
     let text = std::str::from_utf8(value).ok()?.trim();

@@ -1,4 +1,6 @@
-//! Finds and opens files below the root, and nothing outside of it (STATIC-4).
+//! Finds and opens files below the root, and nothing outside of it ([STATIC-4]).
+//!
+//! [STATIC-4]: crate::spec#static-4
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -61,8 +63,10 @@ impl Root {
 }
 
 impl Found {
-    /// Opens a regular file, and nothing else. Opening a FIFO would wait for a writer, and opening a
-    /// device may do anything (STATIC-9).
+    /// Opens a regular file, and nothing else. Opening a FIFO would wait for a writer, and opening
+    /// a device may do anything ([STATIC-9]).
+    ///
+    /// [STATIC-9]: crate::spec#static-9
     pub(super) fn open(&self) -> io::Result<(File, Metadata)> {
         if !self.metadata.is_file() {
             return Err(ErrorKind::NotFound.into());

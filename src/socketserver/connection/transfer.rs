@@ -29,12 +29,15 @@ pub(super) enum Received {
 /// Reads once, and returns what came of it.
 ///
 /// `WouldBlock` clears the hint. On Unix, a short read also clears it, because a second read would
-/// only confirm that nothing is left (design law 5, RT-1). If the client has closed its writing
+/// only confirm that nothing is left ([design law 5], [RT-1]). If the client has closed its writing
 /// half, the hint stays, because the second read then returns the end.
 ///
 /// # Errors
 ///
 /// Returns the operating system's error if the read fails: the connection is lost.
+///
+/// [RT-1]: crate::spec#rt-1
+/// [design law 5]: crate::spec#law-5
 pub(super) fn receive(
     stream: &mut impl Duplex,
     into: &mut Buffer,

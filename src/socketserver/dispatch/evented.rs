@@ -19,7 +19,9 @@ use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::settings::EventedSettings;
 use crate::socketserver::transport::{Duplex, Stream, Transport};
 
-/// Runs a [`Protocol`] on each connection, so that no client waits for another (RT-8).
+/// Runs a [`Protocol`] on each connection, so that no client waits for another ([RT-8]).
+///
+/// [RT-8]: crate::spec#rt-8
 pub struct Evented<T, F>
 where
     T: Transport<Request: Stream>,
@@ -257,8 +259,10 @@ fn find<S, P: Protocol, A>(
     (entry.slot == slot).then_some(entry)
 }
 
-/// Drops a message for a conversation that has ended. Dropping what it owns may panic (design law
-/// 10).
+/// Drops a message for a conversation that has ended. Dropping what it owns may panic ([design law
+/// 10]).
+///
+/// [design law 10]: crate::spec#law-10
 fn discard<M>(message: M) {
     let dropped = contain(|| {
         drop(message);

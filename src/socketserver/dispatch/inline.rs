@@ -10,9 +10,11 @@ use crate::socketserver::handler::{self, RequestHandler};
 use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::transport::{Accepted, Transport};
 
-/// Serves each request to its end before the next is accepted (LOOP-17).
+/// Serves each request to its end before the next is accepted ([LOOP-17]).
 ///
 /// Its [`Factory`] makes a handler for each client: Python's `RequestHandlerClass`.
+///
+/// [LOOP-17]: crate::spec#loop-17
 #[derive(Clone)]
 pub struct Inline<F> {
     /// Makes the handlers.
@@ -69,7 +71,9 @@ where
     }
 }
 
-/// Runs a handler that was made for the request (HND-1).
+/// Runs a handler that was made for the request ([HND-1]).
+///
+/// [HND-1]: crate::spec#hnd-1
 pub(super) fn finish_request(
     mut handler: impl RequestHandler,
     request: &mut impl Accepted,

@@ -32,7 +32,9 @@ pub trait Dispatch<T: Transport> {
     /// # Errors
     ///
     /// Returns the request together with the failure. The server reports the failure and then
-    /// closes the request, in Python's order (REQ-7).
+    /// closes the request, in Python's order ([REQ-7]).
+    ///
+    /// [REQ-7]: crate::spec#req-7
     fn process_request(
         &mut self,
         request: T::Request,
@@ -102,7 +104,10 @@ pub trait Dispatch<T: Transport> {
         let _ = reactor;
     }
 
-    /// Closes everything that is open (THREAD-5); the listener is closed already (SRV-4).
+    /// Closes everything that is open ([THREAD-5]); the listener is closed already ([SRV-4]).
+    ///
+    /// [SRV-4]: crate::spec#srv-4
+    /// [THREAD-5]: crate::spec#thread-5
     fn server_close(&mut self, reactor: &mut Reactor) {
         let _ = reactor;
     }

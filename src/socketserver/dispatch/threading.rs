@@ -2,7 +2,7 @@
 //! `ThreadingMixIn`.
 //!
 //! Python starts a thread for each request, without a limit. Here a [`Pool`] of threads serves the
-//! requests (THREAD-9). Loop and threads exchange three things. All of them are owned, so nothing
+//! requests ([THREAD-9]). Loop and threads exchange three things. All of them are owned, so nothing
 //! borrows from the loop:
 //!
 //! ```text
@@ -13,6 +13,8 @@
 //!
 //! Only the loop takes places. So if it sees that a place is free, the place is still free when the
 //! loop takes it.
+//!
+//! [THREAD-9]: crate::spec#thread-9
 
 use std::fmt;
 use std::io;
@@ -37,7 +39,7 @@ use crate::socketserver::transport::{Accepted, Transport};
 const QUEUE_LENGTH: u16 = 32;
 
 /// Serves each request on a thread of a [`Pool`], so that the loop never waits for a handler
-/// (THREAD-2).
+/// ([THREAD-2]).
 ///
 /// ```
 /// use std::io::Write;
@@ -60,8 +62,8 @@ const QUEUE_LENGTH: u16 = 32;
 /// # Threads
 ///
 /// A thread starts when a request comes and every other thread is busy. So an idle server has no
-/// threads, and a server that never had a request has nothing to join (THREAD-7). If there is no
-/// thread and the system cannot start any, the request fails, as in Python (THREAD-4). A thread
+/// threads, and a server that never had a request has nothing to join ([THREAD-7]). If there is no
+/// thread and the system cannot start any, the request fails, as in Python ([THREAD-4]). A thread
 /// stays until [`server_close`](crate::socketserver::Server::server_close), even if a handler
 /// panics.
 ///
@@ -70,20 +72,28 @@ const QUEUE_LENGTH: u16 = 32;
 /// The threads send failures to the loop, and
 /// [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) runs there. Python runs it on
 /// the thread of the request, before the request is closed. Here the thread closes the request
-/// immediately. So a client may see the end before the report is written (THREAD-3, REQ-7).
+/// immediately. So a client may see the end before the report is written ([THREAD-3], [REQ-7]).
 /// `Failure::Stop` stops the server, while Python ignores a `SystemExit` on a thread.
 ///
 /// # The end
 ///
 /// [`shutdown`](crate::socketserver::ShutdownHandle::shutdown) ends the loop and waits for no
-/// thread (SHUT-10), so a handler may call it (THREAD-10). `server_close` closes the listener and
-/// waits until every accepted request is served. Dropping the server does the same. With
+/// thread ([SHUT-10]), so a handler may call it ([THREAD-10]). `server_close` closes the listener
+/// and waits until every accepted request is served. Dropping the server does the same. With
 /// [`block_on_close(false)`](Self::block_on_close) or
 /// [`daemon_threads(true)`](Self::daemon_threads) neither waits.
 ///
 /// A [drain](crate::socketserver::ShutdownHandle::drain) also serves the queued requests. When its
 /// patience is over, it drops the requests that are still queued. It cannot kill a busy thread. The
 /// thread goes on, but nothing waits for it.
+///
+/// [REQ-7]: crate::spec#req-7
+/// [SHUT-10]: crate::spec#shut-10
+/// [THREAD-2]: crate::spec#thread-2
+/// [THREAD-3]: crate::spec#thread-3
+/// [THREAD-4]: crate::spec#thread-4
+/// [THREAD-7]: crate::spec#thread-7
+/// [THREAD-10]: crate::spec#thread-10
 pub struct Threading<T: Transport, F> {
     /// Makes the handlers, on the threads.
     factory: Arc<F>,
@@ -103,7 +113,9 @@ pub struct Threading<T: Transport, F> {
     common: Option<Arc<Common<T::Address, F>>>,
 }
 
-/// Says whether the server waits for its threads when it is closed (THREAD-5).
+/// Says whether the server waits for its threads when it is closed ([THREAD-5]).
+///
+/// [THREAD-5]: crate::spec#thread-5
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtClose {
     /// The server waits for the threads.
@@ -155,11 +167,14 @@ impl<T: Transport, F> Threading<T, F> {
     }
 
     /// Sets whether `server_close` waits until every request is served: it does by default
-    /// (THREAD-1, THREAD-5). If not, it returns immediately, and the threads end when they have
+    /// ([THREAD-1], [THREAD-5]). If not, it returns immediately, and the threads end when they have
     /// served the queued requests.
     ///
     /// This and [`daemon_threads`](Self::daemon_threads) decide the same thing under two of
     /// Python's names. The later call counts.
+    ///
+    /// [THREAD-1]: crate::spec#thread-1
+    /// [THREAD-5]: crate::spec#thread-5
     pub fn block_on_close(mut self, block: bool) -> Threading<T, F> {
         self.at_close = if block {
             AtClose::Join
@@ -170,8 +185,11 @@ impl<T: Transport, F> Threading<T, F> {
     }
 
     /// Like [`block_on_close`](Self::block_on_close), but with the opposite meaning: with `true`,
-    /// nothing waits for the threads. It is `false` by default (THREAD-1). With `true`, the process
-    /// may end while a request is being served (THREAD-8).
+    /// nothing waits for the threads. It is `false` by default ([THREAD-1]). With `true`, the
+    /// process may end while a request is being served ([THREAD-8]).
+    ///
+    /// [THREAD-1]: crate::spec#thread-1
+    /// [THREAD-8]: crate::spec#thread-8
     pub fn daemon_threads(self, daemon: bool) -> Threading<T, F> {
         self.block_on_close(!daemon)
     }
@@ -302,7 +320,9 @@ struct Common<A, F> {
 }
 
 impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
-    /// Serves the request, closes it in any case, and sends a failure to the loop (THREAD-3).
+    /// Serves the request, closes it in any case, and sends a failure to the loop ([THREAD-3]).
+    ///
+    /// [THREAD-3]: crate::spec#thread-3
     fn serve<T>(&self, mut request: T::Request, client_address: A, place: Place)
     where
         T: Transport<Address = A>,

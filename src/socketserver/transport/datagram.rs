@@ -9,15 +9,21 @@ use crate::socketserver::budget::complain;
 use crate::socketserver::failure::{Failure, HandlerResult, contain};
 use crate::socketserver::handler::Rfile;
 
-/// One datagram, the server's own socket, and the sender's address (UDP-2).
+/// One datagram, the server's own socket, and the sender's address ([UDP-2]).
 ///
 /// The handler reads the datagram from `rfile` and collects its reply in `wfile`. When the handler
-/// has finished, the reply is sent as one datagram (DGRAM-1, DGRAM-2). It is also sent if it is
+/// has finished, the reply is sent as one datagram ([DGRAM-1], [DGRAM-2]). It is also sent if it is
 /// empty, and if `handle` or `finish` has failed, unless the transport's settings say otherwise.
-/// If `setup` fails, nothing is sent, because nothing else ran (HND-1).
+/// If `setup` fails, nothing is sent, because nothing else ran ([HND-1]).
 ///
 /// The socket is reference-counted. A request that outlives the server can therefore still reply,
-/// and the address becomes free when the last such request is dropped (UDP-5).
+/// and the address becomes free when the last such request is dropped ([UDP-5]).
+///
+/// [DGRAM-1]: crate::spec#dgram-1
+/// [DGRAM-2]: crate::spec#dgram-2
+/// [HND-1]: crate::spec#hnd-1
+/// [UDP-2]: crate::spec#udp-2
+/// [UDP-5]: crate::spec#udp-5
 #[derive(Debug)]
 pub struct Datagram<A> {
     /// The bytes that were received.
@@ -35,7 +41,10 @@ pub(super) trait SendTo<A>: Debug + Send + Sync {
     fn send_to(&self, bytes: &[u8], address: &A) -> io::Result<usize>;
 }
 
-/// How much of a datagram is received, and which replies are sent (UDP-1, DGRAM-2).
+/// How much of a datagram is received, and which replies are sent ([UDP-1], [DGRAM-2]).
+///
+/// [DGRAM-2]: crate::spec#dgram-2
+/// [UDP-1]: crate::spec#udp-1
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DatagramSettings {
     /// How many bytes of a datagram are received.
@@ -90,7 +99,9 @@ impl<A> Datagram<A> {
     /// # Errors
     ///
     /// Returns `WouldBlock` if there is no room to send it. Returns the operating system's error
-    /// if the reply is too large for a datagram, or if the sender has no address (DGRAM-3).
+    /// if the reply is too large for a datagram, or if the sender has no address ([DGRAM-3]).
+    ///
+    /// [DGRAM-3]: crate::spec#dgram-3
     pub fn reply(&self, bytes: &[u8]) -> io::Result<()> {
         loop {
             match self.socket.send_to(bytes, &self.sender) {

@@ -7,8 +7,12 @@ use socket2::{SockAddr, Socket};
 
 use super::bind_error::cannot;
 
-/// The options that are set before a socket is bound. All are off by default (TCP-1, UDP-1,
-/// TCP-9).
+/// The options that are set before a socket is bound. All are off by default ([TCP-1], [UDP-1],
+/// [TCP-9]).
+///
+/// [TCP-1]: crate::spec#tcp-1
+/// [TCP-9]: crate::spec#tcp-9
+/// [UDP-1]: crate::spec#udp-1
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     /// `SO_REUSEADDR`.
@@ -19,7 +23,9 @@ pub(super) struct Options {
     pub(super) dual_stack: bool,
 }
 
-/// Binds in Python's order: options, bind, the actual address (TCP-4). Returns that address.
+/// Binds in Python's order: options, bind, the actual address ([TCP-4]). Returns that address.
+///
+/// [TCP-4]: crate::spec#tcp-4
 pub(super) fn bind(
     socket: &Socket,
     address: SocketAddr,
@@ -48,11 +54,13 @@ fn bind_with(socket: &Socket, address: SocketAddr, options: Options) -> io::Resu
 /// port.
 ///
 /// It takes the usual kinds of [`ToSocketAddrs`], and in addition an empty host, as in `":8000"`
-/// or `("", 8000)`, which means all IPv4 interfaces (TCP-9).
+/// or `("", 8000)`, which means all IPv4 interfaces ([TCP-9]).
 ///
 /// If a server cannot be bound, the error names the address: `cannot bind 127.0.0.1:80: Permission
 /// denied (os error 13)`. Its [`kind`](io::Error::kind) is the operating system's, and its
 /// [`source`](std::error::Error::source) is the operating system's error itself.
+///
+/// [TCP-9]: crate::spec#tcp-9
 pub trait ServerAddress {
     /// Returns the one address to bind. If a name has several addresses, this is its first IPv4
     /// address, or else its first.

@@ -1,4 +1,7 @@
-//! The life of a server's socket: created, active, closed (TCP-3, SRV-4).
+//! The life of a server's socket: created, active, closed ([TCP-3], [SRV-4]).
+//!
+//! [SRV-4]: crate::spec#srv-4
+//! [TCP-3]: crate::spec#tcp-3
 
 use std::io;
 use std::mem;
@@ -74,7 +77,9 @@ pub(super) fn nonblocking(domain: Domain, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Python's `bind_and_activate=True`. If a step fails, the socket is closed (TCP-2).
+/// Python's `bind_and_activate=True`. If a step fails, the socket is closed ([TCP-2]).
+///
+/// [TCP-2]: crate::spec#tcp-2
 pub(super) fn bind_and_activate<T: Transport>(mut transport: T) -> io::Result<T> {
     transport.server_bind()?;
     transport.server_activate()?;

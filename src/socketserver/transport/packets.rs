@@ -37,7 +37,9 @@ impl<S: Source, R: From<Socket>> Packets<S, R> {
         &mut self.socket
     }
 
-    /// Takes one datagram with `receive`, and returns it with its sender (UDP-2).
+    /// Takes one datagram with `receive`, and returns it with its sender ([UDP-2]).
+    ///
+    /// [UDP-2]: crate::spec#udp-2
     pub(super) fn get_request<A: Clone>(
         &mut self,
         settings: DatagramSettings,

@@ -10,12 +10,16 @@ use socket2::{SockRef, Socket};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
-/// Python's default backlog (TCP-5).
+/// Python's default backlog ([TCP-5]).
+///
+/// [TCP-5]: crate::spec#tcp-5
 pub(super) const REQUEST_QUEUE_SIZE: u32 = 5;
 
 /// How much input a blocking request discards before it closes: about what a socket buffer holds.
 /// If unread input were left, closing would reset the connection, and the client could lose
-/// output that is still on its way (TCP-8).
+/// output that is still on its way ([TCP-8]).
+///
+/// [TCP-8]: crate::spec#tcp-8
 const DISCARD: usize = 256 * 1024;
 
 /// A stream whose socket options can be set.
@@ -36,7 +40,10 @@ pub(super) fn listen(socket: &Socket, request_queue_size: u32) -> io::Result<()>
     socket.listen(i32::try_from(request_queue_size).unwrap_or(i32::MAX))
 }
 
-/// Serves a request by blocking reads and writes (STREAM-1 to STREAM-5).
+/// Serves a request by blocking reads and writes ([STREAM-1] to [STREAM-5]).
+///
+/// [STREAM-1]: crate::spec#stream-1
+/// [STREAM-5]: crate::spec#stream-5
 pub(super) fn serve<'a, S>(
     stream: &'a S,
     handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
@@ -67,7 +74,10 @@ pub(super) fn reset_on_close(stream: &impl Connected) {
 }
 
 /// Ends a request: shuts down the writing half, and discards at most [`DISCARD`] bytes of the
-/// input that has arrived (TCP-7, TCP-8).
+/// input that has arrived ([TCP-7], [TCP-8]).
+///
+/// [TCP-7]: crate::spec#tcp-7
+/// [TCP-8]: crate::spec#tcp-8
 pub(super) fn shutdown_request<S>(stream: &mut S)
 where
     S: Connected + Read,
@@ -134,7 +144,9 @@ where
     }
 }
 
-/// An unbuffered writer whose `write` sends everything (STREAM-3).
+/// An unbuffered writer whose `write` sends everything ([STREAM-3]).
+///
+/// [STREAM-3]: crate::spec#stream-3
 struct Writer<'a, S>(&'a S);
 
 impl<'a, S> Write for Writer<'a, S>

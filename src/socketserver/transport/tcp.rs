@@ -17,7 +17,7 @@ use crate::socketserver::handler::Rfile;
 
 /// A TCP listener and its settings.
 ///
-/// The socket exists from the beginning, so you can set options on it before it is bound (TCP-3).
+/// The socket exists from the beginning, so you can set options on it before it is bound ([TCP-3]).
 ///
 /// ```
 /// use serve_forever::socketserver::{Tcp, Transport};
@@ -26,6 +26,8 @@ use crate::socketserver::handler::Rfile;
 /// assert_ne!(tcp.server_address().port(), 0);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// [TCP-3]: crate::spec#tcp-3
 #[derive(Debug)]
 pub struct Tcp {
     /// The requested address; the actual one once the socket is bound.
@@ -46,13 +48,17 @@ impl Tcp {
     /// Creates a socket for `address` that is not bound yet.
     ///
     /// If a name has several addresses, the first IPv4 one is used, or else the first, because
-    /// Python's `address_family` is IPv4 by default (TCP-1). An empty host means all IPv4
-    /// interfaces (TCP-9).
+    /// Python's `address_family` is IPv4 by default ([TCP-1]). An empty host means all IPv4
+    /// interfaces ([TCP-9]).
     ///
     /// # Errors
     ///
-    /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
+    /// Returns an error if the address cannot be used ([TCP-12]), and the operating system's error
     /// if the socket cannot be created. The first [names the address](ServerAddress).
+    ///
+    /// [TCP-1]: crate::spec#tcp-1
+    /// [TCP-9]: crate::spec#tcp-9
+    /// [TCP-12]: crate::spec#tcp-12
     pub fn new(address: impl ServerAddress) -> io::Result<Tcp> {
         let address = address.resolve()?;
         let life = Life::new(Domain::for_address(address), Type::STREAM)?;
@@ -96,14 +102,18 @@ impl Tcp {
     }
 
     /// Sets how many connections the kernel completes before `get_request` takes them; 5 by
-    /// default, as in Python. A server that expects bursts needs some hundreds (TCP-5).
+    /// default, as in Python. A server that expects bursts needs some hundreds ([TCP-5]).
+    ///
+    /// [TCP-5]: crate::spec#tcp-5
     pub fn request_queue_size(mut self, size: u32) -> Tcp {
         self.request_queue_size = size;
         self
     }
 
     /// Sets whether the address can be bound while connections of an earlier server are still in
-    /// TIME_WAIT (`SO_REUSEADDR`, TCP-10); off by default.
+    /// TIME_WAIT (`SO_REUSEADDR`, [TCP-10]); off by default.
+    ///
+    /// [TCP-10]: crate::spec#tcp-10
     pub fn allow_reuse_address(mut self, allow: bool) -> Tcp {
         self.options.allow_reuse_address = allow;
         self
@@ -117,19 +127,23 @@ impl Tcp {
     }
 
     /// Sets whether a listener on an IPv6 address also accepts IPv4 clients; off by default. It
-    /// has no effect on an IPv4 address (TCP-9).
+    /// has no effect on an IPv4 address ([TCP-9]).
     ///
     /// If it is on, `[::]:8000` is one listener for all interfaces of both families. The address
     /// of an IPv4 client is then a mapped one, `::ffff:192.0.2.1`. Before you compare it with a
     /// list of allowed addresses, turn it into `192.0.2.1` with
     /// [`IpAddr::to_canonical`](std::net::IpAddr::to_canonical). If it is off, an IPv4 server can
     /// use the same port, on every system.
+    ///
+    /// [TCP-9]: crate::spec#tcp-9
     pub fn dual_stack(mut self, dual: bool) -> Tcp {
         self.options.dual_stack = dual;
         self
     }
 
-    /// Sets whether small writes are sent immediately (`TCP_NODELAY`, STREAM-1); off by default.
+    /// Sets whether small writes are sent immediately (`TCP_NODELAY`, [STREAM-1]); off by default.
+    ///
+    /// [STREAM-1]: crate::spec#stream-1
     pub fn disable_nagle_algorithm(mut self, disable: bool) -> Tcp {
         self.disable_nagle_algorithm = disable;
         self
@@ -141,7 +155,9 @@ impl Tcp {
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
     /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
-    /// closed (TCP-2).
+    /// closed ([TCP-2]).
+    ///
+    /// [TCP-2]: crate::spec#tcp-2
     pub fn bind_and_activate(self) -> io::Result<Tcp> {
         life::bind_and_activate(self)
     }

@@ -18,34 +18,44 @@ pub trait Transport {
     /// The address of a client, and of the server itself.
     type Address: Clone + Debug;
 
-    /// Binds the socket to its address (TCP-4).
+    /// Binds the socket to its address ([TCP-4]).
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if the socket cannot be bound; the socket is then
     /// still unbound. Returns `InvalidInput` if the transport is already activated, or closed.
+    ///
+    /// [TCP-4]: crate::spec#tcp-4
     fn server_bind(&mut self) -> io::Result<()>;
 
-    /// Starts to listen (TCP-5).
+    /// Starts to listen ([TCP-5]).
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if the socket cannot listen, and `InvalidInput` if
     /// the transport is already activated, or closed.
+    ///
+    /// [TCP-5]: crate::spec#tcp-5
     fn server_activate(&mut self) -> io::Result<()>;
 
-    /// Closes the socket. Closing it a second time does nothing (SRV-4).
+    /// Closes the socket. Closing it a second time does nothing ([SRV-4]).
+    ///
+    /// [SRV-4]: crate::spec#srv-4
     fn server_close(&mut self);
 
     /// Returns the actual address once the socket is bound, and the requested one before that
-    /// (SRV-6).
+    /// ([SRV-6]).
+    ///
+    /// [SRV-6]: crate::spec#srv-6
     fn server_address(&self) -> Self::Address;
 
     /// Returns the source of events that the loop registers with its poll.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if the transport is not activated, or closed (LOOP-15).
+    /// Returns `InvalidInput` if the transport is not activated, or closed ([LOOP-15]).
+    ///
+    /// [LOOP-15]: crate::spec#loop-15
     fn source(&mut self) -> io::Result<&mut dyn Source>;
 
     /// Takes one request without blocking.
@@ -77,12 +87,15 @@ pub trait Transport {
 /// One accepted request: a connection or a datagram. Dropping it closes it (`close_request`).
 pub trait Accepted: Send + 'static {
     /// Calls `handle` with two files, from which it reads and to which it writes. Both may block
-    /// (STREAM-1 to STREAM-5).
+    /// ([STREAM-1] to [STREAM-5]).
     ///
     /// # Errors
     ///
     /// Returns the failure of `handle`, or a failure to make the files or to send what `handle`
     /// wrote.
+    ///
+    /// [STREAM-1]: crate::spec#stream-1
+    /// [STREAM-5]: crate::spec#stream-5
     fn serve(
         &mut self,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
@@ -91,7 +104,10 @@ pub trait Accepted: Send + 'static {
         Self: Sized;
 
     /// Ends the request so that its client notices immediately. Calling it again does no harm
-    /// (REQ-10, TCP-7).
+    /// ([REQ-10], [TCP-7]).
+    ///
+    /// [REQ-10]: crate::spec#req-10
+    /// [TCP-7]: crate::spec#tcp-7
     fn shutdown_request(&mut self) {}
 }
 

@@ -69,8 +69,10 @@ impl Udp {
     ///
     /// # Errors
     ///
-    /// Returns an error if the address cannot be used (TCP-12), and the operating system's error
+    /// Returns an error if the address cannot be used ([TCP-12]), and the operating system's error
     /// if the socket cannot be created. The first [names the address](ServerAddress).
+    ///
+    /// [TCP-12]: crate::spec#tcp-12
     pub fn new(address: impl ServerAddress) -> io::Result<Udp> {
         let address = address.resolve()?;
         let life = Life::new(Domain::for_address(address), Type::DGRAM)?;
@@ -103,7 +105,9 @@ impl Udp {
     }
 
     /// Sets how many bytes of a datagram are received; 8192 by default. The rest of a longer
-    /// datagram is lost without an error (UDP-2).
+    /// datagram is lost without an error ([UDP-2]).
+    ///
+    /// [UDP-2]: crate::spec#udp-2
     pub fn max_packet_size(mut self, size: usize) -> Udp {
         self.settings.max_packet_size = size;
         self
@@ -132,14 +136,18 @@ impl Udp {
     }
 
     /// Sets whether an empty datagram is sent if a handler wrote nothing; on by default, as in
-    /// Python (DGRAM-2).
+    /// Python ([DGRAM-2]).
+    ///
+    /// [DGRAM-2]: crate::spec#dgram-2
     pub fn send_empty_replies(mut self, send: bool) -> Udp {
         self.settings.send_empty_replies = send;
         self
     }
 
     /// Sets whether the bytes that a handler wrote before it failed are sent; on by default, as
-    /// in Python (DGRAM-2).
+    /// in Python ([DGRAM-2]).
+    ///
+    /// [DGRAM-2]: crate::spec#dgram-2
     pub fn send_replies_after_failure(mut self, send: bool) -> Udp {
         self.settings.send_replies_after_failure = send;
         self
@@ -151,7 +159,9 @@ impl Udp {
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
     /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
-    /// closed (TCP-2).
+    /// closed ([TCP-2]).
+    ///
+    /// [TCP-2]: crate::spec#tcp-2
     pub fn bind_and_activate(self) -> io::Result<Udp> {
         life::bind_and_activate(self)
     }
@@ -166,7 +176,9 @@ impl Transport for Udp {
         Ok(())
     }
 
-    /// A socket of datagrams does not listen (UDP-1).
+    /// A socket of datagrams does not listen ([UDP-1]).
+    ///
+    /// [UDP-1]: crate::spec#udp-1
     fn server_activate(&mut self) -> io::Result<()> {
         self.life
             .activate(|socket| Packets::new(socket, UdpSocket::from_std))

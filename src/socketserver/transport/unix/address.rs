@@ -30,7 +30,9 @@ use socket2::SockAddr;
 #[non_exhaustive]
 pub enum UnixAddress {
     /// No address. Nearly every client has this one, because few clients bind their socket
-    /// (UNIX-3).
+    /// ([UNIX-3]).
+    ///
+    /// [UNIX-3]: crate::spec#unix-3
     Unnamed,
     /// A path in the file system.
     Path(PathBuf),

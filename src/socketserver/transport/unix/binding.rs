@@ -1,4 +1,6 @@
-//! Binding a Unix-domain socket, and unlinking its path (UNIX-2).
+//! Binding a Unix-domain socket, and unlinking its path ([UNIX-2]).
+//!
+//! [UNIX-2]: crate::spec#unix-2
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,7 +12,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::address::UnixAddress;
 use crate::socketserver::transport::life::nonblocking;
 
-/// When the path is unlinked. By default it never is (UNIX-2).
+/// When the path is unlinked. By default it never is ([UNIX-2]).
+///
+/// [UNIX-2]: crate::spec#unix-2
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Unlink {
     /// Before bind, if no server listens to it.

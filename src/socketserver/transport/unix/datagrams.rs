@@ -26,13 +26,15 @@ use crate::socketserver::transport::traits::Transport;
 /// ```
 ///
 /// A client has to bind its socket to get a reply. The address of a client that did not is
-/// [`UnixAddress::Unnamed`], and replying to it is a failure of the request (UNIX-3). The
+/// [`UnixAddress::Unnamed`], and replying to it is a failure of the request ([UNIX-3]). The
 /// exception is a handler that wrote nothing while
 /// [`send_empty_replies`](Self::send_empty_replies) is off.
 ///
 /// A reply occupies space in the server's socket until its client has fetched it, and sending
 /// never waits for space. A client that fetches no replies can therefore cost other clients
 /// theirs, until it disconnects. If your clients do not trust each other, use streams.
+///
+/// [UNIX-3]: crate::spec#unix-3
 #[derive(Debug)]
 pub struct UnixDatagrams {
     /// Where the socket is bound, or is to be bound.
@@ -103,21 +105,27 @@ impl UnixDatagrams {
     }
 
     /// Sets whether the path is unlinked when the server is closed or dropped, provided that it
-    /// still belongs to this server; off by default (UNIX-2).
+    /// still belongs to this server; off by default ([UNIX-2]).
+    ///
+    /// [UNIX-2]: crate::spec#unix-2
     pub fn unlink_on_close(mut self, unlink: bool) -> UnixDatagrams {
         self.unlink.on_close = unlink;
         self
     }
 
     /// Sets whether an empty datagram is sent if a handler wrote nothing; on by default, as in
-    /// Python (DGRAM-2).
+    /// Python ([DGRAM-2]).
+    ///
+    /// [DGRAM-2]: crate::spec#dgram-2
     pub fn send_empty_replies(mut self, send: bool) -> UnixDatagrams {
         self.settings.send_empty_replies = send;
         self
     }
 
     /// Sets whether the bytes that a handler wrote before it failed are sent; on by default, as
-    /// in Python (DGRAM-2).
+    /// in Python ([DGRAM-2]).
+    ///
+    /// [DGRAM-2]: crate::spec#dgram-2
     pub fn send_replies_after_failure(mut self, send: bool) -> UnixDatagrams {
         self.settings.send_replies_after_failure = send;
         self
@@ -129,7 +137,9 @@ impl UnixDatagrams {
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
     /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
-    /// closed (TCP-2).
+    /// closed ([TCP-2]).
+    ///
+    /// [TCP-2]: crate::spec#tcp-2
     pub fn bind_and_activate(self) -> io::Result<UnixDatagrams> {
         life::bind_and_activate(self)
     }
@@ -145,7 +155,9 @@ impl Transport for UnixDatagrams {
         Ok(())
     }
 
-    /// A socket of datagrams does not listen (UDP-1).
+    /// A socket of datagrams does not listen ([UDP-1]).
+    ///
+    /// [UDP-1]: crate::spec#udp-1
     fn server_activate(&mut self) -> io::Result<()> {
         self.life
             .activate(|socket| Packets::new(socket, UnixDatagram::from_std))

@@ -28,7 +28,9 @@ use crate::socketserver::transport::traits::{Accepted, Duplex, Transport};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// The address of a client that did not bind its socket is [`UnixAddress::Unnamed`] (UNIX-3).
+/// The address of a client that did not bind its socket is [`UnixAddress::Unnamed`] ([UNIX-3]).
+///
+/// [UNIX-3]: crate::spec#unix-3
 #[derive(Debug)]
 pub struct UnixStreams {
     /// Where the socket is bound, or is to be bound.
@@ -91,18 +93,22 @@ impl UnixStreams {
     }
 
     /// Sets whether a stale path is unlinked: a socket that an earlier server has left behind, to
-    /// which nobody listens. Off by default (UNIX-2).
+    /// which nobody listens. Off by default ([UNIX-2]).
     ///
     /// The check connects to the socket. If a server is there, it sees a client that disconnects
     /// immediately. Do not start two servers on one path at the same moment: the second may take
     /// the path from the first before that listens.
+    ///
+    /// [UNIX-2]: crate::spec#unix-2
     pub fn unlink_stale(mut self, unlink: bool) -> UnixStreams {
         self.unlink.stale = unlink;
         self
     }
 
     /// Sets whether the path is unlinked when the server is closed or dropped, provided that it
-    /// still belongs to this server; off by default (UNIX-2).
+    /// still belongs to this server; off by default ([UNIX-2]).
+    ///
+    /// [UNIX-2]: crate::spec#unix-2
     pub fn unlink_on_close(mut self, unlink: bool) -> UnixStreams {
         self.unlink.on_close = unlink;
         self
@@ -114,7 +120,9 @@ impl UnixStreams {
     ///
     /// Returns the error of [`server_bind`](Transport::server_bind) or
     /// [`server_activate`](Transport::server_activate), which names the address. The socket is then
-    /// closed (TCP-2).
+    /// closed ([TCP-2]).
+    ///
+    /// [TCP-2]: crate::spec#tcp-2
     pub fn bind_and_activate(self) -> io::Result<UnixStreams> {
         life::bind_and_activate(self)
     }
