@@ -139,6 +139,7 @@ fn module(path: &Path) -> String {
         "spec",
     ];
     let path = path.strip_prefix(root().join("src")).expect("a source");
+    let path = path.with_extension("");
     let face = FACES.iter().find(|face| path.starts_with(face));
     face.map_or("(root)".to_owned(), |face| face.replace('/', "::"))
 }

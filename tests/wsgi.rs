@@ -15,11 +15,15 @@ use std::thread;
 use std::time::Duration;
 use std::{env, process};
 
-use serve_forever::http::{self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry};
-use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
+use serve_forever::http::{
+    self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, LogFormat,
+};
+use serve_forever::socketserver::{
+    Evented, Failure, HandlerResult, Hooks, Pool, Server, Tcp, Transport,
+};
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
-    demo_app, make_server,
+    demo_app, make_server, make_server_with_hooks,
 };
 use support::patience::PATIENCE;
 use support::wsgi::{
@@ -1447,4 +1451,50 @@ fn the_input_can_be_taken() {
     let client = serve_forever::wsgi::testing::Client::new(app);
     let response = client.post("/", "one two three");
     assert_eq!(response.text(), "onetwothree", "{response:?}");
+}
+
+/// LOG-1: the server logs as `wsgiref` does, and keeps all its methods; so does one with hooks.
+#[test]
+fn a_server_that_logs() {
+    struct Quiet(std::sync::mpsc::Sender<String>);
+
+    impl Hooks<Tcp> for Quiet {
+        fn handle_error(
+            &mut self,
+            error: &(dyn std::error::Error + Send + Sync + 'static),
+            _: &std::net::SocketAddr,
+        ) -> HandlerResult {
+            Ok(self.0.send(error.to_string())?)
+        }
+    }
+
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        if environ.get("PATH_INFO").as_deref() == Some("/fails") {
+            return Err("on purpose".into());
+        }
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        Ok("hello".into())
+    };
+    let (failed, failures) = std::sync::mpsc::channel();
+    let (logged, lines) = std::sync::mpsc::channel();
+    let settings = serve_forever::http::HttpSettings::default();
+    let server = make_server_with_hooks("127.0.0.1:0", app, settings, Quiet(failed));
+    let sink = move |line: &str| logged.send(line.to_owned()).expect("the test listens");
+    let server = server.expect("a port").threads(2);
+    let server = server.configure(|handler| handler.access_log(LogFormat::Python, sink));
+    let server = server.spawn().expect("a thread");
+    for path in ["/", "/fails"] {
+        let mut client = TcpStream::connect(server.server_address()).expect("it listens");
+        client.set_read_timeout(Some(PATIENCE)).expect("an option");
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        client.write_all(request.as_bytes()).expect("it is sent");
+        client.read_to_end(&mut Vec::new()).expect("a response");
+    }
+    let line = || lines.recv_timeout(PATIENCE).expect("a line");
+    assert!(line().ends_with("\"GET / HTTP/1.0\" 200 5\n"));
+    let error = line();
+    assert!(error.contains("\"GET /fails HTTP/1.0\" 500"), "{error}");
+    let failure = failures.recv_timeout(PATIENCE).expect("a report");
+    assert_eq!(failure, "on purpose");
+    assert!(server.shutdown().is_ok());
 }

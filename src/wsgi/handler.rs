@@ -18,7 +18,10 @@ use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
 use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
-use crate::http::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
+use crate::http::{
+    AccessLog, BodyPolicy, HttpRequestHandler, HttpResult, LogEntry, LogFormat, LogSink, Request,
+    Response,
+};
 use crate::socketserver::{Failure, Pool, complain};
 
 /// Handles HTTP requests by calling an [`Application`].
@@ -50,6 +53,8 @@ struct Gateway<A> {
     stream_input: bool,
     /// Responds in the place of an application that failed.
     error_output: Arc<dyn Application>,
+    /// Writes a line for each request.
+    access_log: Option<AccessLog<()>>,
 }
 
 /// Hands a request to a worker. This is a pointer to [`offload`], which needs an `A` that is
@@ -69,6 +74,7 @@ impl<A> WsgiHandler<A> {
                 offload: None,
                 stream_input: false,
                 error_output: Arc::new(error_output),
+                access_log: None,
             }),
         }
     }
@@ -153,6 +159,25 @@ impl<A> WsgiHandler<A> {
         self
     }
 
+    /// Writes a line to `sink` for each request, as `wsgiref` does by default. See
+    /// [`AccessLog`](crate::http::AccessLog), which does the same for any handler.
+    ///
+    /// ```
+    /// use std::io;
+    /// use serve_forever::http::LogFormat;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.access_log(LogFormat::Python, io::stderr()));
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn access_log(mut self, format: LogFormat, sink: impl LogSink + 'static) -> WsgiHandler<A> {
+        self.gateway_mut().access_log = Some(AccessLog::new((), format, sink));
+        self
+    }
+
     /// Returns the application.
     pub fn application(&self) -> &A {
         &self.gateway.application
@@ -230,6 +255,7 @@ impl<A> Clone for Gateway<A> {
             offload: self.offload.clone(),
             stream_input: self.stream_input,
             error_output: Arc::clone(&self.error_output),
+            access_log: self.access_log.clone(),
         }
     }
 }
@@ -259,6 +285,18 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
         match self.gateway.streams_input() {
             true => BodyPolicy::streamed(),
             false => BodyPolicy::whole(),
+        }
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        if let Some(log) = &self.gateway.access_log {
+            log.write_request(entry);
+        }
+    }
+
+    fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
+        if let Some(log) = &self.gateway.access_log {
+            log.write_error(entry, message);
         }
     }
 }

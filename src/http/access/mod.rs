@@ -119,6 +119,18 @@ impl<H> AccessLog<H> {
         &self.handler
     }
 
+    /// Writes the line of a request.
+    pub(crate) fn write_request(&self, entry: &LogEntry<'_>) {
+        self.write(|line| self.style.request(line, entry));
+    }
+
+    /// Writes the line of an error page, if the format has one.
+    pub(crate) fn write_error(&self, entry: &LogEntry<'_>, message: &str) {
+        if self.style.errors {
+            self.write(|line| self.style.error(line, entry, message));
+        }
+    }
+
     fn write(&self, fill: impl FnOnce(&mut String)) {
         // An error means that the thread is ending and its buffer is gone: use a new one.
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
@@ -146,14 +158,12 @@ impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
     fn log_request(&mut self, entry: &LogEntry<'_>) {
         let handled = self.handled.take();
         let entry = handled.map_or(*entry, |handled| entry.not_before(handled));
-        self.write(|line| self.style.request(line, &entry));
+        self.write_request(&entry);
         self.handler.log_request(&entry);
     }
 
     fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
-        if self.style.errors {
-            self.write(|line| self.style.error(line, entry, message));
-        }
+        self.write_error(entry, message);
         self.handler.log_error(entry, message);
     }
 }
