@@ -261,9 +261,10 @@
 //! Each of these can run inside a loop that you already have:
 //!
 //! * An [`Engine`](crate::socketserver::Engine) is a server that does not wait, and runs as a guest in
-//!   any `mio` poll.
+//!   any `mio` poll. [`HttpEngine::bind`](crate::http::HttpEngine::bind) makes one for HTTP.
 //! * A [`Server`](crate::socketserver::Server) is one descriptor for any other poller.
-//! * A loop that never waits calls [`turn`](crate::socketserver::Server::turn) once a frame.
+//! * A loop that never waits calls [`turn_until`](crate::socketserver::Server::turn_until) in each
+//!   frame.
 //!
 //! Conversely, your own sockets, timers and threads can get turns on the server's loop, through
 //! [`Hooks::ready`](crate::socketserver::Hooks::ready) and a [`Doorbell`](crate::reactor::Doorbell).
