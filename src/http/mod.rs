@@ -8,7 +8,7 @@
 //!   the requests. [`ThreadingHttpServer`] runs handlers that block on threads.
 //!
 //! ```
-//! use serve_forever::http::{HttpResult, HttpServer, Request, Response};
+//! use serve_forever::{HttpResult, HttpServer, Request, Response};
 //!
 //! fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 //!     response
@@ -24,6 +24,26 @@
 //! ```
 //!
 //! If you know `http.server`, [`differences`] lists what is different here, and why.
+//!
+//! # State
+//!
+//! Each connection has its own clone of the handler. So a variable that a closure owns counts for one
+//! connection only. Put what all connections share into an [`Arc`](std::sync::Arc):
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use serve_forever::{HttpServer, Request, Response};
+//!
+//! let hits = Arc::new(AtomicU64::new(0));
+//! let page = move |_: &Request<'_>, response: Response<'_>| {
+//!     let hit = hits.fetch_add(1, Ordering::Relaxed) + 1;
+//!     response.send_response(200).body(format!("visit {hit}\n"))
+//! };
+//! let server = HttpServer::bind("127.0.0.1:0", page)?;
+//! # let _ = server;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! # The body of a request
 //!

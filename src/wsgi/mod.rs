@@ -6,7 +6,7 @@
 //! what it serves:
 //!
 //! ```
-//! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
+//! use serve_forever::{AppResult, Environ, StartResponse, make_server};
 //!
 //! fn app(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
 //!     start_response.call("200 OK", &[("Content-type", "text/plain")])?;
