@@ -3,6 +3,8 @@
 //! Each step is a program that the tests compile and run, and each replaces something that the
 //! previous one did by hand. If you only want to serve something, start at the end.
 //!
+//! If you know Python's `socketserver`, or have read how `wsgiref` works, read [`from_python`] first.
+//!
 //! # 1. A bare poll
 //!
 //! [`mio`] tells you which of a program's sockets are ready. It is Python's `selectors`, with one
@@ -286,3 +288,9 @@
 //! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
 //! accepted. But connections that are still queued in the listener when it closes are reset, even if
 //! another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
+
+pub mod from_python {
+    // A quotation need not be a whole item.
+    #![allow(rustdoc::invalid_rust_codeblocks)]
+    #![doc = include_str!("from_python.md")]
+}
