@@ -3,7 +3,9 @@
 //! Each step is a program that the tests compile and run, and each replaces something that the
 //! previous one did by hand. If you only want to serve something, start at the end.
 //!
-//! If you know Python's `socketserver`, or have read how `wsgiref` works, read [`from_python`] first.
+//! If you know Python's `socketserver`, or have read how `wsgiref` works, read [`from_python`] first;
+//! [`porting`] has every name of those modules. If you want to know which trait and which server you
+//! need, [`choosing`] has two tables, and the meaning of the words.
 //!
 //! # 1. A bare poll
 //!
@@ -289,8 +291,16 @@
 //! accepted. But connections that are still queued in the listener when it closes are reset, even if
 //! another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
 
+pub mod choosing {
+    #![doc = include_str!("choosing.md")]
+}
+
 pub mod from_python {
     // A quotation need not be a whole item.
     #![allow(rustdoc::invalid_rust_codeblocks)]
     #![doc = include_str!("from_python.md")]
+}
+
+pub mod porting {
+    #![doc = include_str!("porting.md")]
 }
