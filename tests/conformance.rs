@@ -13,6 +13,8 @@
 //! latin-1 character), after it has read the whole request content. Requests
 //! that are refused while parsing never reach it.
 //!
+//! `examples/conformance.rs` plays the same cases against any other server.
+//!
 //! There is one test per group of cases. To look at one case (or a few), name a
 //! part of its id; `SCALE` stretches all time limits for a slow machine:
 //!
@@ -94,6 +96,14 @@ fn filter() -> Option<String> {
         .filter(|wanted| !wanted.is_empty())
 }
 
+/// The factor for all time limits, from the environment.
+fn scale() -> f64 {
+    match std::env::var("SCALE") {
+        Ok(text) => text.parse().expect("SCALE is a number"),
+        Err(_) => 1.0,
+    }
+}
+
 /// Runs the cases of one group against a server of their own.
 fn check(group: &str) {
     let cases = cases().unwrap_or_else(|errors| panic!("the case file is not valid:\n{errors}"));
@@ -113,7 +123,7 @@ fn check(group: &str) {
         return;
     }
     let server = start();
-    let report = run::run(server.address, &selected);
+    let report = run::run(server.address, &selected, scale());
     println!("{report}");
     assert!(
         report.failures.is_empty(),

@@ -326,3 +326,12 @@ printf -- '-- %s\n' "$title"
 printf 'GET /a HTTP/1.0\r\n\r\nGET /b' | "$examples/parse_capture" - >"$scratch/log" || fail 'fails'
 grep -q '^  line: GET /a HTTP/1.0$' "$scratch/log" || fail 'finds no request'
 grep -q '^1 requests; ends at byte 25, in the middle of a head$' "$scratch/log" || fail 'finds no end'
+
+title=conformance
+printf -- '-- %s\n' "$title"
+"$examples/conformance" --start "$examples/http_echo 127.0.0.1:{port}" --group http10 \
+    >"$scratch/log" || fail 'finds a fault'
+grep -q '^all  *6  *0$' "$scratch/log" || fail 'does not count'
+status=0
+"$examples/conformance" --start 'false {port}' >"$scratch/log" 2>&1 || status=$?
+[ "$status" -eq 1 ] || fail "ends with $status if there is no server"

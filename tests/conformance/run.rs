@@ -43,7 +43,7 @@ pub(crate) struct Report {
 /// A case that failed twice.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    case: Case,
+    pub(crate) case: Case,
     outcome: Outcome,
 }
 
@@ -56,9 +56,9 @@ struct Outcome {
 }
 
 /// Plays all the cases against the server at this address: the light ones many
-/// at a time, the heavy ones alone, and those that failed once more, alone.
-pub(crate) fn run(address: SocketAddr, cases: &[Case]) -> Report {
-    let scale = scale();
+/// at a time, the heavy ones alone, and those that failed once more, alone. All
+/// time limits are multiplied by `scale`.
+pub(crate) fn run(address: SocketAddr, cases: &[Case], scale: f64) -> Report {
     let (heavy, light): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.heavy);
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(HashMap::new());
@@ -116,14 +116,6 @@ fn may_retry() -> bool {
     RETRIES
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
         .is_ok()
-}
-
-/// The factor for all time limits, from the environment.
-fn scale() -> f64 {
-    match std::env::var("SCALE") {
-        Ok(text) => text.parse().expect("SCALE is a number"),
-        Err(_) => 1.0,
-    }
 }
 
 fn attempt_in_company(case: &Case, address: SocketAddr, scale: f64) -> Outcome {
