@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // serve_forever returns when the last connection is closed, or when PATIENCE is over.
     match server.shutdown_handle().drained() {
         Some(drained) => println!(
-            "Connections: {} finished, {} reset",
-            drained.finished, drained.aborted
+            "Connections: {} finished, {} broken off, {} reset",
+            drained.finished, drained.broken_off, drained.aborted
         ),
         None => println!("Stopped immediately"),
     }

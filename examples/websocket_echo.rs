@@ -208,8 +208,16 @@ impl Protocol for Echo {
         self.leave(output)
     }
 
-    fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next<http::Message> {
-        self.leave(output)
+    fn drain(
+        &mut self,
+        input: &mut Buffer,
+        output: &mut Buffer,
+        _now: &Now,
+    ) -> Next<http::Message> {
+        match self.lend(input, output, answer) {
+            Next::Read => self.leave(output),
+            next => next, // the client has closed, or has broken the rules
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -6,23 +6,30 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use mio::net::TcpStream;
 use serve_forever::http::{
-    Deferred, HttpResult, HttpServer, HttpSettings, Message, Request, Response, ThreadingHttpServer,
+    Deferred, Http, HttpResult, HttpServer, HttpSettings, Message, Request, Response,
+    ThreadingHttpServer,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Drained, Mailbox, Next, NotStopped, Protocol, ShutdownHandle,
+    Buffer, Drained, EventedSettings, Mailbox, Next, NotStopped, Overload, Protocol, Rfile,
+    ShutdownHandle, Tcp, Transport, UdpServer,
 };
-use support::client::{Client, ask, connect, queue, text};
+use support::client::{Client, ask, connect, queue, take, text};
+use support::driven::Driven;
 use support::patience::{LONG, PATIENCE, spawn};
-use support::script::Script;
-use support::server::{Running, run};
+use support::script::{Script, served};
+use support::server::{Running, listen, run};
 use support::trace::Trace;
+use support::transport::Intercepted;
 
 const ENDLESS: Duration = Duration::MAX;
 
@@ -270,7 +277,7 @@ impl Protocol for Shout {
         }
     }
 
-    fn drain(&mut self, output: &mut Buffer, _: &Now) -> Next<Message> {
+    fn drain(&mut self, _: &mut Buffer, output: &mut Buffer, _: &Now) -> Next<Message> {
         output.extend_from_slice(b"LAST WORDS?");
         self.draining = true;
         Next::Read
@@ -402,9 +409,10 @@ fn what_is_left_at_the_deadline_is_reset() {
     assert!(unsent.is_err(), "nobody is there to be answered");
 }
 
-/// SHUT-9: who was not accepted yet is turned away, not left waiting.
+/// SHUT-14: who was not accepted yet, and has sent a request, gets a response. Without patience there
+/// is no time for it, and who was not accepted is turned away.
 #[test]
-fn the_backlog_is_turned_away() {
+fn the_backlog_is_served() {
     for patience in [ENDLESS, Duration::ZERO] {
         let world = World::new();
         let mut held = world.connect();
@@ -416,8 +424,17 @@ fn the_backlog_is_turned_away() {
         backlog[2].shutdown_write();
         world.server.handle.request_drain(patience);
         world.trace.note("go");
-        for client in &mut backlog {
-            assert!(is_reset(client));
+        let [silent, requests @ ..] = &mut backlog;
+        if patience.is_zero() {
+            assert!(is_reset(silent));
+            requests
+                .iter_mut()
+                .for_each(|client| assert!(is_reset(client)));
+        } else {
+            silent.expect_end();
+            requests
+                .iter_mut()
+                .for_each(|client| expect_last(client, "hello"));
         }
         // Answered before the drain began, and idle then.
         assert_eq!(read_head(&mut held), (200, false));
@@ -462,8 +479,10 @@ fn before_the_start_it_is_latched() {
             server.stop();
         } else {
             run(server, LONG).returned();
-            assert!(is_reset(&mut Client(client)));
-            assert_eq!(script.trace.take(), "");
+            assert_eq!(support::client::answer(client), "early");
+            assert_eq!(script.trace.take(), served("early"));
+            let report = drained(1, 0, 0);
+            assert_eq!(handle.drained(), Some(report));
         }
     }
 }
@@ -646,4 +665,343 @@ fn workers_finish_what_they_have_begun() {
     expect_last(&mut begun, "done");
     assert_eq!(draining.join(), Ok(drained(2, 0, 0)));
     server.returned();
+}
+
+/// A handler's pages, and an engine in the test's hands that serves them.
+type Pages = Driven<Http<Handler>, Faulty>;
+
+/// A transport whose next accepts can be made to fail.
+type Faulty = Intercepted<TcpStream>;
+
+type Faults = Arc<Mutex<VecDeque<io::Error>>>;
+
+fn serving(tcp: Tcp) -> (Pages, Receiver<Deferred>, Faults) {
+    let (deferreds, received) = channel();
+    let handler = Handler {
+        trace: Trace::default(),
+        deferreds: Arc::new(Mutex::new(deferreds)),
+        stopper: Arc::default(),
+    };
+    let faults = Faults::default();
+    let next = Arc::clone(&faults);
+    let faulty = Intercepted::new(tcp, move |tcp: &mut Tcp| {
+        let fault = next.lock().expect("no panic").pop_front();
+        fault.map_or_else(|| tcp.get_request(), Err)
+    });
+    let factory = Http::new(handler, HttpSettings::default());
+    let pages = Driven::on(faulty, EventedSettings::default(), factory);
+    (pages, received, faults)
+}
+
+/// The whole of a response that says goodbye.
+fn expect_goodbye(pages: &mut Pages, client: &mut Client, content: &str) {
+    let response = text(&pages.rest(client));
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    assert!(response.contains("Connection: close"), "{response}");
+    assert!(response.ends_with(content), "{response}");
+}
+
+/// The next request whose response the test has in hand.
+fn receive(pages: &mut Pages, deferreds: &Receiver<Deferred>) -> Deferred {
+    let mut deferred = None;
+    pages.until(|_| {
+        deferred = deferreds.try_recv().ok();
+        deferred.is_some()
+    });
+    deferred.expect("it was received")
+}
+
+fn respond(deferred: Deferred) {
+    let late = deferred.respond(|response| response.send_response(200).body("late"));
+    late.expect("the client is there");
+}
+
+/// Asks for a drain that time does not end, and gives the turn in which it begins.
+fn begin_drain(pages: &mut Pages) -> ShutdownHandle {
+    let handle = pages.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(1_000_000));
+    pages.blind_turn();
+    handle
+}
+
+/// SHUT-14: a connection that seems idle is read once more. No event has told the engine of the
+/// request that lies in the kernel.
+#[test]
+fn a_request_that_nobody_has_looked_for_is_answered() {
+    let (mut pages, ..) = serving(listen());
+    let mut silent = pages.connect();
+    let mut kept = pages.connect();
+    let mut half = pages.connect();
+    let mut fresh = pages.connect();
+    kept.send(get("/"));
+    let mut response = Vec::new();
+    pages.until(|_| {
+        let has_ended = take(&mut kept, usize::MAX, &mut response);
+        has_ended || response.ends_with(b"hello")
+    });
+    for (client, bytes) in [
+        (&mut kept, get("/")),
+        (&mut fresh, get("/")),
+        (&mut half, "GET / HT".to_owned()),
+    ] {
+        client.send(bytes);
+        pages.overlook();
+    }
+    let handle = begin_drain(&mut pages);
+    expect_goodbye(&mut pages, &mut kept, "hello");
+    expect_goodbye(&mut pages, &mut fresh, "hello");
+    assert_eq!(text(&pages.rest(&mut silent)), "");
+    half.send("TP/1.1\r\nHost: h\r\n\r\n");
+    expect_goodbye(&mut pages, &mut half, "hello");
+    drop((kept, fresh, half));
+    pages.until(|_| handle.drained().is_some());
+    assert_eq!(handle.drained(), Some(drained(4, 0, 0)));
+}
+
+/// SHUT-14: a response that another thread had written before the drain began has an open head, and
+/// the loop ends it when it takes it.
+#[test]
+fn a_head_that_lies_in_the_mailbox_says_goodbye() {
+    let (mut pages, deferreds, _) = serving(listen());
+    let mut client = pages.connect();
+    client.send(get("/defer"));
+    let deferred = receive(&mut pages, &deferreds);
+    respond(deferred);
+    begin_drain(&mut pages);
+    expect_goodbye(&mut pages, &mut client, "late");
+}
+
+/// SHUT-14: the queue is emptied as places become free, and the listener is closed after it. Who comes
+/// then is refused.
+#[test]
+fn the_backlog_waits_for_places() {
+    let (mut pages, deferreds, _) = serving(listen());
+    pages.engine.set_max_connections(1, Overload::Wait);
+    let address = pages.engine.transport().server_address();
+    let mut first = pages.connect();
+    first.send(get("/defer"));
+    let deferred = receive(&mut pages, &deferreds);
+    let mut queued = [(); 3].map(|()| Client::connect(address));
+    for client in &mut queued {
+        client.send(get("/"));
+        client.shutdown_write();
+    }
+    let handle = begin_drain(&mut pages);
+    pages.settle();
+    assert_eq!((pages.open_connections(), handle.drained()), (1, None));
+    respond(deferred);
+    expect_goodbye(&mut pages, &mut first, "late");
+    drop(first);
+    for client in &mut queued {
+        expect_goodbye(&mut pages, client, "hello");
+    }
+    pages.until(|_| handle.drained().is_some());
+    assert_eq!(handle.drained(), Some(drained(4, 0, 0)));
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+/// SHUT-14, law 11: what never becomes free is not waited for: not without an open connection, and not
+/// longer than the patience.
+#[test]
+fn the_backlog_does_not_hold_the_drain_up() {
+    let (mut full, ..) = serving(listen());
+    full.engine.set_max_connections(0, Overload::Wait);
+    let mut queued = Client::connect(full.engine.transport().server_address());
+    full.overlook();
+    let handle = begin_drain(&mut full);
+    assert_eq!(handle.drained(), Some(drained(0, 0, 0)));
+    assert!(is_reset(&mut queued));
+
+    let (mut busy, deferreds, _) = serving(listen());
+    busy.engine.set_max_connections(1, Overload::Wait);
+    let mut first = busy.connect();
+    first.send(get("/defer"));
+    let _deferred = receive(&mut busy, &deferreds);
+    let mut queued = Client::connect(busy.engine.transport().server_address());
+    queued.send(get("/"));
+    busy.settle();
+    let handle = busy.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(5)); // less than a response may take
+    busy.pass(Duration::from_secs(1));
+    assert_eq!(handle.drained(), None);
+    busy.pass(Duration::from_secs(5));
+    assert_eq!(handle.drained(), Some(drained(0, 1, 0)));
+    assert!(is_reset(&mut first) && is_reset(&mut queued));
+}
+
+/// SHUT-14: new clients cannot hold the drain up. It takes as many as the queue can have held.
+#[test]
+fn as_many_are_taken_as_the_queue_can_hold() {
+    let tcp = Tcp::new("127.0.0.1:0").and_then(|tcp| tcp.request_queue_size(2).bind_and_activate());
+    let (mut pages, ..) = serving(tcp.expect("a free port"));
+    let address = pages.engine.transport().server_address();
+    let mut clients = vec![Client::connect(address)];
+    clients[0].send(get("/"));
+    pages.overlook();
+    begin_drain(&mut pages);
+    while let Ok(client) = std::net::TcpStream::connect(address) {
+        clients.push(Client(client));
+        let last = clients.last_mut().expect("one");
+        last.send(get("/"));
+        pages.turn();
+        assert!(clients.len() < 9, "it goes on and on");
+    }
+    let accepted = pages.engine.stats().accepted as usize;
+    assert!((1..=3).contains(&accepted), "{accepted}");
+    let answered = clients.iter_mut().take(accepted);
+    answered.for_each(|client| expect_goodbye(&mut pages, client, "hello"));
+}
+
+/// REQ-3, LOOP-14: neither a shortage nor the end of the listener breaks the drain off.
+#[test]
+fn a_listener_that_fails_does_not_end_the_drain() {
+    const EMFILE: i32 = 24;
+    let (mut pages, deferreds, faults) = serving(listen());
+    let address = pages.engine.transport().server_address();
+    let mut open = pages.connect();
+    open.send(get("/defer"));
+    let deferred = receive(&mut pages, &deferreds);
+    let mut queued = Client::connect(address);
+    queued.send(get("/"));
+    pages.overlook();
+    let fail = |error| faults.lock().expect("no panic").push_back(error);
+    fail(io::Error::from_raw_os_error(EMFILE));
+    let handle = begin_drain(&mut pages);
+    assert_eq!(pages.engine.stats().shortages, 1);
+    pages.pass(Duration::from_millis(5));
+    expect_goodbye(&mut pages, &mut queued, "hello");
+    drop(queued);
+
+    let (mut gone, deferreds_2, faults) = serving(listen());
+    let mut waiting = gone.connect();
+    waiting.send(get("/defer"));
+    let deferred_2 = receive(&mut gone, &deferreds_2);
+    faults
+        .lock()
+        .expect("no panic")
+        .push_back(ErrorKind::InvalidInput.into());
+    let ended = begin_drain(&mut gone);
+    for (pages, deferred, client, handle) in [
+        (&mut pages, deferred, &mut open, handle),
+        (&mut gone, deferred_2, &mut waiting, ended),
+    ] {
+        respond(deferred);
+        expect_goodbye(pages, client, "late");
+        client.shutdown_write();
+        pages.until(|_| handle.drained().is_some());
+        assert_eq!(handle.drained().expect("it is").aborted, 0);
+    }
+}
+
+/// SHUT-14: datagrams that lie in the socket get their replies.
+#[test]
+fn datagrams_that_have_arrived_are_answered() {
+    let shout = |_: &std::net::SocketAddr| {
+        |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
+            let mut text = String::new();
+            rfile.read_to_string(&mut text)?;
+            wfile.write_all(text.to_uppercase().as_bytes())?;
+            Ok(())
+        }
+    };
+    let server = UdpServer::bind("127.0.0.1:0", shout).expect("a free port");
+    let clients = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
+    for client in &clients {
+        client.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        client
+            .send_to(b"hello", server.server_address())
+            .expect("sent");
+    }
+    server.shutdown_handle().request_drain(ENDLESS);
+    run(server, LONG).returned();
+    for client in &clients {
+        let mut bytes = [0; 16];
+        let count = client.recv(&mut bytes).expect("a reply");
+        assert_eq!(text(&bytes[..count]), "HELLO");
+    }
+}
+
+/// Clients that break off are not counted among those that were served.
+#[test]
+fn who_breaks_off_is_counted_apart() {
+    let (mut pages, deferreds, _) = serving(listen());
+    let mut mid_head = pages.connect();
+    mid_head.send("GET / HT");
+    let mut mid_body = pages.connect();
+    mid_body.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
+    let mut resets = pages.connect();
+    resets.send(get("/defer"));
+    let mut served = pages.connect();
+    served.send(get("/defer"));
+    let _idle = pages.connect();
+    pages.settle();
+    let waiting = [(); 2].map(|()| receive(&mut pages, &deferreds));
+    let handle = begin_drain(&mut pages);
+    mid_head.shutdown_write();
+    drop(mid_body);
+    resets.reset();
+    for deferred in waiting {
+        pages.until(|pages| pages.open_connections() <= 1);
+        // Err: the one that was reset.
+        let _ = deferred.respond(|response| response.send_response(200).body("late"));
+    }
+    expect_goodbye(&mut pages, &mut served, "late");
+    drop(served);
+    pages.until(|_| handle.drained().is_some());
+    let mut report = drained(2, 0, 0);
+    report.broken_off = 3;
+    assert_eq!(handle.drained(), Some(report));
+}
+
+/// SHUT-14: a blocking server serves its queue as well, on any kind of stream.
+#[cfg(unix)]
+#[test]
+fn the_queue_of_a_unix_socket_is_served() {
+    use serve_forever::socketserver::{UnixAddress, UnixStreamServer};
+    use std::os::unix::net::UnixStream;
+
+    let path = std::env::temp_dir().join(format!("serve_forever-drain-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let echo = |_: &UnixAddress| {
+        |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
+            let mut line = String::new();
+            rfile.read_line(&mut line)?;
+            wfile.write_all(line.as_bytes())?;
+            Ok(())
+        }
+    };
+    let server = UnixStreamServer::bind(&path, echo).expect("a free path");
+    let clients = ["one\n", "two\n", "three\n"].map(|line| {
+        let mut client = UnixStream::connect(&path).expect("a listener");
+        client.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        client.write_all(line.as_bytes()).expect("sent");
+        (client, line)
+    });
+    std::fs::remove_file(&path).expect("it is there");
+    let handle = server.shutdown_handle();
+    handle.request_drain(ENDLESS);
+    run(server, LONG).returned();
+    for (mut client, line) in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer");
+        assert_eq!(answer, line);
+    }
+    assert_eq!(handle.drained(), Some(drained(3, 0, 0)));
+}
+
+/// SHUT-14: an inherited listener keeps its queue. Others may go on with it.
+#[test]
+fn an_inherited_listener_stays_as_it_is() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let ours = listener.try_clone().expect("a descriptor");
+    let (mut pages, ..) = serving(Tcp::from_listener(ours).expect("a listener"));
+    let address = pages.engine.transport().server_address();
+    let handle = begin_drain(&mut pages);
+    assert_eq!(handle.drained(), Some(drained(0, 0, 0)));
+    let clients = [(); 9].map(|()| connect(address)); // none of them has to wait
+    listener.set_nonblocking(false).expect("an option");
+    for client in &clients {
+        let (_, accepted) = listener.accept().expect("a client");
+        assert_eq!(accepted, client.local_addr().expect("connected"));
+    }
 }

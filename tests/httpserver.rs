@@ -852,6 +852,20 @@ fn draining_in_every_phase() {
     kept.drain();
     assert_eq!((kept.sent().as_str(), kept.verdict), ("", "Close"));
 
+    // SHUT-14: what has arrived is answered, and one that closes is the last.
+    let mut arrived = Wire::new(hello);
+    arrived.drain_with(format!("{GET}{GET}"));
+    assert_eq!(
+        (arrived.sent(), arrived.verdict),
+        (closing.clone(), "Linger")
+    );
+
+    let mut begun = Wire::new(hello);
+    begun.drain_with(&GET[..10]);
+    assert_eq!(begun.verdict, "Read");
+    begun.receive(&GET[10..]);
+    assert_eq!((begun.sent(), begun.verdict), (closing.clone(), "Linger"));
+
     let mut head = Wire::new(hello);
     head.receive(&GET[..10]);
     head.drain();

@@ -237,7 +237,7 @@ impl Protocol for Scripted {
         Next::Read
     }
 
-    fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next<String> {
+    fn drain(&mut self, _: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next<String> {
         self.world.enter("drain");
         output.extend_from_slice(b"draining\n");
         self.draining = true;
@@ -803,6 +803,49 @@ fn draining_closes_the_idle_and_lets_the_busy_finish() {
     drop(mailboxes);
 }
 
+/// SHUT-14: by default a protocol answers what has arrived when a drain begins, although no event has
+/// told of it, and then closes. So does one that has taken over by then: it also gets what came
+/// together with the upgrade.
+#[test]
+fn what_has_arrived_when_a_drain_begins_is_answered() {
+    /// Answers whole lines, and hands over at an empty one.
+    struct Lines;
+    impl Protocol for Lines {
+        type Message = std::convert::Infallible;
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
+            while let Some(end) = input.iter().position(|&byte| byte == b'\n') {
+                output.extend_from_slice(&input[..=end]);
+                input.consume(end + 1);
+                if end == 0 {
+                    return Next::Upgrade(Box::new(Lines));
+                }
+            }
+            Next::Read
+        }
+    }
+    let mut driven = Driven::new(EventedSettings::default(), |_: &SocketAddr| Lines);
+    let mut clients = ["one\ntwo\n", "one\ntw", "", "\nheir\n", "a\n\nb\n\nc\n"].map(|bytes| {
+        let client = driven.connect();
+        (client, bytes)
+    });
+    driven.settle();
+    for (client, bytes) in &mut clients {
+        client.send(*bytes);
+        if !bytes.is_empty() {
+            driven.overlook();
+        }
+    }
+    let handle = driven.engine.shutdown_handle();
+    handle.request_drain(Duration::from_secs(1_000_000));
+    driven.blind_turn();
+    assert_eq!(driven.open_connections(), 0);
+    for (client, bytes) in &mut clients {
+        let whole = bytes.rfind('\n').map_or("", |end| &bytes[..=end]);
+        assert_eq!(text(&driven.rest(client)), text(whole.as_bytes()));
+    }
+}
+
 /// A protocol that takes over after a drain has begun is told of it immediately, by whichever call
 /// of its predecessor it takes over; and so is one that takes over from that one.
 #[test]
@@ -819,7 +862,7 @@ fn a_protocol_that_takes_over_during_a_drain_is_told_of_it() {
             }
         }
 
-        fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next {
+        fn drain(&mut self, _: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
             output.extend_from_slice(b"drain\n");
             Next::Read
         }
@@ -834,7 +877,7 @@ fn a_protocol_that_takes_over_during_a_drain_is_told_of_it() {
             Next::Read
         }
 
-        fn drain(&mut self, output: &mut Buffer, _now: &Now) -> Next {
+        fn drain(&mut self, _: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
             output.extend_from_slice(b"heir drain\n");
             match self.0.checked_sub(1) {
                 Some(left) => Next::Upgrade(Box::new(Heir(left))),

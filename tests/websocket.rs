@@ -215,7 +215,7 @@ fn a_silent_client_is_left_and_so_is_one_that_drains() {
     assert!(matches!(next, Next::Linger), "{next:?}");
     assert_eq!(text(&output), text(&away));
     output.clear();
-    let next = begin().drain(&mut output, &at(1));
+    let next = begin().drain(&mut Buffer::new(), &mut output, &at(1));
     assert!(matches!(next, Next::Linger), "{next:?}");
     assert_eq!(text(&output), text(&away));
 }

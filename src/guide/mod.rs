@@ -288,8 +288,8 @@
 //! them, and a hash of few is rarely even. There, give each loop its own port and list all ports as
 //! backends; the balancer will see which loop is slow or gone. Before you stop a loop, take it out of
 //! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
-//! accepted. But connections that are still queued in the listener when it closes are reset, even if
-//! another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
+//! sent before it began. But a client that connects at the moment when the listener closes is reset,
+//! even if another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
 
 pub mod choosing {
     #![doc = include_str!("choosing.md")]

@@ -67,8 +67,8 @@ pub(crate) struct Loan<'a, M> {
     pub(crate) post: &'a Post<M>,
     /// The time that its protocol is told.
     pub(crate) now: &'a Now,
-    /// Whether a drain has begun.
-    pub(crate) draining: bool,
+    /// Whether the server runs or is stopping.
+    pub(crate) phase: Phase,
     /// The failure of a protocol that was replaced by an upgrade in this turn.
     pub(crate) failure: Option<Failure>,
     /// Exchanges that have ended and were not counted yet.
@@ -82,8 +82,19 @@ pub(crate) enum Occasion {
     Made,
     /// The connection may be able to go on.
     Ready,
-    /// The server is stopping.
-    Drain,
+}
+
+/// Says whether the server runs or is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The server runs.
+    Serving,
+    /// A drain: what clients have sent or begun is finished.
+    Draining,
+    /// The server is being closed: only what has begun is finished, as far as it can be now.
+    Closing,
+    /// The patience of the drain is over, and the connections were reset.
+    Aborted,
 }
 
 /// The result of a turn.
@@ -107,6 +118,9 @@ pub(crate) enum Fate {
     Again,
     /// The caller must close the connection now.
     Gone,
+    /// The caller must close the connection now. It ends early: the client has disconnected before it
+    /// had everything, or its response could not be completed.
+    BrokenOff,
     /// The caller must close the connection now: the client does not read, or reads too slowly.
     Stalled,
     /// The caller must close the connection now, and must not call its protocol again.
@@ -145,6 +159,8 @@ pub(crate) struct Connection<S, P: Protocol> {
     input_closed: bool,
     /// Whether the current protocol has completed an exchange.
     has_completed: bool,
+    /// Whether the current protocol has been told that the server is stopping.
+    is_told: bool,
     /// Bytes that arrived and that the protocol has not used.
     input: Buffer,
     /// Output that the stream did not take.
@@ -204,6 +220,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             stage: Stage::Read { unseen: false },
             input_closed: false,
             has_completed: false,
+            is_told: false,
             input: Buffer::new(),
             unsent: None,
             inbox: None,
@@ -322,7 +339,6 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         };
         match occasion {
             Occasion::Made => self.begin(&mut output, loan),
-            Occasion::Drain => self.drain(&mut output, loan),
             Occasion::Ready if due => self.time_out(&mut output, loan),
             Occasion::Ready => {}
         }
@@ -331,7 +347,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         let fate = advanced.unwrap_or_else(|error| {
             // Report nothing: the client has disconnected (TCP-11, WSGI-20).
             log::debug!("connection lost: {error}");
-            Fate::Gone
+            match output.is_empty() && self.is_idle() {
+                true => Fate::Gone,
+                false => Fate::BrokenOff,
+            }
         });
         pace.advance(sent, now);
         self.put_back(output, pace, loan.scratch);
@@ -366,11 +385,56 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.follow(next, false, output, loan);
     }
 
-    /// Tells the protocol that the server is stopping, unless the conversation is ending already.
-    fn drain(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) {
-        if let Stage::Read { .. } | Stage::Produce | Stage::Wait = self.stage {
-            let next = self.conversation.drain(output, loan.now);
-            self.follow(next, false, output, loan);
+    /// Tells the protocol that the server is stopping.
+    ///
+    /// In a drain it reads once before. What if the hint says that nothing has arrived? The hint is
+    /// as old as the last wait, and the client may have sent its request since ([SHUT-14]). Whether
+    /// the input has ended is the next read's business.
+    ///
+    /// [SHUT-14]: crate::spec#shut-14
+    fn tell(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) -> io::Result<()> {
+        let reads = matches!(self.stage, Stage::Read { .. }) && loan.phase == Phase::Draining;
+        let next = if reads {
+            loan.readiness.readable = true;
+            loan.scratch.input.clear();
+            let arrived = &mut loan.scratch.input;
+            while let Received::Interrupted = receive(&mut self.stream, arrived, loan.readiness)? {}
+            self.offer(output, loan, Conversation::drain)
+        } else {
+            let nothing = &mut Buffer::new();
+            self.conversation.drain(nothing, output, loan.now)
+        };
+        self.is_told = true;
+        self.follow(next, false, output, loan);
+        Ok(())
+    }
+
+    /// Offers the bytes that have arrived, behind those that are left, to a method of the protocol.
+    fn offer(
+        &mut self,
+        output: &mut Buffer,
+        loan: &mut Loan<'_, P::Message>,
+        method: impl FnOnce(&mut Conversation<P>, &mut Buffer, &mut Buffer, &Now) -> Next<P::Message>,
+    ) -> Next<P::Message> {
+        let arrived = &mut loan.scratch.input;
+        if !self.input.is_empty() {
+            self.input.extend_from_slice(arrived);
+            return method(&mut self.conversation, &mut self.input, output, loan.now);
+        }
+        let next = method(&mut self.conversation, arrived, output, loan.now);
+        if !arrived.is_empty() {
+            self.input.extend_from_slice(arrived);
+        }
+        next
+    }
+
+    /// Returns whether the client has nothing to wait for, as far as the verdicts tell. While the
+    /// server is stopping, a conversation that was told and reads on has something to finish.
+    fn is_idle(&self) -> bool {
+        match self.stage {
+            Stage::Read { .. } => self.input.is_empty() && !self.is_told,
+            Stage::Produce | Stage::Wait | Stage::Abort => false,
+            Stage::Close | Stage::Linger | Stage::Lingering { .. } => true,
         }
     }
 
@@ -406,7 +470,12 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> io::Result<Option<Fate>> {
         // What if the mark is zero? Then each step waits until all output is sent.
         let full = !output.is_empty() && output.len() >= loan.settings.high_water;
+        let is_stopping = loan.phase != Phase::Serving && !self.is_told;
         match self.stage {
+            Stage::Read { .. } | Stage::Wait | Stage::Produce if is_stopping => {
+                self.tell(output, loan)?;
+                Ok(None)
+            }
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
             Stage::Read { .. } | Stage::Wait if self.inbox.is_some() => {
                 self.deliver(output, loan);
@@ -420,7 +489,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             Stage::Read { unseen: false } => self.read(output, loan),
             // Nobody would receive the response that it waits for. If there is output, the next
             // write decides: a client that only stopped sending still takes it (RT-10).
-            Stage::Wait if loan.readiness.hung_up && output.is_empty() => Ok(Some(Fate::Gone)),
+            Stage::Wait if loan.readiness.hung_up && output.is_empty() => Ok(Some(Fate::BrokenOff)),
             Stage::Wait => Ok(Some(Fate::Sleeps)),
             Stage::Produce => {
                 let next = self.conversation.produce(output, loan.now);
@@ -429,7 +498,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             }
             Stage::Abort => {
                 self.stream.reset_on_close();
-                Ok(Some(Fate::Gone))
+                Ok(Some(Fate::BrokenOff))
             }
             // What if the client never takes it? Then the pace of `unsent` sets the deadline.
             Stage::Close | Stage::Linger if !output.is_empty() => Ok(Some(Fate::Sleeps)),
@@ -470,23 +539,16 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             Received::Nothing => return Ok(Some(Fate::Sleeps)),
             Received::Interrupted => return Ok(None),
             Received::End => {
+                let is_idle = self.is_idle();
                 self.input_closed = true;
                 let next = self.conversation.input_closed(output, loan.now);
                 self.follow(next, false, output, loan);
-                return Ok(None);
+                let ends_early = !is_idle && self.stage == Stage::Close && output.is_empty();
+                return Ok(ends_early.then_some(Fate::BrokenOff));
             }
             Received::Bytes => {}
         }
-        let next = if self.input.is_empty() {
-            let next = self.conversation.receive(arrived, output, loan.now);
-            if !arrived.is_empty() {
-                self.input.extend_from_slice(arrived);
-            }
-            next
-        } else {
-            self.input.extend_from_slice(arrived);
-            self.conversation.receive(&mut self.input, output, loan.now)
-        };
+        let next = self.offer(output, loan, Conversation::receive);
         self.follow(next, true, output, loan);
         Ok(None)
     }
@@ -578,16 +640,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         loan.failure = loan.failure.take().or(failure);
         loan.completed += self.conversation.take_completed();
         self.has_completed = false; // the new protocol's conversation counts, too
+        self.is_told = false; // if a drain has begun, the next step tells the new protocol
         self.conversation = Conversation::Upgraded(protocol);
         let mailbox = loan.post.mailbox(loan.slot);
-        let next = self.conversation.connection_made(mailbox, output, loan.now);
-        // What if a drain began before the upgrade? Then this protocol has not been told of it.
-        match next {
-            Next::Read | Next::Produce | Next::Wait if loan.draining => {
-                self.conversation.drain(output, loan.now)
-            }
-            next => next,
-        }
+        self.conversation.connection_made(mailbox, output, loan.now)
     }
 
     /// Keeps output that the stream did not take, and gives the shared buffer back.

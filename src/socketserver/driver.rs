@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use self::patient::Patient;
 use super::budget::complain;
-use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Scratch};
+use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Phase, Scratch};
 use super::failure::{Failure, HandlerResult};
 use super::mailbox::Post;
 use super::protocol::Protocol;
@@ -116,7 +116,7 @@ impl<P: Protocol> Driver<P> {
                 settings: &self.settings,
                 post: &post,
                 now: &now,
-                draining: false,
+                phase: Phase::Serving,
                 failure: None,
                 completed: 0,
             };

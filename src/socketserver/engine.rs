@@ -218,7 +218,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         let waits = [
             self.wait_for_work(now),
             self.interval.wait(now).filter(|_| self.needs_interval()),
-            self.draining.map(|draining| draining.wait(now)),
+            self.draining.as_ref().map(|draining| draining.wait(now)),
         ];
         waits.into_iter().flatten().min()
     }
@@ -232,8 +232,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     pub(crate) fn wait_for_work(&self, now: Instant) -> Option<Duration> {
         // What if there is no room? The hint of the listener stays set, because nobody accepts. So
         // it does not count until there is room, or the loop would spin.
-        let takes = self.has_room() || self.admission.overload == Overload::Shed;
-        let accept = self.listener.wait(&self.reactor, now).filter(|_| takes);
+        let accept = self.listener.wait(&self.reactor, now);
+        let accept = accept.filter(|_| self.takes_requests());
         let waits = [accept, self.reactor.timeout(now)];
         waits.into_iter().flatten().min()
     }
@@ -299,6 +299,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         self.begin_drain();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
+        self.close_drained_listener();
         let served = self.serve_ready(may_go_on)?;
         self.end_turn();
         if !(accepted || served || self.interval.is_over(now)) {
@@ -318,6 +319,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.serve_ready(|| true)?;
         let open = self.dispatch.open();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
+        self.close_drained_listener();
         // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
         let goes_on = completed.is_some() && self.dispatch.open() > open;
         self.report_failures()?;
@@ -354,7 +356,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Returns whether a request may be waiting that may be taken now.
     fn listener_is_ready(&self) -> bool {
-        self.listener.is_ready(&self.reactor, self.now.instant())
+        let now = self.now.instant();
+        let draining = self.draining.as_ref();
+        draining.is_none_or(|draining| draining.takes_queued(now))
+            && self.listener.is_ready(&self.reactor, now)
+    }
+
+    /// Returns whether a request would be taken, to be served or to be shed. If not, it waits in the
+    /// listener's queue.
+    fn takes_requests(&self) -> bool {
+        self.has_room() || self.admission.overload == Overload::Shed
     }
 
     /// Returns whether the dispatch may be given another request.
@@ -367,19 +378,29 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// [RT-2]: crate::spec#rt-2
     fn handle_request_noblock(&mut self) -> Result<bool, Failure> {
-        let has_room = self.has_room();
-        if !has_room && self.admission.overload == Overload::Wait {
+        if !self.takes_requests() {
             return Ok(false);
         }
+        let has_room = self.has_room();
         let (transport, reactor) = (&mut self.transport, &mut self.reactor);
         let accepted = self
             .listener
-            .accept(transport, reactor, &self.now, &mut self.stats)?;
+            .accept(transport, reactor, &self.now, &mut self.stats);
         let (request, client_address) = match accepted {
-            Attempt::Request(request, client_address) => (request, client_address),
-            Attempt::Lost => return Ok(true),
-            Attempt::Nothing => return Ok(false),
+            Ok(Attempt::Request(request, client_address)) => (request, client_address),
+            Ok(Attempt::Lost) => return Ok(true),
+            Ok(Attempt::Nothing) => return Ok(false),
+            // What if the server drains? It needs no listener to finish what has begun.
+            Err(failure) if self.draining.is_some() => {
+                log::error!("the listener failed in a drain: {failure}");
+                self.close_listener();
+                return Ok(false);
+            }
+            Err(failure) => return Err(failure),
         };
+        if let Some(draining) = &mut self.draining {
+            draining.note_taken();
+        }
         if !has_room {
             self.stats.shed += 1;
             close(request);
@@ -403,7 +424,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             Ok(true) => {
                 let (address, reactor) = (client_address.clone(), &mut self.reactor);
                 self.dispatch
-                    .process_request(request, address, reactor, &self.now)
+                    .process_request(request, address, reactor, &self.now)?;
+                if let Some(draining) = &mut self.draining {
+                    draining.note_begun();
+                }
+                Ok(())
             }
             Ok(false) => {
                 self.stats.refused += 1;
@@ -473,26 +498,48 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.hooks.service_actions(&mut self.reactor, &self.now)
     }
 
-    /// If a drain was requested, closes the listener and what is idle, and asks the rest to finish
-    /// ([design law 11]).
+    /// If a drain was requested, closes what is idle, and asks the rest to finish. The listener stays
+    /// open until its queue is empty ([design law 11], [SHUT-14]).
     ///
+    /// [SHUT-14]: crate::spec#shut-14
     /// [design law 11]: crate::spec#law-11
     fn begin_drain(&mut self) {
         let Some(until) = self.control.take_drain() else {
             return;
         };
         if self.draining.is_none() {
-            let open = self.dispatch.open();
-            self.close_listener();
+            let (open, broken_off) = (self.dispatch.open(), self.dispatch.broken_off());
+            let queued = self.transport.drain();
+            let draining = Draining::new(until, queued, open, broken_off);
             let upgraded = self.dispatch.drain(&mut self.reactor, &self.now);
-            self.draining = Some(Draining::new(until, open, upgraded));
+            self.draining = Some(draining.with_upgraded(upgraded));
+            // The last look may be older than the last client.
+            self.listener.expect_request(&mut self.reactor);
+        }
+    }
+
+    /// Closes the listener of a server that drains, as soon as nobody more is taken from its queue.
+    fn close_drained_listener(&mut self) {
+        // `accept` clears the hint when the queue is empty.
+        let may_hold_more = self.listener.expects_request(&self.reactor);
+        // What if there is no room, and nothing is open that could make room? Then nobody waits.
+        let may_have_room = self.takes_requests() || self.dispatch.open() > 0;
+        let Some(draining) = &mut self.draining else {
+            return;
+        };
+        if !(draining.takes_queued(self.now.instant()) && may_hold_more && may_have_room) {
+            draining.note_closed();
+            self.close_listener();
         }
     }
 
     /// Ends a turn, after the connections: if a drain is over, it becomes a shutdown request.
     fn end_turn(&mut self) {
-        let (open, now) = (self.dispatch.open(), self.now.instant());
-        if let Some(drained) = self.draining.and_then(|draining| draining.end(open, now)) {
+        let (open, broken_off) = (self.dispatch.open(), self.dispatch.broken_off());
+        let (draining, now) = (self.draining.as_ref(), self.now.instant());
+        let drained = draining.and_then(|draining| draining.end(open, broken_off, now));
+        if let Some(drained) = drained {
+            self.close_listener();
             self.dispatch.abort(&mut self.reactor);
             self.draining = None;
             self.control.drained(drained);
@@ -570,6 +617,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// [LOOP-16]: crate::spec#loop-16
     /// [SHUT-15]: crate::spec#shut-15
     pub fn begin_run(&mut self) -> io::Result<Run> {
+        if self.draining.is_some() {
+            self.close_listener(); // a stop has ended the drain, and no run takes it up again
+        }
         let run = self.control.begin_run()?;
         self.expect_request()?;
         self.interval.restart(Instant::now());

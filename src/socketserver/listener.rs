@@ -99,6 +99,11 @@ impl Listener {
         self.hint(reactor, true);
     }
 
+    /// Returns whether a request may be waiting, whether or not it may be taken now.
+    pub(crate) fn expects_request(&self, reactor: &Reactor) -> bool {
+        reactor.is_readable(self.slot)
+    }
+
     fn hint(&self, reactor: &mut Reactor, readable: bool) {
         // What if the listener is closed? Then there is no hint any more, and nothing is expected.
         if let Some(readiness) = reactor.readiness(self.slot) {
@@ -116,7 +121,7 @@ impl Listener {
         let pause = self.paused.map_or(Duration::ZERO, |pause| {
             pause.until.saturating_duration_since(now)
         });
-        reactor.is_readable(self.slot).then_some(pause)
+        self.expects_request(reactor).then_some(pause)
     }
 
     /// Accepts once. It skips what a client can cause, and waits out a shortage. Only a listener

@@ -104,13 +104,26 @@ pub trait Protocol {
         Next::Close
     }
 
-    /// The server is stopping: close if idle, otherwise finish the current work and then close.
+    /// The server is stopping. Handle what is whole in `input`, finish the work that has begun, and
+    /// close; if there is none, close now ([SHUT-14]).
     ///
-    /// A protocol that takes over later is told after its
+    /// If the last verdict is [`Next::Read`], the owner has just read once more, so `input` also
+    /// has what was on its way when the drain began. Otherwise it is empty. As in
+    /// [`receive`](Self::receive), bytes that you leave there are kept. By default, this calls
+    /// `receive` if there is input, and then closes instead of reading on.
+    ///
+    /// Called once. A protocol that takes over later is told after its
     /// [`connection_made`](Self::connection_made).
-    fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
-        let _ = (output, now);
-        Next::Close
+    ///
+    /// [SHUT-14]: crate::spec#shut-14
+    fn drain(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
+        if input.is_empty() {
+            return Next::Close;
+        }
+        match self.receive(input, output, now) {
+            Next::Read => Next::Close,
+            next => next,
+        }
     }
 
     /// The conversation has ended, for whatever reason; asyncio's method of that name.
@@ -230,8 +243,13 @@ macro_rules! forward_all {
             $forward!(self.timed_out(output, now))
         }
 
-        fn drain(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
-            $forward!(self.drain(output, now))
+        fn drain(
+            &mut self,
+            input: &mut Buffer,
+            output: &mut Buffer,
+            now: &Now,
+        ) -> Next<Self::Message> {
+            $forward!(self.drain(input, output, now))
         }
 
         fn connection_lost(&mut self, now: &Now) {

@@ -41,22 +41,30 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 ///
 /// | A connection | `request`, `shutdown` | `request_drain`, `drain` | drop, `server_close` |
 /// | --- | --- | --- | --- |
-/// | in the listener's queue | stays there | is reset | is reset |
+/// | in the listener's queue | stays there | is accepted, and goes on in the next rows | is reset |
 /// | that is idle | stays open | is closed | is closed |
+/// | with a request that has arrived | waits for the next run | gets its response, is closed | is closed without a response |
 /// | with half a request | waits for the next run | may send the rest, gets its response, is closed | is closed without a response |
 /// | with half a response | waits for the next run | gets the rest, is closed | loses the rest |
 /// | of an HTTP handler on a worker | its response waits for the next run | gets its response, is closed | loses its response, unless [`block_on_close`](crate::http::ThreadedHttp::block_on_close) is set |
 /// | of a [`Threading`](super::Threading) thread | is served meanwhile | is served to the end | is served to the end, and the drop waits for it, unless [`block_on_close(false)`](super::Threading::block_on_close) is set |
 /// | that was upgraded | waits for the next run | is [told](super::Protocol::drain), and ends the conversation itself | is closed |
 ///
-/// When the patience of a drain is over, the connections that are still open are reset. A thread of
-/// `Threading` goes on, but nothing waits for it.
+/// A drain looks once more before it decides that a connection is idle, and closes the listener when
+/// its queue is empty. So no request is lost that was sent before the drain began. A client that
+/// connects or sends later may still come too late: it is refused, closed without a response, or
+/// reset ([SHUT-14]).
+///
+/// When the patience of a drain is over, the connections that are still open are reset, and so are
+/// those that are still queued. A thread of `Threading` goes on, but nothing waits for it.
 ///
 /// A loop cannot stop while one of its handlers blocks. With [`Inline`](super::Inline), `shutdown`
 /// and `drain` therefore wait until the current handler has returned.
 ///
 /// A handle is a reference: clones stop the same server, and it stays valid when the server is
 /// gone.
+///
+/// [SHUT-14]: crate::spec#shut-14
 #[derive(Clone)]
 pub struct ShutdownHandle {
     /// Shared with the loop and all other handles.
@@ -102,15 +110,20 @@ impl fmt::Display for NotStopped {
 
 impl Error for NotStopped {}
 
-/// The result of a drain: what happened to the connections that were open when it began.
+/// The result of a drain: what happened to the connections that were open when it began, or that it
+/// has taken from the listener's queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
     /// How many were closed in time: the idle ones immediately, the others after their responses.
     pub finished: usize,
+    /// How many ended early: the client disconnected before it had everything, or did not read, or
+    /// its response could not be completed. A request of a [`Threading`](super::Threading) thread
+    /// is never one of them, because only its handler knows.
+    pub broken_off: usize,
     /// How many were still open when the patience was over, and were reset.
     pub aborted: usize,
-    /// How many of all these had been upgraded to another protocol.
+    /// How many of all these had been upgraded to another protocol when the drain began.
     pub upgraded: usize,
 }
 
@@ -222,16 +235,23 @@ impl ShutdownHandle {
         ended(self.wait_for(self.look(), Some(timeout)))
     }
 
-    /// Asks the loop to finish the requests that have begun, and waits until it has stopped.
+    /// Asks the loop to finish the requests that clients have sent or begun, and waits until it has
+    /// stopped.
     ///
-    /// The loop closes the listener and the idle connections. A request that has begun gets its
-    /// response, with `Connection: close`. Connections that are still open after `patience` are
-    /// reset. The server cannot be started again afterwards.
+    /// The loop closes the idle connections, accepts the clients that are queued in the listener, and
+    /// closes it. A request that has begun gets its response, with `Connection: close`. Connections
+    /// that are still open after `patience` are reset. The server cannot be started again
+    /// afterwards.
+    ///
+    /// With [`Inline`](super::Inline), a queued client that says nothing delays the drain, as it
+    /// delays everybody else ([LOOP-17]).
     ///
     /// # Errors
     ///
     /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`] if the
     /// loop ended before the drain was over.
+    ///
+    /// [LOOP-17]: crate::spec#loop-17
     pub fn drain(&self, patience: Duration) -> Result<Drained, NotStopped> {
         let asked = self.ask(Ask::Drain(patience));
         self.wait_for(asked, None)?.ok_or(NotStopped::NotDrained)

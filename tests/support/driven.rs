@@ -83,6 +83,14 @@ where
         self.blind_turn();
     }
 
+    /// Waits for events, and keeps them from the engine: so it does not know yet what has arrived.
+    pub fn overlook(&mut self) {
+        match self.poll.poll(&mut self.events, Some(PATIENCE)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
+            _ => assert!(!self.events.is_empty(), "nothing has arrived"),
+        }
+    }
+
     /// A turn that no event is looked for: only time has passed.
     pub fn blind_turn(&mut self) {
         self.engine.turn(self.now).expect("no failure escapes");

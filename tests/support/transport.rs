@@ -49,6 +49,10 @@ impl<R: Accepted, T: Transport> Transport for Intercepted<R, T> {
         self.inner.source()
     }
 
+    fn drain(&mut self) -> usize {
+        self.inner.drain()
+    }
+
     fn get_request(&mut self) -> io::Result<(R, T::Address)> {
         (self.get_request)(&mut self.inner)
     }

@@ -131,8 +131,22 @@ impl Wire {
         self.follow(next);
     }
 
+    /// The server is stopping, and nothing more has arrived.
     pub fn drain(&mut self) {
-        let next = self.protocol.drain(&mut self.output, &self.now);
+        self.drain_with("");
+    }
+
+    /// The server is stopping. These bytes have arrived, and the protocol did not know.
+    pub fn drain_with(&mut self, bytes: impl AsRef<[u8]>) {
+        let mut nothing = Buffer::new();
+        let input = match self.reads() {
+            true => {
+                self.input.extend_from_slice(bytes.as_ref());
+                &mut self.input
+            }
+            false => &mut nothing,
+        };
+        let next = self.protocol.drain(input, &mut self.output, &self.now);
         self.follow(next);
     }
 

@@ -164,7 +164,15 @@ impl Wire {
         }
         let begun = self.log.borrow().exchanges.len();
         self.drained.get_or_insert(begun);
-        let next = self.protocol.drain(&mut self.output, &self.now);
+        let mut nothing = Buffer::new();
+        let input = match self.stage {
+            Stage::Read { .. } => {
+                self.read(); // SHUT-14
+                &mut self.input
+            }
+            _ => &mut nothing,
+        };
+        let next = self.protocol.drain(input, &mut self.output, &self.now);
         self.follow(next, false);
         self.advance();
     }
@@ -219,9 +227,7 @@ impl Wire {
             }
             Stage::Read { unseen: true } => self.offer(),
             Stage::Read { unseen: false } if !self.unread.is_empty() => {
-                self.received.extend_from_slice(&self.unread);
-                self.input.extend_from_slice(&self.unread);
-                self.unread.clear();
+                self.read();
                 self.offer();
             }
             Stage::Read { unseen: false } if self.half_closed && !self.input_closed => {
@@ -232,6 +238,12 @@ impl Wire {
             Stage::Read { unseen: false } => return false,
         }
         true
+    }
+
+    fn read(&mut self) {
+        self.received.extend_from_slice(&self.unread);
+        self.input.extend_from_slice(&self.unread);
+        self.unread.clear();
     }
 
     fn offer(&mut self) {

@@ -316,14 +316,22 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         }
     }
 
-    fn drain(&mut self, _output: &mut Buffer, _now: &Now) -> Next<Message> {
+    fn drain(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         self.draining = true;
-        // What if a head has begun? It is finished like any request, and its response says that the
-        // connection closes: `respond` reads `draining`.
-        if let Phase::Head(_, Awaited::First | Awaited::Next) = self.phase {
-            self.phase = Phase::Closed;
+        let next = match input.is_empty() {
+            true => self.verdict(),
+            // It was sent before the client could know of the drain (SHUT-14).
+            false => self.receive(input, output, now),
+        };
+        match self.phase {
+            Phase::Head(_, Awaited::First | Awaited::Next) => {
+                self.phase = Phase::Closed;
+                Next::Close
+            }
+            // What if a head has begun? It is finished like any request, and its response says that
+            // the connection closes: `respond` reads `draining`.
+            _ => next,
         }
-        self.verdict()
     }
 
     fn connection_lost(&mut self, now: &Now) {

@@ -79,7 +79,7 @@ fn a_slow_reader_is_not_a_stalled_one() {
                 settings: &settings,
                 post: &post,
                 now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
-                draining: false,
+                phase: Phase::Serving,
                 failure: None,
                 completed: 0,
             },

@@ -10,7 +10,7 @@ use mio::Interest;
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor, Slot};
 use crate::socketserver::budget::complain;
-use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Scratch};
+use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Phase, Scratch};
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::mailbox::{Home, Post};
@@ -39,6 +39,8 @@ where
     open: usize,
     /// How many connections were closed because the client did not read, or read too slowly.
     stalled: u64,
+    /// How many connections have ended before their clients had everything, these included.
+    broken_off: u64,
     /// How many exchanges have ended.
     completed: u64,
     /// Whether the server runs or is stopping.
@@ -49,17 +51,6 @@ where
     scratch: Scratch,
     /// Failures of conversations that the engine has not taken yet.
     failures: VecDeque<(Failure, T::Address)>,
-}
-
-/// Says whether the server runs or is stopping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The server runs.
-    Serving,
-    /// Open conversations finish what they have begun. A protocol that takes over is told to drain.
-    Draining,
-    /// The patience of the drain is over, and the connections were reset.
-    Aborted,
 }
 
 /// The message that a mailbox of a conversation takes.
@@ -112,6 +103,7 @@ where
             connections: Vec::new(),
             open: 0,
             stalled: 0,
+            broken_off: 0,
             completed: 0,
             phase: Phase::Serving,
             post: Post::new(0, None),
@@ -153,7 +145,7 @@ where
             settings: &self.settings,
             post: &self.post,
             now,
-            draining: self.phase == Phase::Draining,
+            phase: self.phase,
             failure: None,
             completed: 0,
         };
@@ -171,17 +163,22 @@ where
             if let Err(error) = reactor.register(slot, &mut entry.connection.stream, both) {
                 // What if the connection stayed open? Then no event would ever wake it.
                 report(error.into());
-                fate = Fate::Gone;
+                fate = Fate::BrokenOff;
             }
         }
         match (fate, outcome.deadline) {
             (Fate::Again, _) => reactor.enqueue(slot),
             (Fate::Sleeps, Some(deadline)) => reactor.arm(slot, deadline),
             (Fate::Sleeps, None) => {}
-            (Fate::Panicked, _) => self.close(slot, reactor, End::Panicked),
-            (Fate::Gone | Fate::Stalled, _) => {
+            (Fate::Gone, _) => self.close(slot, reactor, End::Told(now)),
+            (Fate::BrokenOff | Fate::Stalled | Fate::Panicked, _) => {
+                self.broken_off += 1;
                 self.stalled += u64::from(fate == Fate::Stalled);
-                self.close(slot, reactor, End::Told(now));
+                let end = match fate {
+                    Fate::Panicked => End::Panicked,
+                    _ => End::Told(now),
+                };
+                self.close(slot, reactor, end);
             }
         }
         true
@@ -219,10 +216,18 @@ where
         while self.factory.server_close() {
             self.collect(reactor);
             let unread = self.unread();
-            self.drain(reactor, &Now::new());
+            self.enter(Phase::Closing, reactor, &Now::new());
             if self.unread() == unread {
                 break; // no conversation takes any more messages, or there are none
             }
+        }
+    }
+
+    /// Enters a phase, and gives each connection a turn in it. There its protocol is told.
+    fn enter(&mut self, phase: Phase, reactor: &mut Reactor, now: &Now) {
+        self.phase = phase;
+        for slot in self.slots() {
+            self.turn(slot, Occasion::Ready, reactor, now);
         }
     }
 
@@ -362,6 +367,10 @@ where
         self.stalled
     }
 
+    fn broken_off(&self) -> u64 {
+        self.broken_off
+    }
+
     fn completed(&self) -> Option<u64> {
         Some(self.completed)
     }
@@ -372,16 +381,9 @@ where
     }
 
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
-        let occasion = match self.phase {
-            Phase::Serving => Occasion::Drain,
-            Phase::Draining | Phase::Aborted => Occasion::Ready, // the protocols know already
-        };
-        self.phase = Phase::Draining;
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
-        for slot in self.slots() {
-            self.turn(slot, occasion, reactor, now);
-        }
+        self.enter(Phase::Draining, reactor, now);
         upgraded
     }
 

@@ -70,6 +70,12 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
+    /// Returns how many requests have ended before their clients had everything: the client has
+    /// disconnected or does not read, or the response could not be completed.
+    fn broken_off(&self) -> u64 {
+        0
+    }
+
     /// Returns how many exchanges have ended so far, if a request that was taken over may go on
     /// with several.
     ///
@@ -91,8 +97,11 @@ pub trait Dispatch<T: Transport> {
         0
     }
 
-    /// The server is stopping: asks everything that is open to finish what it has begun. Returns
-    /// how many of these have been upgraded to another protocol.
+    /// The server is stopping: handles what clients have sent, and asks everything that is open to
+    /// finish what it has begun. Returns how many of these have been upgraded to another protocol.
+    /// Further requests may follow, which were waiting in the listener's queue ([SHUT-14]).
+    ///
+    /// [SHUT-14]: crate::spec#shut-14
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let _ = (reactor, now);
         0

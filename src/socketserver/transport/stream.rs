@@ -40,6 +40,18 @@ pub(super) fn listen(socket: &Socket, request_queue_size: u32) -> io::Result<()>
     socket.listen(i32::try_from(request_queue_size).unwrap_or(i32::MAX))
 }
 
+/// Keeps new clients out while the queue is emptied. Returns how many may be in it.
+///
+/// The socket listens again, with the shortest queue. Those that wait stay. What happens to a new
+/// client while the queue is full? It is not connected yet: it tries again after a while, and is
+/// refused. If it got into the queue, it could send its request, and lose it when the socket is
+/// closed.
+pub(super) fn drain(socket: &impl Connected, request_queue_size: u32) -> usize {
+    // Ignore the error: new clients are queued then, as before.
+    let _ = socket.socket().listen(1);
+    (request_queue_size as usize).saturating_add(1) // Linux lets one more wait
+}
+
 /// Serves a request by blocking reads and writes ([STREAM-1] to [STREAM-5]).
 ///
 /// [STREAM-1]: crate::spec#stream-1

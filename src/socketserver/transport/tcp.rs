@@ -11,7 +11,7 @@ use super::bind_error::cannot;
 use super::inet::{self, Options, ServerAddress};
 use super::life::{self, Life};
 use super::stream::{self, REQUEST_QUEUE_SIZE};
-use super::traits::{Accepted, Duplex, Transport};
+use super::traits::{Accepted, Duplex, MOST_WAITING, Transport};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
@@ -40,6 +40,8 @@ pub struct Tcp {
     disable_nagle_algorithm: bool,
     /// Whether the system copies the listener's `TCP_NODELAY` to the connections that it accepts.
     streams_inherit_options: bool,
+    /// Whether others have made the listener, and may share it.
+    is_inherited: bool,
     /// The socket itself.
     life: Life<TcpListener>,
 }
@@ -87,7 +89,10 @@ impl Tcp {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let life = Life::Active(TcpListener::from_std(listener));
-        Ok(Tcp::with_life(address, life))
+        Ok(Tcp {
+            is_inherited: true,
+            ..Tcp::with_life(address, life)
+        })
     }
 
     fn with_life(address: SocketAddr, life: Life<TcpListener>) -> Tcp {
@@ -97,6 +102,7 @@ impl Tcp {
             options: Options::default(),
             disable_nagle_algorithm: false,
             streams_inherit_options: false,
+            is_inherited: false,
             life,
         }
     }
@@ -193,6 +199,16 @@ impl Transport for Tcp {
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
         Ok(self.life.active()?)
+    }
+
+    fn drain(&mut self) -> usize {
+        match &self.life {
+            Life::Active(listener) if !self.is_inherited => {
+                stream::drain(listener, self.request_queue_size)
+            }
+            // What if it is inherited? Then others may go on with it.
+            _ => MOST_WAITING,
+        }
     }
 
     fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {

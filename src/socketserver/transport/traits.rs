@@ -8,6 +8,10 @@ use mio::event::Source;
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 
+/// How many requests may be waiting, if nothing else is known: the longest queue that Linux allows by
+/// default.
+pub(super) const MOST_WAITING: usize = 4096;
+
 /// A listening socket: Python's `TCPServer` and its siblings, without the loop.
 ///
 /// A server calls these methods; a program that only uses a server needs none of them except
@@ -57,6 +61,18 @@ pub trait Transport {
     ///
     /// [LOOP-15]: crate::spec#loop-15
     fn source(&mut self) -> io::Result<&mut dyn Source>;
+
+    /// A drain begins: keeps new clients out as far as the system can, and returns how many requests
+    /// may be waiting.
+    ///
+    /// The server takes what is waiting, at most so many requests, and then closes the socket
+    /// ([SHUT-14]). By default, this keeps nobody out and returns 4096, the most that Linux lets wait
+    /// unless it is told otherwise.
+    ///
+    /// [SHUT-14]: crate::spec#shut-14
+    fn drain(&mut self) -> usize {
+        MOST_WAITING
+    }
 
     /// Takes one request without blocking.
     ///

@@ -13,7 +13,7 @@ use crate::socketserver::handler::Rfile;
 use crate::socketserver::transport::bind_error::cannot;
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
-use crate::socketserver::transport::traits::{Accepted, Duplex, Transport};
+use crate::socketserver::transport::traits::{Accepted, Duplex, MOST_WAITING, Transport};
 
 /// A Unix-domain listener and its settings.
 ///
@@ -41,6 +41,8 @@ pub struct UnixStreams {
     unlink: Unlink,
     /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
     bound: Option<BoundPath>,
+    /// Whether others have made the listener, and may share it.
+    is_inherited: bool,
     /// The socket itself.
     life: Life<UnixListener>,
 }
@@ -71,7 +73,10 @@ impl UnixStreams {
         let address = UnixAddress::from_std(&listener.local_addr()?);
         listener.set_nonblocking(true)?;
         let life = Life::Active(UnixListener::from_std(listener));
-        Ok(UnixStreams::with_life(address, life))
+        Ok(UnixStreams {
+            is_inherited: true,
+            ..UnixStreams::with_life(address, life)
+        })
     }
 
     fn with_life(address: UnixAddress, life: Life<UnixListener>) -> UnixStreams {
@@ -80,6 +85,7 @@ impl UnixStreams {
             request_queue_size: REQUEST_QUEUE_SIZE,
             unlink: Unlink::default(),
             bound: None,
+            is_inherited: false,
             life,
         }
     }
@@ -156,6 +162,16 @@ impl Transport for UnixStreams {
 
     fn source(&mut self) -> io::Result<&mut dyn Source> {
         Ok(self.life.active()?)
+    }
+
+    fn drain(&mut self) -> usize {
+        match &self.life {
+            Life::Active(listener) if !self.is_inherited => {
+                stream::drain(listener, self.request_queue_size)
+            }
+            // What if it is inherited? Then others may go on with it.
+            _ => MOST_WAITING,
+        }
     }
 
     fn get_request(&mut self) -> io::Result<(UnixStream, UnixAddress)> {
