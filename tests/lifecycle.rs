@@ -6,12 +6,13 @@ mod support;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
+use serve_forever::http::{HttpServer, Pooled, Request, Response};
 use serve_forever::socketserver::{
-    Engine, Failure, HandlerResult, Inline, NotStopped, POLL_INTERVAL, Rfile, ServeError,
+    Engine, Failure, HandlerResult, Inline, NotStopped, POLL_INTERVAL, Pool, Rfile, ServeError,
     ShutdownHandle, TcpServer, Transport, Turn,
 };
 use support::client::{answer, ask, connect, queue};
@@ -384,6 +385,43 @@ fn a_handle_without_a_server_answers() {
         in_time(move || handle.shutdown()),
         Err(NotStopped::NotRunning)
     );
+}
+
+/// SHUT-13: what reaches a server from elsewhere does not keep its waker, and so a descriptor, open.
+#[test]
+fn what_is_kept_of_a_server_keeps_no_descriptor() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let page = move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        keep.lock().expect("no panic").push(deferred);
+        Ok(reply)
+    };
+    let pool = Pool::new();
+    let pooled = Pooled::new(page, pool.clone());
+    let mut server = HttpServer::bind("127.0.0.1:0", pooled).expect("a free port");
+    let (handle, stop) = (server.handle(), server.shutdown_handle());
+    let reactor = server.engine_mut().reactor_mut();
+    let waker = Arc::downgrade(&reactor.waker());
+    let slot = reactor.open().expect("a slot");
+    let doorbell = reactor.doorbell(slot);
+    let mut client = connect(server.server_address());
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    client.write_all(request).expect("sent");
+    let running = run(server, LONG);
+    wait_until("deferred", || kept.lock().expect("no panic").len() == 1);
+    assert!(waker.upgrade().is_some());
+    drop(running.stop());
+    assert!(waker.upgrade().is_none());
+
+    // All of them may still be used.
+    doorbell.ring();
+    stop.request();
+    assert_eq!(handle.stats().open, 0);
+    let deferred = kept.lock().expect("no panic").pop().expect("one");
+    let late = deferred.respond(|response| response.send_response(200).body(""));
+    assert!(late.is_err(), "the client is gone");
+    drop(pool);
 }
 
 // How it goes round.

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use mio::Waker;
-
+use super::alarm::Alarm;
 use super::slot::Slot;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 /// Gives one slot a turn, from any thread.
 ///
@@ -47,7 +46,7 @@ pub struct Doorbell {
     /// Where the loop hears it.
     sender: Sender<Ring>,
     /// Ends the loop's wait.
-    waker: Arc<Waker>,
+    alarm: Alarm,
 }
 
 /// A ring on its way to the loop: whose turn it is, and what allows the next ring.
@@ -66,7 +65,7 @@ impl Doorbell {
             .send((self.slot, Arc::clone(&self.rung)))
             .is_ok()
         {
-            if let Err(error) = self.waker.wake() {
+            if let Err(error) = self.alarm.wake() {
                 log::error!("cannot wake the loop for a doorbell: {error}");
             }
         }
@@ -96,12 +95,12 @@ impl Default for Doorbells {
 }
 
 impl Doorbells {
-    pub(super) fn doorbell(&self, slot: Slot, waker: Arc<Waker>) -> Doorbell {
+    pub(super) fn doorbell(&self, slot: Slot, alarm: Alarm) -> Doorbell {
         Doorbell {
             slot,
             rung: Arc::default(),
             sender: self.sender.clone(),
-            waker,
+            alarm,
         }
     }
 

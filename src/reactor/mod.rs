@@ -20,6 +20,7 @@
 //! [RT-1]: crate::spec#rt-1
 //! [RT-4]: crate::spec#rt-4
 
+mod alarm;
 mod doorbell;
 mod event_loop;
 mod now;
@@ -27,6 +28,7 @@ mod readiness;
 mod slot;
 mod timers;
 
+pub(crate) use alarm::Alarm;
 pub use doorbell::Doorbell;
 pub use event_loop::EventLoop;
 pub use now::Now;
@@ -135,6 +137,11 @@ impl Reactor {
     /// Returns the waker, which ends the loop's wait from another thread.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
+    }
+
+    /// Returns what ends the loop's wait for as long as there is a loop.
+    pub(crate) fn alarm(&self) -> Alarm {
+        Alarm::new(&self.waker)
     }
 
     /// Returns how many places there are: one for each token. No slot's index reaches it.
@@ -337,7 +344,7 @@ impl Reactor {
 
     /// Returns a doorbell, which gives the slot a turn from another thread.
     pub fn doorbell(&self, slot: Slot) -> Doorbell {
-        self.doorbells.doorbell(slot, self.waker())
+        self.doorbells.doorbell(slot, self.alarm())
     }
 
     /// Puts every source into the run queue whose deadline has passed, or whose doorbell was rung.

@@ -127,10 +127,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         waker: Arc<Waker>,
         tokens: Range<usize>,
     ) -> io::Result<Engine<T, D, H>> {
-        let mut reactor = Reactor::new(registry, Arc::clone(&waker), tokens)?;
+        let mut reactor = Reactor::new(registry, waker, tokens)?;
         let mut own_slot = || reactor.open_unqueued().ok_or(ErrorKind::InvalidInput);
         let (listener, signals) = (own_slot()?, own_slot()?);
-        let control = Control::new(move || waker.wake());
+        let alarm = reactor.alarm();
+        let control = Control::new(move || alarm.wake());
         let handle = ServerHandle::new(control.handle());
         let mut engine = Engine {
             transport,

@@ -17,11 +17,10 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use mio::Waker;
 
 use self::shelf::Shelf;
 use super::server_handle::ServerHandle;
-use crate::reactor::Slot;
+use crate::reactor::{Alarm, Slot};
 
 /// How many messages may wait for one conversation.
 ///
@@ -98,7 +97,7 @@ impl<M> Mailbox<M> {
             return Err(SendError::Gone(unsent.into_inner().1));
         }
         if let Some(home) = &self.office.home {
-            if let Err(error) = home.waker.wake() {
+            if let Err(error) = home.alarm.wake() {
                 log::error!("cannot wake the loop for a message: {error}");
             }
         }
@@ -209,7 +208,7 @@ impl<M> Error for SendError<M> {}
 /// The loop that takes messages out.
 pub(crate) struct Home {
     /// Ends the loop's wait.
-    pub(crate) waker: Arc<Waker>,
+    pub(crate) alarm: Alarm,
     /// Reaches the server that the loop serves.
     pub(crate) server: ServerHandle,
 }

@@ -29,10 +29,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use mio::Waker;
 
 use super::budget::complain;
 use super::failure::Panic;
+use crate::reactor::Alarm;
 
 /// The most threads of a pool by default: 32, the most that Python's `ThreadPoolExecutor` starts by
 /// default. Jobs that block mostly wait, so this is more than there are processors (waitress 4,
@@ -301,8 +301,8 @@ impl Pool {
     }
 
     /// Makes the pool wake a loop whenever a place becomes free. Only the first call counts.
-    pub(crate) fn wake_when_free(&self, waker: Arc<Waker>) {
-        self.handle.0.waker.get_or_init(|| waker);
+    pub(crate) fn wake_when_free(&self, alarm: Alarm) {
+        self.handle.0.waker.get_or_init(|| alarm);
     }
 
     fn settings_mut(&mut self) -> &mut Settings {
@@ -443,7 +443,7 @@ struct Shared {
     /// again.
     changed: Condvar,
     /// Wakes the loop when a place becomes free.
-    waker: OnceLock<Arc<Waker>>,
+    waker: OnceLock<Alarm>,
 }
 
 /// The threads of a pool, and the jobs on them that wait for the others.

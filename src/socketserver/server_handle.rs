@@ -25,7 +25,8 @@ use super::stats::{Counters, Stats};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Clones reach the same server. A handle stays valid when the server is gone.
+/// Clones reach the same server. A handle stays valid when the server is gone, and keeps none of its
+/// descriptors open.
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     /// Stops the server.

@@ -62,7 +62,7 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// and `drain` therefore wait until the current handler has returned.
 ///
 /// A handle is a reference: clones stop the same server, and it stays valid when the server is
-/// gone.
+/// gone. It keeps none of the server's descriptors open.
 ///
 /// [SHUT-14]: crate::spec#shut-14
 #[derive(Clone)]

@@ -286,7 +286,7 @@ where
     fn attach(&mut self, reactor: &Reactor, server_address: T::Address, server: &ServerHandle) {
         self.server_address = Some(server_address);
         let home = Home {
-            waker: reactor.waker(),
+            alarm: reactor.alarm(),
             server: server.clone(),
         };
         self.post = Post::new(reactor.capacity(), Some(home));

@@ -239,7 +239,7 @@ where
             server: server.clone(),
             failed: self.failed.clone(),
         }));
-        self.pool.wake_when_free(reactor.waker());
+        self.pool.wake_when_free(reactor.alarm());
     }
 
     fn has_room(&self, _reactor: &Reactor) -> bool {

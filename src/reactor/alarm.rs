@@ -1,0 +1,65 @@
+//! How whatever is not the loop ends the loop's wait.
+
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Weak};
+
+use mio::Waker;
+
+/// Ends the loop's wait, from any thread ([RT-5]).
+///
+/// It outlives the loop without keeping the waker's descriptor open: a program may keep handles of a
+/// server that is gone.
+///
+/// [RT-5]: crate::spec#rt-5
+#[derive(Debug, Clone)]
+pub(crate) struct Alarm(Weak<Waker>);
+
+impl Alarm {
+    pub(crate) fn new(waker: &Arc<Waker>) -> Alarm {
+        Alarm(Arc::downgrade(waker))
+    }
+
+    /// Ends the wait, or the next one. Does nothing if the loop is gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if the waker fails, except `Interrupted`.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        match self.0.upgrade() {
+            Some(waker) => until_done(|| waker.wake()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Repeats a step while signals interrupt it (PEP 475). A wake-up that is lost would be a loop that
+/// sleeps forever.
+fn until_done(mut step: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match step() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RT-5: a signal does not swallow a wake-up; any other error is the caller's.
+    #[test]
+    fn a_wake_up_that_is_interrupted_is_tried_again() {
+        for end in [None, Some(ErrorKind::WouldBlock)] {
+            let mut tries = 0;
+            let woken = until_done(|| {
+                tries += 1;
+                match tries {
+                    1..=3 => Err(ErrorKind::Interrupted.into()),
+                    _ => end.map_or(Ok(()), |kind| Err(kind.into())),
+                }
+            });
+            assert_eq!((tries, woken.err().map(|error| error.kind())), (4, end));
+        }
+    }
+}
