@@ -18,7 +18,7 @@ use serve_forever::socketserver::{
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
 use support::script::{Act, Script, Scripted, served};
-use support::server::run;
+use support::server::{Ended, run};
 
 /// Lets the hook `ready` run in the server's next turn.
 fn make_a_source_ready(server: &mut Scripted) {
@@ -324,6 +324,24 @@ fn a_listener_made_invalid_ends_the_loop() {
         Err(NotStopped::NotRunning)
     );
     assert_eq!(script.trace.take(), served("hello"));
+}
+
+/// LOOP-14: so does one whose descriptor is gone, or has become something else. It is an error of the
+/// system, and no shortage: nothing is waited for, and nothing is counted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_that_is_gone_ends_the_loop() {
+    const EBADF: i32 = 9;
+    const ENOTSOCK: i32 = 88;
+    for code in [EBADF, ENOTSOCK] {
+        let script = Script::default();
+        let fault = io::Error::from_raw_os_error(code);
+        script.faults.lock().expect("no panic").push_back(fault);
+        let Ended { server, outcome } = run(script.server(), LONG).ended();
+        let error = io::Error::from_raw_os_error(code);
+        assert_eq!(outcome, format!("failed: {error}"));
+        assert_eq!(server.stats().shortages, 0);
+    }
 }
 
 /// LOOP-15: a closed server fails at once, and nobody waits for it.

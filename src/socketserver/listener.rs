@@ -22,6 +22,18 @@ const BACK_OFF: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(
 /// [design law 10]: crate::spec#law-10
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The errors of a descriptor that is closed, or is no socket any more: EBADF and ENOTSOCK. The
+/// standard library has no [`ErrorKind`] for them.
+const GONE: [i32; 2] = if cfg!(windows) {
+    [10009, 10038]
+} else if cfg!(any(target_os = "linux", target_os = "android")) {
+    [9, 88]
+} else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+    [9, 95]
+} else {
+    [9, 38]
+};
+
 /// The state of the listening socket. The socket itself is the transport's.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -59,6 +71,20 @@ pub(crate) enum Attempt<R, A> {
     ///
     /// [REQ-4]: crate::spec#req-4
     Nothing,
+}
+
+/// Returns whether the listener can never accept again ([LOOP-14]).
+///
+/// An error that is not known to be final is waited out like a shortage: some systems also report
+/// errors of the new connection here, and these must not stop the server ([design law 10]).
+///
+/// [LOOP-14]: crate::spec#loop-14
+/// [design law 10]: crate::spec#law-10
+fn is_final(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidInput
+        || error
+            .raw_os_error()
+            .is_some_and(|code| GONE.contains(&code))
 }
 
 impl Listener {
@@ -160,7 +186,7 @@ impl Listener {
                     stats.lost += 1;
                     log::debug!("a client disconnected before it was accepted: {error}");
                 }
-                ErrorKind::InvalidInput => return Err(error.into()),
+                _ if is_final(&error) => return Err(error.into()),
                 _ => {
                     stats.shortages += 1;
                     self.pause(&error, now);
