@@ -8,12 +8,12 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::iter;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -24,13 +24,14 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::{EventLoop, Now, Reactor, Slot};
 use serve_forever::socketserver::{
-    Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Overload, Protocol, Server, Tcp,
-    Transport, Turn,
+    Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Overload, Pool, Protocol,
+    Server, Tcp, Transport, Turn,
 };
 use support::client::connect;
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::server::run;
 use support::trace::Trace;
+use support::transport::Intercepted;
 
 fn page(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     response.send_response(200).body(request.path())
@@ -295,6 +296,79 @@ fn a_server_is_one_descriptor() {
     clients.join();
 }
 
+/// Whether a level-triggered poller would report the server.
+#[cfg(target_os = "linux")]
+fn is_reported(server: &impl std::os::fd::AsRawFd) -> bool {
+    let mut foreign = Poll::new().expect("a poll"); // a new registration reports the level
+    let descriptor = server.as_raw_fd();
+    let mut source = mio::unix::SourceFd(&descriptor);
+    let registered = foreign
+        .registry()
+        .register(&mut source, Token(7), Interest::READABLE);
+    registered.expect("registered");
+    let mut events = Events::with_capacity(1);
+    let looked = foreign.poll(&mut events, Some(Duration::ZERO));
+    looked.expect("a look");
+    !events.is_empty()
+}
+
+/// RT-14, SRV-5: whatever state it is in, a server in a foreign poller comes to rest: it neither asks for
+/// a turn nor is reported, although clients wait that it cannot take.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_in_a_foreign_poller_comes_to_rest() {
+    let (whims, gate) = Whims::new();
+    let dispatch = Evented::new(Http::new(whims.clone(), HttpSettings::default()));
+    let mut server = Server::new(listen(), dispatch).expect("a poll");
+    let (address, handle) = (server.server_address(), server.shutdown_handle());
+    let rest = |server: &mut Server<_, _>, what: &str| {
+        for _ in 0..10_000 {
+            let turn = server.turn().expect("no failure");
+            let asks = server.timeout() == Some(Duration::ZERO);
+            if turn != Turn::Iteration && !asks && !is_reported(server) {
+                return turn;
+            }
+        }
+        panic!("{what}: it never rests");
+    };
+    let come = |bytes: &str| {
+        let mut client = connect(address);
+        client.write_all(bytes.as_bytes()).expect("sent");
+        client
+    };
+    const WORK: &str = "GET /work HTTP/1.1\r\nHost: h\r\n\r\n";
+
+    let mut clients = vec![come("G"), come(WORK), come("")];
+    wait_until("at work", || {
+        rest(&mut server, "serving");
+        whims.workers.live_threads() == 1
+    });
+    server.set_max_connections(0, Overload::Wait);
+    clients.push(come("G"));
+    assert_eq!(rest(&mut server, "full"), Turn::Idle);
+    handle.request();
+    assert_eq!(rest(&mut server, "stopped"), Turn::Shutdown);
+    clients.push(come("G"));
+    clients[0].write_all(b"ET").expect("sent");
+    clients.remove(2);
+    assert_eq!(
+        rest(&mut server, "stopped, and clients go on"),
+        Turn::Shutdown
+    );
+    server.engine_mut().clear_shutdown_request();
+    assert_eq!(rest(&mut server, "serving again"), Turn::Idle);
+    handle.request_drain(LONG);
+    assert_eq!(rest(&mut server, "draining, no room"), Turn::Idle);
+    assert_eq!(handle.drained(), None, "a worker is busy");
+    server.engine_mut().server_close();
+    assert_eq!(rest(&mut server, "closed"), Turn::Shutdown);
+    drop((gate, clients));
+    assert_eq!(
+        rest(&mut server, "closed, and the clients leave"),
+        Turn::Shutdown
+    );
+}
+
 // A turn a frame.
 
 /// RT-6, LOOP-10: each frame lets one client in, and serves all who are connected.
@@ -542,16 +616,41 @@ impl Numbers {
 /// A host with a guest that has four places, and clients that do what they like.
 struct Household {
     event_loop: EventLoop,
-    engine: Engine<Tcp, Evented<Tcp, Http<Whims>>, Defaults>,
+    engine: Engine<Faulty, Evented<Faulty, Http<Whims>>, Defaults>,
     whims: Whims,
+    faults: Faults,
+    /// Lets a job of a worker end.
+    gate: Sender<()>,
     clients: Vec<TcpStream>,
     own: Vec<Slot>,
     now: Instant,
 }
 
-/// Serves what it is asked for: at once, much, later, or for ever.
-#[derive(Clone, Default)]
-struct Whims(Arc<Mutex<Vec<Deferred>>>);
+/// A transport whose next accepts can be made to fail.
+type Faulty = Intercepted<mio::net::TcpStream>;
+
+type Faults = Arc<Mutex<VecDeque<io::Error>>>;
+
+/// Serves what it is asked for: at once, much, later, on a worker, or for ever.
+#[derive(Clone)]
+struct Whims {
+    deferreds: Arc<Mutex<Vec<Deferred>>>,
+    workers: Pool,
+    gate: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Whims {
+    /// One worker, and room for one job more.
+    fn new() -> (Whims, Sender<()>) {
+        let (open, gate) = channel();
+        let whims = Whims {
+            deferreds: Arc::default(),
+            workers: Pool::new().threads(1).queue_length(1),
+            gate: Arc::new(Mutex::new(gate)),
+        };
+        (whims, open)
+    }
+}
 
 impl HttpRequestHandler for Whims {
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -562,8 +661,16 @@ impl HttpRequestHandler for Whims {
                 .stream(iter::repeat([7; 99_999])),
             "/later" => {
                 let (deferred, reply) = response.defer();
-                self.0.lock().expect("no panic").push(deferred);
+                self.deferreds.lock().expect("no panic").push(deferred);
                 Ok(reply)
+            }
+            "/work" => {
+                let gate = Arc::clone(&self.gate);
+                response.offload(&self.workers, move |response| {
+                    // Err: the test is over.
+                    let _ = gate.lock().expect("no panic").recv();
+                    response.send_response(200).body("done")
+                })
             }
             path => response.send_response(200).body(path),
         }
@@ -572,12 +679,18 @@ impl HttpRequestHandler for Whims {
 
 impl Household {
     fn new() -> Household {
-        let whims = Whims::default();
+        let (whims, gate) = Whims::new();
+        let faults = Faults::default();
+        let next = Arc::clone(&faults);
+        let transport = Intercepted::new(listen(), move |tcp: &mut Tcp| {
+            let fault = next.lock().expect("no panic").pop_front();
+            fault.map_or_else(|| tcp.get_request(), Err)
+        });
         let event_loop = EventLoop::new().expect("a poll");
         let dispatch = Evented::new(Http::new(whims.clone(), HttpSettings::default()));
         let (registry, waker) = (event_loop.registry(), event_loop.waker());
         let engine = Engine::attach(
-            listen(),
+            transport,
             dispatch,
             Defaults::default(),
             registry,
@@ -588,6 +701,8 @@ impl Household {
             event_loop,
             engine: engine.expect("attached"),
             whims,
+            faults,
+            gate,
             clients: Vec::new(),
             own: Vec::new(),
             now: Instant::now(),
@@ -596,7 +711,9 @@ impl Household {
 
     /// Something happens.
     fn happen(&mut self, numbers: &mut Numbers) {
-        const BYTES: [&str; 6] = [
+        const EMFILE: i32 = 24;
+        const BYTES: [&str; 7] = [
+            "GET /work HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET /large HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -606,14 +723,14 @@ impl Household {
         ];
         let Household { engine, .. } = self;
         let which = numbers.below(self.clients.len().max(1) as u32) as usize;
-        match numbers.below(12) {
+        match numbers.below(16) {
             0 | 1 if self.clients.len() < 8 => {
                 // While it drains, nobody gets in.
                 let client = TcpStream::connect(engine.transport().server_address());
                 self.clients.extend(client);
             }
             2 | 3 if !self.clients.is_empty() => {
-                let bytes = BYTES[numbers.below(6) as usize];
+                let bytes = BYTES[numbers.below(7) as usize];
                 // Ignore the error: the server may have closed the connection.
                 let _ = self.clients[which].write_all(bytes.as_bytes());
             }
@@ -639,12 +756,21 @@ impl Household {
             9 if !self.own.is_empty() => engine.reactor_mut().release(self.own.remove(0)),
             10 => self.now += Duration::from_secs(u64::from(numbers.below(40))),
             11 => {
-                let deferred = self.whims.0.lock().expect("no panic").pop();
+                let deferred = self.whims.deferreds.lock().expect("no panic").pop();
                 if let Some(deferred) = deferred {
                     // Ignore the error: the client may have disconnected.
                     let _ = deferred.respond(|response| response.send_response(200).body("now"));
                 }
             }
+            12 => {
+                let shortages =
+                    (0..=numbers.below(2)).map(|_| io::Error::from_raw_os_error(EMFILE));
+                self.faults.lock().expect("no panic").extend(shortages);
+            }
+            13 => self.gate.send(()).expect("the workers have the other end"),
+            14 => engine.shutdown_handle().request(),
+            15 if numbers.below(2) == 0 => engine.clear_shutdown_request(),
+            15 => drop(engine.begin_run()), // Err: the server is closed
             _ => {}
         }
     }
@@ -663,12 +789,13 @@ impl Household {
                 assert_ne!(
                     timeout,
                     Some(Duration::ZERO),
-                    "{what}: {turn:?}, {engine:?}"
+                    "{what}: {turn:?}, {:?}",
+                    engine.stats()
                 );
                 return turn;
             }
         }
-        panic!("{what}: it never rests: {:?}", self.engine);
+        panic!("{what}: it never rests: {:?}", self.engine.stats());
     }
 }
 
@@ -678,19 +805,26 @@ impl Household {
 fn after_a_turn_that_did_nothing_the_host_may_sleep() {
     for seed in 0..20 {
         let (mut household, mut numbers) = (Household::new(), Numbers(seed));
-        for step in 0..150 {
+        for step in 0..200 {
             household.happen(&mut numbers);
-            let turn = household.settle(&format!("seed {seed}, step {step}"));
-            assert_eq!(turn, Turn::Idle);
+            household.settle(&format!("seed {seed}, step {step}"));
         }
-        household.engine.shutdown_handle().request_drain(PATIENCE);
+        household.engine.clear_shutdown_request();
+        let handle = household.engine.shutdown_handle();
+        handle.request_drain(PATIENCE);
         let what = format!("seed {seed}, draining");
-        while household.settle(&what) == Turn::Idle {
+        while handle.drained().is_none() {
+            if household.settle(&what) == Turn::Shutdown {
+                household.engine.clear_shutdown_request(); // a stop came between
+            }
             household.happen(&mut numbers);
             household.now += Duration::from_millis(100);
         }
         assert_eq!(household.engine.stats().open, 0, "{what}");
         household.engine.server_close();
-        household.settle(&what);
+        for step in 0..50 {
+            household.happen(&mut numbers);
+            household.settle(&format!("seed {seed}, closed, step {step}"));
+        }
     }
 }
