@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serve_forever::socketserver::{Dispatch, Evented, Server, Tcp};
+use serve_forever::socketserver::{Dispatch, Evented, Inline, Server, Tcp, Transport};
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, spawn, wait_until};
 use support::protocols::Echo;
-use support::script::{Act, Script, Scripted};
+use support::script::{Act, Recorded, Script, Scripted};
 use support::server::{Running, run, run_as};
+use support::transport::Intercepted;
 
 /// What one request leaves in the trace: no `service`, unlike [`support::script::served`].
 fn handled(line: &str) -> String {
@@ -54,6 +55,31 @@ fn it_gives_up_when_the_time_is_over() {
         server = handle(server, timeout).returned();
         assert_eq!(script.trace.take(), "timeout");
     }
+}
+
+/// RT-12: before it gives up it looks once more, whatever the last wait has reported: a wait reports
+/// a limited number of events.
+#[test]
+fn it_looks_before_it_gives_up() {
+    let mut looks = 0;
+    let script = Script::default();
+    let factory = script.factory();
+    let transport = Intercepted::new(script.transport(), move |tcp: &mut Recorded| {
+        looks += 1;
+        match looks {
+            1 => Err(ErrorKind::WouldBlock.into()), // and so the hint is gone
+            _ => tcp.get_request(),
+        }
+    });
+    let server = Server::with_hooks(transport, Inline::new(factory), script.clone());
+    let server = server.expect("a poll");
+    let client = queue(server.server_address(), "in time");
+    run_as(server, |server| {
+        server.handle_request(Duration::from_millis(1))
+    })
+    .returned();
+    assert_eq!(script.trace.take(), handled("in time"));
+    assert_eq!(answer(client), "in time");
 }
 
 /// REQ-15: no time at all is one look: it serves who is there already, and never waits.

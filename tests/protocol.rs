@@ -15,21 +15,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::event::Source;
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
-
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Accepted, Buffer, Driver, Duplex, Evented, EventedSettings, Failure, Files, HandlerResult,
-    MAILBOX_CAPACITY, Mailbox, Next, Protocol, Rfile, SendError, Transport,
+    Buffer, Driver, Evented, EventedSettings, Failure, Files, MAILBOX_CAPACITY, Mailbox, Next,
+    Protocol, SendError,
 };
 use support::client::{Client, text};
 use support::driven::Driven;
 use support::driving::Driving;
-use support::patience::PATIENCE;
-use support::server::{Serving, listen, serve};
-use support::transport::Intercepted;
+use support::patience::{PATIENCE, in_time};
+use support::server::{Serving, serve};
+use support::transport::throttled;
 
 /// What `produce` adds at a time.
 const BLOCK: [u8; 1000] = [b'b'; 1000];
@@ -957,10 +953,14 @@ fn nothing_is_read_above_the_high_water_mark() {
 fn a_client_that_does_not_read_is_given_up() {
     let mut settings = EventedSettings::default();
     settings.write_stall = Duration::from_secs(30);
-    let (mut driven, world) = driven(settings);
+    let (factory, world) = scripted(World::default());
+    // The system's buffers would take more at times that the test does not know.
+    let (throttled, credit) = throttled();
+    let mut driven = Driven::on(throttled, settings, factory);
     let mut client = driven.connect();
+    credit.store(5000, Ordering::SeqCst);
     client.send("blocks 64000\n");
-    driven.until(|_| world.produced.load(Ordering::SeqCst) > 0);
+    driven.until(|_| credit.load(Ordering::SeqCst) == 0);
     driven.settle();
     driven.pass(Duration::from_millis(29_999));
     assert_eq!(driven.open_connections(), 1);
@@ -999,84 +999,6 @@ fn a_client_that_reads_slowly_is_not_given_up() {
     }
     driven.pass(Duration::from_secs(10));
     assert_eq!(driven.open_connections(), 0);
-}
-
-/// A socket that takes only as many bytes as the test allows.
-struct ThrottledStream {
-    stream: TcpStream,
-    credit: Arc<AtomicUsize>,
-}
-
-fn throttled() -> (Intercepted<ThrottledStream>, Arc<AtomicUsize>) {
-    let credit = Arc::new(AtomicUsize::new(0));
-    let shared = Arc::clone(&credit);
-    let tcp = Intercepted::new(listen(), move |tcp| {
-        let (stream, address) = tcp.get_request()?;
-        let credit = Arc::clone(&shared);
-        Ok((ThrottledStream { stream, credit }, address))
-    });
-    (tcp, credit)
-}
-
-impl Read for ThrottledStream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(bytes)
-    }
-}
-
-impl Write for ThrottledStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let credit = self.credit.load(Ordering::SeqCst);
-        if credit == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = self.stream.write(&bytes[..bytes.len().min(credit)])?;
-        self.credit.fetch_sub(count, Ordering::SeqCst);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Source for ThrottledStream {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.stream.register(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.stream.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.stream.deregister(registry)
-    }
-}
-
-impl Accepted for ThrottledStream {
-    fn serve(
-        &mut self,
-        handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
-    ) -> HandlerResult {
-        self.stream.serve(handle)
-    }
-}
-
-impl Duplex for ThrottledStream {
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown_write()
-    }
 }
 
 /// The same with the real clock: nobody has to wake the loop.
@@ -1323,6 +1245,15 @@ fn a_message_that_comes_too_late_stops_nobody() {
     }
 }
 
+/// A client that never sends, and a read that never waits long for it.
+struct Mute;
+
+impl Read for Mute {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
 /// Design laws 7 and 8: without a loop, too, the owner of a connection has its limits.
 #[test]
 fn a_driver_waits_for_a_client_as_long_as_the_settings_say() {
@@ -1358,13 +1289,6 @@ fn a_driver_waits_for_a_client_as_long_as_the_settings_say() {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
-        }
-    }
-    /// A client that never sends, and a read that never waits long for it.
-    struct Mute;
-    impl Read for Mute {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::TimedOut.into())
         }
     }
     let converse = |length, settings| {
@@ -1510,6 +1434,139 @@ fn a_driver_gives_up_a_client_that_trickles() {
     });
     driven.expect("no failure");
     assert_eq!(output, b"too late");
+}
+
+/// A protocol whose deadline passes, and stays. Its owner would wait for nothing, for ever.
+struct Stuck(Option<Instant>);
+
+impl Protocol for Stuck {
+    type Message = String;
+
+    fn connection_made(&mut self, _: Mailbox<String>, _: &mut Buffer, now: &Now) -> Next<String> {
+        self.0 = Some(now.instant());
+        Next::Read
+    }
+
+    fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<String> {
+        Next::Read
+    }
+
+    fn timed_out(&mut self, _: &mut Buffer, _: &Now) -> Next<String> {
+        Next::Read
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.0
+    }
+}
+
+#[test]
+fn a_deadline_that_does_not_move_is_reported() {
+    let mut driven = Driven::new(EventedSettings::default(), |_: &SocketAddr| Stuck(None));
+    let mut client = Client::connect(driven.engine.server_address());
+    assert_eq!(driven.rest(&mut client), b"");
+    let (report, _) = driven.reports.recv_timeout(PATIENCE).expect("a report");
+    assert_eq!(report, "the deadline has not moved in timed_out");
+
+    let failure = in_time(|| {
+        let driven = Driver::new(Stuck(None)).drive(Files {
+            rfile: Mute,
+            wfile: io::sink(),
+        });
+        driven.expect_err("a failure").to_string()
+    });
+    assert_eq!(failure, "the deadline has not moved in timed_out");
+}
+
+/// RT-12: a driver that was kept by its client's slow reading looks for input before it judges.
+#[test]
+fn a_driver_reads_before_it_judges() {
+    /// A session that is to end after a millisecond, unless a line comes.
+    struct Session(Option<Instant>);
+    impl Protocol for Session {
+        type Message = ();
+
+        fn connection_made(&mut self, _: Mailbox<()>, output: &mut Buffer, now: &Now) -> Next<()> {
+            self.0 = Some(now + Duration::from_millis(1));
+            output.extend_from_slice(b"hello\n");
+            Next::Read
+        }
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _: &Now) -> Next<()> {
+            output.extend_from_slice(&mem::take(input));
+            Next::Close
+        }
+
+        fn timed_out(&mut self, output: &mut Buffer, _: &Now) -> Next<()> {
+            output.extend_from_slice(b"too late\n");
+            Next::Close
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.0
+        }
+    }
+    /// Takes a byte at a time, and longer for each than the session has.
+    struct Slow(Vec<u8>);
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(2) {
+                thread::yield_now();
+            }
+            self.0.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut slow = Slow(Vec::new());
+    let driven = Driver::new(Session(None)).drive(Files {
+        rfile: &b"in time\n"[..],
+        wfile: &mut slow,
+    });
+    driven.expect("no failure");
+    assert_eq!(text(&slow.0), "hello\\nin time\\n");
+}
+
+/// RT-12, design law 8: a client that never stops sending has a deadline, too.
+#[test]
+fn a_client_that_floods_is_timed_out() {
+    #[derive(Clone, Default)]
+    struct Session {
+        deadline: Option<Instant>,
+        received: Arc<AtomicUsize>,
+    }
+    impl Protocol for Session {
+        type Message = String;
+
+        fn receive(&mut self, input: &mut Buffer, _: &mut Buffer, now: &Now) -> Next<String> {
+            self.deadline.get_or_insert(now + Duration::from_secs(60));
+            self.received.fetch_add(1, Ordering::SeqCst);
+            input.consume(1); // and so there is always more
+            Next::Produce
+        }
+
+        fn produce(&mut self, _: &mut Buffer, _: &Now) -> Next<String> {
+            Next::Read
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.deadline
+        }
+    }
+    let session = Session::default();
+    let received = Arc::clone(&session.received);
+    let factory = move |_: &SocketAddr| session.clone();
+    let mut driven = Driven::new(EventedSettings::default(), factory);
+    let mut client = driven.connect();
+    client.send([b'x'; 60_000]);
+    driven.until(|_| received.load(Ordering::SeqCst) > 0);
+    driven.pass(Duration::from_secs(60));
+    assert!(received.load(Ordering::SeqCst) < 1000, "there is more");
+    assert_eq!(driven.open_connections(), 0);
 }
 
 /// TCP-8: only over unread input a close has to linger, and there is none after the last byte,

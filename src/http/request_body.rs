@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::h1::{self, ChunkLimits, ChunkedDecoder, Progress};
 use super::settings::BodyDeadlines;
+use crate::reactor::Now;
 use crate::socketserver::Patience;
 
 /// A body that has not arrived whole.
@@ -72,6 +73,19 @@ impl Incoming {
     /// Does not count `pause` against the client: during that time the loop did not read.
     pub(super) fn forgive(&mut self, pause: Duration) {
         self.began = self.began.checked_add(pause).unwrap_or(self.began);
+    }
+
+    /// Does not count the time by which the loop was late, if it was ([RT-12]). The last byte came at
+    /// `since`.
+    ///
+    /// What arrives after the deadline proves that the loop was late: otherwise the deadline would
+    /// have been acted on.
+    ///
+    /// [RT-12]: crate::spec#rt-12
+    pub(super) fn forgive_lateness(&mut self, since: Option<Instant>, now: &Now) {
+        if let Some(deadline) = since.and_then(|since| self.deadline(since)) {
+            self.forgive(now.instant().saturating_duration_since(deadline));
+        }
     }
 
     /// Returns until when more must have arrived. The last byte came at `since`, and the next must

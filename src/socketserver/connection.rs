@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::transfer::{READ, Received, receive, send};
 use super::buffer::Buffer;
@@ -82,6 +82,8 @@ pub(crate) enum Occasion {
     Made,
     /// The connection may be able to go on.
     Ready,
+    /// The protocol's deadline has passed.
+    Overdue,
 }
 
 /// Says whether the server runs or is stopping.
@@ -305,7 +307,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 fate,
                 failure: last_words.or_else(|| self.conversation.take_failure()),
                 completed: self.count_completed(loan),
-                deadline: self.deadline(loan.settings),
+                deadline: self.wake_up(loan),
             }
         }));
         turned.unwrap_or_else(|payload| {
@@ -321,29 +323,77 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 
     /// Takes a turn, in which the protocol may panic.
+    ///
+    /// If the deadline has passed, input and output still come first, and then the deadline is asked
+    /// again ([RT-12]). What has arrived in time counts, however late the loop is. The hints are not
+    /// asked: one wait reports a limited number of events.
+    ///
+    /// [RT-12]: crate::spec#rt-12
     fn go_on(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Fate {
         // A deadline may have moved since it was armed, so the clock decides.
-        let due = mem::take(&mut loan.readiness.timeout) && self.is_due(loan);
+        let is_armed = mem::take(&mut loan.readiness.timeout);
+        let Some(lateness) = self.lateness(loan).filter(|_| is_armed) else {
+            return self.take_steps(occasion, STEPS, loan);
+        };
+        loan.readiness.readable = true;
+        loan.readiness.writable = true;
+        if let Some(unsent) = &mut self.unsent {
+            unsent.pace.forgive(lateness);
+        }
+        // Every message that is here was sent in time.
+        let steps = STEPS + self.unread();
+        match self.take_steps(occasion, steps, loan) {
+            Fate::Sleeps | Fate::Again if self.is_due(loan) => self.expire(loan),
+            fate => fate,
+        }
+    }
+
+    /// Acts on a deadline that has passed although input and output were tried.
+    fn expire(&mut self, loan: &mut Loan<'_, P::Message>) -> Fate {
         match self.stage {
-            _ if due && self.unsent.is_some() => return Fate::Stalled,
-            Stage::Lingering { .. } if due => return Fate::Gone,
+            _ if self.unsent.is_some() => return Fate::Stalled,
+            Stage::Lingering { .. } => return Fate::Gone,
             _ => {}
         }
-        let now = loan.now.instant();
+        let passed = self.conversation.deadline();
+        let fate = self.take_steps(Occasion::Overdue, STEPS, loan);
+        let waits = matches!(
+            self.stage,
+            Stage::Read { .. } | Stage::Wait | Stage::Produce
+        );
+        let stays = waits && self.unsent.is_none() && self.conversation.deadline() == passed;
+        if fate == Fate::Sleeps && stays {
+            // It would be due again immediately, and so for ever.
+            let error = io::Error::other("the deadline has not moved in timed_out");
+            loan.failure.get_or_insert(error.into());
+            return Fate::BrokenOff;
+        }
+        fate
+    }
+
+    /// Takes at most so many steps, and sends what it can.
+    fn take_steps(
+        &mut self,
+        occasion: Occasion,
+        steps: usize,
+        loan: &mut Loan<'_, P::Message>,
+    ) -> Fate {
         let (mut output, mut pace) = match self.unsent.take() {
             Some(unsent) => {
                 loan.completed += unsent.completed;
                 (unsent.bytes, unsent.pace)
             }
-            None => (mem::take(&mut loan.scratch.output), Pace::new(now)),
+            None => {
+                let output = mem::take(&mut loan.scratch.output);
+                (output, Pace::new(loan.now.instant()))
+            }
         };
         match occasion {
             Occasion::Made => self.begin(&mut output, loan),
-            Occasion::Ready if due => self.time_out(&mut output, loan),
+            Occasion::Overdue => self.time_out(&mut output, loan),
             Occasion::Ready => {}
         }
-        let mut sent = 0;
-        let advanced = self.advance(&mut output, &mut sent, loan);
+        let advanced = self.advance(steps, &mut output, &mut pace, loan);
         let fate = advanced.unwrap_or_else(|error| {
             // Report nothing: the client has disconnected (TCP-11, WSGI-20).
             log::debug!("connection lost: {error}");
@@ -352,7 +402,6 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 false => Fate::BrokenOff,
             }
         });
-        pace.advance(sent, now);
         self.put_back(output, pace, loan.scratch);
         fate
     }
@@ -376,6 +425,24 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     fn is_due(&self, loan: &Loan<'_, P::Message>) -> bool {
         let deadline = self.deadline(loan.settings);
         deadline.is_some_and(|deadline| deadline <= loan.now.instant())
+    }
+
+    /// Returns by how much the loop has come too late for the deadline; `None` if it has not passed.
+    ///
+    /// What if the loop was busy since its last look? Then that time does not count, because the
+    /// client may have got its last response at the end of it.
+    fn lateness(&self, loan: &Loan<'_, P::Message>) -> Option<Duration> {
+        let (deadline, now) = (self.wake_up(loan)?, loan.now.instant());
+        (deadline <= now).then(|| now - deadline)
+    }
+
+    /// Returns when the connection needs its next turn at the latest.
+    fn wake_up(&self, loan: &Loan<'_, P::Message>) -> Option<Instant> {
+        let deadline = self.deadline(loan.settings)?;
+        match deadline <= loan.now.instant() {
+            true => deadline.checked_add(loan.now.unwatched()),
+            false => Some(deadline),
+        }
     }
 
     /// Tells the protocol that the connection is made.
@@ -445,21 +512,34 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 
     /// Alternates between sending and taking a step, until nothing can go on or the turn has had
-    /// enough steps. Adds the number of bytes that the stream took to `sent`.
+    /// enough steps.
     fn advance(
         &mut self,
+        steps: usize,
         output: &mut Buffer,
-        sent: &mut usize,
+        pace: &mut Pace,
         loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Fate> {
-        for _ in 0..STEPS {
-            *sent += send(&mut self.stream, output, loan.readiness)?;
+        for _ in 0..steps {
+            self.send(output, pace, loan)?;
             if let Some(fate) = self.step(output, loan)? {
                 return Ok(fate);
             }
         }
-        *sent += send(&mut self.stream, output, loan.readiness)?;
+        self.send(output, pace, loan)?;
         Ok(Fate::Again)
+    }
+
+    /// Sends what the stream takes, and notes the progress.
+    fn send(
+        &mut self,
+        output: &mut Buffer,
+        pace: &mut Pace,
+        loan: &mut Loan<'_, P::Message>,
+    ) -> io::Result<()> {
+        let sent = send(&mut self.stream, output, loan.readiness)?;
+        pace.advance(sent, loan.now.instant());
+        Ok(())
     }
 
     /// Takes one step. Returns the connection's fate if there is no step to take.

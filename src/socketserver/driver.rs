@@ -6,6 +6,7 @@
 
 mod patient;
 
+use std::mem;
 use std::time::Instant;
 
 use self::patient::Patient;
@@ -107,6 +108,7 @@ impl<P: Protocol> Driver<P> {
         let mut connection = Connection::new(Patient::new(stream), self.protocol);
         let (mut scratch, mut now, mut result) = (Scratch::default(), Now::new(), Ok(()));
         let (mut occasion, mut readiness) = (Occasion::Made, WRITABLE);
+        let mut last = Awaits::Room;
         let end = loop {
             connection.stream.may_write();
             let mut loan = Loan {
@@ -123,13 +125,21 @@ impl<P: Protocol> Driver<P> {
             let outcome = connection.turn(occasion, &mut loan);
             result = first(result, outcome.failure);
             let stopped = matches!(result, Err(Failure::Stop(_)));
+            let waited = Instant::now();
             readiness = match outcome.fate {
                 Fate::Panicked => break End::Panicked,
                 Fate::Again if !stopped => WRITABLE,
-                Fate::Sleeps if !stopped => wait(&mut connection, outcome.deadline, &post, &now),
+                Fate::Sleeps if !stopped => {
+                    let before = mem::replace(&mut last, connection.awaits());
+                    // What if the deadline passed before this looked for input? Then it looks once
+                    // (RT-12). `now` is when the turn began: if that took long, the client is not late.
+                    let passed = |deadline: &Instant| *deadline <= now.instant();
+                    let overdue = before == last && outcome.deadline.as_ref().is_some_and(passed);
+                    wait(&mut connection, outcome.deadline, overdue, &post)
+                }
                 _ => break End::Told(&now),
             };
-            now.advance(Instant::now());
+            now.advance_after_wait(Some(waited), Instant::now());
             occasion = Occasion::Ready;
         };
         post.close(slot);
@@ -152,12 +162,12 @@ fn first(result: HandlerResult, failure: Option<Failure>) -> HandlerResult {
 }
 
 /// Waits until the connection can go on: for a message, for bytes, or for its deadline. Returns the
-/// hints for the next turn.
+/// hints for the next turn. If it is `overdue`, reads nothing, because a read could wait.
 fn wait<S: Duplex, P: Protocol>(
     connection: &mut Connection<Patient<S>, P>,
     deadline: Option<Instant>,
+    overdue: bool,
     post: &Post<P::Message>,
-    now: &Now,
 ) -> Readiness {
     let awaits = connection.awaits();
     let message = match awaits {
@@ -166,14 +176,16 @@ fn wait<S: Duplex, P: Protocol>(
     };
     if let Some((_, message)) = message {
         connection.post(message);
-        return WRITABLE;
+    } else if awaits == Awaits::Bytes && !overdue {
+        let readable = connection.stream.wait();
+        return Readiness {
+            readable,
+            timeout: true, // the turn compares the deadline with the clock
+            ..WRITABLE
+        };
     }
-    // What if the turn took long? Then the client is not late: `now` is when the turn began.
-    let overdue = deadline.is_some_and(|deadline| deadline <= now.instant());
-    let readable = awaits == Awaits::Bytes && !overdue && connection.stream.wait();
     Readiness {
-        readable,
-        timeout: !readable, // the turn compares the deadline with the clock
+        timeout: true,
         ..WRITABLE
     }
 }

@@ -1,5 +1,6 @@
 //! The server without its sleep: a passive engine that is fed events and given turns.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ pub struct Engine<T, D, H = Defaults> {
     draining: Option<Draining>,
     /// The time of this turn.
     now: Now,
+    /// When the owner of the poll first asked for its timeout after the last turn. Then it waits.
+    waited: Cell<Option<Instant>>,
     /// The counts that no other field keeps.
     stats: Stats,
     /// Reaches this engine from handlers and other threads.
@@ -145,6 +148,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             interval: Interval::new(Some(POLL_INTERVAL), Instant::now()),
             draining: None,
             now: Now::new(),
+            waited: Cell::new(None),
             stats: Stats::default(),
             handle,
         };
@@ -231,6 +235,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Returns how long until a request may be taken, or a connection wants its turn.
     pub(crate) fn wait_for_work(&self, now: Instant) -> Option<Duration> {
+        self.waited.set(self.waited.get().or(Some(now)));
         // What if there is no room? The hint of the listener stays set, because nobody accepts. So
         // it does not count until there is room, or the loop would spin.
         let accept = self.listener.wait(&self.reactor, now);
@@ -338,7 +343,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     fn begin_turn(&mut self, now: Instant) {
         self.stats.turns += 1;
         self.control.attend(); // the engine may have moved to another thread since its last turn
-        self.now.advance(now);
+        self.now.advance_after_wait(self.waited.take(), now);
         self.take_signals();
         self.reactor.expire(now);
     }

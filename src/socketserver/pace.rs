@@ -50,6 +50,13 @@ impl Pace {
         }
     }
 
+    /// Does not count the time by which the loop was late against the rate ([RT-12]).
+    ///
+    /// [RT-12]: crate::spec#rt-12
+    pub(crate) fn forgive(&mut self, lateness: Duration) {
+        self.began = self.began.checked_add(lateness).unwrap_or(self.began);
+    }
+
     pub(crate) fn advance(&mut self, sent: usize, now: Instant) {
         if sent > 0 {
             self.since = now;

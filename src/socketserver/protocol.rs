@@ -98,7 +98,13 @@ pub trait Protocol {
         Next::Read
     }
 
-    /// The [`deadline`](Self::deadline) has passed.
+    /// The [`deadline`](Self::deadline) has passed, although everything that has arrived was handed
+    /// over ([RT-12]).
+    ///
+    /// Move the deadline, or end the conversation. If you do neither, the owner reports a failure
+    /// and closes the connection: the same deadline would be due again immediately.
+    ///
+    /// [RT-12]: crate::spec#rt-12
     fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {
         let _ = (output, now);
         Next::Close

@@ -166,13 +166,18 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
                 engine.feed(event);
             })?;
             let now = Instant::now();
+            let is_over = deadline.is_some_and(|deadline| deadline <= now);
+            if is_over {
+                engine.expect_request()?; // one more look, whatever the last wait reported (RT-12)
+            }
             if engine.turn_for_request(now)? {
                 return Ok(());
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-            if left.is_some_and(|left| left.is_zero()) {
+            if is_over {
                 return Ok(engine.hooks_mut().handle_timeout()?);
             }
+            let now = Instant::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             let waits = [left, engine.wait_for_work(now)];
             wait = waits.into_iter().flatten().min();
         }

@@ -102,6 +102,22 @@ where
         self.blind_turn();
     }
 
+    /// Waits until an event has come, and keeps the events from the engine: a wait reports only so
+    /// many of them. Then lets time pass, all at once, as if a handler had kept the loop so long.
+    pub fn come_late(&mut self, time: Duration) {
+        let began = Instant::now();
+        self.events.clear();
+        while self.events.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "nothing has arrived");
+            match self.poll.poll(&mut self.events, Some(MOMENT)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
+                _ => {}
+            }
+        }
+        self.events.clear();
+        self.pass(time);
+    }
+
     /// Turns until something is so.
     pub fn until(&mut self, mut so: impl FnMut(&mut Self) -> bool) {
         let began = Instant::now();

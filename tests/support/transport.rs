@@ -1,9 +1,15 @@
 //! Transports whose requests pass through the test before they reach the server.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mio::event::Source;
-use serve_forever::socketserver::{Accepted, Tcp, Transport};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use serve_forever::socketserver::{Accepted, Duplex, HandlerResult, Rfile, Tcp, Transport};
+
+use super::server::listen;
 
 type GetRequest<R, T> = Box<dyn FnMut(&mut T) -> io::Result<(R, <T as Transport>::Address)> + Send>;
 
@@ -55,5 +61,84 @@ impl<R: Accepted, T: Transport> Transport for Intercepted<R, T> {
 
     fn get_request(&mut self) -> io::Result<(R, T::Address)> {
         (self.get_request)(&mut self.inner)
+    }
+}
+
+/// A socket that takes only as many bytes as the test allows.
+pub struct ThrottledStream {
+    stream: TcpStream,
+    credit: Arc<AtomicUsize>,
+}
+
+/// A transport whose streams take as many bytes as the credit says; at first it is zero.
+pub fn throttled() -> (Intercepted<ThrottledStream>, Arc<AtomicUsize>) {
+    let credit = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::clone(&credit);
+    let tcp = Intercepted::new(listen(), move |tcp| {
+        let (stream, address) = tcp.get_request()?;
+        let credit = Arc::clone(&shared);
+        Ok((ThrottledStream { stream, credit }, address))
+    });
+    (tcp, credit)
+}
+
+impl Read for ThrottledStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(bytes)
+    }
+}
+
+impl Write for ThrottledStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let credit = self.credit.load(Ordering::SeqCst);
+        if credit == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.stream.write(&bytes[..bytes.len().min(credit)])?;
+        self.credit.fetch_sub(count, Ordering::SeqCst);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for ThrottledStream {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.register(registry, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.stream.reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.stream.deregister(registry)
+    }
+}
+
+impl Accepted for ThrottledStream {
+    fn serve(
+        &mut self,
+        handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
+    ) -> HandlerResult {
+        self.stream.serve(handle)
+    }
+}
+
+impl Duplex for ThrottledStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.shutdown_write()
     }
 }

@@ -276,8 +276,13 @@ impl Exchange {
         }
     }
 
-    /// Takes in a part of the request's body.
-    pub(super) fn take_in(&mut self, input: &mut Buffer, io: &mut Io<'_>) -> Verdict {
+    /// Takes in a part of the request's body. The last progress was at `since`.
+    pub(super) fn take_in(
+        &mut self,
+        input: &mut Buffer,
+        since: Option<Instant>,
+        io: &mut Io<'_>,
+    ) -> Verdict {
         // What if the body cannot be taken? `Unwanted` stays behind, so the connection cannot go
         // on.
         let mut receiving = match mem::replace(&mut self.inbound, Inbound::Unwanted) {
@@ -287,7 +292,7 @@ impl Exchange {
                 return Verdict::Wait;
             }
         };
-        match receiving.take_in(input, io.now) {
+        match receiving.take_in(input, since, io.now) {
             Ok(Arrived::Part) => {
                 self.inbound = Inbound::Streamed(receiving);
                 Verdict::GoOn

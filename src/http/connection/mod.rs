@@ -241,7 +241,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                 Phase::Head(scanner, awaited) => self.head(scanner, awaited, input, io),
                 Phase::Body(pending) => self.body(pending, input, io),
                 Phase::Exchange(mut exchange) => {
-                    let verdict = exchange.take_in(input, io);
+                    let verdict = exchange.take_in(input, self.since, io);
                     self.follow(exchange, verdict, io)
                 }
                 Phase::Closed => Step::Break(Next::Close),

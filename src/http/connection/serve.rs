@@ -215,6 +215,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         input: &mut Buffer,
         io: &mut Io<'_>,
     ) -> Step {
+        pending.forgive_lateness(self.since, io.now);
         match pending.take_in(input) {
             Ok(true) => {}
             Ok(false) => {

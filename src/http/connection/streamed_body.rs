@@ -111,8 +111,14 @@ impl StreamedBody {
         }
     }
 
-    /// Hands on what has arrived.
-    pub(super) fn take_in(&mut self, input: &mut Buffer, now: &Now) -> Result<Arrived, Untaken> {
+    /// Hands on what has arrived. The last byte came at `since`.
+    pub(super) fn take_in(
+        &mut self,
+        input: &mut Buffer,
+        since: Option<Instant>,
+        now: &Now,
+    ) -> Result<Arrived, Untaken> {
+        self.incoming.forgive_lateness(since, now);
         let progress = self.incoming.decode(input).map_err(Untaken::Malformed)?;
         let (content, rest) = input.split_at(progress.content);
         if let Some(trailers) = rest.get(..progress.trailers) {

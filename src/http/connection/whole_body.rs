@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::h1;
 use crate::http::request_body::Incoming;
+use crate::reactor::Now;
 use crate::socketserver::Buffer;
 
 /// A request whose body is still to come. The input holds, in this order: the head, the body so
@@ -52,6 +53,11 @@ impl WholeBody {
             began,
             record,
         }
+    }
+
+    /// Does not count the time by which the loop was late, if it was; the last byte came at `since`.
+    pub(super) fn forgive_lateness(&mut self, since: Option<Instant>, now: &Now) {
+        self.incoming.forgive_lateness(since, now);
     }
 
     /// Takes in what has arrived since the last call. Returns whether the request is whole.

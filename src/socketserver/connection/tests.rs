@@ -56,55 +56,193 @@ impl Protocol for Endless {
     }
 }
 
-/// Law 8: a client that takes a little output is slow. A client that takes nothing is stalled,
-/// and so is a client that takes a byte now and then.
-#[test]
-fn a_slow_reader_is_not_a_stalled_one() {
-    let (settings, post) = (EventedSettings::default(), Post::new(1, None));
-    let mut scratch = Scratch::default();
-    let mut connection = Connection::new(Wire { room: 0 }, Endless);
-    let began = Instant::now();
-    let mut turn = |connection: &mut Connection<Wire, Endless>, occasion, seconds| {
-        let instant = began + Duration::from_secs(seconds);
-        let mut readiness = Readiness {
-            timeout: true,
-            ..Readiness::FRESH
-        };
-        let outcome = connection.turn(
+/// A connection in the hands of a test, which says what time it is.
+struct Turning<P: Protocol> {
+    connection: Connection<Wire, P>,
+    scratch: Scratch,
+    settings: EventedSettings,
+    post: Post<P::Message>,
+    began: Instant,
+    /// How long a wait before the turn did not last.
+    unwatched: Duration,
+}
+
+impl<P: Protocol> Turning<P> {
+    fn new(protocol: P) -> Turning<P> {
+        Turning {
+            connection: Connection::new(Wire { room: 0 }, protocol),
+            scratch: Scratch::default(),
+            settings: EventedSettings::default(),
+            post: Post::new(1, None),
+            began: Instant::now(),
+            unwatched: Duration::ZERO,
+        }
+    }
+
+    /// A turn with these hints, so many seconds after the beginning.
+    fn turn(&mut self, occasion: Occasion, seconds: u64, mut readiness: Readiness) -> Outcome {
+        let instant = self.began + Duration::from_secs(seconds);
+        let before = Instant::checked_sub(&instant, self.unwatched).expect("in range");
+        let mut now = Now::at(before, std::time::SystemTime::UNIX_EPOCH);
+        now.advance_after_wait(Some(instant), instant);
+        self.connection.turn(
             occasion,
             &mut Loan {
                 slot: Slot::default(),
                 readiness: &mut readiness,
-                scratch: &mut scratch,
-                settings: &settings,
-                post: &post,
-                now: &Now::at(instant, std::time::SystemTime::UNIX_EPOCH),
+                scratch: &mut self.scratch,
+                settings: &self.settings,
+                post: &self.post,
+                now: &now,
                 phase: Phase::Serving,
                 failure: None,
                 completed: 0,
             },
-        );
-        (outcome.fate, outcome.deadline)
-    };
-    let deadline = |seconds| Some(began + Duration::from_secs(seconds));
-    let made = turn(&mut connection, Occasion::Made, 0);
-    assert_eq!(made, (Fate::Sleeps, deadline(30)));
-    for seconds in [20, 40, 60] {
-        connection.stream.room = 20 * 1024; // the protocol produces as much again
-        let slow = turn(&mut connection, Occasion::Ready, seconds);
-        assert_eq!(slow, (Fate::Sleeps, deadline(seconds + 30)));
+        )
     }
-    assert_eq!(turn(&mut connection, Occasion::Ready, 89).0, Fate::Sleeps);
-    assert_eq!(turn(&mut connection, Occasion::Ready, 90).0, Fate::Stalled);
 
-    let mut trickle = Connection::new(Wire { room: 0 }, Endless);
-    turn(&mut trickle, Occasion::Made, 0);
+    /// A turn because of a deadline, without any other hint.
+    fn due(&mut self, seconds: u64) -> (Fate, Option<u64>) {
+        self.hinted(seconds, Readiness::default())
+    }
+
+    /// A turn because of a deadline, or because of an event.
+    fn hinted(&mut self, seconds: u64, mut hints: Readiness) -> (Fate, Option<u64>) {
+        hints.timeout = true;
+        let outcome = self.turn(Occasion::Ready, seconds, hints);
+        let seconds = |deadline: Instant| (deadline - self.began).as_secs();
+        (outcome.fate, outcome.deadline.map(seconds))
+    }
+}
+
+/// A reader of endless output that reads nothing at first.
+fn slow_reader() -> Turning<Endless> {
+    let mut reader = Turning::new(Endless);
+    let made = reader.turn(Occasion::Made, 0, Readiness::FRESH);
+    assert_eq!(made.fate, Fate::Sleeps);
+    reader
+}
+
+/// Law 8: a client that takes a little output is slow. A client that takes nothing is stalled,
+/// and so is a client that takes a byte now and then. RT-12: it may have taken it unnoticed.
+#[test]
+fn a_slow_reader_is_not_a_stalled_one() {
+    let mut slow = slow_reader();
+    for seconds in [30, 60, 90, 100] {
+        slow.connection.stream.room = 20 * 1024; // the protocol produces as much again
+        let hints = match seconds {
+            100 => Readiness::FRESH,
+            _ => Readiness::default(), // it is due
+        };
+        assert_eq!(
+            slow.hinted(seconds, hints),
+            (Fate::Sleeps, Some(seconds + 30))
+        );
+    }
+    assert_eq!(slow.due(129).0, Fate::Sleeps);
+    assert_eq!(slow.due(130).0, Fate::Stalled);
+
+    let mut trickle = slow_reader();
     // After the first 30 s, 240 bytes earn the client another second.
     for (seconds, room, ends) in [(20, 480, 32), (29, 1, 32), (31, 240, 33), (32, 1, 33)] {
-        trickle.stream.room = room;
-        let slow = turn(&mut trickle, Occasion::Ready, seconds);
-        assert_eq!(slow, (Fate::Sleeps, deadline(ends)), "at {seconds} s");
+        trickle.connection.stream.room = room;
+        let turn = trickle.hinted(seconds, Readiness::FRESH);
+        assert_eq!(turn, (Fate::Sleeps, Some(ends)), "at {seconds} s");
     }
-    trickle.stream.room = 1;
-    assert_eq!(turn(&mut trickle, Occasion::Ready, 33).0, Fate::Stalled);
+    trickle.connection.stream.room = 1;
+    assert_eq!(trickle.due(33).0, Fate::Stalled);
+}
+
+/// RT-12: a rate leaves out the time by which the loop was late, and nothing else.
+#[test]
+fn a_late_loop_is_not_a_slow_reader() {
+    for (room, fate) in [
+        (240, (Fate::Sleeps, Some(131))), // late by 100 s, and a second earned
+        (239, (Fate::Stalled, None)),
+    ] {
+        let mut late = slow_reader();
+        late.connection.stream.room = room;
+        let (is, ends) = late.due(130);
+        assert_eq!((is, ends.filter(|_| is == Fate::Sleeps)), fate, "{room}");
+    }
+}
+
+/// A protocol whose deadlines are those of a list.
+struct Ticks {
+    deadlines: Vec<Instant>,
+    /// How many of the last are still to come.
+    left: usize,
+    moves: bool,
+    ticks: usize,
+}
+
+impl Ticks {
+    fn turning(seconds: &[u64], moves: bool) -> Turning<Ticks> {
+        let mut turning = Turning::new(Ticks {
+            deadlines: Vec::new(),
+            left: seconds.len(),
+            moves,
+            ticks: 0,
+        });
+        let began = turning.began;
+        let Conversation::First(ticks) = &mut turning.connection.conversation else {
+            panic!("it was not upgraded");
+        };
+        let ends = seconds
+            .iter()
+            .rev()
+            .map(|&seconds| began + Duration::from_secs(seconds));
+        ticks.deadlines.extend(ends);
+        turning.turn(Occasion::Made, 0, Readiness::FRESH);
+        turning
+    }
+}
+
+impl Protocol for Ticks {
+    type Message = Infallible;
+
+    fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next {
+        Next::Read
+    }
+
+    fn timed_out(&mut self, _: &mut Buffer, _: &Now) -> Next {
+        self.ticks += 1;
+        self.left -= usize::from(self.moves);
+        Next::Read
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.left.checked_sub(1).map(|last| self.deadlines[last])
+    }
+}
+
+/// A protocol may catch up with deadlines that it has missed. If it leaves the deadline where it is,
+/// it would be due for ever: that is a failure.
+#[test]
+fn a_deadline_that_stays_is_a_failure() {
+    let mut late = Ticks::turning(&[1, 2, 3, 60], true);
+    for next in [2, 3, 60] {
+        assert_eq!(late.due(10), (Fate::Sleeps, Some(next)));
+    }
+
+    let mut stuck = Ticks::turning(&[1], false);
+    let hints = Readiness {
+        timeout: true,
+        ..Readiness::default()
+    };
+    let outcome = stuck.turn(Occasion::Ready, 1, hints);
+    assert_eq!(outcome.fate, Fate::BrokenOff);
+    let failure = outcome.failure.expect("a failure").to_string();
+    assert_eq!(failure, "the deadline has not moved in timed_out");
+}
+
+/// RT-12: a deadline that was set in a long turn begins at the end of that turn. The time is left out
+/// once, so a loop that is always busy judges, too.
+#[test]
+fn a_busy_loop_takes_no_time_from_a_client() {
+    let mut kept = Ticks::turning(&[15, 60], true);
+    kept.unwatched = Duration::from_secs(20);
+    assert_eq!(kept.due(20), (Fate::Sleeps, Some(35)));
+    kept.unwatched = Duration::from_secs(1);
+    assert_eq!(kept.due(36), (Fate::Sleeps, Some(60)), "it ticks");
 }

@@ -166,12 +166,18 @@ where
                 fate = Fate::BrokenOff;
             }
         }
-        match (fate, outcome.deadline) {
-            (Fate::Again, _) => reactor.enqueue(slot),
-            (Fate::Sleeps, Some(deadline)) => reactor.arm(slot, deadline),
-            (Fate::Sleeps, None) => {}
-            (Fate::Gone, _) => self.close(slot, reactor, End::Told(now)),
-            (Fate::BrokenOff | Fate::Stalled | Fate::Panicked, _) => {
+        match fate {
+            Fate::Again | Fate::Sleeps => {
+                // Also if it goes on: a client that never stops sending has its deadline, too.
+                if let Some(deadline) = outcome.deadline {
+                    reactor.arm(slot, deadline);
+                }
+                if fate == Fate::Again {
+                    reactor.enqueue(slot);
+                }
+            }
+            Fate::Gone => self.close(slot, reactor, End::Told(now)),
+            Fate::BrokenOff | Fate::Stalled | Fate::Panicked => {
                 self.broken_off += 1;
                 self.stalled += u64::from(fate == Fate::Stalled);
                 let end = match fate {

@@ -224,7 +224,7 @@ fn the_body_arrives() {
     let take = |exchange: &mut Exchange, arrived: &str| {
         let mut input = Buffer::new();
         input.extend_from_slice(arrived.as_bytes());
-        let (_, verdict) = give(|io| exchange.take_in(&mut input, io));
+        let (_, verdict) = give(|io| exchange.take_in(&mut input, None, io));
         (verdict, String::from_utf8_lossy(&input).into_owned())
     };
     let mut more = receiving(Want::More);
