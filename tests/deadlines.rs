@@ -1,4 +1,4 @@
-//! Deadlines, when the loop comes late: RT-12 and law 8.
+//! Deadlines, when the loop comes late: RT-12, RT-13 and law 8.
 //!
 //! The time is the test's. A loop is late if a handler keeps it, or if the process or the machine is
 //! stopped. What a client did in time counts all the same.
@@ -7,6 +7,7 @@
 mod support;
 
 use std::io::Read;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use serve_forever::http::{
 use serve_forever::socketserver::{EventedSettings, Pool};
 use support::client::{Client, take};
 use support::driven::Driven;
+use support::transport::throttled;
 use support::wire::{GET, status};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -245,4 +247,41 @@ fn a_blocking_handler_takes_no_time_from_the_next_request() {
     begun.driven.pass(15 * SECOND);
     assert_eq!(begun.status(), 0);
     assert_eq!(begun.settings.stats().keep_alive_timeouts, 1);
+}
+
+/// RT-13: an idle time begins when the operating system has taken the last byte of the response. The
+/// same holds for a head that has begun behind the request.
+#[test]
+fn an_idle_client_has_its_whole_response() {
+    for (behind, limit) in [("", 15), (&GET[..9], 10)] {
+        let settings = HttpSettings::default();
+        let large = |_: &Request<'_>, response: Response<'_>| {
+            response.send_response(200).body(vec![b'x'; 100_000])
+        };
+        let http = Http::new(large, settings.clone());
+        let (throttled, credit) = throttled();
+        let mut driven = Driven::on(throttled, EventedSettings::default(), http);
+        let mut client = driven.connect();
+        client.send(format!("{GET}{behind}"));
+        driven.settle();
+        let mut bytes = Vec::new();
+        for _ in 0..3 {
+            credit.fetch_add(40_000, Ordering::SeqCst);
+            driven.pass(30 * SECOND);
+            take(&mut client, usize::MAX, &mut bytes);
+        }
+        assert!(credit.load(Ordering::SeqCst) > 0, "all of it is sent");
+        driven.pass((limit - 1) * SECOND);
+        credit.fetch_add(200_000, Ordering::SeqCst);
+        client.send(&GET[behind.len()..]);
+        driven.settle();
+        driven.until(|_| {
+            take(&mut client, usize::MAX, &mut bytes);
+            bytes.len() > 200_000
+        });
+        driven.settle();
+        assert_eq!(settings.stats(), HttpStats::default(), "{behind:?}");
+        driven.pass(15 * SECOND);
+        assert_eq!(settings.stats().keep_alive_timeouts, 1, "{behind:?}");
+    }
 }

@@ -133,6 +133,9 @@ pub struct Deadlines {
     /// 60 s for its backend, gunicorn 30 s for a worker.
     pub response: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
+    /// The time begins when the operating system has taken the last byte of the response ([RT-13]).
+    ///
+    /// [RT-13]: crate::spec#rt-13
     pub keep_alive: Duration,
 }
 

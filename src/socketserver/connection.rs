@@ -530,7 +530,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         Ok(Fate::Again)
     }
 
-    /// Sends what the stream takes, and notes the progress.
+    /// Sends what the stream takes. If output had to wait, and now all of it is sent, the protocol is
+    /// told ([RT-13]).
+    ///
+    /// [RT-13]: crate::spec#rt-13
     fn send(
         &mut self,
         output: &mut Buffer,
@@ -539,6 +542,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> io::Result<()> {
         let sent = send(&mut self.stream, output, loan.readiness)?;
         pace.advance(sent, loan.now.instant());
+        if output.is_empty() && pace.catch_up() {
+            self.conversation.output_sent(loan.now);
+        }
         Ok(())
     }
 
@@ -727,8 +733,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 
     /// Keeps output that the stream did not take, and gives the shared buffer back.
-    fn put_back(&mut self, mut output: Buffer, pace: Pace, scratch: &mut Scratch) {
+    fn put_back(&mut self, mut output: Buffer, mut pace: Pace, scratch: &mut Scratch) {
         if !output.is_empty() {
+            pace.lag();
             let bytes = if output.capacity() > 2 * READ {
                 mem::take(&mut output)
             } else {

@@ -1,5 +1,6 @@
 //! How slow a client may be while the server waits for it to read a response, or to send a body.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::settings::EventedSettings;
@@ -39,6 +40,8 @@ pub(crate) struct Pace {
     since: Instant,
     /// How much it has taken since it began.
     sent: u64,
+    /// Whether output waits for it since an earlier turn.
+    lags: bool,
 }
 
 impl Pace {
@@ -47,7 +50,18 @@ impl Pace {
             began: now,
             since: now,
             sent: 0,
+            lags: false,
         }
+    }
+
+    /// Notes that output waits for the client.
+    pub(crate) fn lag(&mut self) {
+        self.lags = true;
+    }
+
+    /// Notes that all output is sent. Returns whether output has waited for the client.
+    pub(crate) fn catch_up(&mut self) -> bool {
+        mem::take(&mut self.lags)
     }
 
     /// Does not count the time by which the loop was late against the rate ([RT-12]).

@@ -98,6 +98,16 @@ pub trait Protocol {
         Next::Read
     }
 
+    /// All output is with the operating system, after some of it had to wait for the client to read.
+    ///
+    /// If you limit how long a client may be idle, its idle time begins here ([RT-13]). This is not
+    /// called for output that is taken immediately.
+    ///
+    /// [RT-13]: crate::spec#rt-13
+    fn output_sent(&mut self, now: &Now) {
+        let _ = now;
+    }
+
     /// The [`deadline`](Self::deadline) has passed, although everything that has arrived was handed
     /// over ([RT-12]).
     ///
@@ -243,6 +253,10 @@ macro_rules! forward_all {
             now: &Now,
         ) -> Next<Self::Message> {
             $forward!(self.deliver(message, output, now))
+        }
+
+        fn output_sent(&mut self, now: &Now) {
+            $forward!(self.output_sent(now));
         }
 
         fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Self::Message> {

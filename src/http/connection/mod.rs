@@ -295,6 +295,15 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         }
     }
 
+    fn output_sent(&mut self, now: &Now) {
+        // The client could not send earlier, or had no reason to: its time begins now. What if it
+        // sends the body of a request while it reads the response? Then the response is not its
+        // progress, and the deadline stays.
+        if let Phase::Head(_, Awaited::Next | Awaited::Rest { .. }) | Phase::Body(_) = self.phase {
+            self.since = Some(now.instant());
+        }
+    }
+
     fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
         let began = self.since.unwrap_or(now.instant());
         let io = &mut Io { output, now };
