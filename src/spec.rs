@@ -84,6 +84,7 @@
 #![doc(alias("THREAD-1", "THREAD-2", "THREAD-3", "THREAD-4", "THREAD-5"))]
 #![doc(alias("THREAD-6", "THREAD-7", "THREAD-8", "THREAD-9"))]
 #![doc(alias("THREAD-10"))]
+#![doc(alias("THREAD-11"))]
 #![doc(alias("HND-1", "HND-2", "HND-3"))]
 #![doc(alias("STREAM-1", "STREAM-2", "STREAM-3", "STREAM-4", "STREAM-5"))]
 #![doc(alias("STREAM-6", "STREAM-7", "STREAM-8", "STREAM-9"))]

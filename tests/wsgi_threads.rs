@@ -6,6 +6,7 @@
 #[path = "wsgi.rs"]
 mod on_workers;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -19,8 +20,8 @@ use on_workers::support::wsgi::{Starter, request, serve, serve_illegal, serve_wi
 use serve_forever::http::{HttpSettings, ThreadedHttp, listen};
 use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
-    AppResult, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator, WsgiHandler, demo_app,
-    make_server,
+    AppResult, Application, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator,
+    WsgiHandler, demo_app, make_server,
 };
 
 const PLAIN: &[(&str, &str)] = &[("Content-Type", "text/plain")];
@@ -409,6 +410,145 @@ fn close_when_the_server_ends_meanwhile() {
     assert_eq!(said.recv_timeout(PATIENCE), Ok("close"));
     let end = said.recv_timeout(PATIENCE);
     assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+}
+
+/// A body that notes whether each of its blocks, and its close, are on the thread of the call.
+struct AtHome {
+    home: ThreadId,
+    strays: Arc<Mutex<BTreeSet<&'static str>>>,
+    closed: Sender<()>,
+    blocks: usize,
+}
+
+impl AtHome {
+    fn check(&self, step: &'static str) {
+        if thread::current().id() != self.home {
+            self.strays.lock().expect("no panic").insert(step);
+        }
+    }
+}
+
+impl Iterable for AtHome {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        self.check("next_block");
+        self.blocks = self.blocks.saturating_sub(1);
+        Ok((self.blocks > 0).then(|| vec![b'x'; 16 * 1024]))
+    }
+
+    fn close(&mut self) -> HandlerResult {
+        self.check("close");
+        Ok(())
+    }
+}
+
+impl Drop for AtHome {
+    fn drop(&mut self) {
+        self.check("drop");
+        let _ = self.closed.send(());
+    }
+}
+
+/// Hears of each body that is dropped, and what happened on other threads.
+type Strays = (Receiver<()>, Arc<Mutex<BTreeSet<&'static str>>>);
+
+/// An application whose bodies have as many blocks as the query says, by default without end.
+fn at_home() -> (impl Application, Strays) {
+    let strays = Arc::new(Mutex::new(BTreeSet::new()));
+    let found = Arc::clone(&strays);
+    let (closed, ends) = channel();
+    let closed = Mutex::new(closed);
+    let app = move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let blocks = environ.get("QUERY_STRING").unwrap_or_default();
+        Ok(Body::from_iterable(AtHome {
+            home: thread::current().id(),
+            strays: Arc::clone(&strays),
+            closed: closed.lock().expect("no panic").clone(),
+            blocks: blocks.parse().unwrap_or(usize::MAX),
+        }))
+    };
+    (app, (ends, found))
+}
+
+/// THREAD-11, WSGI-18: call, blocks and close are on one thread, also if the client leaves in the
+/// middle, and however many responses there are.
+#[test]
+fn a_response_stays_on_the_thread_that_began_it() {
+    let (app, (ends, strays)) = at_home();
+    let server = serve_with(app, |handler| handler.workers(Pool::new().threads(4)));
+    let ask = |target: &str| {
+        let mut stream = server.connect();
+        let request = request("GET", target, "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream
+    };
+    let mut whole: Vec<_> = (0..12).map(|_| ask("/?40")).collect();
+    let mut cut: Vec<_> = (0..12).map(|_| ask("/")).collect();
+    for stream in &mut cut {
+        stream.read_exact(&mut [0; 100_000]).expect("a beginning");
+    }
+    for mut stream in whole.drain(..6).chain(cut.drain(..6)) {
+        drop(stream.read(&mut [0]));
+        drop(stream);
+    }
+    for mut stream in whole {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an end");
+        assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "not whole");
+    }
+    drop(cut);
+    for _ in 0..24 {
+        ends.recv_timeout(PATIENCE).expect("closed");
+    }
+    assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
+    assert!(server.stop());
+}
+
+/// THREAD-11: if the pool ends before a response, the body is dropped on its thread nevertheless,
+/// and the response breaks off.
+#[test]
+fn a_pool_that_ends_drops_what_it_has_begun_on_its_thread() {
+    let (app, (ends, strays)) = at_home();
+    let pool = Pool::new().threads(2);
+    let workers = pool.clone();
+    let server = serve_with(app, |handler| handler.workers(workers));
+    let mut streams: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = server.connect();
+            let request = request("GET", "/", "", "");
+            stream.write_all(request.as_bytes()).expect("sent");
+            stream.read_exact(&mut [0; 1024]).expect("a beginning");
+            stream
+        })
+        .collect();
+    assert!(pool.join(Some(PATIENCE)));
+    assert_eq!(ends.try_iter().count(), 6, "all are closed by now");
+    for stream in &mut streams {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer); // a reset is fine
+        assert!(!answer.ends_with(b"\r\n0\r\n\r\n"), "whole?");
+    }
+    assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
+    assert!(server.stop());
+}
+
+/// THREAD-11: the same if the server is dropped while its clients have not taken everything.
+#[test]
+fn a_server_that_ends_has_its_bodies_dropped_on_their_threads() {
+    let (app, (ends, strays)) = at_home();
+    let pool = Pool::new().threads(2);
+    let workers = pool.clone();
+    let server = serve_with(app, |handler| handler.workers(workers));
+    let mut streams = [(); 4].map(|()| server.connect());
+    for stream in &mut streams {
+        let request = request("GET", "/", "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    }
+    assert!(server.stop());
+    assert!(pool.join(Some(PATIENCE)));
+    assert_eq!(ends.try_iter().count(), 4);
+    assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
 }
 
 /// WSGI-5: a drain waits for the answer that a worker is at, to its last block.

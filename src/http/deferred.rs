@@ -85,7 +85,7 @@ impl Deferred {
         respond: impl FnOnce(Response<'_>) -> HttpResult,
     ) -> Result<(), SendError<()>> {
         self.fulfil(|reply_to| {
-            let news = off_loop::write(reply_to, Content::Elsewhere, None, None, respond);
+            let news = off_loop::write(reply_to, Content::Elsewhere, None, false, respond);
             reply_to.tell(news)
         })?
     }
@@ -142,10 +142,14 @@ impl Deferred {
         mut self,
         work: impl FnOnce(&ReplyTo) -> R,
     ) -> Result<R, SendError<()>> {
-        let reply_to = self.0.as_ref().filter(|reply_to| !reply_to.is_gone());
-        let done = work(reply_to.ok_or(SendError::Gone(()))?);
+        let done = work(self.reply_to().ok_or(SendError::Gone(()))?);
         self.relieve();
         Ok(done)
+    }
+
+    /// Returns how to respond, unless nobody waits for it.
+    pub(super) fn reply_to(&self) -> Option<&ReplyTo> {
+        self.0.as_ref().filter(|reply_to| !reply_to.is_gone())
     }
 
     /// Ends the duty: nothing is left to send.
@@ -227,7 +231,7 @@ impl ResponseStream {
     ) -> Result<ResponseStream, SendError<()>> {
         let mut framer = None;
         let push = |response: Response<'_>| begin(response).push(&mut framer);
-        let mut news = off_loop::write(reply_to, Content::Elsewhere, None, None, push);
+        let mut news = off_loop::write(reply_to, Content::Elsewhere, None, false, push);
         let window = Arc::new(Window::default());
         let (sender, room) = bounded(1);
         if let Some(head) = &mut news.head {

@@ -8,18 +8,18 @@ use super::response::{self, HttpResult, Response};
 use super::response_error::ResponseError;
 use super::written::{Content, Context, Outcome, Place, Reading, Written};
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Pool};
+use crate::socketserver::Buffer;
 
 /// Lets `respond` write a response to the request at `reply_to` into memory, and returns it as news
 /// for the loop.
 ///
-/// `content` is the body of the request, or else `reading` is how this thread reads it. `workers`
-/// is the pool of this thread, if it has one.
+/// `content` is the body of the request, or else `reading` is how this thread reads it. `by_worker`:
+/// this thread is a worker.
 pub(super) fn write(
     reply_to: &ReplyTo,
     content: Content<'_>,
     reading: Option<Box<Reading>>,
-    workers: Option<&Pool>,
+    by_worker: bool,
     respond: impl FnOnce(Response<'_>) -> HttpResult,
 ) -> News {
     let (mut output, now) = (Buffer::new(), Now::new());
@@ -29,7 +29,7 @@ pub(super) fn write(
         terms: reply_to.terms,
         address: Some(reply_to.address()),
         content,
-        place: Place::Away { workers },
+        place: Place::Away { by_worker },
     };
     let mut written = Written {
         reading,

@@ -1,9 +1,13 @@
 //! Handlers that block: they run on workers, while the loop keeps every socket.
 //!
-//! A worker gets a request and writes its response into memory. The bytes reach the loop as a
-//! message. A body that is pulled goes back and forth. A worker pulls blocks up to the high-water
-//! mark, and the loop sends them. When the client has taken them, a worker pulls again. So a slow
-//! client never holds a worker, whether it sends or receives.
+//! A worker gets a request and writes its response into memory. The bytes reach the loop as
+//! messages. The worker pulls a body up to the high-water mark; then it parks the rest and takes
+//! other jobs. When the client has taken what was pulled, the loop lets the same worker go on
+//! ([THREAD-11]). So a slow client never holds a worker, whether it sends or receives.
+//!
+//! [THREAD-11]: crate::spec#thread-11
+
+use std::mem;
 
 use super::access::LogEntry;
 use super::body_policy::BodyPolicy;
@@ -17,7 +21,7 @@ use super::response::{HttpResult, Response};
 use super::response_body::Streaming;
 use super::window::{HIGH_WATER, LEAST};
 use super::written::{Content, Outcome, Reading};
-use crate::socketserver::{Buffer, Pool, contain};
+use crate::socketserver::{Buffer, Place, Pool, Seat, contain};
 
 impl Response<'_> {
     /// Lets one of the `workers`, the threads of a [`Pool`], write the response. There `job` may
@@ -31,7 +35,8 @@ impl Response<'_> {
     ///
     /// Move into `job` whatever the response needs of the request. A body that is still to come is
     /// read with [`body_reader`](Self::body_reader). A body that you
-    /// [stream](super::ResponseHead::stream) is also pulled on a worker.
+    /// [stream](super::ResponseHead::stream) is pulled and dropped on the thread on which `job` ran
+    /// ([THREAD-11]).
     ///
     /// ```
     /// use serve_forever::http::{HttpResult, Request, Response};
@@ -50,6 +55,8 @@ impl Response<'_> {
     /// # Errors
     ///
     /// None. Return the result from your handler.
+    ///
+    /// [THREAD-11]: crate::spec#thread-11
     pub fn offload(
         mut self,
         workers: &Pool,
@@ -59,9 +66,9 @@ impl Response<'_> {
             return job(self); // No message could reach the connection, so run it here (in a test).
         }
         let reading = Box::new(Reading::Reader(self.body_reader()));
-        self.submit(workers, move |reply_to, workers| {
+        self.submit(workers, move |reply_to| {
             let content = Content::Elsewhere;
-            off_loop::write(reply_to, content, Some(reading), Some(workers), job)
+            off_loop::write(reply_to, content, Some(reading), true, job)
         })
     }
 
@@ -80,12 +87,12 @@ impl Response<'_> {
             _ => Some(Box::new(Reading::Reader(self.body_reader()))),
         };
         let request = OwnedRequest::new(request);
-        self.submit(workers, move |reply_to, workers| {
+        self.submit(workers, move |reply_to| {
             let content = match reading {
                 Some(_) => Content::Elsewhere,
                 None => Content::Owned(&request),
             };
-            off_loop::write(reply_to, content, reading, Some(workers), |response| {
+            off_loop::write(reply_to, content, reading, true, |response| {
                 request.with(|request| job(request, response))
             })
         })
@@ -95,19 +102,16 @@ impl Response<'_> {
     fn submit(
         self,
         workers: &Pool,
-        write: impl FnOnce(&ReplyTo, &Pool) -> News + Send + 'static,
+        write: impl FnOnce(&ReplyTo) -> News + Send + 'static,
     ) -> HttpResult {
-        let pullers = workers.clone();
+        let pool = workers.clone();
         let deferred = Deferred::new(self.context.reply_to());
-        let submitted = workers.submit_with(deferred, move |deferred, place| {
-            // Ignore the error: the client has disconnected, perhaps while the job was queued.
-            let _ = deferred.fulfil(|reply_to| {
-                let news = write(reply_to, &pullers);
-                // Free the place before the response leaves: the client may send its next request
-                // as soon as it has the response.
-                drop(place);
-                reply_to.tell(news)
-            });
+        let submitted = workers.submit_seated(deferred, move |deferred, place, seat| {
+            // What if the client has disconnected while the job was queued? Then it is not run.
+            if let Some(reply_to) = deferred.reply_to() {
+                let news = write(reply_to);
+                send(news, deferred, pool, place, seat);
+            }
         });
         match submitted {
             Ok(()) => Ok(self.leave(Outcome::Deferred)),
@@ -120,47 +124,116 @@ impl Response<'_> {
     }
 }
 
-/// Has one of the `workers` pull the next blocks.
-///
-/// Each block is sent to the loop by itself, because the next block may take long to make. PEP
-/// 3333: no block is held back while the next is made.
-pub(super) fn pull(workers: Pool, reply_to: ReplyTo, streaming: Box<Streaming>) {
-    let pool = workers.clone();
-    // What if the pool is closed? Then the job is dropped, and the response breaks off.
-    let deferred = Deferred::new(Some(reply_to));
-    pool.push(move || {
-        // Ignore the error: the client has disconnected.
-        let _ = deferred.fulfil(|reply_to| pull_blocks(workers, reply_to, streaming));
-    });
-}
-
-/// Pulls up to the high-water mark.
-fn pull_blocks(workers: Pool, reply_to: &ReplyTo, mut streaming: Box<Streaming>) {
-    let mut room = HIGH_WATER;
-    loop {
-        let mut bytes = Buffer::new();
-        let pulled = contain(|| streaming.pull(&mut bytes));
-        room = room.saturating_sub(bytes.len().max(LEAST));
-        let then = match pulled {
-            Ok(None) if room == 0 => {
-                streaming.workers = Some(workers);
-                let news = News::of(Then::Pull(streaming)).with_bytes(bytes);
+/// Sends what a worker has written, and pulls the rest of it.
+fn send(mut news: News, mut deferred: Deferred, pool: Pool, place: Place, seat: &mut Seat) {
+    match mem::replace(&mut news.then, Then::Await) {
+        Then::Pull(mut streaming) => {
+            let ended = streaming.ended.take();
+            let pulling = Pulling {
+                deferred,
+                streaming,
+                pool,
+                place: Some(place),
+            };
+            match ended {
+                Some(ending) => {
+                    news.then = Then::End(ending);
+                    pulling.end(news);
+                }
+                None => pulling.go_on(Some(news), seat),
+            }
+        }
+        then => {
+            news.then = then;
+            // Free the place before the response leaves: the client may send its next request as
+            // soon as it has the response.
+            drop(place);
+            if let Some(reply_to) = deferred.reply_to() {
                 // Ignore the error: the client has disconnected.
                 let _ = reply_to.tell(news);
+            }
+            deferred.relieve();
+        }
+    }
+}
+
+/// A body that a worker pulls.
+struct Pulling {
+    /// The request. What if the pool drops this? Then the response breaks off.
+    deferred: Deferred,
+    /// The body.
+    streaming: Box<Streaming>,
+    /// The pool of the worker.
+    pool: Pool,
+    /// Held while this is a job that was submitted.
+    place: Option<Place>,
+}
+
+impl Pulling {
+    /// Sends `news`, if there is some, and pulls up to the high-water mark.
+    ///
+    /// Each block is sent to the loop by itself, because the next block may take long to make. PEP
+    /// 3333: no block is held back while the next is made.
+    fn go_on(mut self, mut news: Option<News>, seat: &mut Seat) {
+        let mut room = HIGH_WATER;
+        loop {
+            let (mut next, is_last) = match news.take() {
+                Some(news) => (news, false),
+                None => self.pull(),
+            };
+            if is_last {
+                return self.end(next);
+            }
+            room = room.saturating_sub(next.bytes.len().max(LEAST));
+            if room == 0 {
+                return self.park(next, seat);
+            }
+            next.then = Then::GoOn {
+                sent: self.streaming.framer.sent(),
+            };
+            // What if the client has disconnected? Then the source is dropped, here.
+            let reply_to = self.deferred.reply_to();
+            if reply_to.is_none_or(|reply_to| reply_to.tell(next).is_err()) {
                 return;
             }
-            Ok(None) => Then::GoOn {
-                sent: streaming.framer.sent(),
-            },
+        }
+    }
+
+    /// Pulls a block. Returns the news of it, and whether it is the last.
+    fn pull(&mut self) -> (News, bool) {
+        let mut bytes = Buffer::new();
+        let then = match contain(|| self.streaming.pull(&mut bytes)) {
+            Ok(None) => Then::Await,
             Ok(Some(ending)) => Then::End(ending),
             Err(failure) => Then::Fail(failure),
         };
-        let goes_on = matches!(then, Then::GoOn { .. });
-        let told = reply_to.tell(News::of(then).with_bytes(bytes));
-        // The news leaves before the source is dropped, because dropping it may block or panic.
-        if told.is_err() || !goes_on {
+        let is_last = !matches!(then, Then::Await);
+        (News::of(then).with_bytes(bytes), is_last)
+    }
+
+    /// Sends `news`, and leaves the rest to a later job on this thread.
+    fn park(mut self, mut news: News, seat: &mut Seat) {
+        self.place = None; // the client may not read for a long time
+        let Some(reply_to) = self.deferred.reply_to().cloned() else {
             return;
+        };
+        let sent = self.streaming.framer.sent();
+        let pool = self.pool.clone();
+        let parked = pool.park(seat, move |seat| self.go_on(None, seat));
+        news.then = Then::Park { parked, sent };
+        // Ignore the error: the client has disconnected. The message is dropped, and then the rest.
+        let _ = reply_to.tell(news);
+    }
+
+    /// Sends the last news.
+    fn end(mut self, news: News) {
+        self.place = None; // first, as in `send`
+        if let Some(reply_to) = self.deferred.reply_to() {
+            // Ignore the error: the client has disconnected.
+            let _ = reply_to.tell(news);
         }
+        // The news leaves before the source is dropped, because dropping it may block or panic.
+        self.deferred.relieve();
     }
 }
 

@@ -202,10 +202,8 @@ impl<'a> Response<'a> {
     /// Returns whether a worker writes this response, so that the loop can send its bytes
     /// meanwhile.
     pub(crate) fn is_on_worker(&self) -> bool {
-        let Place::Away { workers } = self.context.place else {
-            return false;
-        };
-        workers.is_some() && self.context.address.is_some()
+        let by_worker = matches!(self.context.place, Place::Away { by_worker: true });
+        by_worker && self.context.address.is_some()
     }
 
     /// Returns the time of this turn; away from the loop, the time when the response was begun.
@@ -318,23 +316,23 @@ impl ResponseHead<'_> {
         let Some(framer) = self.begin_body()? else {
             return self.leave(Outcome::Done);
         };
-        let workers = match self.context.place {
-            Place::Away { workers } => workers.cloned(),
-            Place::Loop => None,
-        };
         let mut streaming = Streaming {
             source: Box::new(source),
             framer,
-            workers,
+            ended: None,
         };
-        match streaming.pull(self.output)? {
-            None => self.leave(Outcome::Stream(Box::new(streaming))),
-            Some(Ending { close, sent, wrong }) => {
-                self.state.close |= close;
-                self.state.sent = sent;
-                self.state.wrong = wrong;
-                self.leave(Outcome::Done)
+        streaming.ended = streaming.pull(self.output)?;
+        if let Some(Ending { close, sent, wrong }) = streaming.ended {
+            self.state.close |= close;
+            self.state.sent = sent;
+            self.state.wrong = wrong;
+        }
+        match (&streaming.ended, self.context.place) {
+            // A worker drops the source when the response has left.
+            (None, _) | (Some(_), Place::Away { by_worker: true }) => {
+                self.leave(Outcome::Stream(Box::new(streaming)))
             }
+            (Some(_), _) => self.leave(Outcome::Done),
         }
     }
 

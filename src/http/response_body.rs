@@ -1,16 +1,19 @@
 //! The body of a response: how it is framed, and how it is pulled while the client reads.
 
+use std::fmt;
 use std::io::{ErrorKind, Read};
-use std::{fmt, iter, mem};
 
 use super::h1::{self, Sink};
 use super::response_error::ResponseError;
-use crate::socketserver::{Buffer, Failure, Pool};
+use crate::socketserver::{Buffer, Failure};
 
 /// A body that is pulled block by block, each block when the one before it is on its way.
 ///
-/// It is dropped when it has ended or failed, or when the client has disconnected. Any iterator of
+/// It is dropped when it has ended or failed, or when the client has disconnected. If a worker
+/// began the response, all of this happens on that worker's thread ([THREAD-11]). Any iterator of
 /// blocks is a `BodySource`, and [`FromRead`] makes one from a file.
+///
+/// [THREAD-11]: crate::spec#thread-11
 pub trait BodySource: Send {
     /// Returns the next block, or `None` at the end. An empty block is not the end.
     ///
@@ -202,9 +205,8 @@ pub(super) struct Streaming {
     pub(super) source: Box<dyn BodySource>,
     /// Writes the blocks in their framing.
     pub(super) framer: Framer,
-    /// The workers that pull the blocks and drop the source. `None`: the thread that holds this
-    /// does both.
-    pub(super) workers: Option<Pool>,
+    /// How the response ended, if its first block was also the last.
+    pub(super) ended: Option<Ending>,
 }
 
 impl Streaming {
@@ -216,19 +218,6 @@ impl Streaming {
                 let trailers = self.source.trailers();
                 self.framer.end(&trailers, output).map(Some)
             }
-        }
-    }
-}
-
-impl Drop for Streaming {
-    /// Drops the source on a worker, if it has workers, because dropping it may block ([WSGI-14]).
-    ///
-    /// [WSGI-14]: crate::spec#wsgi-14
-    fn drop(&mut self) {
-        if let Some(workers) = self.workers.take() {
-            let nothing = Box::new(iter::empty::<Vec<u8>>());
-            let source = mem::replace(&mut self.source, nothing);
-            workers.push(Box::new(move || drop(source)));
         }
     }
 }

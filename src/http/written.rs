@@ -13,7 +13,7 @@ use super::response_error::ResponseError;
 use super::settings::HttpSettings;
 use super::terms::Terms;
 use crate::reactor::Now;
-use crate::socketserver::{Buffer, Failure, Mailbox, Pool};
+use crate::socketserver::{Buffer, Failure, Mailbox};
 
 impl Sink for Buffer {
     #[inline]
@@ -41,7 +41,7 @@ pub(super) struct Context<'a> {
     /// The body of the request.
     pub(super) content: Content<'a>,
     /// Where the response is written.
-    pub(super) place: Place<'a>,
+    pub(super) place: Place,
 }
 
 impl Context<'_> {
@@ -53,13 +53,13 @@ impl Context<'_> {
 
 /// Where a response is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum Place {
     /// On the loop, straight into the output of the connection.
     Loop,
     /// On another thread, into memory; the loop ends the head when it takes the bytes.
     Away {
-        /// The pool of this thread, if the thread is a worker. The pool also pulls the body.
-        workers: Option<&'a Pool>,
+        /// This thread is a worker, which also pulls the body.
+        by_worker: bool,
     },
 }
 

@@ -73,6 +73,8 @@ pub use interval::POLL_INTERVAL;
 pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
 pub use overload::Overload;
 pub(crate) use pace::Patience;
+pub(crate) use pool::Parked;
+pub(crate) use pool::shared::Seat;
 pub use pool::{Overloaded, Place, Pool};
 pub use protocol::{Next, Protocol};
 pub use running::RunningServer;

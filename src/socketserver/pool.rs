@@ -6,15 +6,22 @@
 //! ```text
 //! submit: takes a place, queues the job ──▶ a thread runs it ──▶ the place is free again
 //! push:   queues the job, without a place ─▶ a thread runs it
+//! park:   the job stays on its thread ──▶ resume ──▶ that thread runs it
 //! ```
 //!
 //! A *place* is the right of a job to run or to wait. There is a place for each thread, and a place
 //! for each job that may wait. So the places bound the queue, and the channel in which jobs wait
 //! needs no bound.
 //!
-//! Besides the channel, a submitter and the threads share three numbers: how many places are taken,
-//! how many jobs have not ended, and how many threads there are. A submitter starts a thread if
-//! there are fewer threads than jobs. Only then does it take a lock ([design law 4]).
+//! A job that is *parked* waits for something else than a thread, for example for a client. It is
+//! kept by the thread that parked it, and never leaves that thread: there it goes on, and there it
+//! is dropped. Each thread has a queue of its own for this, and looks at both queues while a job is
+//! parked.
+//!
+//! Besides the queues, a submitter and the threads share some counts: how many places are taken,
+//! how many jobs have not ended, how many of these no further thread could run, and how many
+//! threads there are. A submitter starts a thread if there are fewer threads than jobs. Only then
+//! does it take a lock ([design law 4]).
 //!
 //! [design law 4]: crate::spec#law-4
 
@@ -22,17 +29,18 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
+use self::shared::{CLOSED, Errand, Home, Job, Seat, Shared, count, discard, running};
+use self::worker::Worker;
 use super::budget::complain;
-use super::failure::Panic;
 use crate::reactor::Alarm;
+
+pub(super) mod shared;
+pub(super) mod worker;
 
 /// The most threads of a pool by default: 32, the most that Python's `ThreadPoolExecutor` starts by
 /// default. Jobs that block mostly wait, so this is more than there are processors (waitress 4,
@@ -42,13 +50,6 @@ const THREADS: usize = 32;
 /// How many jobs may wait for a thread by default. With jobs of 100 ms and four threads, the last
 /// of them waits 1.6 s. Few clients wait longer than that.
 const QUEUE_LENGTH: usize = 64;
-
-/// The bit that is set in the number of jobs when the pool is closed. Both share a word, so each
-/// submitter is either refused, or counted before the threads are told to end.
-const CLOSED: usize = 1 << (usize::BITS - 1);
-
-/// The work that a thread runs.
-type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool of threads, for work that blocks.
 ///
@@ -74,12 +75,19 @@ type Job = Box<dyn FnOnce() + Send>;
 /// has no threads, and [`new`](Self::new) cannot fail. A thread stays until the pool is closed. If
 /// a job panics, the panic is logged and the thread goes on.
 ///
+/// A response stays on the thread that began it ([THREAD-11]): its handler is called there, each
+/// block of its body is made there, and the body is dropped there. So a body may use what belongs
+/// to one thread, such as a thread-local variable or a database connection. While that thread has
+/// another job, the response waits, even if other threads are free.
+///
 /// # Handles
 ///
 /// A `Pool` is a handle, and its clones share the threads. Each handle has its own settings, so
 /// change the settings before you clone it. When the last handle is dropped, the pool is closed:
 /// its threads end when every job has ended. Call [`join`](Self::join) if you want to wait for
 /// them.
+///
+/// [THREAD-11]: crate::spec#thread-11
 #[derive(Clone, Default)]
 pub struct Pool {
     /// The settings of this handle.
@@ -91,7 +99,7 @@ pub struct Pool {
 /// The settings of a handle.
 #[derive(Debug, Clone)]
 struct Settings {
-    /// The most threads that this handle starts. At least one.
+    /// The most threads that this handle starts.
     threads: usize,
     /// How many jobs may wait, besides the jobs that have a thread.
     queue_length: usize,
@@ -177,19 +185,31 @@ impl Pool {
         input: I,
         job: impl FnOnce(I, Place) + Send + 'static,
     ) -> Result<(), (I, Overloaded)> {
+        self.submit_seated(input, |input, place, _seat| job(input, place))
+    }
+
+    /// Like [`submit_with`](Self::submit_with), but passes the seat as well, where the job can
+    /// [park](Self::park) its rest.
+    pub(crate) fn submit_seated<I: Send + 'static>(
+        &self,
+        input: I,
+        job: impl FnOnce(I, Place, &mut Seat) + Send + 'static,
+    ) -> Result<(), (I, Overloaded)> {
         let shared = &self.handle.0;
         if !count(&shared.taken, |taken| taken < self.room()) {
             return Err((input, Overloaded::Full));
         }
         let place = Place(Arc::clone(shared));
-        if !count(&shared.jobs, |jobs| jobs < CLOSED) {
+        if !shared.count_job(|jobs| jobs < CLOSED) {
             return Err((input, Overloaded::Closed));
         }
         if let Err(error) = self.start_thread_if_needed() {
             shared.job_ended();
             return Err((input, Overloaded::NoThread(error)));
         }
-        shared.queue.send(Some(Box::new(move || job(input, place))));
+        let job: Job = Box::new(move |seat| job(input, place, seat));
+        shared.queue.send(Some(job));
+        shared.discard_if_deserted(); // what if the last thread has ended early, just now?
         Ok(())
     }
 
@@ -201,13 +221,30 @@ impl Pool {
     /// ended, the job is dropped.
     pub fn push(&self, job: impl FnOnce() + Send + 'static) {
         let shared = &self.handle.0;
-        if !count(&shared.jobs, |jobs| jobs != CLOSED) {
-            return discard(Box::new(job));
+        let job: Job = Box::new(move |_seat| job());
+        if !shared.count_job(|jobs| jobs != CLOSED) {
+            return discard(job);
         }
         if let Err(error) = self.start_thread_if_needed() {
             complain("no thread, so a job waits until there is one", &error);
         }
-        shared.queue.send(Some(Box::new(job)));
+        shared.queue.send(Some(job));
+    }
+
+    /// Parks `job` on the thread of `seat`, until it is [resumed](Parked::resume) or dropped. Both
+    /// happen on that thread. Until then the job is not counted as one of the pool's.
+    ///
+    /// If the pool is closed and every counted job has ended, the thread ends, and drops `job`.
+    pub(crate) fn park(
+        &self,
+        seat: &mut Seat,
+        job: impl FnOnce(&mut Seat) + Send + 'static,
+    ) -> Parked {
+        Parked {
+            pool: self.clone(),
+            number: seat.park(Box::new(job)),
+            home: Some(Arc::clone(&seat.home)),
+        }
     }
 
     /// Returns whether every place is taken, so that [`submit`](Self::submit) refuses.
@@ -220,14 +257,15 @@ impl Pool {
         self.handle.0.taken.load(SeqCst)
     }
 
-    /// Returns how many jobs wait for a thread.
+    /// Returns how many jobs wait for any thread. Responses that wait for the thread that began them
+    /// are not counted.
     pub fn waiting(&self) -> usize {
         let shared = &self.handle.0;
         // A message that ends a thread is not a job.
         shared.queue.receiver.len().min(shared.unfinished())
     }
 
-    /// Returns how many threads there are.
+    /// Returns how many threads there are, lent ones included.
     pub fn live_threads(&self) -> usize {
         self.handle.0.live.load(SeqCst)
     }
@@ -238,37 +276,42 @@ impl Pool {
         self.handle.0.close();
     }
 
-    /// Drops the jobs that wait for a thread. The jobs that run go on.
+    /// Drops the jobs that wait for any thread. The jobs that run go on, and so do responses that
+    /// have begun.
     pub fn discard_waiting(&self) {
-        let shared = &self.handle.0;
-        let receiver = &shared.queue.receiver;
-        for message in receiver.try_iter().take(receiver.len()) {
-            let Some(job) = message else {
-                return shared.queue.send(None); // this message ends a thread, so it goes back
-            };
-            shared.job_ended(); // first: dropping the job may wait until the others have ended
-            discard(job);
-        }
+        self.handle.0.discard_waiting();
     }
 
     /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
     /// Returns whether they have.
     ///
-    /// If a job calls this, it waits for the other jobs, but not for its own thread ([THREAD-10]).
+    /// Responses whose clients have not taken all of them break off, and their bodies are dropped on
+    /// their threads. So stop the server first, and drop it.
+    ///
+    /// If a job calls this, it waits for the other jobs, but not for the threads ([THREAD-10]).
     ///
     /// [THREAD-10]: crate::spec#thread-10
     pub fn join(&self, patience: Option<Duration>) -> bool {
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         self.close();
-        let idle = self.wait_until_idle(patience);
-        let shared = &self.handle.0;
-        if shared.jobs.load(SeqCst) == CLOSED {
-            let threads = mem::take(&mut shared.lock().handles);
-            for thread in threads {
-                // Ignore the error: a thread survives the panics of its jobs.
-                let _ = thread.join();
-            }
+        if !self.wait_until_idle(patience) {
+            return false;
         }
-        idle
+        let shared = &self.handle.0;
+        if self.is_job_of_this() || !shared.is_over() {
+            return true; // a job waits for this call, so its thread cannot be waited for
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if !shared.wait_for_threads(left) {
+            return false;
+        }
+        let own = thread::current().id();
+        let threads = mem::take(&mut shared.lock().handles);
+        for thread in threads.into_iter().filter(|it| it.thread().id() != own) {
+            // Ignore the error: a thread survives the panics of its jobs and of its body.
+            let _ = thread.join();
+        }
+        true
     }
 
     /// Waits until no job runs or waits, but not longer than `patience`. Returns whether every job
@@ -279,25 +322,14 @@ impl Pool {
     ///
     /// [THREAD-10]: crate::spec#thread-10
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
-        let shared = &self.handle.0;
-        let mut threads = shared.lock();
         let own = thread::current().id();
-        let by_job = threads.handles.iter().any(|it| it.thread().id() == own);
-        threads.waiting_jobs += usize::from(by_job);
-        shared.waiters.fetch_add(1, SeqCst);
-        shared.changed.notify_all(); // jobs that already wait here need not wait for this job
-        let is_busy = |threads: &mut Threads| {
-            let excused = if by_job { threads.waiting_jobs } else { 0 };
-            shared.unfinished() > excused
-        };
-        let patience = patience.unwrap_or(Duration::MAX);
-        let waited = shared
-            .changed
-            .wait_timeout_while(threads, patience, is_busy);
-        let (mut threads, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        threads.waiting_jobs -= usize::from(by_job);
-        shared.waiters.fetch_sub(1, SeqCst);
-        !waited.timed_out()
+        let by_job = self.is_job_of_this();
+        self.handle.0.wait_until_idle(own, by_job, patience)
+    }
+
+    /// Returns whether the caller is a job of this pool.
+    fn is_job_of_this(&self) -> bool {
+        running().is_some_and(|shared| Arc::ptr_eq(&shared, &self.handle.0))
     }
 
     /// Makes the pool wake a loop whenever a place becomes free. Only the first call counts.
@@ -312,25 +344,35 @@ impl Pool {
     /// Returns how many places there are.
     fn room(&self) -> usize {
         let settings = &self.settings;
-        settings.threads.saturating_add(settings.queue_length)
+        let threads = settings
+            .threads
+            .saturating_add(self.handle.0.lent.load(SeqCst));
+        threads.saturating_add(settings.queue_length)
     }
 
     /// Starts a thread if there are fewer threads than jobs, and the limit permits another.
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if there is no thread and it cannot start any.
+    /// Returns an error if there is no thread, and the operating system cannot start any, or the
+    /// pool may not.
     fn start_thread_if_needed(&self) -> io::Result<()> {
         let shared = &self.handle.0;
-        let is_needed = || {
-            let live = shared.live.load(SeqCst);
-            live < self.settings.threads && live < shared.unfinished()
-        };
-        if !is_needed() {
+        if !shared.lacks_threads() {
             return Ok(()); // the steady state: no lock is taken
         }
+        let may_start = || {
+            let live = shared.live.load(SeqCst);
+            live.saturating_sub(shared.lent.load(SeqCst)) < self.settings.threads
+        };
+        if !may_start() {
+            return match shared.live.load(SeqCst) {
+                0 => Err(io::Error::other("no thread was lent to the pool")),
+                _ => Ok(()),
+            };
+        }
         let mut threads = shared.lock();
-        if !is_needed() {
+        if !may_start() || !shared.lacks_threads() {
             return Ok(()); // another submitter has just started a thread
         }
         let name = format!(
@@ -343,7 +385,8 @@ impl Pool {
             thread = thread.stack_size(bytes);
         }
         let own = Arc::clone(shared);
-        shared.started(&mut threads, thread.spawn(move || own.work()))
+        let thread = thread.spawn(move || Worker::new(own, false).run());
+        shared.started(&mut threads, thread)
     }
 }
 
@@ -364,8 +407,8 @@ impl fmt::Debug for Pool {
 pub enum Overloaded {
     /// Every thread is busy, and the queue is full.
     Full,
-    /// There is no thread, and the system cannot start any ([THREAD-4]). If at least one thread
-    /// runs, the job waits for it instead.
+    /// There is no thread, and the system cannot start any ([THREAD-4]), or the pool may start
+    /// none. If there is at least one thread, the job waits for it instead.
     ///
     /// [THREAD-4]: crate::spec#thread-4
     NoThread(io::Error),
@@ -423,147 +466,52 @@ impl Drop for Handle {
     }
 }
 
-/// The part that handles and threads share.
-#[derive(Default)]
-struct Shared {
-    /// The jobs that wait for a thread.
-    queue: Queue,
-    /// How many places are taken.
-    taken: AtomicUsize,
-    /// How many jobs wait or run, plus [`CLOSED`] if the pool is closed. If it equals [`CLOSED`],
-    /// no job is left and no job can come.
-    jobs: AtomicUsize,
-    /// How many threads were started and have not ended.
-    live: AtomicUsize,
-    /// How many calls wait until the pool is idle.
-    waiters: AtomicUsize,
-    /// The threads. Locked to start a thread, and to wait until the pool is idle.
-    threads: Mutex<Threads>,
-    /// Notified when a job has ended, or begins to wait for the others. Then the waiting calls look
-    /// again.
-    changed: Condvar,
-    /// Wakes the loop when a place becomes free.
-    waker: OnceLock<Alarm>,
+/// A job that is parked on one of the threads. Drop it to drop the job, on that thread.
+pub(crate) struct Parked {
+    /// The pool, which stays open as long as this exists.
+    pool: Pool,
+    /// The thread. `None` once the job is resumed.
+    home: Option<Arc<Home>>,
+    /// The number of the job there.
+    number: u64,
 }
 
-/// The threads of a pool, and the jobs on them that wait for the others.
-#[derive(Default)]
-struct Threads {
-    /// The threads that were started and not joined.
-    handles: Vec<JoinHandle<()>>,
-    /// How many jobs wait until the pool is idle.
-    waiting_jobs: usize,
-}
-
-/// The jobs that wait for a thread. A `None` ends the thread that receives it.
-struct Queue {
-    /// The submitters' end.
-    sender: Sender<Option<Job>>,
-    /// The threads' end.
-    receiver: Receiver<Option<Job>>,
-}
-
-impl Default for Queue {
-    fn default() -> Queue {
-        let (sender, receiver) = unbounded();
-        Queue { sender, receiver }
-    }
-}
-
-impl Queue {
-    /// Queues a job, or the end of a thread.
-    fn send(&self, message: Option<Job>) {
-        // Ignore the error: sending fails only without a receiver, and the queue owns one.
-        let _ = self.sender.send(message);
-    }
-}
-
-impl Shared {
-    /// Locks the threads. No code panics while it holds the lock, so the state is whole even if the
-    /// lock is poisoned.
-    fn lock(&self) -> MutexGuard<'_, Threads> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+impl Parked {
+    /// Lets the job go on, on its thread. If that thread has ended, the job was dropped there.
+    pub(crate) fn resume(mut self) {
+        self.send(Errand::Resume(self.number));
     }
 
-    /// Returns how many jobs wait or run.
-    fn unfinished(&self) -> usize {
-        self.jobs.load(SeqCst) & !CLOSED
-    }
-
-    /// Records a new thread.
-    ///
-    /// # Errors
-    ///
-    /// Returns the operating system's error if it could not start the thread and there is no other
-    /// thread ([THREAD-4]).
-    ///
-    /// [THREAD-4]: crate::spec#thread-4
-    fn started(&self, threads: &mut Threads, thread: io::Result<JoinHandle<()>>) -> io::Result<()> {
-        match thread {
-            Ok(thread) => {
-                threads.handles.push(thread);
-                self.live.fetch_add(1, SeqCst);
-            }
-            Err(error) if self.live.load(SeqCst) == 0 => return Err(error),
-            Err(error) => complain("no further thread, so jobs wait for the others", &error),
+    /// Sends the thread a message, which counts as a job.
+    fn send(&mut self, errand: Errand) {
+        let shared = &self.pool.handle.0;
+        let Some(home) = self.home.take() else {
+            return;
+        };
+        // What if the pool is closed and no job is left? Then the threads end by themselves.
+        if !shared.count_job(|jobs| jobs != CLOSED) {
+            return;
         }
-        Ok(())
-    }
-
-    /// Runs one job after the other, until the thread is told to end.
-    fn work(&self) {
-        while let Ok(Some(job)) = self.queue.receiver.recv() {
-            // A job that reports its panics catches them itself. All other panics are only logged.
-            survive("a job of a pool", job);
-            self.job_ended();
+        shared.job_came(&home);
+        if home.errands.send(errand).is_err() {
+            return shared.job_went(&home);
         }
-        self.live.fetch_sub(1, SeqCst);
-    }
-
-    /// Refuses further jobs, and ends the threads if no job is left.
-    fn close(&self) {
-        if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
-            self.end_threads();
-        }
-    }
-
-    /// Records that a job has run, or will never run.
-    fn job_ended(&self) {
-        if self.jobs.fetch_sub(1, SeqCst) == CLOSED + 1 {
-            self.end_threads();
-        }
-        if self.waiters.load(SeqCst) > 0 {
-            drop(self.lock()); // so that no waiter has looked at the jobs but does not sleep yet
-            self.changed.notify_all();
-        }
-    }
-
-    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. No
-    /// thread is being started then: a submitter counts its job before it starts a thread.
-    fn end_threads(&self) {
-        for _ in 0..self.live.load(SeqCst) {
-            self.queue.send(None);
+        // A job that waits for any thread may now have to wait for this one.
+        if let Err(error) = self.pool.start_thread_if_needed() {
+            complain("no further thread, so jobs wait for the others", &error);
         }
     }
 }
 
-/// Adds one to `counter` if its value `permits` it. Returns whether it does.
-fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
-    let one_more = |count| permits(count).then_some(count + 1);
-    counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.send(Errand::Discard(self.number));
+    }
 }
 
-/// Drops a job that has not run. Dropping what it owns may panic ([design law 10]).
-///
-/// [design law 10]: crate::spec#law-10
-fn discard(job: Job) {
-    survive("a job that was dropped", move || drop(job));
-}
-
-/// Runs `step`, and logs its panic if there is one.
-fn survive(what: &str, step: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(step)) {
-        complain(what, &Panic::caught(payload));
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parked")
     }
 }
 

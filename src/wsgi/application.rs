@@ -186,7 +186,8 @@ pub trait Iterable: Send {
     }
 
     /// Called exactly once, whether the response was sent, failed, or the client has disconnected
-    /// ([WSGI-18]). By default does nothing.
+    /// ([WSGI-18]). It is called on the thread that called the application. By default does
+    /// nothing.
     ///
     /// # Errors
     ///

@@ -215,10 +215,14 @@ impl<A: Application + 'static> WsgiHandler<A> {
     /// has taken nearly all that was written.
     ///
     /// If too many requests wait for a worker, further requests get a 503; see
-    /// [`Pool::queue_length`]. The result is always [closed](super::Iterable::close) on a
-    /// worker, even if the client disconnects first.
+    /// [`Pool::queue_length`].
+    ///
+    /// A response stays on one thread: the thread that calls the application also makes each block,
+    /// and [closes](super::Iterable::close) the result, even if the client disconnects first
+    /// ([THREAD-11]).
     ///
     /// [ENV-18]: crate::spec#env-18
+    /// [THREAD-11]: crate::spec#thread-11
     #[must_use]
     pub fn workers(mut self, workers: Pool) -> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));

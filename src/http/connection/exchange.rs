@@ -5,16 +5,17 @@
 //! request, and [`Outbound`], the response. Each event returns a [`Verdict`], and the connection
 //! follows it.
 //!
-//! | event | outbound `Awaited` | `Pulled` | `Coming` |
-//! | --- | --- | --- | --- |
-//! | news without a head: `Await` | an interim response is sent | – | – |
-//! | news without a head: `GoOn` | – | – | a part of the body is sent |
-//! | news with a head: `GoOn` | → `Coming` | – | – |
-//! | … `Pull` | → `Pulled` | – | → `Pulled` (news without a head) |
-//! | … `End` | `Ended` | – | `Ended` (news without a head) |
-//! | … `Upgrade` | `Upgraded`, or `Failed` if the body is not whole | – | – |
-//! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off |
-//! | room in the output ([`pull`](Exchange::pull)) | – | a block is sent; → `Coming` if a worker pulls | – |
+//! | event | outbound `Awaited` | `Pulled` | `Coming` | `Parked` |
+//! | --- | --- | --- | --- | --- |
+//! | news without a head: `Await` | an interim response is sent | – | – | – |
+//! | news without a head: `GoOn` | – | – | a part of the body is sent | – |
+//! | news with a head: `GoOn` | → `Coming` | – | – | – |
+//! | … `Pull` | → `Pulled` | – | → `Pulled` (news without a head) | – |
+//! | … `Park` | → `Parked` | – | → `Parked` (news without a head) | – |
+//! | … `End` | `Ended` | – | `Ended` (news without a head) | – |
+//! | … `Upgrade` | `Upgraded`, or `Failed` if the body is not whole | – | – | – |
+//! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off | `Failed`: broken off |
+//! | room in the output ([`pull`](Exchange::pull)) | – | a block is sent | – | `Resume`, → `Coming` |
 //!
 //! | event | inbound `Done` | `Streamed` | `Streamed`, paused | `Unwanted` |
 //! | --- | --- | --- | --- | --- |
@@ -40,7 +41,7 @@ use crate::http::response_body::{Ending, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
-use crate::socketserver::{Buffer, Failure, Next, Pool, contain};
+use crate::socketserver::{Buffer, Failure, Next, Parked, contain};
 
 /// One request and its response.
 #[derive(Debug)]
@@ -85,6 +86,8 @@ enum Outbound {
     Pulled(Box<Streaming>),
     /// Another thread sends its body.
     Coming(Coming),
+    /// A worker has sent a part of its body, and waits until the client has taken that.
+    Parked(Coming, Parked),
 }
 
 /// A body that another thread sends.
@@ -108,8 +111,8 @@ pub(super) enum Verdict {
     GoOn,
     /// A sink has all that it wants: let it respond, with this trailer section.
     Finish(Box<dyn ContentSink>, Vec<u8>),
-    /// Let a worker pull the next blocks.
-    Offload(Pool, Box<Streaming>),
+    /// Let the worker go on that pulls the body.
+    Resume(Parked),
     /// The response is complete.
     Ended(Ending),
     /// Another protocol takes over.
@@ -151,9 +154,9 @@ impl Exchange {
     /// Returns what the connection waits for.
     pub(super) fn next(&self) -> Next<Message> {
         match (&self.outbound, &self.inbound) {
-            // What if the request's body is still arriving? While the loop pulls the response,
-            // nothing is read. So the connection closes when the response is complete.
-            (Outbound::Pulled(_), _) => Next::Produce,
+            // What if the request's body is still arriving? While the client has to take the
+            // response, nothing is read. So the connection closes when the response is complete.
+            (Outbound::Pulled(_) | Outbound::Parked(..), _) => Next::Produce,
             (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
@@ -163,7 +166,7 @@ impl Exchange {
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         match (&self.outbound, &self.inbound) {
             // Here the client has to read, and the owner of the connection watches that.
-            (Outbound::Pulled(_), _) => None,
+            (Outbound::Pulled(_) | Outbound::Parked(..), _) => None,
             (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => {
                 receiving.deadline(since)
             }
@@ -198,7 +201,7 @@ impl Exchange {
         match &self.outbound {
             Outbound::Awaited => false,
             Outbound::Pulled(streaming) => streaming.framer.is_close_delimited(),
-            Outbound::Coming(coming) => coming.close_delimited,
+            Outbound::Coming(coming) | Outbound::Parked(coming, _) => coming.close_delimited,
         }
     }
 
@@ -207,7 +210,7 @@ impl Exchange {
         match &self.outbound {
             Outbound::Awaited => 0,
             Outbound::Pulled(streaming) => streaming.framer.sent(),
-            Outbound::Coming(coming) => coming.sent,
+            Outbound::Coming(coming) | Outbound::Parked(coming, _) => coming.sent,
         }
     }
 
@@ -317,20 +320,10 @@ impl Exchange {
         }
     }
 
-    /// There is room in the output: pulls a block of the body, or has it pulled.
+    /// There is room in the output: pulls a block of the body, or lets a worker go on.
     pub(super) fn pull(&mut self, io: &mut Io<'_>) -> Verdict {
         match mem::replace(&mut self.outbound, Outbound::Awaited) {
             Outbound::Pulled(mut streaming) => {
-                // A worker takes the source along, and sends it back when the client has to read
-                // first. Until then its blocks come as news, as if a program pushed them.
-                if let Some(workers) = streaming.workers.take() {
-                    self.outbound = Outbound::Coming(Coming {
-                        sent: streaming.framer.sent(),
-                        close_delimited: streaming.framer.is_close_delimited(),
-                        pushed: None,
-                    });
-                    return Verdict::Offload(workers, streaming);
-                }
                 let pulled = contain(|| streaming.pull(io.output));
                 self.outbound = Outbound::Pulled(streaming);
                 match pulled {
@@ -338,6 +331,11 @@ impl Exchange {
                     Ok(Some(ending)) => Verdict::Ended(ending),
                     Err(failure) => Verdict::Failed(failure),
                 }
+            }
+            // Until the worker parks again, its blocks come as news, as if a program pushed them.
+            Outbound::Parked(coming, parked) => {
+                self.outbound = Outbound::Coming(coming);
+                Verdict::Resume(parked)
             }
             outbound => {
                 self.outbound = outbound;
@@ -361,6 +359,8 @@ impl Exchange {
         match (&mut self.outbound, head, then) {
             (_, _, Then::Read) => self.read_on(io),
             (Outbound::Awaited, _, Then::Fail(failure)) => Verdict::Failed(failure),
+            // The thread of the worker has ended, and has dropped the rest of the body.
+            (Outbound::Parked(..), None, Then::Fail(failure)) => Verdict::Failed(failure),
             (Outbound::Awaited, None, Then::Await) => {
                 io.output.extend_from_slice(&bytes);
                 self.note(notes);
@@ -437,7 +437,7 @@ impl Exchange {
                             false => Verdict::GoOn,
                         }
                     }
-                    Outbound::Awaited | Outbound::Pulled(_) => Verdict::Wait,
+                    Outbound::Awaited | Outbound::Pulled(_) | Outbound::Parked(..) => Verdict::Wait,
                 }
             }
             Then::Await | Then::Read => Verdict::Wait,
@@ -445,9 +445,24 @@ impl Exchange {
                 self.outbound = Outbound::Pulled(streaming);
                 Verdict::GoOn
             }
+            Then::Park { parked, sent } => self.park(parked, sent),
             Then::End(ending) => Verdict::Ended(ending),
             Then::Fail(failure) => Verdict::Failed(failure),
             Then::Upgrade(upgrade) => Verdict::Upgraded(upgrade),
+        }
+    }
+
+    /// The worker that pulls the body waits for the client.
+    fn park(&mut self, parked: Parked, sent: u64) -> Verdict {
+        match mem::replace(&mut self.outbound, Outbound::Awaited) {
+            Outbound::Coming(coming) => {
+                self.outbound = Outbound::Parked(Coming { sent, ..coming }, parked);
+                Verdict::GoOn
+            }
+            outbound => {
+                self.outbound = outbound;
+                Verdict::Wait
+            }
         }
     }
 

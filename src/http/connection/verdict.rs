@@ -5,8 +5,6 @@ use super::io::Io;
 use super::{HttpConnection, Phase, Step};
 use crate::http::h1;
 use crate::http::handler::HttpRequestHandler;
-use crate::http::message::ReplyTo;
-use crate::http::offload;
 use crate::http::response_body::Ending;
 use crate::http::response_error::ResponseError;
 use crate::http::stats::Hit;
@@ -32,11 +30,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         match verdict {
             Verdict::Wait => self.wait(exchange),
             Verdict::GoOn => self.go_on(exchange, io.now),
-            Verdict::Offload(workers, streaming) => {
-                // A worker wrote the head, so there is a mailbox.
-                if let Some(reply_to) = self.reply_to(&exchange) {
-                    offload::pull(workers, reply_to, streaming);
-                }
+            Verdict::Resume(parked) => {
+                parked.resume();
                 self.go_on(exchange, io.now)
             }
             Verdict::Ended(ending) => self.end(&exchange, ending, io.now),
@@ -129,12 +124,6 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 self.close(terms)
             }
         }
-    }
-
-    /// Returns how other threads reach the exchange.
-    fn reply_to(&self, exchange: &Exchange) -> Option<ReplyTo> {
-        self.context_address()
-            .map(|address| ReplyTo::new(address, &self.settings, exchange.terms))
     }
 
     /// Returns the terms of a response that is written now: much may have changed since the head

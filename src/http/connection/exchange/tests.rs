@@ -7,6 +7,7 @@ use crate::http::response_body::{BodyFraming, Framer};
 use crate::http::settings::BodyDeadlines;
 use crate::http::written::Context;
 use crate::reactor::Now;
+use crate::socketserver::{Pool, Seat};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,8 +36,8 @@ fn written(outcome: Outcome) -> Written {
 fn streaming(blocks: &'static [&'static str]) -> Box<Streaming> {
     Box::new(Streaming {
         source: Box::new(blocks.iter().copied()),
+        ended: None,
         framer: Framer::new(BodyFraming::Chunked),
-        workers: None,
     })
 }
 
@@ -63,6 +64,20 @@ fn bytes(text: &str, then: Then) -> News {
     News::of(then).with_bytes(bytes)
 }
 
+/// A worker has parked the rest of a body.
+fn park(sent: u64) -> Then {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let pool = Pool::new().threads(1);
+    let own = pool.clone();
+    let job = move |(), _place, seat: &mut Seat| {
+        let parked = own.park(seat, |_seat| ());
+        sender.send(parked).expect("awaited");
+    };
+    assert!(pool.submit_seated((), job).is_ok());
+    let parked = receiver.recv_timeout(PATIENCE).expect("parked");
+    Then::Park { parked, sent }
+}
+
 fn failure() -> Failure {
     std::io::Error::other("scripted").into()
 }
@@ -78,7 +93,7 @@ fn give(event: impl FnOnce(&mut Io<'_>) -> Verdict) -> (String, &'static str) {
         Verdict::Wait => "wait",
         Verdict::GoOn => "go on",
         Verdict::Finish(..) => "finish",
-        Verdict::Offload(..) => "offload",
+        Verdict::Resume(_) => "resume",
         Verdict::Ended(_) => "ended",
         Verdict::Upgraded(_) => "upgraded",
         Verdict::Failed(_) => "failed",
@@ -91,51 +106,56 @@ fn hear(exchange: &mut Exchange, news: News) -> (String, &'static str) {
     give(|io| exchange.hear(news, false, io))
 }
 
-/// Every row of the table of the response, in every state: `(event, awaited, pulled, coming)`.
+/// Every row of the table of the response, in every state: `(event, awaited, pulled, coming, parked)`.
 #[test]
 fn news_and_the_response() {
     let nothing = ("", "wait");
-    type Case = (fn() -> News, [(&'static str, &'static str); 3]);
-    let cases: [Case; 10] = [
+    type Case = (fn() -> News, [(&'static str, &'static str); 4]);
+    let cases: [Case; 12] = [
         (
             || bytes("102", Then::Await),
-            [("102", "wait"), nothing, nothing],
+            [("102", "wait"), nothing, nothing, nothing],
         ),
         (
             || bytes("x", Then::GoOn { sent: 1 }),
-            [nothing, nothing, ("x", "go on")],
+            [nothing, nothing, ("x", "go on"), nothing],
         ),
         (
             || bytes("x", Then::Pull(streaming(&[]))),
-            [nothing, nothing, ("x", "go on")],
+            [nothing, nothing, ("x", "go on"), nothing],
+        ),
+        (
+            || bytes("x", park(1)),
+            [nothing, nothing, ("x", "go on"), nothing],
         ),
         (
             || bytes("x", Then::End(Ending::default())),
-            [nothing, nothing, ("x", "ended")],
+            [nothing, nothing, ("x", "ended"), nothing],
         ),
         (
             || bytes("", Then::Fail(failure())),
-            [("", "failed"), nothing, ("", "failed")],
+            [("", "failed"), nothing, ("", "failed"), ("", "failed")],
         ),
-        (
-            || bytes("", Then::Read),
-            [("", "go on"), ("", "go on"), ("", "go on")],
-        ),
+        (|| bytes("", Then::Read), [("", "go on"); 4]),
         (
             || head("b", Then::GoOn { sent: 1 }),
-            [("H\r\n\r\nb", "go on"), nothing, nothing],
+            [("H\r\n\r\nb", "go on"), nothing, nothing, nothing],
         ),
         (
             || head("b", Then::Pull(streaming(&[]))),
-            [("H\r\n\r\nb", "go on"), nothing, nothing],
+            [("H\r\n\r\nb", "go on"), nothing, nothing, nothing],
+        ),
+        (
+            || head("b", park(1)),
+            [("H\r\n\r\nb", "go on"), nothing, nothing, nothing],
         ),
         (
             || head("b", Then::End(Ending::default())),
-            [("H\r\n\r\nb", "ended"), nothing, nothing],
+            [("H\r\n\r\nb", "ended"), nothing, nothing, nothing],
         ),
         (
             || head("", Then::Fail(failure())),
-            [("", "failed"), nothing, nothing],
+            [("", "failed"), nothing, nothing, nothing],
         ),
     ];
     for (number, (news, expected)) in cases.into_iter().enumerate() {
@@ -143,15 +163,31 @@ fn news_and_the_response() {
         pulled.settle(written(Outcome::Stream(streaming(&["a"]))));
         let mut coming = exchange(Version::Http11);
         hear(&mut coming, head("", Then::GoOn { sent: 0 }));
-        for (state, (mut exchange, expected)) in [exchange(Version::Http11), pulled, coming]
-            .into_iter()
-            .zip(expected)
-            .enumerate()
-        {
+        let mut parked = exchange(Version::Http11);
+        hear(&mut parked, head("", park(0)));
+        let states = [exchange(Version::Http11), pulled, coming, parked];
+        for (state, (mut exchange, expected)) in states.into_iter().zip(expected).enumerate() {
             let (sent, verdict) = hear(&mut exchange, news());
             assert_eq!((&*sent, verdict), expected, "case {number}, state {state}");
         }
     }
+}
+
+/// A worker that is parked goes on when there is room in the output, once, until it parks again.
+#[test]
+fn a_parked_worker_goes_on_when_there_is_room() {
+    let mut exchange = exchange(Version::Http11);
+    hear(&mut exchange, head("a", park(1)));
+    assert!(matches!(exchange.next(), Next::Produce));
+    assert_eq!(exchange.deadline(Instant::now()), None);
+    assert_eq!(give(|io| exchange.pull(io)), (String::new(), "resume"));
+    assert!(matches!(exchange.next(), Next::Wait));
+    assert!(exchange.deadline(Instant::now()).is_some());
+    assert_eq!(give(|io| exchange.pull(io)), (String::new(), "wait"));
+    assert_eq!(exchange.sent(), 1);
+    hear(&mut exchange, bytes("b", park(2)));
+    assert_eq!(exchange.sent(), 2);
+    assert_eq!(give(|io| exchange.pull(io)), (String::new(), "resume"));
 }
 
 /// SHUT-14: a head that is completed after the drain began says that the connection closes.

@@ -1,0 +1,400 @@
+//! The part of a pool that its handles and its threads share: the queues, the counts, and the jobs
+//! that wait for each other.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::reactor::Alarm;
+use crate::socketserver::budget::complain;
+use crate::socketserver::failure::Panic;
+
+/// The bit that is set in the number of jobs when the pool is closed. Both share a word, so each
+/// submitter is either refused, or counted before the threads are told to end.
+pub(super) const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// The work that a thread runs.
+pub(super) type Job = Box<dyn FnOnce(&mut Seat) + Send>;
+
+/// The part that handles and threads share.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// The jobs that wait for any thread.
+    pub(super) queue: Queue,
+    /// How many places are taken.
+    pub(super) taken: AtomicUsize,
+    /// How many jobs wait or run, plus [`CLOSED`] if the pool is closed. If it equals [`CLOSED`],
+    /// no job is left and no job can come.
+    pub(super) jobs: AtomicUsize,
+    /// How many of these jobs wait for a thread of their own that has another job. No further
+    /// thread could run them, so none is started for them.
+    behind: AtomicUsize,
+    /// How many threads there are: started and lent ones that have not ended.
+    pub(super) live: AtomicUsize,
+    /// How many of these threads were lent to the pool.
+    pub(super) lent: AtomicUsize,
+    /// How many calls wait until the pool is idle, or until its threads have ended.
+    waiters: AtomicUsize,
+    /// The threads. Locked to start a thread, to end one, and to wait until the pool is idle.
+    threads: Mutex<Threads>,
+    /// Notified when a job or a thread has ended, and when a job begins to wait. Then the waiting
+    /// calls look again.
+    changed: Condvar,
+    /// Wakes the loop when a place becomes free.
+    pub(super) waker: OnceLock<Alarm>,
+}
+
+/// The threads of a pool, and the jobs on them that wait for others.
+#[derive(Default)]
+pub(super) struct Threads {
+    /// The threads that the pool has started and not joined.
+    pub(super) handles: Vec<JoinHandle<()>>,
+    /// The jobs that wait, each for the end of a thread, or (`None`) until the pool is idle.
+    waiting: Vec<Option<ThreadId>>,
+}
+
+/// The jobs that wait for any thread. A `None` ends the thread that receives it.
+pub(super) struct Queue {
+    /// The submitters' end.
+    sender: Sender<Option<Job>>,
+    /// The threads' end.
+    pub(super) receiver: Receiver<Option<Job>>,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        let (sender, receiver) = unbounded();
+        Queue { sender, receiver }
+    }
+}
+
+impl Queue {
+    /// Queues a job, or the end of a thread.
+    pub(super) fn send(&self, message: Option<Job>) {
+        // Ignore the error: sending fails only without a receiver, and the queue owns one.
+        let _ = self.sender.send(message);
+    }
+}
+
+/// The part of a thread that others reach: the queue of what only this thread may do.
+pub(super) struct Home {
+    /// Takes the messages about parked jobs.
+    pub(super) errands: Sender<Errand>,
+    /// How many jobs this thread has: the one that it runs, and those that wait for it alone.
+    load: AtomicUsize,
+}
+
+/// A message to the thread on which a job is parked.
+pub(super) enum Errand {
+    /// Runs the job of this number.
+    Resume(u64),
+    /// Drops the job of this number.
+    Discard(u64),
+}
+
+/// What a job sees of the thread that runs it.
+pub(crate) struct Seat {
+    /// Reaches the thread.
+    pub(super) home: Arc<Home>,
+    /// The jobs that are parked here.
+    parked: HashMap<u64, Job>,
+    /// The number of the last parked job.
+    last: u64,
+}
+
+impl Seat {
+    /// Creates the seat of this thread, and the end of its queue.
+    pub(super) fn new() -> (Seat, Receiver<Errand>) {
+        let (errands, receiver) = unbounded();
+        let load = AtomicUsize::new(0);
+        let seat = Seat {
+            home: Arc::new(Home { errands, load }),
+            parked: HashMap::new(),
+            last: 0,
+        };
+        (seat, receiver)
+    }
+
+    /// Parks a job on this thread. Returns its number.
+    pub(super) fn park(&mut self, job: Job) -> u64 {
+        self.last += 1;
+        self.parked.insert(self.last, job);
+        self.last
+    }
+
+    /// Returns whether no job is parked. Then no errand can come.
+    pub(super) fn is_free(&self) -> bool {
+        self.parked.is_empty()
+    }
+
+    /// Runs or drops a parked job.
+    pub(super) fn run(&mut self, errand: Errand) {
+        let (Errand::Resume(number) | Errand::Discard(number)) = errand;
+        let Some(job) = self.parked.remove(&number) else {
+            return;
+        };
+        match errand {
+            Errand::Resume(_) => survive("a job of a pool", || job(self)),
+            Errand::Discard(_) => discard(job),
+        }
+    }
+
+    /// The thread ends: drops the jobs that are parked, here, where they belong.
+    pub(super) fn close(&mut self) {
+        for (_, job) in mem::take(&mut self.parked) {
+            discard(job);
+        }
+    }
+}
+
+impl Shared {
+    /// Locks the threads. No code panics while it holds the lock, so the state is whole even if the
+    /// lock is poisoned.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many jobs wait or run.
+    pub(super) fn unfinished(&self) -> usize {
+        self.jobs.load(SeqCst) & !CLOSED
+    }
+
+    /// Returns whether the pool is closed and no job is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.jobs.load(SeqCst) == CLOSED
+    }
+
+    /// Returns whether there are fewer threads than jobs that a thread could run now.
+    pub(super) fn lacks_threads(&self) -> bool {
+        let behind = self.behind.load(SeqCst);
+        self.live.load(SeqCst) < self.unfinished().saturating_sub(behind)
+    }
+
+    /// Counts a job. Returns whether the pool takes it: it does if its count `permits` it.
+    pub(super) fn count_job(&self, permits: impl Fn(usize) -> bool) -> bool {
+        count(&self.jobs, permits)
+    }
+
+    /// Records that a counted job belongs to this thread from now on: the thread runs it, or the
+    /// job waits for it alone.
+    pub(super) fn job_came(&self, home: &Home) {
+        if home.load.fetch_add(1, SeqCst) > 0 {
+            self.behind.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Records that this thread has run a job.
+    pub(super) fn job_went(&self, home: &Home) {
+        if home.load.fetch_sub(1, SeqCst) > 1 {
+            self.behind.fetch_sub(1, SeqCst);
+        }
+        self.job_ended();
+    }
+
+    /// Refuses further jobs, and ends the threads if no job is left.
+    pub(super) fn close(&self) {
+        if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
+            self.end_threads();
+        }
+        self.discard_if_deserted(); // no thread will come
+    }
+
+    /// Records that a job has run, or will never run.
+    pub(super) fn job_ended(&self) {
+        if self.jobs.fetch_sub(1, SeqCst) == CLOSED + 1 {
+            self.end_threads();
+        }
+        if self.waiters.load(SeqCst) > 0 {
+            drop(self.lock()); // so that no waiter has looked at the jobs but does not sleep yet
+            self.changed.notify_all();
+        }
+    }
+
+    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. No
+    /// thread is being started then: a submitter counts its job before it starts a thread. A thread
+    /// that is lent later looks whether the pool is over.
+    fn end_threads(&self) {
+        for _ in 0..self.live.load(SeqCst) {
+            self.queue.send(None);
+        }
+    }
+
+    /// Records a thread that the pool has started.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if it could not start the thread and there is no other
+    /// thread ([THREAD-4]).
+    ///
+    /// [THREAD-4]: crate::spec#thread-4
+    pub(super) fn started(
+        &self,
+        threads: &mut Threads,
+        thread: io::Result<JoinHandle<()>>,
+    ) -> io::Result<()> {
+        match thread {
+            Ok(thread) => {
+                threads.handles.push(thread);
+                self.live.fetch_add(1, SeqCst);
+            }
+            Err(error) if self.live.load(SeqCst) == 0 => return Err(error),
+            Err(error) => complain("no further thread, so jobs wait for the others", &error),
+        }
+        Ok(())
+    }
+
+    /// Records that a thread has ended.
+    pub(super) fn thread_ended(&self, lent: bool) {
+        let threads = self.lock(); // whoever started the thread has counted it by then
+        self.lent.fetch_sub(usize::from(lent), SeqCst);
+        self.live.fetch_sub(1, SeqCst);
+        self.changed.notify_all();
+        drop(threads);
+        self.discard_if_deserted();
+    }
+
+    /// Drops the jobs that wait if there is no thread.
+    pub(super) fn discard_if_deserted(&self) {
+        if self.live.load(SeqCst) > 0 {
+            return;
+        }
+        // What if a thread is started just now? Its job stays: it was queued after the thread was
+        // counted, under the lock.
+        let threads = self.lock();
+        let jobs: Vec<_> = match self.live.load(SeqCst) {
+            0 => self.queue.receiver.try_iter().flatten().collect(),
+            _ => return,
+        };
+        drop(threads);
+        self.discard_all(jobs);
+    }
+
+    /// Drops the jobs that wait for any thread.
+    pub(super) fn discard_waiting(&self) {
+        let receiver = &self.queue.receiver;
+        let messages = receiver.try_iter().take(receiver.len());
+        let (jobs, ends): (Vec<_>, Vec<_>) = messages.partition(Option::is_some);
+        for end in ends {
+            self.queue.send(end); // it ends a thread, so it goes back
+        }
+        self.discard_all(jobs.into_iter().flatten());
+    }
+
+    fn discard_all(&self, jobs: impl IntoIterator<Item = Job>) {
+        for job in jobs {
+            self.job_ended(); // first: dropping the job may wait until the others have ended
+            discard(job);
+        }
+    }
+
+    /// Waits until no job runs or waits, but not longer than `patience`. Returns whether that is
+    /// so.
+    ///
+    /// Some jobs are not waited for, because they would wait for this call. `own`: the calling
+    /// thread. `by_job`: it runs a job of this pool.
+    pub(super) fn wait_until_idle(
+        &self,
+        own: ThreadId,
+        by_job: bool,
+        patience: Option<Duration>,
+    ) -> bool {
+        let is_busy = |threads: &mut Threads| {
+            let excused = match by_job {
+                true => threads.waiting.len(),
+                false => {
+                    let for_this = |whom: &&Option<ThreadId>| **whom == Some(own);
+                    threads.waiting.iter().filter(for_this).count()
+                }
+            };
+            self.unfinished() > excused
+        };
+        match by_job {
+            true => self.while_waiting(None, || self.wait_while(patience, is_busy)),
+            false => self.wait_while(patience, is_busy),
+        }
+    }
+
+    /// Waits until every thread has ended, but not longer than `patience`. Returns whether they
+    /// have.
+    pub(super) fn wait_for_threads(&self, patience: Option<Duration>) -> bool {
+        self.wait_while(patience, |_| self.live.load(SeqCst) > 0)
+    }
+
+    fn wait_while(
+        &self,
+        patience: Option<Duration>,
+        condition: impl FnMut(&mut Threads) -> bool,
+    ) -> bool {
+        let threads = self.lock();
+        self.waiters.fetch_add(1, SeqCst);
+        let patience = patience.unwrap_or(Duration::MAX);
+        let waited = self
+            .changed
+            .wait_timeout_while(threads, patience, condition);
+        let (_threads, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.waiters.fetch_sub(1, SeqCst);
+        !waited.timed_out()
+    }
+
+    /// Runs `wait`, which this job spends waiting for the thread `whom`, or for the pool itself.
+    /// The others then know that they cannot wait for this job.
+    fn while_waiting<R>(&self, whom: Option<ThreadId>, wait: impl FnOnce() -> R) -> R {
+        self.lock().waiting.push(whom);
+        self.changed.notify_all();
+        let result = wait();
+        let mut threads = self.lock();
+        if let Some(index) = threads.waiting.iter().position(|it| *it == whom) {
+            threads.waiting.swap_remove(index);
+        }
+        result
+    }
+}
+
+thread_local! {
+    /// The pool whose jobs run on this thread.
+    static RUNNING: Cell<Option<Arc<Shared>>> = const { Cell::new(None) };
+}
+
+/// Makes `shared` the pool of this thread. Returns the pool that was it before.
+pub(super) fn set_running(shared: Option<Arc<Shared>>) -> Option<Arc<Shared>> {
+    RUNNING.with(|running| running.replace(shared))
+}
+
+/// Returns the pool whose jobs run on this thread.
+pub(super) fn running() -> Option<Arc<Shared>> {
+    let copy = |running: &Cell<Option<Arc<Shared>>>| {
+        let shared = running.take();
+        running.set(shared.clone());
+        shared
+    };
+    // At the end of a thread there may be nothing to look at any more.
+    RUNNING.try_with(copy).ok().flatten()
+}
+
+/// Adds one to `counter` if its value `permits` it. Returns whether it does.
+pub(super) fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
+    let one_more = |count| permits(count).then_some(count + 1);
+    counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+}
+
+/// Drops a job that has not run. Dropping what it owns may panic ([design law 10]).
+///
+/// [design law 10]: crate::spec#law-10
+pub(super) fn discard(job: Job) {
+    survive("a job that was dropped", move || drop(job));
+}
+
+/// Runs `step`, and logs its panic if there is one.
+pub(super) fn survive(what: &str, step: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(step)) {
+        complain(what, &Panic::caught(payload));
+    }
+}

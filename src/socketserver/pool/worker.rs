@@ -1,0 +1,92 @@
+//! A thread that runs the jobs of a pool.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Select};
+
+use super::shared::{Errand, Job, Seat, Shared, set_running, survive};
+
+/// The duty of one thread: to run the jobs of a [`Pool`](super::Pool).
+///
+#[must_use = "jobs wait for a worker that does not run"]
+pub(super) struct Worker {
+    /// The pool.
+    shared: Arc<Shared>,
+    /// The thread was lent to the pool, and not started by it.
+    lent: bool,
+}
+
+/// The next thing that a thread has to do.
+enum Message {
+    /// A job that any thread may run.
+    Job(Job),
+    /// Something about a job that is parked on this thread.
+    Errand(Errand),
+}
+
+impl Worker {
+    /// Creates the worker of a thread that is already counted.
+    pub(super) fn new(shared: Arc<Shared>, lent: bool) -> Worker {
+        Worker { shared, lent }
+    }
+
+    /// Runs jobs on this thread until the pool is closed and every job has ended.
+    ///
+    /// A panic of a job is logged, and the thread goes on. Responses that are still to be pulled
+    /// are dropped at the end, on this thread.
+    pub(super) fn run(self) {
+        let before = set_running(Some(Arc::clone(&self.shared)));
+        let (mut seat, errands) = Seat::new();
+        self.work(&mut seat, &errands);
+        seat.close();
+        set_running(before);
+    }
+
+    /// Runs one job after the other, until the thread is told to end.
+    fn work(&self, seat: &mut Seat, errands: &Receiver<Errand>) {
+        let queue = &self.shared.queue.receiver;
+        let mut both = Select::new();
+        let any = both.recv(queue);
+        both.recv(errands);
+        // What if a thread is lent after the others were told to end? Then nothing tells it.
+        while !self.shared.is_over() {
+            // The choice is random if both are ready. So neither has to wait for the other long.
+            let message = match seat.is_free() {
+                true => queue.recv().ok().flatten().map(Message::Job),
+                false => {
+                    let ready = both.select();
+                    match ready.index() == any {
+                        true => ready.recv(queue).ok().flatten().map(Message::Job),
+                        false => ready.recv(errands).ok().map(Message::Errand),
+                    }
+                }
+            };
+            match message {
+                // A job that reports its panics catches them itself. All other panics are only
+                // logged.
+                Some(Message::Job(job)) => {
+                    self.shared.job_came(&seat.home);
+                    survive("a job of a pool", || job(seat));
+                }
+                Some(Message::Errand(errand)) => seat.run(errand),
+                None => return,
+            }
+            self.shared.job_went(&seat.home);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.thread_ended(self.lent);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("lent", &self.lent)
+            .finish_non_exhaustive()
+    }
+}
