@@ -6,6 +6,7 @@
 #[path = "wsgi.rs"]
 mod on_workers;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -549,6 +550,69 @@ fn a_server_that_ends_has_its_bodies_dropped_on_their_threads() {
     assert!(pool.join(Some(PATIENCE)));
     assert_eq!(ends.try_iter().count(), 4);
     assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
+}
+
+/// THREAD-12: applications run on threads of the program, which are told when it is over, and on
+/// threads that the program prepares.
+#[test]
+fn applications_on_threads_of_the_program() {
+    thread_local!(static CONNECTION: Cell<Option<&'static str>> = const { Cell::new(None) });
+    let app = |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(CONNECTION.get().unwrap_or("no connection").into())
+    };
+    let pool = Pool::new().threads(0);
+    let lent: Vec<_> = ["mine", "mine"]
+        .map(|connection| {
+            let worker = pool.worker();
+            thread::spawn(move || {
+                CONNECTION.set(Some(connection));
+                worker.run();
+                CONNECTION.take()
+            })
+        })
+        .into();
+    let (sender, ends) = channel();
+    let own = Pool::new().threads(2).thread_body(move |worker| {
+        CONNECTION.set(Some("the pool's"));
+        worker.run();
+        sender.send(CONNECTION.take()).expect("somebody listens");
+    });
+    for (workers, expected) in [(&pool, "mine"), (&own, "the pool's")] {
+        let workers = workers.clone();
+        let server = serve_with(app, |handler| handler.workers(workers));
+        for _ in 0..5 {
+            assert_eq!(server.get("/").text(), expected);
+        }
+        assert!(server.stop());
+    }
+    assert!(pool.join(Some(PATIENCE)));
+    for thread in lent {
+        assert_eq!(thread.join().expect("no panic"), Some("mine"));
+    }
+    assert!(own.join(Some(PATIENCE)));
+    let ends: Vec<_> = ends.try_iter().collect();
+    assert!(!ends.is_empty(), "joined before it cleaned up");
+    assert_eq!(
+        BTreeSet::from_iter(ends),
+        BTreeSet::from([Some("the pool's")])
+    );
+}
+
+/// Without any thread the client is told that there is none. `threads(0)` of a server is one.
+#[test]
+fn a_pool_without_threads_refuses() {
+    let server = serve_with(demo_app, |handler| handler.workers(Pool::new().threads(0)));
+    assert_eq!(server.get("/").status, "HTTP/1.1 503 Service Unavailable");
+    let reported = server.failure();
+    assert!(reported.contains("no thread was lent"), "{reported}");
+    let server = make_server("127.0.0.1:0", demo_app).expect("a server");
+    let server = server.threads(0).spawn().expect("a thread");
+    let mut stream = TcpStream::connect(server.server_address()).expect("connects");
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an end");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
 /// WSGI-5: a drain waits for the answer that a worker is at, to its last block.

@@ -75,6 +75,7 @@ pub use overload::Overload;
 pub(crate) use pace::Patience;
 pub(crate) use pool::Parked;
 pub(crate) use pool::shared::Seat;
+pub use pool::worker::Worker;
 pub use pool::{Overloaded, Place, Pool};
 pub use protocol::{Next, Protocol};
 pub use running::RunningServer;

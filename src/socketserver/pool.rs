@@ -34,7 +34,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::shared::{CLOSED, Errand, Home, Job, Seat, Shared, count, discard, running};
+use self::shared::{CLOSED, Errand, Home, Job, Seat, Shared, count, discard, running, survive};
 use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
@@ -80,6 +80,9 @@ const QUEUE_LENGTH: usize = 64;
 /// to one thread, such as a thread-local variable or a database connection. While that thread has
 /// another job, the response waits, even if other threads are free.
 ///
+/// [`thread_body`](Self::thread_body) prepares the threads. [`worker`](Self::worker) lends a thread
+/// of your own to the pool.
+///
 /// # Handles
 ///
 /// A `Pool` is a handle, and its clones share the threads. Each handle has its own settings, so
@@ -107,6 +110,18 @@ struct Settings {
     stack_size: Option<usize>,
     /// The name of each thread, before its number.
     thread_name: String,
+    /// What each thread does. `None`: it runs jobs, and nothing else.
+    thread_body: Option<ThreadBody>,
+}
+
+/// What each thread of a pool does.
+#[derive(Clone)]
+struct ThreadBody(Arc<dyn Fn(Worker) + Send + Sync>);
+
+impl fmt::Debug for ThreadBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadBody")
+    }
 }
 
 impl Default for Settings {
@@ -116,6 +131,7 @@ impl Default for Settings {
             queue_length: QUEUE_LENGTH,
             stack_size: None,
             thread_name: "worker".to_owned(),
+            thread_body: None,
         }
     }
 }
@@ -127,10 +143,13 @@ impl Pool {
         Pool::default()
     }
 
-    /// Sets the most threads that the pool starts: 32 by default, and at least one.
+    /// Sets the most threads that the pool starts: 32 by default.
+    ///
+    /// With 0 the pool starts none. Its only threads are those that you lend to it
+    /// ([`worker`](Self::worker)).
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Pool {
-        self.settings_mut().threads = threads.max(1);
+        self.settings_mut().threads = threads;
         self
     }
 
@@ -155,6 +174,78 @@ impl Pool {
     pub fn thread_name(mut self, name: impl Into<String>) -> Pool {
         self.settings_mut().thread_name = name.into();
         self
+    }
+
+    /// Sets what each thread does that the pool starts. `body` is called on the new thread, and has
+    /// to call [`Worker::run`], which runs the jobs.
+    ///
+    /// Use it to prepare a thread before its first job and to clean up after its last one. For
+    /// example, attach the thread to an interpreter, or open a database connection.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::sync::mpsc;
+    /// use serve_forever::socketserver::Pool;
+    ///
+    /// thread_local!(static PREPARED: Cell<bool> = const { Cell::new(false) });
+    ///
+    /// let pool = Pool::new().thread_body(|worker| {
+    ///     PREPARED.set(true); // before the first job
+    ///     worker.run();
+    ///     PREPARED.set(false); // after the last job
+    /// });
+    /// let (sender, receiver) = mpsc::channel();
+    /// pool.submit(move || sender.send(PREPARED.get()).unwrap())?;
+    /// assert_eq!(receiver.recv(), Ok(true));
+    /// pool.join(None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// If `body` returns or panics without having run the worker, the thread ends. A panic is
+    /// logged. Another thread starts when a job comes.
+    #[must_use]
+    pub fn thread_body(mut self, body: impl Fn(Worker) + Send + Sync + 'static) -> Pool {
+        self.settings_mut().thread_body = Some(ThreadBody(Arc::new(body)));
+        self
+    }
+
+    /// Lends a thread of yours to the pool: call [`Worker::run`] on it.
+    ///
+    /// From now on the worker counts as a thread of the pool, besides those that the pool starts.
+    /// [`join`](Self::join) waits for it too. So a program that embeds an interpreter can run the
+    /// jobs on the interpreter's own threads, and wait for them before the interpreter ends.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use serve_forever::socketserver::Pool;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let pool = Pool::new().threads(0);
+    /// let threads: Vec<_> = (0..4)
+    ///     .map(|_| {
+    ///         let worker = pool.worker();
+    ///         thread::spawn(|| worker.run())
+    ///     })
+    ///     .collect();
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let mut server = server.configure(|handler| handler.workers(pool.clone()));
+    /// # server.shutdown_handle().request();
+    /// server.serve_forever()?;
+    /// drop(server);
+    /// pool.join(None); // each `run` returns
+    /// for thread in threads {
+    ///     thread.join().unwrap();
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// If the pool is closed already, `run` returns when every job has ended.
+    pub fn worker(&self) -> Worker {
+        let shared = &self.handle.0;
+        let _threads = shared.lock();
+        shared.lent.fetch_add(1, SeqCst);
+        shared.live.fetch_add(1, SeqCst);
+        Worker::new(Arc::clone(shared), true)
     }
 
     /// Runs `job` on one of the threads. The job holds a place until it returns.
@@ -285,6 +376,7 @@ impl Pool {
     /// Closes the pool and waits until its threads have ended, but not longer than `patience`.
     /// Returns whether they have.
     ///
+    /// It waits for lent threads as well: until [`Worker::run`] returns, or the worker is dropped.
     /// Responses whose clients have not taken all of them break off, and their bodies are dropped on
     /// their threads. So stop the server first, and drop it.
     ///
@@ -385,7 +477,14 @@ impl Pool {
             thread = thread.stack_size(bytes);
         }
         let own = Arc::clone(shared);
-        let thread = thread.spawn(move || Worker::new(own, false).run());
+        let body = self.settings.thread_body.clone();
+        let thread = thread.spawn(move || {
+            let worker = Worker::new(own, false);
+            match body {
+                Some(ThreadBody(body)) => survive("the body of a thread", || body(worker)),
+                None => worker.run(),
+            }
+        });
         shared.started(&mut threads, thread)
     }
 }

@@ -219,7 +219,8 @@ impl<A: Application + 'static> WsgiHandler<A> {
     ///
     /// A response stays on one thread: the thread that calls the application also makes each block,
     /// and [closes](super::Iterable::close) the result, even if the client disconnects first
-    /// ([THREAD-11]).
+    /// ([THREAD-11]). To prepare the threads or to use your own, see [`Pool::thread_body`] and
+    /// [`Pool::worker`].
     ///
     /// [ENV-18]: crate::spec#env-18
     /// [THREAD-11]: crate::spec#thread-11

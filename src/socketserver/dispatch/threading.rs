@@ -145,7 +145,7 @@ impl<T: Transport, F> Threading<T, F> {
     /// Sets the most threads, and so the most requests that are served at the same time: 32 by
     /// default, and at least one.
     pub fn threads(mut self, threads: u16) -> Threading<T, F> {
-        self.pool = self.pool.clone().threads(threads.into());
+        self.pool = self.pool.clone().threads(threads.max(1).into());
         self
     }
 

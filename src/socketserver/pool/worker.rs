@@ -9,8 +9,16 @@ use super::shared::{Errand, Job, Seat, Shared, set_running, survive};
 
 /// The duty of one thread: to run the jobs of a [`Pool`](super::Pool).
 ///
+/// Get one from [`Pool::worker`] to lend a thread of your own to a pool. A pool also makes one for
+/// each thread that it starts, and passes it to the [`thread_body`](super::Pool::thread_body).
+///
+/// A worker counts as a thread of the pool until [`run`](Self::run) returns, or until it is
+/// dropped. If the last worker of a pool is dropped before the pool is closed, the jobs that wait
+/// are dropped.
+///
+/// [`Pool::worker`]: super::Pool::worker
 #[must_use = "jobs wait for a worker that does not run"]
-pub(super) struct Worker {
+pub struct Worker {
     /// The pool.
     shared: Arc<Shared>,
     /// The thread was lent to the pool, and not started by it.
@@ -35,7 +43,7 @@ impl Worker {
     ///
     /// A panic of a job is logged, and the thread goes on. Responses that are still to be pulled
     /// are dropped at the end, on this thread.
-    pub(super) fn run(self) {
+    pub fn run(self) {
         let before = set_running(Some(Arc::clone(&self.shared)));
         let (mut seat, errands) = Seat::new();
         self.work(&mut seat, &errands);
