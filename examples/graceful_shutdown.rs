@@ -18,6 +18,7 @@ use std::time::Duration;
 use serve_forever::http::{
     Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
 };
+use serve_forever::socketserver::limit_panic_reports;
 
 /// How long clients may take to finish.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +46,7 @@ impl HttpRequestHandler for Handler {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    limit_panic_reports();
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let (worker, jobs) = sync_channel::<Deferred>(100);
     thread::spawn(move || {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use serve_forever::http::{
     AccessLog, Http, HttpRequestHandler, HttpSettings, LogFormat, Pooled, SimpleHttpRequestHandler,
 };
-use serve_forever::socketserver::{Evented, Pool, Server, Tcp};
+use serve_forever::socketserver::{Evented, Pool, Server, Tcp, limit_panic_reports};
 
 const USAGE: &str = "\
 usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
@@ -185,6 +185,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
+    limit_panic_reports();
     let (status, message) = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) if options.help => {
             print!("{USAGE}");

@@ -14,6 +14,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use serve_forever::socketserver::limit_panic_reports;
 use serve_forever::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
 
 /// Each connection gets a clone, and all clones share the notes.
@@ -79,6 +80,7 @@ impl HttpRequestHandler for Api {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    limit_panic_reports(); // clients cannot fill the log, even if they find a way to make it panic
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let mut server = HttpServer::bind(address, Api::default())?;
     server.shutdown_on_signals()?;

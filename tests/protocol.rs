@@ -1245,6 +1245,43 @@ fn a_message_that_comes_too_late_stops_nobody() {
     }
 }
 
+/// Law 10: the payload of a panic may panic as well, when it is dropped.
+#[test]
+fn a_payload_that_panics_stops_nobody() {
+    struct Grenade;
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            std::panic::panic_any(Grenade);
+        }
+    }
+    #[derive(Default)]
+    struct Mined;
+    impl Protocol for Mined {
+        type Message = ();
+
+        fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next<()> {
+            match &input[..] {
+                b"panic" => std::panic::panic_any(Grenade),
+                _ => output.extend_from_slice(&mem::take(input)),
+            }
+            Next::Close
+        }
+
+        fn connection_lost(&mut self, _now: &Now) {
+            std::panic::panic_any(Grenade);
+        }
+    }
+    let server = serve(|| Evented::new(|_: &SocketAddr| Mined));
+    for _ in 0..3 {
+        let mut client = server.connect();
+        client.send("panic");
+        client.expect_gone();
+        let mut client = server.connect();
+        client.send("bytes");
+        assert_eq!(client.rest(), b"bytes");
+    }
+}
+
 /// A client that never sends, and a read that never waits long for it.
 struct Mute;
 

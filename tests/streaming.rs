@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -1613,6 +1614,89 @@ fn a_response_that_panics_as_it_is_dropped_answers_500() {
     client.send(get("/"));
     assert_eq!(Answers::of(&client).next().code, 500);
     assert!(next(&lines).starts_with("GET / HTTP/1.1 500 "));
+}
+
+/// A panic's payload, or an error, that panics when it is dropped, and again when that is dropped.
+#[derive(Debug)]
+struct Grenade;
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        std::panic::panic_any(Grenade);
+    }
+}
+
+impl fmt::Display for Grenade {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::panic::panic_any(Grenade);
+    }
+}
+
+impl std::error::Error for Grenade {}
+
+/// A body that ends in the same way.
+struct Mined(u8);
+
+impl BodySource for Mined {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        self.0 += 1;
+        match self.0 {
+            1 => Ok(Some(b"block".into())),
+            2 => std::panic::panic_any(Grenade),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Drop for Mined {
+    fn drop(&mut self) {
+        std::panic::panic_any(Grenade);
+    }
+}
+
+/// Design law 10: whatever a panic or an error leaves behind may panic as well. Each client hears of
+/// its failure, and neither the loop nor a worker ends.
+#[test]
+fn what_a_failure_leaves_behind_ends_no_thread() {
+    let handle = |request: &Request<'_>, response: Response<'_>| match request.path() {
+        "/panic" => std::panic::panic_any(Grenade),
+        "/error" => Err(Failure::from(Grenade)),
+        "/noted" => {
+            let head = response.send_response(200);
+            head.with_failure(Failure::from(Grenade)).body("noted")
+        }
+        "/body" => response.send_response(200).stream(Mined(0)),
+        "/left" => {
+            let (deferred, reply) = response.defer();
+            thread::spawn(move || deferred.respond(|_| std::panic::panic_any(Grenade)));
+            Ok(reply)
+        }
+        _ => response.send_response(200).body("quick"),
+    };
+    for workers in [None, Some(4)] {
+        let (site, _lines) = Site::new(handle);
+        let serving = match workers {
+            None => start(Home::Loop, site),
+            Some(count) => start(Home::Loop, Pooled::new(site, Pool::new().threads(count))),
+        };
+        for path in ["/panic", "/error", "/noted", "/body", "/left"] {
+            for _ in 0..6 {
+                let mut client = serving.connect();
+                client.send(head("GET", path, "Connection: close\r\n"));
+                let mut answer = Vec::new();
+                let _ = client.0.read_to_end(&mut answer); // a reset is fine
+                let status: &[u8] = match path {
+                    "/noted" | "/body" => b"HTTP/1.1 200 ",
+                    _ => b"HTTP/1.1 500 ",
+                };
+                assert!(answer.starts_with(status), "{path}: {}", text(&answer));
+                assert!(!answer.ends_with(b"\r\n0\r\n\r\n"), "{path}: whole?");
+            }
+            let mut client = serving.connect();
+            client.send(get("/quick"));
+            assert_eq!(Answers::of(&client).next().short(), (200, "quick".into()));
+        }
+    }
 }
 
 /// Two threads, eight clients that do not read what is pulled for them: everybody else is served.

@@ -5,9 +5,11 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::panic_any;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -190,6 +192,51 @@ fn a_thread_that_cannot_be_started_fails_its_request() {
     assert_eq!((errors, trace.matches("close").count()), (2, 2), "{trace}");
     assert!(trace.starts_with("error("), "{trace}");
     assert!(!trace.contains("make"), "{trace}");
+}
+
+/// THREAD-9, design law 10: a thread survives a panic, also one whose payload panics when it is
+/// dropped, and an error that does so.
+#[test]
+fn a_thread_survives_what_a_panic_leaves_behind() {
+    #[derive(Debug)]
+    struct Grenade;
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic_any(Grenade);
+        }
+    }
+    impl fmt::Display for Grenade {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an error")
+        }
+    }
+    impl Error for Grenade {}
+
+    let script = Script::default();
+    let pool = Threading::new(|_: &SocketAddr| {
+        |rfile: &mut dyn Rfile, wfile: &mut dyn Write| -> HandlerResult {
+            let mut line = String::new();
+            rfile.read_line(&mut line)?;
+            match line.trim_end() {
+                "panic" => panic_any(Grenade),
+                "fail" => return Err(Grenade.into()),
+                line => wfile.write_all(line.as_bytes())?,
+            }
+            Ok(())
+        }
+    });
+    let server = Server::with_hooks(tcp(), pool.threads(2), script.clone());
+    let server = run(server.expect("a poll"), LONG);
+    for word in ["panic", "fail"] {
+        for _ in 0..4 {
+            assert_eq!(ask(server.address, word), "");
+        }
+        assert_eq!(ask(server.address, "echo"), "echo");
+    }
+    script.trace.wait_for("error(an error)", 4);
+    let server = server.stop();
+    assert!(server.engine().dispatch().live_threads() <= 2);
+    assert_eq!(server.stats().failed, 8);
 }
 
 /// REQ-8, THREAD-3: where Python's worker cannot stop the server, this one can, and while others

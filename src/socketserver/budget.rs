@@ -8,13 +8,29 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::failure::catch;
+
 /// Logs an error that a client can cause as often as it likes. The text is escaped, and the whole
 /// process logs at most [`Budget::ENTRIES`] of these a second.
-pub(crate) fn complain(what: &str, error: &dyn fmt::Display) {
+///
+/// The error may be the program's own, so it may panic when it is written or dropped. This never
+/// panics.
+pub(crate) fn complain(what: &str, error: impl fmt::Display) {
     static LOG: Mutex<Budget> = Mutex::new(Budget::new());
-    if let Some(more) = spend(&LOG) {
-        let error = error.to_string();
-        log::error!("{what}: {}{more}", error.escape_debug());
+    let log = |error: &dyn fmt::Display| {
+        catch(|| {
+            if let Some(more) = spend(&LOG) {
+                let error = error.to_string();
+                log::error!("{what}: {}{more}", error.escape_debug());
+            }
+        })
+    };
+    let written = log(&error);
+    // Not in the same step: a drop that panics while another panic unwinds aborts the process.
+    let dropped = catch(|| drop(error));
+    if let Err(panic) = written.and(dropped) {
+        // Ignore the result: it is the logger that panics.
+        let _ = log(&panic);
     }
 }
 
@@ -30,7 +46,7 @@ pub(crate) fn print(what: &str, error: &dyn fmt::Display) {
 
 /// Asks for one entry. Returns `None` if the budget is spent, or else text for the entry that says
 /// how many were left out since the last one.
-fn spend(budget: &Mutex<Budget>) -> Option<String> {
+pub(super) fn spend(budget: &Mutex<Budget>) -> Option<String> {
     // The lock is released before anything is written, because the log may be slow.
     let spend = budget
         .lock()

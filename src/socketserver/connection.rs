@@ -13,12 +13,11 @@ mod transfer;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use self::transfer::{READ, Received, receive, send};
 use super::buffer::Buffer;
-use super::failure::{Failure, HandlerResult, Panic, contain};
+use super::failure::{Failure, HandlerResult, catch, contain};
 use super::mailbox::Post;
 use super::pace::Pace;
 use super::protocol::{Conversation, Next, Protocol};
@@ -300,7 +299,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     /// Lets the connection go on as far as it can. A panic becomes [`Fate::Panicked`].
     pub(crate) fn turn(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Outcome {
         // Each method of a protocol may panic, also one that only notifies it (design law 10).
-        let turned = catch_unwind(AssertUnwindSafe(|| {
+        let turned = catch(|| {
             let fate = self.go_on(occasion, loan);
             let last_words = loan.failure.take();
             Outcome {
@@ -309,13 +308,13 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 completed: self.count_completed(loan),
                 deadline: self.wake_up(loan),
             }
-        }));
-        turned.unwrap_or_else(|payload| {
+        });
+        turned.unwrap_or_else(|panic| {
             // The panic may have left the buffers of this turn half changed.
             *loan.scratch = Scratch::default();
             Outcome {
                 fate: Fate::Panicked,
-                failure: Some(Panic::from_payload(payload.as_ref()).into()),
+                failure: Some(panic.into()),
                 completed: 0,
                 deadline: None,
             }

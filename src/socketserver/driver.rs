@@ -154,7 +154,7 @@ fn first(result: HandlerResult, failure: Option<Failure>) -> HandlerResult {
     match (result, failure) {
         (result, None) => result,
         (Err(first), Some(Failure::Request(later))) => {
-            complain("a request failed", &later);
+            complain("a request failed", later);
             Err(first)
         }
         (_, Some(failure)) => Err(failure),

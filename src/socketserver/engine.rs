@@ -12,7 +12,7 @@ use mio::{Registry, Waker};
 use super::budget::complain;
 use super::dispatch::{Dispatch, Refused};
 use super::draining::Draining;
-use super::failure::{Failure, HandlerResult, contain};
+use super::failure::{Failure, HandlerResult, catch, contain};
 use super::hooks::{Defaults, Hooks};
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
@@ -490,8 +490,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             stop => return Err(stop),
         };
         self.stats.failed += 1;
-        match contain(|| self.hooks.handle_error(&*error, client_address)) {
-            Err(Failure::Request(second)) => complain("handle_error failed", &second),
+        let reported = contain(|| self.hooks.handle_error(&*error, client_address));
+        if let Err(panic) = catch(|| drop(error)) {
+            complain("an error panicked when it was dropped", panic);
+        }
+        match reported {
+            Err(Failure::Request(second)) => complain("handle_error failed", second),
             Err(stop) => return Err(stop),
             Ok(()) => {}
         }
@@ -657,7 +661,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.dispatch.server_close(&mut self.reactor);
         while let Some((failure, client_address)) = self.dispatch.next_failure() {
             // Report failures of workers since the last turn. Ignore `Stop`: the loop has ended.
-            let _ = self.report(failure, &client_address);
+            let stop = self.report(failure, &client_address);
+            let _ = catch(|| drop(stop));
         }
         self.publish();
     }

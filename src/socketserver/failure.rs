@@ -1,6 +1,7 @@
 //! Failures of handlers and hooks: Python's `Exception` and `SystemExit`.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -76,6 +77,9 @@ pub type HandlerResult = Result<(), Failure>;
 ///
 /// It arrives in a [`Failure::Request`], from which you can downcast it. A program that is built
 /// with `panic = "abort"` ends instead.
+///
+/// The program's panic hook has printed it before. A client can cause many of these reports; see
+/// [`limit_panic_reports`](super::limit_panic_reports).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic {
     /// The text of the panic.
@@ -88,17 +92,18 @@ impl Panic {
         &self.message
     }
 
-    /// Returns the message of a panic and drops its payload. A payload may panic in turn when it is
-    /// dropped.
-    pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Panic {
+    /// Returns the message of a panic and drops its payload.
+    fn caught(payload: Box<dyn Any + Send>) -> Panic {
         let panic = Panic::from_payload(payload.as_ref());
+        // A payload may panic in turn when it is dropped. The payload of that panic is not dropped:
+        // it may panic again, without end.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(another); // Its drop may panic again, without end.
+            mem::forget(another);
         }
         panic
     }
 
-    pub(crate) fn from_payload(payload: &(dyn Any + Send)) -> Panic {
+    fn from_payload(payload: &(dyn Any + Send)) -> Panic {
         let message = match (
             payload.downcast_ref::<&str>(),
             payload.downcast_ref::<String>(),
@@ -119,17 +124,38 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
+thread_local! {
+    /// How many calls of [`catch`] this thread is in.
+    static CATCHING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Returns whether a panic on this thread is caught, so that it ends one request and no thread.
+pub(crate) fn is_catching() -> bool {
+    CATCHING.try_with(Cell::get).is_ok_and(|depth| depth > 0)
+}
+
+/// Runs `step`, and catches its panic ([design law 10]). Nothing else in the crate catches panics.
+///
+/// [design law 10]: crate::spec#law-10
+pub(crate) fn catch<R>(step: impl FnOnce() -> R) -> Result<R, Panic> {
+    let enter = |by: fn(u32) -> u32| {
+        // Ignore the error: at the end of a thread nobody counts any more.
+        let _ = CATCHING.try_with(|depth| depth.set(by(depth.get())));
+    };
+    enter(|depth| depth.saturating_add(1));
+    // Unwind safety: whatever the step left half done belongs to the request, and is dropped with
+    // it.
+    let result = catch_unwind(AssertUnwindSafe(step)).map_err(Panic::caught);
+    enter(|depth| depth.saturating_sub(1));
+    result
+}
+
 /// Runs `step`. A panic in it becomes a failure of the request, not of the server ([design law
 /// 10]).
 ///
 /// [design law 10]: crate::spec#law-10
 pub(crate) fn contain<R>(step: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-    // Unwind safety: whatever the step left half done belongs to the request, and is dropped with
-    // it.
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(result) => result,
-        Err(payload) => Err(Panic::caught(payload).into()),
-    }
+    catch(step)?
 }
 
 // The bound holds for every error, boxed error and text. It would hold for a failure as well if that

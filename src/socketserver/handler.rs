@@ -223,11 +223,11 @@ pub(crate) fn run(
         (Ok(()), finished) => finished,
         (Err(failure), Ok(())) => Err(failure),
         (Err(Failure::Request(first)), Err(stop @ Failure::Stop(_))) => {
-            log::error!("a handler failed ({first}) and its finish stops the server");
+            complain("a handler failed, and its finish stops the server", first);
             Err(stop)
         }
         (Err(first), Err(second)) => {
-            complain("finish failed after a failed handle", &second);
+            complain("finish failed after a failed handle", second);
             Err(first)
         }
     }

@@ -317,7 +317,7 @@ impl Pool {
             return discard(job);
         }
         if let Err(error) = self.start_thread_if_needed() {
-            complain("no thread, so a job waits until there is one", &error);
+            complain("no thread, so a job waits until there is one", error);
         }
         shared.queue.send(Some(job));
     }
@@ -597,7 +597,7 @@ impl Parked {
         }
         // A job that waits for any thread may now have to wait for this one.
         if let Err(error) = self.pool.start_thread_if_needed() {
-            complain("no further thread, so jobs wait for the others", &error);
+            complain("no further thread, so jobs wait for the others", error);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::panic;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
+use super::failure::catch;
 use super::serve_error::ServeError;
 use super::server_handle::ServerHandle;
 use super::shutdown::{Drained, NotStopped, ShutdownHandle};
@@ -163,8 +164,8 @@ impl<A> Drop for RunningServer<A> {
         };
         self.handle.shutdown_handle().request();
         if thread.thread().id() != thread::current().id() {
-            // Ignore the result: a program that needs it calls `shutdown`.
-            let _ = thread.join();
+            // Ignore the result: a program that needs it calls `shutdown`. Dropping it may panic.
+            let _ = catch(|| drop(thread.join()));
         }
     }
 }

@@ -349,7 +349,7 @@ impl<A: Application> Gateway<A> {
             (Ok(output), failure) => Ok((output, Some(failure))),
             (Err(_), stop @ Failure::Stop(_)) => Err(stop),
             (Err(second), first) => {
-                complain("an application failed", &first);
+                complain("an application failed", first);
                 Err(second)
             }
         }

@@ -39,7 +39,8 @@
 //! every socket, so a slow client does not hold a thread.
 //!
 //! If an application panics or returns an error, the client gets a 500, and
-//! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) is called.
+//! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) is called. See also
+//! [`limit_panic_reports`](crate::socketserver::limit_panic_reports).
 //!
 //! # Testing an application
 //!

@@ -197,7 +197,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         // The response cannot change any more, so a failure goes to the log alone (WSGI-18).
         if let Err(failure) = self.close() {
-            complain("close() of a result failed", &failure);
+            complain("close() of a result failed", failure);
         }
     }
 }

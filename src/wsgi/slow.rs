@@ -180,7 +180,7 @@ impl Watch {
         });
         // The request is not to blame, so it goes on.
         if let Err(failure) = reported {
-            complain("a report of a slow application failed", &failure);
+            complain("a report of a slow application failed", failure);
         }
     }
 }

@@ -77,7 +77,7 @@ impl<W: Write + Send> LogSink for Mutex<W> {
 
 fn report(written: io::Result<()>) {
     if let Err(error) = written {
-        complain("a line of the access log is lost", &error);
+        complain("a line of the access log is lost", error);
     }
 }
 

@@ -280,7 +280,7 @@ fn discard<M>(message: M) {
         Ok(())
     });
     if let Err(failure) = dropped {
-        complain("a message that came too late", &failure);
+        complain("a message that came too late", failure);
     }
 }
 
@@ -417,7 +417,7 @@ impl<T: Transport<Request: Stream>, F: Factory<T::Address, Made: Protocol>> Drop
         for entry in mem::take(&mut self.connections).into_iter().flatten() {
             self.post.close(entry.slot);
             if let (_, Some((failure, _))) = entry.end(End::Told(&now)) {
-                complain("a conversation panicked at its end", &failure);
+                complain("a conversation panicked at its end", failure);
             }
         }
         self.discard_all();

@@ -342,7 +342,7 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
         if let Err(failure) = served.and(closed) {
             if let Err(unsent) = self.failed.send((failure, client_address)) {
                 let (failure, _) = unsent.into_inner();
-                complain("a request failed after its server was gone", &failure);
+                complain("a request failed after its server was gone", failure);
             }
         }
         drop(place); // last, because this wakes the loop

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
@@ -15,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::reactor::Alarm;
 use crate::socketserver::budget::complain;
-use crate::socketserver::failure::Panic;
+use crate::socketserver::failure::catch;
 
 /// The bit that is set in the number of jobs when the pool is closed. Both share a word, so each
 /// submitter is either refused, or counted before the threads are told to end.
@@ -246,7 +245,7 @@ impl Shared {
                 self.live.fetch_add(1, SeqCst);
             }
             Err(error) if self.live.load(SeqCst) == 0 => return Err(error),
-            Err(error) => complain("no further thread, so jobs wait for the others", &error),
+            Err(error) => complain("no further thread, so jobs wait for the others", error),
         }
         Ok(())
     }
@@ -394,7 +393,7 @@ pub(super) fn discard(job: Job) {
 
 /// Runs `step`, and logs its panic if there is one.
 pub(super) fn survive(what: &str, step: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(step)) {
-        complain(what, &Panic::caught(payload));
+    if let Err(panic) = catch(step) {
+        complain(what, panic);
     }
 }

@@ -134,7 +134,7 @@ impl<A: Debug + Send + Sync + 'static> Accepted for Datagram<A> {
         match (handled, sent) {
             (Err(first), Err(second)) => {
                 // Only the first failure is returned (HND-2).
-                complain("cannot send the reply of a failed handler", &second);
+                complain("cannot send the reply of a failed handler", second);
                 Err(first)
             }
             (handled, sent) => handled.and(sent),
