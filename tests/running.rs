@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serve_forever::http::{
     BodyPolicy, Http, HttpRequestHandler, HttpResult, HttpServer, HttpSettings, OwnedRequest,
-    Pooled, Request, Response, listen,
+    Pooled, Request, Response, ThreadedHttp, listen,
 };
 use serve_forever::reactor::{Now, Reactor};
 use serve_forever::socketserver::{
@@ -265,6 +265,87 @@ fn the_loops_own_thread_may_drop_the_running_server() {
             let error = results.recv_timeout(PATIENCE).expect("told");
             assert_eq!(error, NotStopped::OnLoopThread.to_string());
         }
+    }
+}
+
+/// How a handler ends the server that it has taken out of a variable.
+type End = fn(RunningServer<SocketAddr>) -> Result<(), ServeError>;
+
+const ENDS: [(&str, End); 4] = [
+    ("drop", |running| {
+        drop(running);
+        Ok(())
+    }),
+    ("shutdown", RunningServer::shutdown),
+    ("join", |running| {
+        running.shutdown_handle().request();
+        running.join()
+    }),
+    ("drain", |running| {
+        running.drain(Duration::from_millis(1)).map(drop)
+    }),
+];
+
+/// THREAD-10: a handler on a thread may end its own server and wait for that, although the server
+/// waits for its handlers when it closes. It waits for the other handlers, and not for this one.
+#[test]
+fn a_handler_on_a_thread_may_end_its_running_server() {
+    for (name, end) in ENDS {
+        let cell: Arc<Mutex<Option<RunningServer<SocketAddr>>>> = Arc::default();
+        let own = Arc::clone(&cell);
+        let dispatch = Threading::new(move |_: &SocketAddr| {
+            let own = Arc::clone(&own);
+            move |rfile: &mut dyn Rfile, wfile: &mut dyn Write| -> HandlerResult {
+                rfile.read_line(&mut String::new())?;
+                let running = own.lock().expect("no panic").take();
+                end(running.expect("it is there"))?;
+                wfile.write_all(b"it has ended")?;
+                Ok(())
+            }
+        });
+        let tcp = listen("127.0.0.1:0").expect("a free port");
+        let mut server = Server::new(tcp, dispatch).expect("a server");
+        server.set_poll_interval(None);
+        let mut locked = cell.lock().expect("no panic");
+        let running = locked.insert(server.spawn().expect("a thread"));
+        let (address, stop) = (*running.server_address(), running.shutdown_handle().clone());
+        drop(locked);
+        let mut client = TcpStream::connect(address).expect("connected");
+        client.set_read_timeout(Some(PATIENCE)).expect("set");
+        client.write_all(b"a line\n").expect("sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("answered");
+        assert_eq!(answer, "it has ended", "{name}");
+        assert_eq!(in_time(move || stop.wait()), Ok(()), "{name}");
+    }
+}
+
+/// THREAD-5, THREAD-10: so may a handler of HTTP whose server waits for its handlers.
+#[test]
+fn a_handler_of_http_may_end_its_running_server() {
+    for (name, end) in ENDS {
+        let cell: Arc<Mutex<Option<RunningServer<SocketAddr>>>> = Arc::default();
+        let own = Arc::clone(&cell);
+        let (told, results) = std::sync::mpsc::channel();
+        let stops = move |_: &Request<'_>, response: Response<'_>| {
+            let running = own.lock().expect("no panic").take().expect("it is there");
+            told.send(end(running).is_ok())?;
+            response.send_response(200).body("too late")
+        };
+        let workers = Pool::new().threads(2);
+        let http = ThreadedHttp::new(stops, HttpSettings::default(), workers);
+        let http = http.block_on_close(LONG);
+        let tcp = listen("127.0.0.1:0").expect("a free port");
+        let mut server = Server::new(tcp, Evented::new(http)).expect("a server");
+        server.set_poll_interval(None);
+        let mut locked = cell.lock().expect("no panic");
+        let running = locked.insert(server.spawn().expect("a thread"));
+        let address = *running.server_address();
+        drop(locked);
+        let mut client = TcpStream::connect(address).expect("connected");
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).expect("sent");
+        assert_eq!(results.recv_timeout(PATIENCE), Ok(true), "{name}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 use super::failure::catch;
+use super::pool::shared::wait_for_thread;
 use super::serve_error::ServeError;
 use super::server_handle::ServerHandle;
 use super::shutdown::{Drained, NotStopped, ShutdownHandle};
@@ -18,6 +19,10 @@ use super::stats::Stats;
 /// Dropping it stops the server and waits until its thread has ended. Connections that are open are
 /// then closed, even in the middle of a response. [`drain`](Self::drain) lets them finish first.
 ///
+/// A handler may end its own server, and so may a hook. On the loop's thread this does not wait. A
+/// handler that runs on a [`Pool`](super::Pool) waits for the end of the loop, and the server then
+/// waits for the other handlers only ([THREAD-10]).
+///
 /// ```
 /// use serve_forever::{HttpServer, Request, Response};
 ///
@@ -28,6 +33,8 @@ use super::stats::Stats;
 /// server.shutdown()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [THREAD-10]: crate::spec#thread-10
 #[must_use = "dropping it stops the server"]
 pub struct RunningServer<A> {
     /// Where the server listens.
@@ -116,6 +123,9 @@ impl<A> RunningServer<A> {
     /// Lets the server finish the requests that have begun, for `patience` at most, and waits until
     /// it has ended; see [`ShutdownHandle::drain`].
     ///
+    /// The request of a handler that calls this has begun as well, and does not finish meanwhile. So
+    /// such a call takes as long as `patience`.
+    ///
     /// # Errors
     ///
     /// Returns the errors of [`shutdown`](Self::shutdown), and [`NotStopped::NotDrained`] if the
@@ -146,11 +156,21 @@ impl<A> RunningServer<A> {
         if thread.thread().id() == thread::current().id() {
             return Err(failed(NotStopped::OnLoopThread)); // it would wait for itself
         }
-        match thread.join() {
+        match wait_for_end(thread) {
             Ok(served) => served,
             Err(payload) => panic::resume_unwind(payload),
         }
     }
+}
+
+/// Waits for the server's thread. When it closes the server, it may wait for the handlers in turn,
+/// and not for the handler that calls this ([THREAD-10]).
+///
+/// [THREAD-10]: crate::spec#thread-10
+fn wait_for_end(
+    thread: JoinHandle<Result<(), ServeError>>,
+) -> thread::Result<Result<(), ServeError>> {
+    wait_for_thread(thread.thread().id(), || thread.join())
 }
 
 fn failed(error: NotStopped) -> ServeError {
@@ -165,7 +185,7 @@ impl<A> Drop for RunningServer<A> {
         self.handle.shutdown_handle().request();
         if thread.thread().id() != thread::current().id() {
             // Ignore the result: a program that needs it calls `shutdown`. Dropping it may panic.
-            let _ = catch(|| drop(thread.join()));
+            let _ = catch(|| drop(wait_for_end(thread)));
         }
     }
 }

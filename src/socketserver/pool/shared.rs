@@ -378,6 +378,17 @@ pub(super) fn running() -> Option<Arc<Shared>> {
     RUNNING.try_with(copy).ok().flatten()
 }
 
+/// Runs `wait`, which waits for the end of the thread `whom`. What if this is a job of a pool, and
+/// that thread waits until the pool is idle? Then it does not wait for this job ([THREAD-10]).
+///
+/// [THREAD-10]: crate::spec#thread-10
+pub(crate) fn wait_for_thread<R>(whom: ThreadId, wait: impl FnOnce() -> R) -> R {
+    match running() {
+        Some(shared) => shared.while_waiting(Some(whom), wait),
+        None => wait(),
+    }
+}
+
 /// Adds one to `counter` if its value `permits` it. Returns whether it does.
 pub(super) fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
     let one_more = |count| permits(count).then_some(count + 1);

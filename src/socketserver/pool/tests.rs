@@ -451,3 +451,31 @@ fn a_body_may_fail() {
     runs(&pool);
     assert!(pool.join(Some(PATIENCE)));
 }
+
+/// THREAD-10: a thread that waits for the pool does not wait for a job that waits for that thread,
+/// but for all other jobs.
+#[test]
+fn a_job_may_wait_for_a_thread_that_waits_for_the_pool() {
+    let pool = Pool::new().threads(2);
+    let (release, held) = unbounded::<()>();
+    pool.submit(move || wait_for(&held)).expect("room");
+    let (own, (go, gate)) = (pool.clone(), unbounded::<()>());
+    let (sender, receiver) = unbounded();
+    let said = sender.clone();
+    let closes = thread::spawn(move || {
+        wait_for(&gate);
+        say(&said, ("at once", own.join(Some(Duration::ZERO))));
+        say(&said, ("in time", own.join(Some(PATIENCE))));
+    });
+    pool.submit(move || {
+        drop(go);
+        let joined = shared::wait_for_thread(closes.thread().id(), || closes.join());
+        say(&sender, ("joined", joined.is_ok()));
+    })
+    .expect("room");
+    assert_eq!(heard(&receiver), ("at once", false), "there is another job");
+    drop(release);
+    assert_eq!(heard(&receiver), ("in time", true));
+    assert_eq!(heard(&receiver), ("joined", true));
+    assert!(pool.join(Some(PATIENCE)));
+}
