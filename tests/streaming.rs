@@ -1380,7 +1380,11 @@ fn blocking(
     threads: usize,
     waiting: usize,
 ) -> (Pooled<Site>, Receiver<String>, Sender<()>, Receiver<String>) {
-    let workers = Pool::new().threads(threads).queue_length(waiting);
+    blocking_on(Pool::new().threads(threads).queue_length(waiting))
+}
+
+/// Like [`blocking`], on `workers`.
+fn blocking_on(workers: Pool) -> (Pooled<Site>, Receiver<String>, Sender<()>, Receiver<String>) {
     let (sender, begun) = channel();
     let (go, gate) = channel();
     let gate = Mutex::new(gate);
@@ -1429,6 +1433,54 @@ fn handlers_that_block_delay_nobody() {
                 "{home:?}"
             );
         }
+    }
+}
+
+/// THREAD-9: a kept connection that is idle holds no thread. One thread serves any number of them.
+#[test]
+fn idle_connections_hold_no_thread() {
+    let (site, _lines) = Site::new(|_, response| response.send_response(200).body("hello"));
+    let http = ThreadedHttp::new(site, HttpSettings::default(), Pool::new().threads(1));
+    let serving = serve(move || Evented::new(http));
+    let mut idle: Vec<Client> = (0..40).map(|_| serving.connect()).collect();
+    for round in 0..2 {
+        for client in &mut idle {
+            client.send(get("/"));
+            let answer = Answers::of(client).next();
+            assert_eq!(answer.short(), (200, "hello".into()), "round {round}");
+            assert!(!answer.closes());
+        }
+    }
+}
+
+/// A job whose client has disconnected while it waited is not run.
+#[test]
+fn jobs_of_clients_that_have_gone_are_not_run() {
+    for home in HOMES {
+        let workers = Pool::new().threads(1);
+        let (site, begun, go, lines) = blocking_on(workers.clone());
+        let serving = start(home, site);
+        let mut first = serving.connect();
+        first.send(get("/first"));
+        assert_eq!(next(&begun), "/first");
+        let mut gone: Vec<Client> = (0..5).map(|_| serving.connect()).collect();
+        for client in &mut gone {
+            client.send(get("/gone"));
+        }
+        wait_until("they are queued", || workers.waiting() == 5);
+        for client in gone {
+            client.reset();
+        }
+        for _ in 0..5 {
+            let line = next(&lines);
+            assert!(line.ends_with(" broken"), "{home:?}: {line}");
+        }
+        let mut after = serving.connect();
+        after.send(get("/after"));
+        go.send(()).expect("it waits");
+        assert_eq!(next(&begun), "/after", "{home:?}");
+        go.send(()).expect("it waits");
+        assert_eq!(Answers::of(&after).next().short(), (200, "/after".into()));
     }
 }
 
