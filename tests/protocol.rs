@@ -1245,6 +1245,88 @@ fn a_message_that_comes_too_late_stops_nobody() {
     }
 }
 
+/// The output of a protocol that does not ask for anything else is one slice, whatever is
+/// appended to it. So is that of a protocol that takes over from one that asks.
+#[test]
+fn only_a_protocol_that_allows_it_has_blocks_kept() {
+    /// Appends a block and notes how much of the output its slice shows.
+    struct Look {
+        allows: bool,
+        shown: Arc<Mutex<Vec<(usize, usize)>>>,
+        then: Option<Box<Look>>,
+    }
+    impl Look {
+        fn note(&self, output: &Buffer) {
+            let shown = (output[..].len(), output.len());
+            self.shown.lock().expect("no panic").push(shown);
+        }
+    }
+    impl Protocol for Look {
+        type Message = ();
+
+        fn connection_made(&mut self, _: Mailbox<()>, output: &mut Buffer, _: &Now) -> Next<()> {
+            self.note(output);
+            output.extend_from_slice(b"<");
+            output.append(vec![b'x'; 100_000]);
+            output.extend_from_slice(b">");
+            self.note(output);
+            match self.then.take() {
+                Some(then) => Next::Upgrade(then),
+                None => Next::Close,
+            }
+        }
+
+        fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next<()> {
+            Next::Close
+        }
+
+        fn keeps_blocks(&self) -> bool {
+            self.allows
+        }
+    }
+    const ONE: usize = 100_002;
+    let cases = [
+        (
+            false,
+            false,
+            [(0, 0), (ONE, ONE), (ONE, ONE), (2 * ONE, 2 * ONE)],
+        ),
+        (
+            true,
+            false,
+            [(0, 0), (2, ONE), (ONE, ONE), (2 * ONE, 2 * ONE)],
+        ),
+        (
+            false,
+            true,
+            [(0, 0), (ONE, ONE), (ONE, ONE), (ONE + 2, 2 * ONE)],
+        ),
+        (true, true, [(0, 0), (2, ONE), (2, ONE), (4, 2 * ONE)]),
+    ];
+    for (first, second, expected) in cases {
+        let shown = Arc::default();
+        let look = |allows, then| Look {
+            allows,
+            shown: Arc::clone(&shown),
+            then,
+        };
+        let look = look(first, Some(Box::new(look(second, None))));
+        let mut wfile = Vec::new();
+        let files = Files {
+            rfile: io::empty(),
+            wfile: &mut wfile,
+        };
+        Driver::new(look).drive(files).expect("it ends");
+        let page = format!("<{}>", "x".repeat(100_000));
+        assert!(wfile == page.repeat(2).as_bytes(), "{first} {second}");
+        assert_eq!(
+            *shown.lock().expect("no panic"),
+            expected,
+            "{first} {second}"
+        );
+    }
+}
+
 /// Law 10: the payload of a panic may panic as well, when it is dropped.
 #[test]
 fn a_payload_that_panics_stops_nobody() {

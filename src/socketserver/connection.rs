@@ -387,6 +387,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 (output, Pace::new(loan.now.instant()))
             }
         };
+        output.keep_blocks(self.conversation.keeps_blocks());
         match occasion {
             Occasion::Made => self.begin(&mut output, loan),
             Occasion::Overdue => self.time_out(&mut output, loan),
@@ -727,6 +728,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         self.has_completed = false; // the new protocol's conversation counts, too
         self.is_told = false; // if a drain has begun, the next step tells the new protocol
         self.conversation = Conversation::Upgraded(protocol);
+        output.keep_blocks(self.conversation.keeps_blocks());
         let mailbox = loan.post.mailbox(loan.slot);
         self.conversation.connection_made(mailbox, output, loan.now)
     }
@@ -738,9 +740,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             let bytes = if output.capacity() > 2 * READ {
                 mem::take(&mut output)
             } else {
-                let mut bytes = Buffer::new();
-                bytes.extend_from_slice(&output);
-                bytes
+                output.split_off_to_fit()
             };
             self.unsent = Some(Box::new(Unsent {
                 bytes,
@@ -749,7 +749,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             }));
         }
         output.clear();
-        if output.capacity() <= 2 * READ && output.capacity() > scratch.output.capacity() {
+        if output.capacity() <= 2 * READ && output.capacity() >= scratch.output.capacity() {
             scratch.output = output;
         }
     }

@@ -30,6 +30,7 @@
 //! | `server_close`, `with` | [`Server::server_close`], or dropping the server |
 //! | `shutdown` | [`ShutdownHandle::shutdown`] |
 
+mod block;
 mod budget;
 mod buffer;
 mod connection;
@@ -60,6 +61,7 @@ mod stats;
 mod sync;
 mod transport;
 
+pub use block::Block;
 pub(crate) use budget::{complain, print};
 pub use buffer::Buffer;
 pub use dispatch::{Dispatch, Evented, Inline, Refused, Threading};

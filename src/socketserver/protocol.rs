@@ -164,6 +164,15 @@ pub trait Protocol {
         None
     }
 
+    /// Returns whether `output` may keep a large [`Block`](super::Block) as it is, so that its slice
+    /// does not have all bytes; see [`Buffer`]. By default it may not.
+    ///
+    /// Return true if your protocol appends blocks and never looks at `output`. If your protocol
+    /// wraps another one and passes `output` on without a look, return what that returns.
+    fn keeps_blocks(&self) -> bool {
+        false
+    }
+
     /// Returns how many exchanges have ended since the last call. A server asks after each turn, and
     /// after [`connection_lost`](Self::connection_lost).
     ///
@@ -278,6 +287,10 @@ macro_rules! forward_all {
 
         fn deadline(&self) -> Option<Instant> {
             $forward!(self.deadline())
+        }
+
+        fn keeps_blocks(&self) -> bool {
+            $forward!(self.keeps_blocks())
         }
 
         fn take_failure(&mut self) -> Option<Failure> {

@@ -1,6 +1,6 @@
 //! Makes a blocking stream look like a stream that never blocks.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
 
 use crate::socketserver::transport::Duplex;
@@ -50,6 +50,18 @@ impl<S: Duplex> Patient<S> {
         }
         has_arrived
     }
+
+    /// Writes, unless the turn has written already.
+    fn once(&mut self, write: impl FnOnce(&mut S) -> io::Result<usize>) -> io::Result<usize> {
+        match mem::take(&mut self.may_write).then(|| write(&mut self.stream)) {
+            None => Err(ErrorKind::WouldBlock.into()),
+            // Windows returns this error when a write exceeds the timeout of the stream.
+            Some(Err(error)) if error.kind() == ErrorKind::TimedOut => {
+                Err(ErrorKind::WouldBlock.into())
+            }
+            Some(written) => written,
+        }
+    }
 }
 
 impl<S: Duplex> Read for Patient<S> {
@@ -62,14 +74,11 @@ impl<S: Duplex> Read for Patient<S> {
 
 impl<S: Duplex> Write for Patient<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match mem::take(&mut self.may_write).then(|| self.stream.write(bytes)) {
-            None => Err(ErrorKind::WouldBlock.into()),
-            // Windows returns this error when a write exceeds the timeout of the stream.
-            Some(Err(error)) if error.kind() == ErrorKind::TimedOut => {
-                Err(ErrorKind::WouldBlock.into())
-            }
-            Some(written) => written,
-        }
+        self.once(|stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.once(|stream| stream.write_vectored(pieces))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Two files as one stream, for a conversation without a socket.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 
 use super::traits::Duplex;
 
@@ -37,6 +37,13 @@ impl<R, W: Write> Write for Files<R, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.wfile.write(bytes)?;
         // Ignore the error: the bytes are taken, and the next write also fails.
+        let _ = self.wfile.flush();
+        Ok(count)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = self.wfile.write_vectored(pieces)?;
+        // Ignore the error, as above.
         let _ = self.wfile.flush();
         Ok(count)
     }

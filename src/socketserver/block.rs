@@ -1,0 +1,258 @@
+//! A block of output: bytes that are owned, or that something else lends.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A block of bytes on its way to a client: a part of a body, or all of it.
+///
+/// A block owns a [`Vec`], or is static, or [lends](Block::lend) bytes that something else owns: a
+/// page in a cache, a memory map, an object of another language. A large block is sent from where
+/// its bytes are, without a copy. All kinds convert by `into`, and a block derefs to `[u8]`.
+///
+/// A clone of a static or lent block shares its bytes and allocates nothing.
+#[derive(Clone)]
+pub struct Block {
+    /// Where the bytes are.
+    storage: Storage,
+    /// Where the block begins in the storage.
+    start: usize,
+    /// Where it ends.
+    end: usize,
+}
+
+#[derive(Clone)]
+enum Storage {
+    Owned(Vec<u8>),
+    Static(&'static [u8]),
+    Lent(Arc<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl Block {
+    /// Lends the bytes of `owner`, which is dropped when the block and its clones have been sent.
+    ///
+    /// The loop's thread may be the one that drops it, and that reads its bytes, so neither may
+    /// wait. The bytes must stay the same. If they become fewer, the connection is broken off.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use serve_forever::socketserver::Block;
+    ///
+    /// let page: Arc<str> = Arc::from("<h1>Hello</h1>");
+    /// let block = Block::lend(StaticPage(Arc::clone(&page)));
+    /// assert_eq!(&*block, b"<h1>Hello</h1>");
+    ///
+    /// struct StaticPage(Arc<str>);
+    ///
+    /// impl AsRef<[u8]> for StaticPage {
+    ///     fn as_ref(&self) -> &[u8] {
+    ///         self.0.as_bytes()
+    ///     }
+    /// }
+    /// ```
+    pub fn lend(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Block {
+        Block::of(Storage::Lent(Arc::new(owner)))
+    }
+
+    /// Returns a block of all bytes in `storage`.
+    fn of(storage: Storage) -> Block {
+        let end = storage.bytes().len();
+        Block {
+            storage,
+            start: 0,
+            end,
+        }
+    }
+
+    /// Drops `count` bytes from the front, or all bytes if there are fewer.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count.min(self.count());
+    }
+
+    /// Keeps only the first `count` bytes.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start + count);
+    }
+
+    /// Returns how many bytes there are, even if what lent them has fewer now.
+    pub(crate) fn count(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+impl Storage {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Storage::Owned(bytes) => bytes,
+            Storage::Static(bytes) => bytes,
+            Storage::Lent(owner) => (**owner).as_ref(),
+        }
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let bytes = self.storage.bytes().get(self.start..self.end);
+        bytes.unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Compares the bytes.
+impl PartialEq for Block {
+    fn eq(&self, other: &Block) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Block {}
+
+impl Default for Block {
+    /// Returns a block without bytes.
+    fn default() -> Block {
+        Block::from(b"")
+    }
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(bytes: Vec<u8>) -> Block {
+        Block::of(Storage::Owned(bytes))
+    }
+}
+
+impl From<String> for Block {
+    fn from(text: String) -> Block {
+        text.into_bytes().into()
+    }
+}
+
+impl From<Box<[u8]>> for Block {
+    fn from(bytes: Box<[u8]>) -> Block {
+        bytes.into_vec().into()
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Block {
+    fn from(bytes: [u8; N]) -> Block {
+        Vec::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Block {
+    fn from(bytes: &'static [u8]) -> Block {
+        Block::of(Storage::Static(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Block {
+    fn from(bytes: &'static [u8; N]) -> Block {
+        bytes.as_slice().into()
+    }
+}
+
+impl From<&'static str> for Block {
+    fn from(text: &'static str) -> Block {
+        text.as_bytes().into()
+    }
+}
+
+impl From<Cow<'static, [u8]>> for Block {
+    fn from(bytes: Cow<'static, [u8]>) -> Block {
+        match bytes {
+            Cow::Borrowed(bytes) => bytes.into(),
+            Cow::Owned(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl From<Cow<'static, str>> for Block {
+    fn from(text: Cow<'static, str>) -> Block {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// Lends the bytes; see [`Block::lend`].
+impl From<Arc<[u8]>> for Block {
+    fn from(bytes: Arc<[u8]>) -> Block {
+        Block::lend(bytes)
+    }
+}
+
+/// Returns the bytes. They are copied, unless the block owns them.
+impl From<Block> for Vec<u8> {
+    fn from(block: Block) -> Vec<u8> {
+        match block {
+            Block {
+                storage: Storage::Owned(mut bytes),
+                start: 0,
+                end,
+            } => {
+                bytes.truncate(end);
+                bytes
+            }
+            block => block.to_vec(),
+        }
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.storage {
+            Storage::Owned(_) => "owned",
+            Storage::Static(_) => "static",
+            Storage::Lent(_) => "lent",
+        };
+        write!(f, "Block({} bytes, {kind})", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_bytes_becomes_a_block() {
+        let blocks: [Block; 12] = [
+            "abc".into(),
+            b"abc".into(),
+            (*b"abc").into(),
+            b"abc".as_slice().into(),
+            String::from("abc").into(),
+            vec![b'a', b'b', b'c'].into(),
+            Box::<[u8]>::from(*b"abc").into(),
+            Cow::Borrowed("abc").into(),
+            Cow::<'static, [u8]>::Owned(b"abc".to_vec()).into(),
+            Arc::<[u8]>::from(*b"abc").into(),
+            Block::lend("abc"),
+            Block::lend(b"abc".to_vec()).clone(),
+        ];
+        for mut block in blocks {
+            assert_eq!(&*block, b"abc", "{block:?}");
+            block.truncate(2);
+            assert_eq!(Vec::from(block.clone()), b"ab", "{block:?}");
+            block.consume(1);
+            assert_eq!(&*block, b"b", "{block:?}");
+            assert_eq!(Vec::from(block.clone()), b"b", "{block:?}");
+            block.consume(9);
+            assert_eq!(&*block, b"", "{block:?}");
+        }
+        assert!(Block::default().is_empty());
+    }
+
+    #[test]
+    fn a_clone_of_a_lent_block_shares_its_bytes() {
+        let block = Block::lend(vec![b'x'; 100]);
+        assert_eq!(block.as_ptr(), block.clone().as_ptr());
+    }
+}
