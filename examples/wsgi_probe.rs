@@ -16,6 +16,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use serve_forever::http::Block;
 use serve_forever::socketserver::{Failure, HandlerResult};
 use serve_forever::wsgi::{
     AppResult, Body, Environ, FileWrapper, Iterable, StartResponse, make_server,
@@ -162,8 +163,8 @@ fn quote(bytes: &[u8]) -> String {
 struct Generator(std::vec::IntoIter<Vec<u8>>);
 
 impl Iterable for Generator {
-    fn next_block(&mut self, _: Starter) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.0.next())
+    fn next_block(&mut self, _: Starter) -> Result<Option<Block>, Failure> {
+        Ok(self.0.next().map(Block::from))
     }
 }
 
@@ -171,10 +172,10 @@ impl Iterable for Generator {
 struct Closing(std::vec::IntoIter<Vec<u8>>);
 
 impl Iterable for Closing {
-    fn next_block(&mut self, _: Starter) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter) -> Result<Option<Block>, Failure> {
         match self.0.next() {
             Some(block) if block == b"!" => Err(scripted()),
-            block => Ok(block),
+            block => Ok(block.map(Block::from)),
         }
     }
 
@@ -254,9 +255,9 @@ struct Late {
 }
 
 impl Iterable for Late {
-    fn next_block(&mut self, start_response: Starter) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, start_response: Starter) -> Result<Option<Block>, Failure> {
         self.blocks += 1;
-        let block: &[u8] = match (&*self.kind, self.blocks) {
+        let block: &'static [u8] = match (&*self.kind, self.blocks) {
             ("starts late", 1) => {
                 start_response.call("202 Late", PLAIN)?;
                 b"late"
@@ -273,6 +274,6 @@ impl Iterable for Late {
             }
             _ => return Ok(None),
         };
-        Ok(Some(block.to_vec()))
+        Ok(Some(block.into()))
     }
 }

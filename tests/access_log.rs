@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serve_forever::http::{
-    AccessLog, BodyPolicy, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler,
+    AccessLog, Block, BodyPolicy, BodySource, Deferred, Http, HttpConnection, HttpRequestHandler,
     HttpResult, HttpSettings, LogEntry, LogFormat, Pooled, Request, Response,
 };
 use serve_forever::reactor::Now;
@@ -796,10 +796,10 @@ fn a_pushed_answer_is_logged_at_its_end() {
 fn an_answer_that_is_broken_off_has_one_line() {
     struct Fails(u8);
     impl BodySource for Fails {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
             self.0 += 1;
             match self.0 {
-                1 | 2 => Ok(Some(b"block".to_vec())),
+                1 | 2 => Ok(Some(b"block".into())),
                 _ => Err(io::Error::other("scripted").into()),
             }
         }

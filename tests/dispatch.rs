@@ -17,8 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
-    ThreadingHttpServer, listen,
+    Block, Http, HttpRequestHandler, HttpResult, HttpSettings, Message, Request, Response,
+    ThreadedHttp, ThreadingHttpServer, listen,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -361,9 +361,9 @@ fn site(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 struct Broken(u32);
 
 impl serve_forever::http::BodySource for Broken {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, serve_forever::socketserver::Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, serve_forever::socketserver::Failure> {
         self.0 = self.0.checked_sub(1).ok_or(io::Error::other("broken"))?;
-        Ok(Some(b"block".to_vec()))
+        Ok(Some(b"block".into()))
     }
 }
 

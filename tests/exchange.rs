@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serve_forever::http::{
-    BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
+    Block, BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
     HttpSettings, LogEntry, Message, Request, Response, ResponseError, ResponseHead,
     ResponseStream, Want, h1,
 };
@@ -1047,9 +1047,9 @@ fn a_push_that_has_no_room_is_refused() {
 fn an_answer_that_is_pulled_may_have_trailers() {
     struct Source(u8, &'static str);
     impl BodySource for Source {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
             self.0 -= 1;
-            Ok((self.0 > 0).then(|| b"abc".to_vec()))
+            Ok((self.0 > 0).then(|| b"abc".into()))
         }
 
         fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
@@ -1306,8 +1306,8 @@ fn no_upgrade_before_the_content_was_read() {
 fn a_source_of_the_workers_ends_with_them() {
     struct Endless(Sender<String>);
     impl BodySource for Endless {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-            Ok(Some(vec![b'x'; 64 * 1024]))
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
+            Ok(Some(vec![b'x'; 64 * 1024].into()))
         }
     }
     impl Drop for Endless {
@@ -1343,7 +1343,7 @@ fn a_source_of_the_workers_ends_with_them() {
 fn an_answer_gives_an_upload_no_time() {
     struct Echo(BodyReader, Receiver<()>);
     impl BodySource for Echo {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
             let Echo(_reader, blocks) = self;
             blocks.recv_timeout(PATIENCE)?;
             Ok(Some(b"block".into()))

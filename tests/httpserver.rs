@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Message,
+    Block, BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Message,
     Request, Response,
 };
 use serve_forever::reactor::Now;
@@ -579,20 +579,20 @@ fn streamed_content_is_chunked_or_ends_with_the_connection() {
 fn a_source_that_fails_breaks_the_answer_off() {
     struct Fails(u8);
     impl BodySource for Fails {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
             self.0 -= 1;
             match self.0 {
                 0 => Err(io::Error::other("the source failed").into()),
-                _ => Ok(Some(b"block".to_vec())),
+                _ => Ok(Some(b"block".into())),
             }
         }
     }
     /// Panics after so many blocks.
     struct Panics(u8);
     impl BodySource for Panics {
-        fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self) -> Result<Option<Block>, Failure> {
             self.0 = self.0.checked_sub(1).expect("the source panicked");
-            Ok(Some(b"block".to_vec()))
+            Ok(Some(b"block".into()))
         }
     }
     let mut wire = Wire::new(|_: &Request<'_>, response: Response<'_>| {

@@ -14,7 +14,7 @@ use std::panic;
 use std::sync::Once;
 
 use serve_forever::http::{
-    BodyPolicy, BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Request,
+    Block, BodyPolicy, BodySink, BodySource, HttpRequestHandler, HttpResult, HttpSettings, Request,
     Response, Want, h1,
 };
 use serve_forever::socketserver::Failure;
@@ -110,7 +110,7 @@ struct Parts(Vec<Option<&'static str>>);
 
 /// `None` fails.
 impl BodySource for Parts {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         match self.0.is_empty() {
             true => Ok(None),
             false => match self.0.remove(0) {

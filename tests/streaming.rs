@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    BodyPolicy, BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler, HttpResult,
-    HttpServer, HttpSettings, HttpStats, LogEntry, Message, Pooled, Request, Response,
+    Block, BodyPolicy, BodyReader, BodySink, BodySource, FromRead, Http, HttpRequestHandler,
+    HttpResult, HttpServer, HttpSettings, HttpStats, LogEntry, Message, Pooled, Request, Response,
     ResponseStream, ThreadedHttp, Want, h1,
 };
 use serve_forever::reactor::Now;
@@ -1274,13 +1274,155 @@ fn no_upgrade_in_the_middle_of_the_content() {
     }
 }
 
+// Blocks that are lent.
+
+/// Bytes that tell when nobody has them any more.
+struct Page {
+    bytes: Arc<Vec<u8>>,
+    returned: Sender<()>,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // Err: the test has ended.
+        let _ = self.returned.send(());
+    }
+}
+
+/// Lends a page for each request. The path says how it becomes a response.
+fn lending(page: Vec<u8>) -> (Site, Receiver<()>) {
+    let (returned, returns) = channel();
+    let bytes = Arc::new(page);
+    let (site, _lines) = Site::new(move |request, response| {
+        let page = Block::lend(Page {
+            bytes: Arc::clone(&bytes),
+            returned: returned.clone(),
+        });
+        let head = response.send_response(200);
+        match request.path() {
+            "/whole" => head.body_block(page),
+            "/chunked" => head.stream([page].into_iter()),
+            "/sized" => {
+                let length = bytes.len().to_string();
+                head.send_header("Content-Length", length)
+                    .stream([page].into_iter())
+            }
+            _ => head.send_header("Content-Length", "5").body_block(page),
+        }
+    });
+    (site, returns)
+}
+
+/// A page that is lent is not copied: its owner has it back when the client has taken the last
+/// byte, and not before.
+#[test]
+fn a_page_that_is_lent_comes_back_when_it_is_sent() {
+    let page = pattern(LARGE);
+    for home in HOMES {
+        let (site, returns) = lending(page.clone());
+        let serving = start(home, site);
+        for path in ["/whole", "/chunked", "/sized"] {
+            let what = format!("{home:?} {path}");
+            let mut client = serving.connect();
+            client.send(head("GET", path, ""));
+            let mut answers = Answers::of(&client);
+            let head = answers.head().expect("a head");
+            assert_eq!(returns.try_recv().ok(), None, "{what}: it was copied");
+            let content = answers.content(&head).expect("a body");
+            assert_same(&content, &page, &what);
+            next(&returns);
+        }
+        // The client leaves in the middle.
+        let mut client = serving.connect();
+        client.send(head("GET", "/whole", ""));
+        Answers::of(&client).head().expect("a head");
+        drop(client);
+        next(&returns);
+    }
+}
+
+/// Blocks of all sizes leave in their order, each in its framing, between responses that are
+/// copied.
+#[test]
+fn lent_blocks_keep_their_places() {
+    for home in HOMES {
+        for size in [100, 16 * 1024, 70_000, 1_000_000] {
+            let page = pattern(size);
+            let (site, returns) = lending(page.clone());
+            let serving = start(home, site);
+            let mut client = serving.connect();
+            let paths = ["/whole", "/chunked", "/sized", "/cut"];
+            let requests = paths.map(|path| head("GET", path, "")).concat();
+            client.send(requests.repeat(3));
+            let mut answers = Answers::of(&client);
+            for path in paths.repeat(3) {
+                let answer = answers.next();
+                let expected = if path == "/cut" { &page[..5] } else { &page };
+                assert_same(&answer.content, expected, &format!("{home:?} {path}"));
+                next(&returns);
+            }
+            client.send(head("HEAD", "/whole", ""));
+            let head = answers.head().expect("a head");
+            assert!(
+                head.contains(&format!("Content-Length: {size}\r\n")),
+                "{head}"
+            );
+            next(&returns);
+            client.send("GET /chunked HTTP/1.0\r\n\r\n");
+            assert_same(
+                &answers.next().content,
+                &page,
+                "until the connection closes",
+            );
+            answers.expect_end();
+            next(&returns);
+        }
+    }
+}
+
+/// A source of blocks that are lent, owned and static, on a worker.
+#[test]
+fn a_worker_pulls_blocks_that_are_lent() {
+    let page: Arc<[u8]> = pattern(300_000).into();
+    for home in HOMES {
+        let workers = Pool::new().threads(1);
+        let lent = Arc::clone(&page);
+        let (site, _lines) = Site::new(move |_, response| {
+            let lent = Arc::clone(&lent);
+            response.offload(&workers, move |response| {
+                let kinds = move |number| match number % 3 {
+                    0 => Block::from(Arc::clone(&lent)),
+                    1 => Block::from(lent.to_vec()),
+                    _ => Block::from(&[b'-'; 20_000]),
+                };
+                response.send_response(200).stream((0..30).map(kinds))
+            })
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send(GET);
+        let round = [&*page, &page, &[b'-'; 20_000]].concat();
+        let content = Answers::of(&client).next().content;
+        assert_same(&content, &round.repeat(10), &format!("{home:?}"));
+        drop(client);
+        drop(serving);
+        assert_eq!(Arc::strong_count(&page), 1);
+    }
+}
+
 // Pool.
 
 /// A source that hands out the blocks of a channel, and waits for them.
 struct Blocks(Receiver<&'static str>);
 
 impl BodySource for Blocks {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         Ok(self.0.recv().ok().map(Into::into))
     }
 }
@@ -1331,7 +1473,7 @@ struct Lingering {
 }
 
 impl BodySource for Lingering {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         Ok(self.block.take().map(Into::into))
     }
 }
@@ -1637,8 +1779,8 @@ fn a_download_breaks_off_when_its_pool_is_closed() {
 struct Bomb;
 
 impl BodySource for Bomb {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(Some(vec![7]))
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
+        Ok(Some(vec![7].into()))
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use std::{env, process};
 
 use serve_forever::http::{
-    self, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, LogFormat,
+    self, Block, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, LogFormat,
 };
 use serve_forever::socketserver::{
     Evented, Failure, HandlerResult, Hooks, Pool, Server, Tcp, Transport,
@@ -49,6 +49,41 @@ fn answering(
         start_response.call(status, fields)?;
         Ok(body())
     }
+}
+
+/// WSGI-13: a body that is lent is a body of one block, like any other, and so are its kinds as
+/// blocks of an iterator.
+#[test]
+fn a_body_that_is_lent() {
+    let page: Arc<[u8]> = vec![b'x'; 1_000_000].into();
+    let lent = Arc::clone(&page);
+    let server = serve(
+        move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            start_response.call("200 OK", PLAIN)?;
+            let lent = Arc::clone(&lent);
+            Ok(match environ.get("PATH_INFO").as_deref() {
+                Some("/whole") => lent.into(),
+                Some("/block") => http::Block::lend(lent).into(),
+                Some("/one") => Body::blocks([lent]),
+                _ => Body::blocks([
+                    lent.clone().into(),
+                    http::Block::from("-"),
+                    lent.to_vec().into(),
+                ]),
+            })
+        },
+    );
+    for path in ["/whole", "/block", "/one"] {
+        let response = server.get(path);
+        assert_eq!(response.field("Content-Length"), Some("1000000"), "{path}");
+        assert!(response.text().as_bytes() == &*page, "{path}");
+    }
+    let response = server.get("/several");
+    assert_eq!(response.field("Content-Length"), None);
+    let page = "x".repeat(1_000_000);
+    let expected = format!("f4240\r\n{page}\r\n1\r\n-\r\nf4240\r\n{page}\r\n0\r\n\r\n");
+    assert!(response.text() == expected);
+    assert!(server.stop());
 }
 
 // ---- the server
@@ -856,7 +891,7 @@ impl<const N: usize> Watched<N> {
 }
 
 impl<const N: usize> Iterable for Watched<N> {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
         let block = self.blocks.next();
         self.log.push_str(block.unwrap_or("end"));
         self.log.push_str(", ");
@@ -1004,8 +1039,8 @@ fn a_drop_that_panics() {
 struct Endless(Sender<&'static str>);
 
 impl Iterable for Endless {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(Some(vec![b'x'; 16 * 1024]))
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
+        Ok(Some(vec![b'x'; 16 * 1024].into()))
     }
 
     fn close(&mut self) -> HandlerResult {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use serve_forever::http;
 use serve_forever::http::testing::{TestResponse, TestServer};
 use serve_forever::socketserver::{Failure, HandlerResult, ServeError};
 use serve_forever::wsgi::testing::Client;
@@ -356,7 +357,7 @@ fn a_measured_application() {
     use SlowStep::{Block, Call};
     struct Once(Option<&'static str>);
     impl Iterable for Once {
-        fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        fn next_block(&mut self, _: Starter<'_>) -> Result<Option<http::Block>, Failure> {
             Ok(self.0.take().map(Into::into))
         }
         fn block_count(&self) -> Option<usize> {

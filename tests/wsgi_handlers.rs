@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 use std::{env, fs};
 
+use serve_forever::http::Block;
 use serve_forever::socketserver::{Failure, HandlerResult};
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, SimpleHandler, StartResponse, Validator,
@@ -406,7 +407,7 @@ fn stops() {
 struct Failing(Vec<&'static str>);
 
 impl Iterable for Failing {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
         match (self.0.len(), self.0.pop()) {
             (1, Some(why)) => Err(io::Error::other(why).into()),
             (_, block) => Ok(block.map(Into::into)),
@@ -428,7 +429,7 @@ impl Trace {
 struct Traced(u8, Trace);
 
 impl Iterable for Traced {
-    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Block>, Failure> {
         self.0 += 1;
         self.1.add(&format!("block {}", self.0));
         match self.0 {
@@ -437,7 +438,7 @@ impl Iterable for Traced {
             4 => return Ok(None),
             _ => {}
         }
-        Ok(Some(vec![b'0' + self.0]))
+        Ok(Some(vec![b'0' + self.0].into()))
     }
 
     fn close(&mut self) -> HandlerResult {
@@ -741,7 +742,7 @@ fn after_a_write_that_failed() {
 struct Unclosable(Option<&'static str>, fn() -> HandlerResult);
 
 impl Iterable for Unclosable {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
         Ok(self.0.take().map(Into::into))
     }
 

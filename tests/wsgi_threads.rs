@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use on_workers::support::patience::PATIENCE;
 use on_workers::support::wsgi;
 use on_workers::support::wsgi::{Starter, request, serve, serve_illegal, serve_with};
-use serve_forever::http::{HttpSettings, ThreadedHttp, listen};
+use serve_forever::http::{Block, HttpSettings, ThreadedHttp, listen};
 use serve_forever::socketserver::{Evented, Failure, HandlerResult, Pool, Server, Transport};
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, Slow, SlowCall, SlowStep, Validator,
@@ -343,7 +343,7 @@ struct Held {
 }
 
 impl Iterable for Held {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
         self.blocks += 1;
         if self.blocks == 2 {
             self.asked.send("asked")?;
@@ -352,7 +352,7 @@ impl Iterable for Held {
                 .expect("no panic")
                 .recv_timeout(PATIENCE)?;
         }
-        Ok((self.blocks < 4).then(|| vec![b'x'; 128 * 1024]))
+        Ok((self.blocks < 4).then(|| vec![b'x'; 128 * 1024].into()))
     }
 
     fn close(&mut self) -> HandlerResult {
@@ -430,10 +430,10 @@ impl AtHome {
 }
 
 impl Iterable for AtHome {
-    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: Starter<'_>) -> Result<Option<Block>, Failure> {
         self.check("next_block");
         self.blocks = self.blocks.saturating_sub(1);
-        Ok((self.blocks > 0).then(|| vec![b'x'; 16 * 1024]))
+        Ok((self.blocks > 0).then(|| vec![b'x'; 16 * 1024].into()))
     }
 
     fn close(&mut self) -> HandlerResult {

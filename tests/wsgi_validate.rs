@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use serve_forever::http::Block;
 use serve_forever::socketserver::{Failure, HandlerResult};
 use serve_forever::wsgi::testing::Client;
 use serve_forever::wsgi::{
@@ -492,7 +493,7 @@ fn a_validator_that_has_something_to_report() {
 struct Lively(u8, Sender<&'static str>);
 
 impl Iterable for Lively {
-    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Block>, Failure> {
         self.0 += 1;
         match self.0 {
             1 => start_response.call("200 OK", PLAIN)?,
@@ -504,7 +505,7 @@ impl Iterable for Lively {
             4 => return Err(std::io::Error::other("the end").into()),
             _ => return Ok(None),
         }
-        Ok(Some(vec![b'0' + self.0]))
+        Ok(Some(vec![b'0' + self.0].into()))
     }
 
     fn block_count(&self) -> Option<usize> {

@@ -340,7 +340,7 @@ impl ResponseStream {
             return Ok(());
         }
         let mut bytes = Buffer::new();
-        let then = match framer.block(block, &mut bytes) {
+        let then = match framer.copy(block, &mut bytes) {
             Some(ending) => Then::End(ending),
             None => Then::GoOn {
                 sent: framer.sent(),

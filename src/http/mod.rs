@@ -62,6 +62,7 @@
 //! | your body is | use |
 //! | --- | --- |
 //! | in memory | [`ResponseHead::body`] |
+//! | in memory and large, or [lent](Block::lend) by a cache | [`ResponseHead::body_block`], which does not copy it |
 //! | pulled block by block as the client reads | [`ResponseHead::stream`] with an iterator, [`FromRead`] or a [`BodySource`] |
 //! | pushed from any thread as it is produced | [`Response::defer`] and [`Deferred::stream`] |
 //!
@@ -109,6 +110,7 @@ mod threading;
 mod window;
 mod written;
 
+pub use crate::socketserver::Block;
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
 pub use any_handler::AnyHandler;
 pub use body_policy::{BodyPolicy, Want};

@@ -202,6 +202,7 @@ impl Pulling {
     /// Pulls a block. Returns the news of it, and whether it is the last.
     fn pull(&mut self) -> (News, bool) {
         let mut bytes = Buffer::new();
+        bytes.keep_blocks(true);
         let then = match contain(|| self.streaming.pull(&mut bytes)) {
             Ok(None) => Then::Await,
             Ok(Some(ending)) => Then::End(ending),

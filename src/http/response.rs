@@ -16,7 +16,7 @@ use super::response_body::{BodyFraming, BodySource, Ending, Framer, Streaming, c
 use super::response_error::ResponseError;
 use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Place, Written};
-use crate::socketserver::{Buffer, Failure, Protocol, contain};
+use crate::socketserver::{Block, Buffer, Failure, Protocol, contain};
 
 /// The result of a handler.
 pub type HttpResult = Result<Reply, Failure>;
@@ -279,7 +279,8 @@ impl ResponseHead<'_> {
         self
     }
 
-    /// Ends the response with its whole body.
+    /// Ends the response with its whole body, which is copied. If it is large,
+    /// [`body_block`](Self::body_block) avoids the copy.
     ///
     /// # Errors
     ///
@@ -287,20 +288,50 @@ impl ResponseHead<'_> {
     #[inline]
     pub fn body(mut self, body: impl AsRef<[u8]>) -> HttpResult {
         let body = body.as_ref();
-        let length = self.state.declared.unwrap_or(body.len() as u64);
+        let sent = self.begin_whole(body.len())?;
+        self.output.put(body.get(..sent).unwrap_or(body));
+        self.leave(Outcome::Done)
+    }
+
+    /// Like [`body`](Self::body), but a large body is not copied: it is sent from where the
+    /// [`Block`] has its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the head is wrong; nothing of the response is sent.
+    pub fn body_block(mut self, body: impl Into<Block>) -> HttpResult {
+        let mut body = body.into();
+        let sent = self.begin_whole(body.len())?;
+        body.truncate(sent);
+        self.keep_blocks();
+        self.output.append(body);
+        self.leave(Outcome::Done)
+    }
+
+    /// Ends the head for a body of `length` bytes. Returns how many of them are to be sent.
+    #[inline]
+    fn begin_whole(&mut self, length: usize) -> Result<usize, ResponseError> {
+        let announced = self.state.declared.unwrap_or(length as u64);
         let framing = self.state.without_body();
-        self.end_headers(framing.unwrap_or(BodyFraming::Length(length)))?;
+        self.end_headers(framing.unwrap_or(BodyFraming::Length(announced)))?;
         if self.is_silent() {
-            return self.leave(Outcome::Done);
+            return Ok(0);
         }
         // Never send more than was announced. If it is less, close, so that the client notices
         // (WSGI-17).
-        let (sent, wrong) = cut(body, length);
-        self.output.put(sent);
-        self.state.sent = sent.len() as u64;
+        let (sent, wrong) = cut(length, announced);
+        self.state.sent = sent as u64;
         self.state.close |= wrong == Some(ResponseError::TooShort);
         self.state.wrong = wrong;
-        self.leave(Outcome::Done)
+        Ok(sent)
+    }
+
+    /// Away from the loop, lets the output keep blocks: the loop takes them as they are. On the
+    /// loop, the output is the connection's, and its owner has decided.
+    fn keep_blocks(&mut self) {
+        if let Place::Away { .. } = self.context.place {
+            self.output.keep_blocks(true);
+        }
     }
 
     /// Ends the head. The body is then pulled from `source` as the client reads it.
@@ -321,6 +352,7 @@ impl ResponseHead<'_> {
             framer,
             ended: None,
         };
+        self.keep_blocks();
         streaming.ended = streaming.pull(self.output)?;
         if let Some(Ending { close, sent, wrong }) = streaming.ended {
             self.state.close |= close;

@@ -1,17 +1,19 @@
 //! The body of a response: how it is framed, and how it is pulled while the client reads.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io::{ErrorKind, Read};
 
 use super::h1::{self, Sink};
 use super::response_error::ResponseError;
-use crate::socketserver::{Buffer, Failure};
+use crate::socketserver::{Block, Buffer, Failure};
 
 /// A body that is pulled block by block, each block when the one before it is on its way.
 ///
 /// It is dropped when it has ended or failed, or when the client has disconnected. If a worker
 /// began the response, all of this happens on that worker's thread ([THREAD-11]). Any iterator of
-/// blocks is a `BodySource`, and [`FromRead`] makes one from a file.
+/// blocks is a `BodySource`, and [`FromRead`] makes one from a file. A large [`Block`] is sent from
+/// where its bytes are.
 ///
 /// [THREAD-11]: crate::spec#thread-11
 pub trait BodySource: Send {
@@ -20,7 +22,7 @@ pub trait BodySource: Send {
     /// # Errors
     ///
     /// An error breaks the response off: the client sees that it is incomplete.
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure>;
+    fn next_block(&mut self) -> Result<Option<Block>, Failure>;
 
     /// Returns the trailer fields; by default none.
     ///
@@ -34,9 +36,9 @@ pub trait BodySource: Send {
 impl<I> BodySource for I
 where
     I: Iterator + Send,
-    I::Item: Into<Vec<u8>>,
+    I::Item: Into<Block>,
 {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         Ok(self.next().map(Into::into))
     }
 }
@@ -73,14 +75,14 @@ impl<R: Read> FromRead<R> {
 }
 
 impl<R: Read + Send> BodySource for FromRead<R> {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         let mut block = vec![0; BLOCK];
         loop {
             match self.0.read(&mut block) {
                 Ok(0) => return Ok(None),
                 Ok(count) => {
                     block.truncate(count);
-                    return Ok(Some(block));
+                    return Ok(Some(block.into()));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -145,27 +147,53 @@ impl Framer {
         self.framing == BodyFraming::Close
     }
 
-    /// Writes a block. Returns the end if that was all that had been announced.
-    pub(super) fn block(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
+    /// Writes a copy of a block. Returns the end if that was all that had been announced.
+    pub(super) fn copy(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
+        output.reserve(block.len() + CHUNK_FRAMING);
+        self.frame(block.len(), output, |output, count| {
+            output.put(block.get(..count).unwrap_or(block));
+        })
+    }
+
+    /// Like [`copy`](Self::copy), but the output may keep the block.
+    pub(super) fn block(&mut self, mut block: Block, output: &mut Buffer) -> Option<Ending> {
+        output.reserve(output.copied(block.len()) + CHUNK_FRAMING);
+        self.frame(block.len(), output, |output, count| {
+            block.truncate(count);
+            output.append(block);
+        })
+    }
+
+    /// Writes the framing of a block of `length` bytes. Between its two parts `put` writes as many
+    /// bytes of the block as it is told.
+    fn frame(
+        &mut self,
+        length: usize,
+        output: &mut Buffer,
+        put: impl FnOnce(&mut Buffer, usize),
+    ) -> Option<Ending> {
         match &mut self.framing {
+            // An empty chunk would end the body.
+            BodyFraming::Chunked if length == 0 => {}
             BodyFraming::Chunked => {
-                output.reserve(block.len() + CHUNK_FRAMING);
-                h1::chunk(output, block);
+                h1::chunk_size(output, length as u64);
+                put(output, length);
+                output.put(b"\r\n");
             }
-            BodyFraming::Close => output.put(block),
+            BodyFraming::Close => put(output, length),
             BodyFraming::Silent => return None,
             BodyFraming::Length(left) => {
-                let (taken, wrong) = cut(block, *left);
-                output.put(taken);
-                *left -= taken.len() as u64;
-                self.sent += taken.len() as u64;
+                let (taken, wrong) = cut(length, *left);
+                put(output, taken);
+                *left -= taken as u64;
+                self.sent += taken as u64;
                 return match *left {
                     0 => Some(self.ending(wrong)),
                     _ => None,
                 };
             }
         }
-        self.sent += block.len() as u64;
+        self.sent += length as u64;
         None
     }
 
@@ -213,7 +241,7 @@ impl Streaming {
     /// Pulls one block and writes it in its framing. Returns the end if that was the last.
     pub(super) fn pull(&mut self, output: &mut Buffer) -> Result<Option<Ending>, Failure> {
         match self.source.next_block()? {
-            Some(block) => Ok(self.framer.block(&block, output)),
+            Some(block) => Ok(self.framer.block(block, output)),
             None => {
                 let trailers = self.source.trailers();
                 self.framer.end(&trailers, output).map(Some)
@@ -230,12 +258,13 @@ impl fmt::Debug for Streaming {
     }
 }
 
-/// Returns as much of `body` as was announced, and what is wrong if the two lengths differ.
-pub(super) fn cut(body: &[u8], announced: u64) -> (&[u8], Option<ResponseError>) {
+/// Returns how much of a body of `length` bytes is sent if `announced` bytes were announced, and
+/// what is wrong if the two differ.
+pub(super) fn cut(length: usize, announced: u64) -> (usize, Option<ResponseError>) {
     let room = usize::try_from(announced).unwrap_or(usize::MAX);
-    match body.get(..room) {
-        Some(sent) if sent.len() < body.len() => (sent, Some(ResponseError::TooLong)),
-        Some(sent) => (sent, None),
-        None => (body, Some(ResponseError::TooShort)),
+    match length.cmp(&room) {
+        Ordering::Greater => (room, Some(ResponseError::TooLong)),
+        Ordering::Equal => (length, None),
+        Ordering::Less => (length, Some(ResponseError::TooShort)),
     }
 }

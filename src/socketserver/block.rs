@@ -12,6 +12,17 @@ use std::sync::Arc;
 /// its bytes are, without a copy. All kinds convert by `into`, and a block derefs to `[u8]`.
 ///
 /// A clone of a static or lent block shares its bytes and allocates nothing.
+///
+/// ```
+/// use serve_forever::http::{Block, HttpServer, Request, Response};
+///
+/// let page = Block::lend(vec![b'x'; 1 << 20]); // once, when the program starts
+/// let server = HttpServer::bind("127.0.0.1:0", move |_: &Request<'_>, response: Response<'_>| {
+///     response.send_response(200).body_block(page.clone())
+/// })?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Block {
     /// Where the bytes are.
@@ -37,7 +48,7 @@ impl Block {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use serve_forever::socketserver::Block;
+    /// use serve_forever::http::Block;
     ///
     /// let page: Arc<str> = Arc::from("<h1>Hello</h1>");
     /// let block = Block::lend(StaticPage(Arc::clone(&page)));

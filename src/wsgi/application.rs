@@ -1,13 +1,12 @@
 //! The program's part: the application, and the body of its response.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
 use super::environ::Environ;
 use super::start_response::StartResponse;
-use crate::socketserver::{Failure, HandlerResult};
+use crate::socketserver::{Block, Failure, HandlerResult};
 
 /// The result of an application: the body of the response, or a failure.
 pub type AppResult = Result<Body, Failure>;
@@ -73,8 +72,9 @@ impl<A: Application + ?Sized> Application for Arc<A> {
 
 /// The body of a response: Python's iterable of byte strings.
 ///
-/// Text and bytes convert into a body of one block, which is Python's list with one element. The
-/// server adds a `Content-Length` for it ([WSGI-13]).
+/// Text and bytes, and everything else that converts into a [`Block`], are a body of one block, which
+/// is Python's list with one element. The server adds a `Content-Length` for it ([WSGI-13]). A
+/// large block is sent without being copied, also if it is [lent](Block::lend).
 ///
 /// A file converts into a body that is read as the client takes it. Anything else that can be read
 /// converts in the same way, inside a [`FileWrapper`](super::FileWrapper). The server does not know
@@ -104,7 +104,7 @@ pub struct Body(Blocks);
 
 enum Blocks {
     /// A single block.
-    Single(Cow<'static, [u8]>),
+    Single(Block),
     /// Any number of blocks.
     Iterable(Box<dyn Iterable>),
 }
@@ -118,7 +118,7 @@ impl Body {
     /// [WSGI-13]: crate::spec#wsgi-13
     pub fn blocks<I>(blocks: I) -> Body
     where
-        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Vec<u8>>>,
+        I: IntoIterator<IntoIter: Send + 'static, Item: Into<Block>>,
     {
         Body::from_iterable(Iterated(blocks.into_iter()))
     }
@@ -133,6 +133,7 @@ impl Body {
 /// A body that is made block by block, while it is sent.
 ///
 /// ```
+/// use serve_forever::http::Block;
 /// use serve_forever::socketserver::{Failure, HandlerResult};
 /// use serve_forever::wsgi::{Iterable, StartResponse};
 ///
@@ -143,11 +144,11 @@ impl Body {
 ///     fn next_block(
 ///         &mut self,
 ///         start_response: &mut dyn StartResponse,
-///     ) -> Result<Option<Vec<u8>>, Failure> {
+///     ) -> Result<Option<Block>, Failure> {
 ///         if self.0 == 3 {
 ///             start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
 ///         }
-///         let block = (self.0 > 0).then(|| format!("{}\n", self.0).into_bytes());
+///         let block = (self.0 > 0).then(|| format!("{}\n", self.0).into());
 ///         self.0 = self.0.saturating_sub(1);
 ///         Ok(block)
 ///     }
@@ -176,7 +177,7 @@ pub trait Iterable: Send {
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
-    ) -> Result<Option<Vec<u8>>, Failure>;
+    ) -> Result<Option<Block>, Failure>;
 
     /// Returns how many blocks there are in all, if that is known. Python's `len()` ([WSGI-13]).
     ///
@@ -203,11 +204,11 @@ impl Iterable for Body {
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Block>, Failure> {
         match &mut self.0 {
             // An empty block is the end. Taking the block leaves an empty one behind.
             Blocks::Single(bytes) if bytes.is_empty() => Ok(None),
-            Blocks::Single(bytes) => Ok(Some(mem::take(bytes).into_owned())),
+            Blocks::Single(bytes) => Ok(Some(mem::take(bytes))),
             Blocks::Iterable(iterable) => iterable.next_block(start_response),
         }
     }
@@ -232,9 +233,9 @@ struct Iterated<I>(I);
 
 impl<I> Iterable for Iterated<I>
 where
-    I: Iterator<Item: Into<Vec<u8>>> + Send,
+    I: Iterator<Item: Into<Block>> + Send,
 {
-    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Block>, Failure> {
         Ok(self.0.next().map(Into::into))
     }
 
@@ -253,33 +254,10 @@ impl From<Box<dyn Iterable>> for Body {
     }
 }
 
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Body {
-        text.as_bytes().into()
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Body {
-        text.into_bytes().into()
-    }
-}
-
-impl From<&'static [u8]> for Body {
-    fn from(bytes: &'static [u8]) -> Body {
-        Body(Blocks::Single(bytes.into()))
-    }
-}
-
-impl<const N: usize> From<&'static [u8; N]> for Body {
-    fn from(bytes: &'static [u8; N]) -> Body {
-        bytes.as_slice().into()
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Body {
-        Body(Blocks::Single(bytes.into()))
+/// A body of one block.
+impl<B: Into<Block>> From<B> for Body {
+    fn from(block: B) -> Body {
+        Body(Blocks::Single(block.into()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::application::{Body, Iterable};
 use super::start_response::StartResponse;
-use crate::socketserver::{Failure, HandlerResult};
+use crate::socketserver::{Block, Failure, HandlerResult};
 
 /// A file as a body, read block by block ([UTIL-1]).
 ///
@@ -77,8 +77,8 @@ impl<F: Read> Iterator for FileWrapper<F> {
 }
 
 impl<F: Read + Send> Iterable for FileWrapper<F> {
-    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.next().transpose()?)
+    fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Block>, Failure> {
+        Ok(self.next().transpose()?.map(Block::from))
     }
 
     /// Closes the file by dropping it.

@@ -22,7 +22,7 @@ use crate::http::{
     AccessLog, BodyPolicy, HttpRequestHandler, HttpResult, LogEntry, LogFormat, LogSink, Request,
     Response,
 };
-use crate::socketserver::{Failure, Pool, complain};
+use crate::socketserver::{Block, Failure, Pool, complain};
 
 /// Handles HTTP requests by calling an [`Application`].
 ///
@@ -377,8 +377,8 @@ fn send(
             .send_header("Connection", "close")
             .with_failure(failure);
     }
-    if let Some(whole) = output.whole() {
-        return sent.body(whole);
+    if let Some(whole) = output.take_whole() {
+        return sent.body_block(whole);
     }
     if has_content {
         return sent.stream(output);
@@ -386,5 +386,5 @@ fn send(
     if let Err(failure) = output.consume() {
         sent = sent.with_failure(failure);
     }
-    sent.stream(std::iter::empty::<Vec<u8>>())
+    sent.stream(std::iter::empty::<Block>())
 }

@@ -82,6 +82,7 @@
 //! | `environ["wsgi.file_wrapper"](file)` | [`FileWrapper::new`]; a [`File`](std::fs::File) also converts into a [`Body`] |
 //! | `error_status`, `error_headers`, `error_body`, `error_output` | [`WsgiHandler::error_output`] |
 //! | `[b"one block"]` | [`Body::from`] |
+//! | `[page]`, a page that others have as well | [`Body::from`] with a [lent](crate::http::Block::lend) block |
 //! | a generator, an iterable | [`Body::blocks`], [`Iterable`] |
 //! | `validator(app)` | [`Validator::new`] |
 //! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |

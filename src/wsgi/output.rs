@@ -9,7 +9,7 @@ use super::environ::Environ;
 use super::start_response::{Head, Start, StartResponse};
 use super::writing::Writing;
 use crate::http::BodySource;
-use crate::socketserver::{Failure, HandlerResult, complain, contain};
+use crate::socketserver::{Block, Failure, HandlerResult, complain, contain};
 
 /// How much of a body is pulled although it is not sent ([WSGI-14]), in bytes and in blocks. Only
 /// this limit stops an endless body here, because no client has to take the blocks.
@@ -53,9 +53,9 @@ enum Rest {
     /// is.
     ///
     /// [WSGI-13]: crate::spec#wsgi-13
-    Whole(Vec<u8>),
+    Whole(Block),
     /// Blocks are pulled one by one. The first one may have been pulled already.
-    Streaming(Option<Vec<u8>>),
+    Streaming(Option<Block>),
     /// Nothing more is pulled.
     Ended,
 }
@@ -116,6 +116,17 @@ impl Output {
         }
     }
 
+    /// Takes all of the body, if it is known to be one block or nothing.
+    pub(super) fn take_whole(&mut self) -> Option<Block> {
+        match mem::replace(&mut self.rest, Rest::Ended) {
+            Rest::Whole(whole) => Some(whole),
+            rest => {
+                self.rest = rest;
+                None
+            }
+        }
+    }
+
     /// Closes the result now, for a caller that needs to know whether that failed.
     pub(super) fn close(mut self) -> HandlerResult {
         self.result.close()
@@ -138,7 +149,7 @@ impl Output {
 
 impl BodySource for Output {
     /// Returns the next block to send. Of a whole body there is only one.
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         match mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Whole(whole) => Ok(Some(whole).filter(|whole| !whole.is_empty())),
             Rest::Streaming(first) => {
@@ -165,10 +176,10 @@ struct Pending(Body);
 impl Pending {
     /// Returns the bytes that the application wrote by `write()`, or else the next block. Bytes
     /// that it wrote while that block was made go before the block.
-    fn pull(&mut self, start: &mut Start) -> Result<Option<Vec<u8>>, Failure> {
+    fn pull(&mut self, start: &mut Start) -> Result<Option<Block>, Failure> {
         let mut written = start.take_written();
         if !written.is_empty() {
-            return Ok(Some(written));
+            return Ok(Some(written.into()));
         }
         let block = contain(|| self.0.next_block(start))?;
         // A late start_response comes with the first block, not after it (WSGI-11).
@@ -176,8 +187,11 @@ impl Pending {
         written = start.take_written();
         Ok(match block {
             block if written.is_empty() => block,
-            Some(block) => Some([written, block].concat()),
-            None => Some(written),
+            Some(block) => {
+                written.extend_from_slice(&block);
+                Some(written.into())
+            }
+            None => Some(written.into()),
         })
     }
 

@@ -133,8 +133,13 @@ impl<W: Write> ResponseWriter<W> {
         let (block, excess) = block.split_at(block.len().min(room));
         let left = left.map(|left| left - block.len() as u64);
         self.stage = Stage::Begun(left);
-        bytes.put(block);
-        self.send(&bytes)?;
+        match bytes.is_empty() {
+            true => self.send(block)?,
+            false => {
+                bytes.put(block);
+                self.send(&bytes)?;
+            }
+        }
         Ok(match (excess, left) {
             ([], Some(0)) => Room::Filled,
             ([], _) => Room::Left,

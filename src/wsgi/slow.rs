@@ -8,7 +8,7 @@ use super::application::{AppResult, Application, Body, Iterable};
 use super::environ::Environ;
 use super::start_response::StartResponse;
 use super::util::path_and_query;
-use crate::socketserver::{Failure, HandlerResult, complain, contain};
+use crate::socketserver::{Block, Failure, HandlerResult, complain, contain};
 
 /// An application whose slow calls are reported.
 ///
@@ -197,7 +197,7 @@ impl Iterable for TimedBody {
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Block>, Failure> {
         let next_block = || self.body.next_block(start_response);
         self.watch.time(SlowStep::Block, next_block)
     }

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use super::application::{AppResult, Application, Body, Iterable};
 use super::environ::Environ;
 use super::start_response::StartResponse;
-use crate::socketserver::{Failure, HandlerResult, print};
+use crate::socketserver::{Block, Failure, HandlerResult, print};
 
 /// An application that is checked for breaches of PEP 3333, its own and those of its server.
 ///
@@ -434,7 +434,7 @@ impl Iterable for WatchedBody {
     fn next_block(
         &mut self,
         start_response: &mut dyn StartResponse,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Block>, Failure> {
         if self.closed {
             return Err(Breach::ReadAfterClose.into());
         }

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use serve_forever::http::{self, Http, HttpSettings};
+use serve_forever::http::{self, Block, Http, HttpSettings};
 use serve_forever::socketserver::{Evented, Failure, Pool, Server, ShutdownHandle, Transport};
 use serve_forever::wsgi::{Application, Iterable, StartResponse, Validator, WsgiHandler};
 
@@ -25,8 +25,8 @@ impl<F> Iterable for Made<F>
 where
     F: FnMut(Starter<'_>) -> Result<Option<Vec<u8>>, Failure> + Send,
 {
-    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Vec<u8>>, Failure> {
-        (self.0)(start_response)
+    fn next_block(&mut self, start_response: Starter<'_>) -> Result<Option<Block>, Failure> {
+        Ok((self.0)(start_response)?.map(Block::from))
     }
 }
 

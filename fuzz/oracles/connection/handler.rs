@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serve_forever::http::h1::{Fields, Version};
 use serve_forever::http::{
-    BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
+    Block, BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
     LogEntry, Message, Request, Response, ResponseStream, Want,
 };
 use serve_forever::reactor::Now;
@@ -479,9 +479,9 @@ struct Breaking {
 }
 
 impl BodySource for Breaking {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         match self.blocks.pop() {
-            Some(block) => Ok(Some(block)),
+            Some(block) => Ok(Some(block.into())),
             None if self.panics => panic_any(PANIC),
             None => Err(io::Error::other("a source fails").into()),
         }

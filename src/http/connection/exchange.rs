@@ -362,7 +362,7 @@ impl Exchange {
             // The thread of the worker has ended, and has dropped the rest of the body.
             (Outbound::Parked(..), None, Then::Fail(failure)) => Verdict::Failed(failure),
             (Outbound::Awaited, None, Then::Await) => {
-                io.output.extend_from_slice(&bytes);
+                io.output.append_buffer(bytes);
                 self.note(notes);
                 Verdict::Wait
             }
@@ -372,17 +372,17 @@ impl Exchange {
             }
             (Outbound::Awaited, Some(head), then) => {
                 self.note(notes);
-                self.begin_response(head, &bytes, matches!(then, Then::Upgrade(_)), draining, io);
+                self.begin_response(head, bytes, matches!(then, Then::Upgrade(_)), draining, io);
                 self.proceed(then)
             }
             // What if an interim response comes after the head? It would stand in the middle of the
             // body, so it is dropped.
             (Outbound::Coming(_), None, Then::Await) => Verdict::Wait,
             (Outbound::Coming(coming), None, then) => {
-                io.output.extend_from_slice(&bytes);
                 if let Some(pushed) = &coming.pushed {
                     pushed.taken(bytes.len());
                 }
+                io.output.append_buffer(bytes);
                 self.proceed(then)
             }
             // It comes too late, and changes nothing. What if a worker defers a response, and its
@@ -396,12 +396,11 @@ impl Exchange {
     fn begin_response(
         &mut self,
         head: OpenHead,
-        bytes: &[u8],
+        mut bytes: Buffer,
         upgrades: bool,
         draining: bool,
         io: &mut Io<'_>,
     ) {
-        let (fields, body) = bytes.split_at(head.end);
         // What if the request's body is still arriving? Nobody knows yet whether it will be read to
         // its end, so the connection closes.
         let close = !upgrades && (head.close || draining || !self.is_received());
@@ -409,9 +408,11 @@ impl Exchange {
             true => h1::Version::Http11,
             false => self.terms.version,
         };
-        io.output.extend_from_slice(fields);
+        // No block is kept before the end of the head.
+        io.output.extend_from_slice(&bytes[..head.end]);
+        bytes.consume(head.end);
         end_head(io.output, close, version);
-        io.output.extend_from_slice(body);
+        io.output.append_buffer(bytes);
         self.code = Some(head.code);
         self.close |= close;
         self.outbound = Outbound::Coming(Coming {

@@ -365,6 +365,10 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         }
     }
 
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
     fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take().map(|failure| *failure)
     }

@@ -172,6 +172,13 @@ pub fn chunk(sink: &mut impl Sink, data: &[u8]) {
     sink.put_all(&[b"\r\n", data, b"\r\n"]);
 }
 
+/// Writes the beginning of a chunk, for data that you send from elsewhere: `size` bytes, and then a
+/// CRLF (RFC 9112 section 7.1). A chunk of no bytes would end the body.
+pub fn chunk_size(sink: &mut impl Sink, size: u64) {
+    digits::<16>(sink, size, 16);
+    sink.put(b"\r\n");
+}
+
 /// Writes the last chunk and the trailer section, which ends the body (RFC 9112 section 7.1.2).
 ///
 /// # Errors
@@ -331,6 +338,9 @@ mod tests {
         assert!(output.is_empty());
         chunk(&mut output, &[b'x'; 26]);
         assert_eq!(output, b"1a\r\nxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n");
+        let mut begun = Vec::new();
+        chunk_size(&mut begun, 26);
+        assert_eq!(begun, b"1a\r\n");
     }
 
     #[test]

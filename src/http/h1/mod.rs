@@ -86,8 +86,8 @@ mod tests;
 
 pub use chunked::{ChunkLimits, ChunkedDecoder, Progress};
 pub use encode::{
-    CONTINUE, EncodeError, Sink, chunk, content_length, decimal, end_of_fields, field, last_chunk,
-    status_line,
+    CONTINUE, EncodeError, Sink, chunk, chunk_size, content_length, decimal, end_of_fields, field,
+    last_chunk, status_line,
 };
 pub use error::Error;
 pub use fields::{FieldIter, Fields, parse_fields, tokens};

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use super::ranges::ByteRange;
 use crate::http::response_body::{BLOCK, BodySource};
-use crate::socketserver::Failure;
+use crate::socketserver::{Block, Failure};
 
 /// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks
 /// ([STATIC-9]).
@@ -101,11 +101,11 @@ impl FileContent {
 }
 
 impl BodySource for FileContent {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         loop {
             match self.parts.pop_front() {
                 None => return Ok(None),
-                Some(Part::Text(text)) => return Ok(Some(text.into_bytes())),
+                Some(Part::Text(text)) => return Ok(Some(text.into())),
                 Some(Part::Range(ByteRange { length: 0, .. })) => {}
                 Some(Part::Range(range)) => {
                     let block = self.read(range)?;
@@ -113,7 +113,7 @@ impl BodySource for FileContent {
                         let rest = range.without_first(block.len() as u64);
                         self.parts.push_front(Part::Range(rest));
                     }
-                    return Ok(block);
+                    return Ok(block.map(Block::from));
                 }
             }
         }
