@@ -12,14 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, process};
 
 use serve_forever::http::{
-    self, Block, Http, HttpRequestHandler, HttpResult, HttpSettings, LogEntry, LogFormat,
+    self, AccessLog, Block, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings,
+    LogEntry, LogFormat,
 };
 use serve_forever::socketserver::{
-    Evented, Failure, HandlerResult, Hooks, Pool, Server, Tcp, Transport,
+    Driver, Evented, Failure, Files, HandlerResult, Hooks, Pool, Server, Tcp, Transport,
 };
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
@@ -1488,6 +1489,46 @@ fn the_input_can_be_taken() {
     assert_eq!(response.text(), "onetwothree", "{response:?}");
 }
 
+/// LOG-5: what an application takes counts, though the loop looks at the clock once a turn. The log
+/// has all the settings of any other.
+#[test]
+fn a_slow_application_is_logged_as_one() {
+    let app = |_: &mut Environ<'_>, start_response: Starter<'_>| {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(2) {}
+        start_response.call("404 Not Found", PLAIN)?;
+        Ok("".into())
+    };
+    let (sender, lines) = channel();
+    let sink = move |line: &str| sender.send(line.to_owned()).expect("the test listens");
+    let log = AccessLog::new((), LogFormat::Json, sink);
+    let log = log.errors(false).utc_offset(90);
+    let handler = WsgiHandler::new(app, None).access_log(log);
+    let connection = HttpConnection::new(handler, None, Arc::default());
+    let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let requests = [get, get, "BAD\r\n\r\n"].concat();
+    let stream = Files {
+        rfile: requests.as_bytes(),
+        wfile: std::io::sink(),
+    };
+    Driver::new(connection).drive(stream).expect("it ends");
+    let duration = |line: &str| {
+        let (_, rest) = line.split_once("\"duration_us\":").expect("a line");
+        let digits = rest.split(',').next().expect("a number");
+        digits.parse::<u64>().expect("a number")
+    };
+    for _ in 0..2 {
+        let slow = lines.recv().expect("a line");
+        assert!(duration(&slow) >= 2000, "{slow}");
+        assert!(slow.contains("+01:30\""), "{slow}");
+    }
+    let refused = lines.recv().expect("a line");
+    assert!(
+        duration(&refused) < 2000,
+        "not that of the request before: {refused}"
+    );
+}
+
 /// LOG-1: the server logs as `wsgiref` does, and keeps all its methods; so does one with hooks.
 #[test]
 fn a_server_that_logs() {
@@ -1516,7 +1557,8 @@ fn a_server_that_logs() {
     let server = make_server_with_hooks("127.0.0.1:0", app, settings, Quiet(failed));
     let sink = move |line: &str| logged.send(line.to_owned()).expect("the test listens");
     let server = server.expect("a port").threads(2);
-    let server = server.configure(|handler| handler.access_log(LogFormat::Python, sink));
+    let server =
+        server.configure(|handler| handler.access_log(AccessLog::new((), LogFormat::Python, sink)));
     let server = server.spawn().expect("a thread");
     for path in ["/", "/fails"] {
         let mut client = TcpStream::connect(server.server_address()).expect("it listens");

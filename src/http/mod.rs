@@ -111,6 +111,7 @@ mod window;
 mod written;
 
 pub use crate::socketserver::Block;
+pub(crate) use access::Handled;
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
 pub use any_handler::AnyHandler;
 pub use body_policy::{BodyPolicy, Want};

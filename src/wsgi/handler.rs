@@ -19,8 +19,7 @@ use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
 use crate::http::{
-    AccessLog, BodyPolicy, HttpRequestHandler, HttpResult, LogEntry, LogFormat, LogSink, Request,
-    Response,
+    AccessLog, BodyPolicy, Handled, HttpRequestHandler, HttpResult, LogEntry, Request, Response,
 };
 use crate::socketserver::{Block, Failure, Pool, complain};
 
@@ -39,6 +38,8 @@ use crate::socketserver::{Block, Failure, Pool, complain};
 pub struct WsgiHandler<A> {
     /// Shared with the clones, until it is changed.
     gateway: Arc<Gateway<A>>,
+    /// When the application last returned, if there is a log.
+    handled: Handled,
 }
 
 /// The settings, which all connections share.
@@ -76,6 +77,7 @@ impl<A> WsgiHandler<A> {
                 error_output: Arc::new(error_output),
                 access_log: None,
             }),
+            handled: Handled::default(),
         }
     }
 
@@ -159,22 +161,25 @@ impl<A> WsgiHandler<A> {
         self
     }
 
-    /// Writes a line to `sink` for each request, as `wsgiref` does by default. See
-    /// [`AccessLog`](crate::http::AccessLog), which does the same for any handler.
+    /// Writes a line to `log` for each request, as `wsgiref` does by default.
+    ///
+    /// An [`AccessLog`] wraps any handler. This method lets a server with a log keep the type of one
+    /// without, and so all its methods. The log itself wraps `()`.
     ///
     /// ```
     /// use std::io;
-    /// use serve_forever::http::LogFormat;
+    /// use serve_forever::http::{AccessLog, LogFormat};
     /// use serve_forever::wsgi::{demo_app, make_server};
     ///
+    /// let log = AccessLog::new((), LogFormat::Python, io::stderr()).utc_offset(60);
     /// let server = make_server("127.0.0.1:0", demo_app)?;
-    /// let server = server.configure(|handler| handler.access_log(LogFormat::Python, io::stderr()));
+    /// let server = server.configure(|handler| handler.access_log(log));
     /// # let _ = server;
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
-    pub fn access_log(mut self, format: LogFormat, sink: impl LogSink + 'static) -> WsgiHandler<A> {
-        self.gateway_mut().access_log = Some(AccessLog::new((), format, sink));
+    pub fn access_log(mut self, log: AccessLog<()>) -> WsgiHandler<A> {
+        self.gateway_mut().access_log = Some(log);
         self
     }
 
@@ -248,6 +253,7 @@ impl<A> Clone for WsgiHandler<A> {
     fn clone(&self) -> WsgiHandler<A> {
         WsgiHandler {
             gateway: Arc::clone(&self.gateway),
+            handled: Handled::default(),
         }
     }
 }
@@ -280,10 +286,14 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     ///
     /// [WSGI-3]: crate::spec#wsgi-3
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        match &self.gateway.offload {
+        let result = match &self.gateway.offload {
             Some((workers, offload)) => offload(&self.gateway, workers, request, response),
             None => self.gateway.respond(request, response),
+        };
+        if self.gateway.access_log.is_some() {
+            self.handled.note();
         }
+        result
     }
 
     fn body_policy(&mut self, _request: &Request<'_>) -> BodyPolicy {
@@ -295,7 +305,7 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {
         if let Some(log) = &self.gateway.access_log {
-            log.write_request(entry);
+            log.write_request(&self.handled.complete(entry));
         }
     }
 

@@ -76,12 +76,32 @@ pub struct AccessLog<H> {
     sink: Arc<dyn LogSink>,
     /// The format of the lines.
     style: Style,
-    /// When the handler last returned, until its response is logged.
-    handled: Option<Instant>,
+    /// When the handler last returned.
+    handled: Handled,
+}
+
+/// When a handler last returned, until its response is logged. The loop looks at the clock only once
+/// a turn, so an entry alone does not know how long the handler took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Handled(Option<Instant>);
+
+impl Handled {
+    /// The handler has returned just now.
+    pub(crate) fn note(&mut self) {
+        self.0 = Some(Instant::now());
+    }
+
+    /// Returns `entry`, of the request that was handled last, with the time that its handler took.
+    pub(crate) fn complete<'a>(&mut self, entry: &LogEntry<'a>) -> LogEntry<'a> {
+        let handled = self.0.take();
+        handled.map_or(*entry, |handled| entry.not_before(handled))
+    }
 }
 
 impl<H> AccessLog<H> {
     /// Writes a line to `sink` for each request that `handler` serves.
+    ///
+    /// For [`WsgiHandler::access_log`](crate::wsgi::WsgiHandler::access_log) the handler is `()`.
     ///
     /// The sink is [`std::io::stderr`], a [`File`](std::fs::File), any writer in a
     /// [`Mutex`](std::sync::Mutex), or a closure; see [`LogSink`].
@@ -90,7 +110,7 @@ impl<H> AccessLog<H> {
             handler,
             sink: Arc::new(sink),
             style: Style::new(format),
-            handled: None,
+            handled: Handled::default(),
         }
     }
 
@@ -147,7 +167,7 @@ impl<H> AccessLog<H> {
 impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         let reply = self.handler.handle(request, response);
-        self.handled = Some(Instant::now());
+        self.handled.note();
         reply
     }
 
@@ -156,8 +176,7 @@ impl<H: HttpRequestHandler> HttpRequestHandler for AccessLog<H> {
     }
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {
-        let handled = self.handled.take();
-        let entry = handled.map_or(*entry, |handled| entry.not_before(handled));
+        let entry = self.handled.complete(entry);
         self.write_request(&entry);
         self.handler.log_request(&entry);
     }
