@@ -854,6 +854,54 @@ fn input_as_it_arrives() {
     assert_eq!(server.get("/").text(), "0 lines of \"\"");
 }
 
+/// WSGI-27: an input that arrives can be taken, and read after the call. Each block of the response
+/// leaves before the next line has come.
+#[test]
+fn input_that_is_taken_as_it_arrives() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        let input = environ.take_input().expect("it was not replaced");
+        assert_eq!(environ.input().read(&mut [0])?, 0);
+        Ok(Body::blocks(input.lines().map_while(Result::ok)))
+    };
+    let server = serve_with(Validator::new(app), |handler| {
+        let workers = Pool::new().threads(1);
+        handler.stream_input(true).workers(workers)
+    });
+    let mut stream = server.connect();
+    let head = request("PUT", "/", "Transfer-Encoding: chunked\r\n", "");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = BufReader::new(stream.try_clone().expect("a descriptor"));
+    let mut line = String::new();
+    for (number, text) in ["first", "second", "third"].into_iter().enumerate() {
+        let chunk = format!("{:x}\r\n{text}\n\r\n", text.len() + 1);
+        stream.write_all(chunk.as_bytes()).expect("sent");
+        if number == 0 {
+            while line != "\r\n" {
+                line.clear();
+                answer.read_line(&mut line).expect("a head");
+            }
+        }
+        let expected = format!("{:x}\r\n{text}\r\n", text.len());
+        let mut found = vec![0; expected.len()];
+        answer.read_exact(&mut found).expect("a block");
+        assert_eq!(String::from_utf8_lossy(&found), expected);
+    }
+    stream.write_all(b"0\r\n\r\n").expect("sent");
+    line.clear();
+    answer.read_to_string(&mut line).expect("an end");
+    assert_eq!(line, "0\r\n\r\n");
+
+    // A client that leaves in the middle ends the reads, and the worker is free again.
+    let mut stream = server.connect();
+    let head = request("PUT", "/", "Content-Length: 9\r\n", "a\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.read_exact(&mut [0; 9]).expect("the head");
+    drop(stream);
+    let whole = server.exchange(&request("PUT", "/", "Content-Length: 3\r\n", "a\nb"));
+    assert_eq!(whole.text(), "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+}
+
 /// Without workers nothing would read on the loop while the application waits: content has arrived
 /// whole.
 #[test]

@@ -216,8 +216,10 @@ impl<'a> Environ<'a> {
         map
     }
 
-    /// Lends each variable to `visit`, in no particular order. It copies only a value that has to be
-    /// decoded or joined.
+    /// Lends each variable to `visit`, in no particular order.
+    ///
+    /// It makes few strings: one for the keys of the header fields, one each for `REMOTE_ADDR` and
+    /// `SERVER_PROTOCOL`, and one for each value that has to be decoded or joined.
     ///
     /// Use it to hand all variables to another language or another process.
     ///
