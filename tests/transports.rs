@@ -1063,6 +1063,7 @@ mod unix {
             start_response.call("200 OK", &[])?;
             let keys = ["REMOTE_ADDR", "REMOTE_HOST", "SERVER_NAME", "SERVER_PORT"];
             let values = keys.map(|key| environ.get(key).expect("a variable").into_owned());
+            assert_eq!(environ.get("REMOTE_PORT"), None, "ENV-9");
             Ok(format!("{values:?}").into())
         }
 

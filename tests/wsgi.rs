@@ -7,7 +7,7 @@ pub(crate) mod support;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,10 @@ use serve_forever::http::{
     self, AccessLog, Block, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings,
     LogEntry, LogFormat,
 };
+use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Driver, Evented, Failure, Files, HandlerResult, Hooks, Pool, Server, Tcp, Transport,
+    Buffer, Driver, Evented, Failure, Files, HandlerResult, Hooks, Pool, Protocol, Server, Tcp,
+    Transport,
 };
 use serve_forever::wsgi::{
     AppResult, Application, Body, Environ, Iterable, StartResponse, Validator, WsgiHandler,
@@ -1122,6 +1124,8 @@ fn environ_of(request: &str) -> BTreeMap<String, String> {
     let mut environ = environ.unwrap_or_else(|_| panic!("not served: {request}"));
     assert_eq!(environ.remove("PORT"), Some(port.clone()));
     assert_eq!(environ.remove("SERVER_PORT"), Some(port));
+    let client = stream.local_addr().expect("connected").port().to_string();
+    assert_eq!(environ.remove("REMOTE_PORT"), Some(client), "ENV-9");
     environ
 }
 
@@ -1149,6 +1153,7 @@ fn the_environ_table() {
         ("REMOTE_ADDR", "127.0.0.1"),
         ("REMOTE_HOST", ""),
         ("REQUEST_METHOD", "Post"),
+        ("REQUEST_URI", "/some/path?a=%20b?c"),
         ("SCRIPT_NAME", ""),
         ("SERVER_NAME", "127.0.0.1"),
         ("SERVER_PROTOCOL", "HTTP/1.1"),
@@ -1156,6 +1161,7 @@ fn the_environ_table() {
         ("wsgi.errors", "<stderr>"),
         ("wsgi.file_wrapper", "<FileWrapper>"),
         ("wsgi.input", "<input>"),
+        ("wsgi.input_terminated", "True"),
         ("wsgi.multiprocess", "False"),
         (
             "wsgi.multithread",
@@ -1194,6 +1200,65 @@ fn paths() {
         let environ = environ_of(&request(method, target, "", ""));
         assert_eq!(environ["PATH_INFO"], path, "{target}");
         assert_eq!(environ["QUERY_STRING"], query, "{target}");
+        assert_eq!(environ["REQUEST_URI"], target);
+    }
+}
+
+/// ENV-11: what frameworks go by. The length of a chunked body is known when it is whole, and its
+/// coding is gone.
+#[test]
+fn the_length_of_a_body() {
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let cases = [
+        ("", "", ""),
+        ("Content-Length: 0\r\n", "", "0"),
+        ("Content-Length: 03\r\n", "abc", "03"),
+        (chunked, "4\r\nWiki\r\n5;x=y\r\npedia\r\n0\r\n\r\n", "9"),
+        (chunked, "1\r\na\r\n0\r\nX-T: trailer\r\n\r\n", "1"),
+        (chunked, "0\r\n\r\n", "0"),
+    ];
+    for (fields, body, length) in cases {
+        let environ = environ_of(&request("POST", "/", fields, body));
+        assert_eq!(environ["CONTENT_LENGTH"], length, "{fields}{body}");
+        assert_eq!(environ["wsgi.input_terminated"], "True");
+        for absent in ["HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"] {
+            assert_eq!(environ.get(absent), None, "{fields}{body}");
+        }
+    }
+}
+
+/// ENV-1: an IPv6 address has brackets, and a server on all interfaces has the address that the
+/// client reached.
+#[test]
+fn the_name_of_the_server() {
+    let cases = [
+        (Some("127.0.0.1:80"), Some("127.0.0.1:80"), "127.0.0.1"),
+        (Some("[::1]:80"), Some("[::1]:80"), "[::1]"),
+        (Some("0.0.0.0:80"), Some("192.0.2.1:80"), "192.0.2.1"),
+        (Some("[::]:80"), Some("[2001:db8::1]:80"), "[2001:db8::1]"),
+        (Some("[::]:80"), Some("[::ffff:192.0.2.1]:80"), "192.0.2.1"),
+        (Some("0.0.0.0:80"), None, "localhost"),
+        (None, None, "localhost"),
+    ];
+    for (bound, reached, expected) in cases {
+        let parse = |address: &str| address.parse::<SocketAddr>().expect("an address");
+        let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+            let name = environ.get("SERVER_NAME").unwrap_or_default().into_owned();
+            assert_eq!(environ.to_map().get("SERVER_NAME"), Some(&name));
+            start_response.call("200 OK", PLAIN)?;
+            Ok(name.into())
+        };
+        let handler = WsgiHandler::new(app, bound.map(parse));
+        let client = reached.map(|reached| SocketAddr::new(parse(reached).ip(), 9));
+        let settings = Arc::new(HttpSettings::default());
+        let mut connection =
+            HttpConnection::new(handler, client, settings).local_address(reached.map(parse));
+        let (mut input, mut output) = (Buffer::new(), Buffer::new());
+        input.extend_from_slice(b"GET / HTTP/1.0\r\n\r\n");
+        connection.receive(&mut input, &mut output, &Now::new());
+        let response = String::from_utf8_lossy(&output).into_owned();
+        let name = response.split("\r\n\r\n").nth(1);
+        assert_eq!(name, Some(expected), "{bound:?} {reached:?}");
     }
 }
 
@@ -1467,9 +1532,9 @@ fn every_variable_is_lent_once() {
     let response = request.header("Proxy", "p").header("Cookie", "a=b").send();
     assert!(response.failure().is_none(), "{response:?}");
     let expected = "CONTENT_LENGTH CONTENT_TYPE GATEWAY_INTERFACE HTTP_COOKIE HTTP_HOST HTTP_X_A \
-        HTTP_X_B PATH_INFO QUERY_STRING REMOTE_ADDR REMOTE_HOST REMOTE_USER REQUEST_METHOD SCRIPT_NAME \
-        SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE wsgi.errors wsgi.file_wrapper wsgi.input \
-        wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme wsgi.version";
+        HTTP_X_B PATH_INFO QUERY_STRING REMOTE_ADDR REMOTE_HOST REMOTE_PORT REMOTE_USER REQUEST_METHOD \
+        REQUEST_URI SCRIPT_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE wsgi.errors \
+        wsgi.file_wrapper wsgi.input wsgi.input_terminated wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme wsgi.version";
     assert_eq!(response.text(), expected);
 }
 

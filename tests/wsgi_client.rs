@@ -79,7 +79,7 @@ fn requests() {
                 .request("PUT", "/")
                 .header("Transfer-Encoding", "chunked")
                 .body("2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
-            "PUT /   localhost - 127.0.0.1 - abc",
+            "PUT /  3 localhost - 127.0.0.1 - abc",
         ),
         (
             client

@@ -786,17 +786,18 @@ fn a_change_keeps_the_other_settings() {
     );
 }
 
-/// WSGI-4, WSGI-27: content is read as it arrives. A client that waits to be asked is asked when
+/// WSGI-4, WSGI-27, ENV-11: content is read as it arrives, so its length may not be known. A client that waits to be asked is asked when
 /// the application first reads, the loop goes on meanwhile, and the input ends with the body.
 #[test]
 fn input_as_it_arrives() {
     let (sender, lines) = channel();
     let sender = Mutex::new(sender);
     let app = move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
-        let lengths = environ
-            .get("CONTENT_LENGTH")
-            .unwrap_or_default()
-            .into_owned();
+        let variable = |key| environ.get(key).unwrap_or_default().into_owned();
+        let lengths = ["CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"]
+            .map(variable)
+            .concat();
+        assert_eq!(variable("wsgi.input_terminated"), "True", "ENV-11");
         let sender = sender.lock().expect("no panic").clone();
         sender.send("called".to_owned())?;
         let mut count = 0;
@@ -834,7 +835,7 @@ fn input_as_it_arrives() {
     stream.write_all(b"0\r\n\r\n").expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an end");
-    assert!(answer.ends_with("2 lines of \"\""), "{answer}");
+    assert!(answer.ends_with("2 lines of \"chunked\""), "{answer}");
 
     // What has come with its head is input all the same, and without content there is the end.
     let whole = server.exchange(&request("PUT", "/", "Content-Length: 3\r\n", "a\nb"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Write};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use percent_encoding::percent_decode_str;
 
@@ -26,7 +26,8 @@ const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"
 
 /// Builds the base environ from the address that is known after `bind` ([WSGI-2], [ENV-1] to -5).
 ///
-/// `SERVER_NAME` is the address, because looking up a name could delay the start ([HTTP-1]).
+/// `SERVER_NAME` is the address, because looking up a name could delay the start ([HTTP-1]). A server
+/// on all interfaces has no such address: each request then has the one that its client reached.
 /// Without an address, name and port are `localhost` and `80`, because PEP 3333 allows neither of
 /// them to be empty. Clients of a Unix-domain socket usually send that in `Host`.
 ///
@@ -34,39 +35,52 @@ const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"
 /// [HTTP-1]: crate::spec#http-1
 /// [WSGI-2]: crate::spec#wsgi-2
 pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
-    let (name, port) = match server_address {
-        Some(address) => (address.ip().to_string(), address.port().to_string()),
-        None => ("localhost".to_owned(), "80".to_owned()),
-    };
-    [
-        ("SERVER_NAME", name),
-        ("SERVER_PORT", port),
+    let port = server_address.map_or(80, |address| address.port());
+    let variables = [
+        ("SERVER_PORT", port.to_string()),
         ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
         ("SCRIPT_NAME", String::new()),
         ("REMOTE_HOST", String::new()),
         ("SERVER_SOFTWARE", SERVER_SOFTWARE.to_owned()),
         ("wsgi.file_wrapper", FILE_WRAPPER.to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    ];
+    let mut base = BaseEnviron::from(variables.map(|(key, value)| (key.to_owned(), value)));
+    if server_address.is_none_or(|address| !address.ip().is_unspecified()) {
+        base.insert("SERVER_NAME".to_owned(), server_name(server_address));
+    }
+    base
+}
+
+/// Returns the address as a `SERVER_NAME`. An IPv6 address has brackets, as in a URI (RFC 3875
+/// section 4.1.14).
+fn server_name(address: Option<SocketAddr>) -> String {
+    match address.map(|address| address.ip().to_canonical()) {
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        None => "localhost".to_owned(),
+    }
 }
 
 /// The variables that come from the request, without those called `HTTP_*`.
-const REQUEST_KEYS: [&str; 7] = [
+const REQUEST_KEYS: [&str; 10] = [
     "CONTENT_LENGTH",
     "CONTENT_TYPE",
     "PATH_INFO",
     "QUERY_STRING",
     "REMOTE_ADDR",
+    "REMOTE_PORT",
     "REQUEST_METHOD",
+    "REQUEST_URI",
+    "SERVER_NAME",
     "SERVER_PROTOCOL",
 ];
 
 /// The variables of the gateway itself. A value that is not text in Python is given as Python
 /// prints it.
-const WSGI_KEYS: [&str; 7] = [
+const WSGI_KEYS: [&str; 8] = [
     "wsgi.errors",
     "wsgi.input",
+    "wsgi.input_terminated",
     "wsgi.multiprocess",
     "wsgi.multithread",
     "wsgi.run_once",
@@ -95,13 +109,45 @@ pub(super) const FALSE: &str = "False";
 /// | `REQUEST_METHOD`, `SERVER_PROTOCOL` | as in the request line |
 /// | `PATH_INFO` | the path, percent-decoded; `SCRIPT_NAME` is empty |
 /// | `QUERY_STRING` | what follows the first `?`, as the client sent it, or empty |
-/// | `CONTENT_TYPE`, `CONTENT_LENGTH` | the header field, or empty |
-/// | `REMOTE_ADDR` | the client's address, empty on a Unix-domain socket; `REMOTE_HOST` is empty |
+/// | `REQUEST_URI` | the whole target, as the client sent it |
+/// | `CONTENT_TYPE` | the header field, or empty |
+/// | `CONTENT_LENGTH` | the length of the body; empty if there is none, or if its length is not known |
+/// | `REMOTE_ADDR`, `REMOTE_PORT` | the client's address and port; on a Unix-domain socket the first is empty and there is no second. `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
 /// | `HTTP_HOST` | the `Host` field, or the authority of an absolute target |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
 /// | `wsgi.file_wrapper` | present: the server has a [`FileWrapper`](super::FileWrapper). You can remove it from the [base environ](super::WsgiHandler::base_environ_mut) |
+/// | `wsgi.input_terminated` | `True`: a read at the end of the body returns nothing |
 /// | `wsgi.*` | see the methods |
+///
+/// # Other servers
+///
+/// Frameworks rely on details in which servers differ. These were measured with CPython 3.11,
+/// gunicorn 27 and waitress 3. "–" means that the variable does not exist.
+///
+/// | | here | wsgiref | gunicorn | waitress | why |
+/// | --- | --- | --- | --- | --- | --- |
+/// | `CONTENT_LENGTH` of a chunked body | its length; empty if the [input is streamed](super::WsgiHandler::stream_input) | empty | – | its length | Django reads no more than it says (ENV-11) |
+/// | `HTTP_TRANSFER_ENCODING` of a chunked body | – if the length is known | `chunked` | `chunked` | – | Werkzeug ignores the length if it is there (ENV-11) |
+/// | `CONTENT_LENGTH` without a body | empty | empty | – | – | PEP 3333 allows both |
+/// | `CONTENT_TYPE` without the field | empty | `text/plain` | – | – | a guess is worse than nothing (ENV-10) |
+/// | `Content-Type` twice | the first | the first | 400 | joined by `, ` | the same as [`Request::header`] |
+/// | `wsgi.input_terminated` | `True` | – | `True` | `True` | it does end there (WSGI-27) |
+/// | repeated fields | joined by `,` | `,` | `,` | `, ` | ENV-12 |
+/// | repeated `Cookie` | joined by `; ` | `,` | `,` | `, ` | a comma is a part of the cookie (ENV-12) |
+/// | fields with `_`; `Proxy` | – | exist | –; exists | –; exists | they could pass for another variable (ENV-14) |
+/// | `HTTP_HOST` for an absolute target | its authority | the field | the field | the field | RFC 9112 section 3.2.2 |
+/// | `PATH_INFO` for `*` | empty | `*` | `*` | `*` | it is no path; see `REQUEST_URI` |
+/// | `PATH_INFO` for `//a//b` | `/a//b` | `/a//b` | `//a//b` | `/a//b` | nobody may read it as an authority |
+/// | the target, undecoded | `REQUEST_URI` | – | `RAW_URI` | `REQUEST_URI` | tells `%2F` from `/` (ENV-8) |
+/// | `REMOTE_PORT` | exists | – | exists | exists | ENV-9 |
+/// | `REMOTE_HOST` | empty | empty | – | the address | no name is looked up (ENV-3) |
+/// | `SERVER_NAME` on `::1` | `[::1]` | the name of the host | `::1` | `waitress.invalid` | RFC 3875 section 4.1.14 (ENV-1) |
+/// | `SERVER_NAME` on `0.0.0.0` | the address that the client reached | the name of the host | `0.0.0.0` | `waitress.invalid` | a URL made from it has to lead back (ENV-1) |
+/// | `SERVER_NAME` and `SERVER_PORT` on a Unix-domain socket | `localhost`, `80` | – | from `Host`, or the path and empty | `waitress.invalid`, the path | ENV-1 |
+/// | `X-Forwarded-Proto: https` | changes nothing | changes nothing | `wsgi.url_scheme` is `https` for a local client | is dropped | set `HTTPS` in the [base environ](super::WsgiHandler::base_environ_mut) |
+///
+/// # Without a server
 ///
 /// A gateway that is not an HTTP server, or a test, makes an environ from its own variables:
 ///
@@ -120,6 +166,8 @@ pub struct Environ<'a> {
     base: &'a BaseEnviron,
     /// `wsgi.input`.
     input: Input<'a>,
+    /// The body of the request had not arrived when the application was called.
+    is_streamed: bool,
     /// `wsgi.errors`.
     errors: Errors<'a>,
     /// The variables that were inserted, and those that were removed (`None`).
@@ -151,6 +199,7 @@ impl<'a> Environ<'a> {
             request: None,
             base: &NO_BASE,
             input: Input::Bytes(b""),
+            is_streamed: false,
             errors: Errors::Stderr(io::stderr()),
             changes: BTreeMap::new(),
         }
@@ -332,10 +381,14 @@ impl<'a> Environ<'a> {
     /// Makes the body, as it arrives, the input.
     pub(super) fn stream_input(&mut self, reader: BodyReader) {
         self.input = Input::Reader(reader);
+        self.is_streamed = true;
     }
 
     /// Replaces the [`input`](Self::input). Use it in middleware that decodes the body, and in a
     /// gateway that supplies it.
+    ///
+    /// `input` has to end where the body ends. If it cannot,
+    /// [remove](Self::remove) `wsgi.input_terminated`.
     pub fn set_input(&mut self, input: impl BufRead + 'a) {
         self.input = Input::Given(Box::new(input));
     }
@@ -412,6 +465,7 @@ impl<'a> Environ<'a> {
             "wsgi.errors" if self.has_errors() => "<errors>",
             "wsgi.errors" => "<stderr>",
             "wsgi.input" => "<input>",
+            "wsgi.input_terminated" => TRUE, // WSGI-27
             "wsgi.multiprocess" | "wsgi.multithread" | "wsgi.run_once" => FALSE,
             "wsgi.url_scheme" => guess_scheme(self),
             "wsgi.version" => "(1, 0)",
@@ -424,6 +478,7 @@ impl<'a> Environ<'a> {
         let request = self.request.as_ref()?;
         let header = |name| latin1(request.header(name).unwrap_or_default());
         Some(match key {
+            "CONTENT_LENGTH" if self.has_decoded_body() => request.body().len().to_string().into(),
             "CONTENT_LENGTH" => header("Content-Length"),
             // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
             "CONTENT_TYPE" => header("Content-Type"),
@@ -433,10 +488,25 @@ impl<'a> Environ<'a> {
                 Some(address) => address.ip().to_string().into(),
                 None => "".into(), // UNIX-4
             },
+            "REMOTE_PORT" => request.client_address()?.port().to_string().into(),
             "REQUEST_METHOD" => request.method().into(),
+            "REQUEST_URI" => request.target().into(),
+            "SERVER_NAME" => match self.base.get(key) {
+                Some(name) => name.into(),
+                None => server_name(request.local_address()).into(),
+            },
             "SERVER_PROTOCOL" => request.version().to_string().into(),
             _ => return None,
         })
+    }
+
+    /// Returns whether the body was chunked and has arrived whole, so that its length is known and
+    /// its coding is gone ([ENV-11]).
+    ///
+    /// [ENV-11]: crate::spec#env-11
+    fn has_decoded_body(&self) -> bool {
+        let header = |request: &Request<'a>| request.header("Transfer-Encoding");
+        !self.is_streamed && self.request.as_ref().and_then(header).is_some()
     }
 
     /// Returns the header field of the variable `HTTP_` and `key` ([ENV-12]).
@@ -470,11 +540,15 @@ impl<'a> Environ<'a> {
     ///
     /// Some fields have a variable without `HTTP_`, or have the name of one ([ENV-13]). `Proxy` is
     /// left out because libraries and child processes send their requests to `HTTP_PROXY`
-    /// ([ENV-14], "httpoxy").
+    /// ([ENV-14], "httpoxy"). A transfer coding that is gone is left out as well ([ENV-11]).
     ///
+    /// [ENV-11]: crate::spec#env-11
     /// [ENV-13]: crate::spec#env-13
     /// [ENV-14]: crate::spec#env-14
     fn is_kept_out(&self, key: &str) -> bool {
+        if key == "TRANSFER_ENCODING" {
+            return self.has_decoded_body();
+        }
         key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
     }
 }
