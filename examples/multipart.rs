@@ -78,8 +78,12 @@ fn file_name(head: &str) -> Option<String> {
 }
 
 impl HttpRequestHandler for Uploads {
-    fn body_policy(&mut self, _: &Request<'_>) -> BodyPolicy {
-        BodyPolicy::whole().limit(LIMIT)
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        match (request.method(), request.content_type().and_then(boundary)) {
+            ("POST", Some(_)) => BodyPolicy::whole().limit(LIMIT),
+            // The response does not depend on the body, so the client need not send it.
+            _ => BodyPolicy::streamed(),
+        }
     }
 
     fn do_get(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {

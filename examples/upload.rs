@@ -103,7 +103,8 @@ impl HttpRequestHandler for Store {
         match request.method() {
             "PUT" if self.locate_new(request).is_none() => BodyPolicy::refused(409),
             "PUT" => BodyPolicy::streamed().limit(self.limit),
-            _ => BodyPolicy::whole(),
+            // No other response depends on a body, so the client need not send it.
+            _ => BodyPolicy::streamed(),
         }
     }
 

@@ -201,9 +201,28 @@ fn expectations() {
     let (answer, verdict) = exchange(tell, head("200-ok"));
     assert_eq!((status(&answer), verdict), (417, "Linger"));
     // What is refused is refused before it is asked for.
-    let large = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\
-                 Content-Length: 99999999\r\n\r\n";
-    assert_eq!(status(&exchange(tell, large).0), 413);
+    let refused = [
+        (
+            "POST / HTTP/1.1\r\nHost: h",
+            "Content-Length: 99999999",
+            413,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: h",
+            "Content-Length: 99999999999999999999",
+            413,
+        ),
+        ("POST / HTTP/1.1\r\nHost: h", "Content-Length: x", 400),
+        ("POST / HTTP/1.1\r\nHost: h", "Transfer-Encoding: gzip", 501),
+        ("POST / HTTP/1.1\r\nHost: h h", "Content-Length: 4", 400),
+        ("POST / HTTP/1.1", "Content-Length: 4", 400),
+        ("POST / HTTP/2.0\r\nHost: h", "Content-Length: 4", 505),
+        ("POST / HTTP/1.0", "Transfer-Encoding: chunked", 400),
+    ];
+    for (head, body, code) in refused {
+        let head = format!("{head}\r\nExpect: 100-continue\r\n{body}\r\n\r\n");
+        assert_eq!(status(&exchange(tell, &head).0), code, "{head}");
+    }
 }
 
 /// Design law 7: each limit, the last size that is taken and the first that is not.

@@ -206,6 +206,40 @@ fn other_methods_are_501() {
     }
 }
 
+/// STATIC-1, HTTP-26, RFC 9110 section 10.1.1: no status depends on a body, so nobody is asked for one.
+#[test]
+fn nobody_is_asked_for_a_body() {
+    let tree = Tree::usual();
+    let answers = [
+        ("POST", "/a.txt", 501),
+        ("PROPFIND", "/a.txt", 501),
+        ("GET", "/a.txt", 200),
+        ("HEAD", "/missing", 404),
+    ];
+    let bodies = [
+        "Content-Length: 10\r\n",
+        "Content-Length: 99999999\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ];
+    for (method, target, status) in answers {
+        for body in bodies {
+            let fields = format!("{body}Expect: 100-continue\r\n");
+            let mut wire = Wire::new(tree.files());
+            wire.receive(request(method, target, &fields));
+            let answer = Answer::parse(&wire.sent);
+            assert_eq!(
+                (answer.status, wire.verdict),
+                (status, "Linger"),
+                "{method} {body}"
+            );
+        }
+    }
+    // What has come with the head is no reason to close.
+    let whole = request("GET", "/a.txt", "Content-Length: 2\r\n") + "ab";
+    let bytes = exchange(&tree.files(), whole + &request("GET", "/missing", ""));
+    assert!(text(&bytes).contains("HTTP/1.1 404 "), "{}", text(&bytes));
+}
+
 /// STATIC-1: HEAD has the fields of GET, and no content.
 #[test]
 fn head_is_get_without_content() {

@@ -56,7 +56,7 @@
 //! | HTTP-23 | same | `Connection` is read as a list, HTTP/1.1 is the default, and a response without framing closes | |
 //! | HTTP-24 | same | pipelined requests are served in order; while more than 64 KiB of responses wait to be sent, the next request waits | |
 //! | HTTP-25 | differs | a body is decoded and passed to the handler, whole or as it arrives, within a limit; a body that nobody reads never becomes a request | defect: request smuggling |
-//! | HTTP-26 | differs | `100 Continue` is sent when the body is first needed, and never if it is refused or has arrived already; any other expectation gets 417. [`body_policy`](super::HttpRequestHandler::body_policy) is `handle_expect_100` | RFC 9110 §10.1.1 |
+//! | HTTP-26 | differs | `100 Continue` is sent when the body is first needed, and never if it is refused or has arrived already, or if the response follows from the head; any other expectation gets 417. [`body_policy`](super::HttpRequestHandler::body_policy) is `handle_expect_100` | RFC 9110 §10.1.1 |
 //! | HTTP-27 | differs | every phase has a [deadline](super::Deadlines); then the client gets 408 if a request had begun, and else the connection is closed silently | defect; bounds |
 //!
 //! # Responses
@@ -95,7 +95,7 @@
 //!
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
-//! | STATIC-1 | differs | the same methods; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
+//! | STATIC-1 | differs | the same methods; a body is not read, and nobody is asked for it; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
 //! | STATIC-2 | differs | the same steps, on bytes; before them, a target with `#` or a byte beyond ASCII gets 400, and an absolute target is read as a URL, not as a name that begins with `http:` | RFC 9112 §3.2 |
 //! | STATIC-3 | differs | the same, except that a target without a leading slash gets 400 | RFC 9112 §3.2 |
 //! | STATIC-4 | differs | a link that leads out of the directory gets 404, unless you follow such links (`follow_symlinks`) | a person who can make a link below the root must not be able to publish other files |

@@ -66,6 +66,31 @@ pub trait HttpRequestHandler {
     /// `100 Continue` gets it when the body is first needed, and never if the body is
     /// [refused](BodyPolicy::refused): Python's `handle_expect_100` ([HTTP-26]).
     ///
+    /// If the head alone decides the response, do not wait for the body (RFC 9110 §10.1.1). Examples
+    /// are a method that you do not serve, and a client that has no permission. A
+    /// [streamed](BodyPolicy::streamed) body calls your handler immediately, and a handler that does
+    /// not take the body responds instead of the `100 Continue`:
+    ///
+    /// ```
+    /// use serve_forever::http::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
+    ///
+    /// struct Form;
+    ///
+    /// impl HttpRequestHandler for Form {
+    ///     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+    ///         match request.method() {
+    ///             "POST" => BodyPolicy::whole(),
+    ///             _ => BodyPolicy::streamed(), // a PUT gets its 501 immediately
+    ///         }
+    ///     }
+    ///
+    ///     fn do_post(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///         response.send_response(200).body(request.body())
+    ///     }
+    /// }
+    /// # let _ = Form;
+    /// ```
+    ///
     /// [HTTP-26]: crate::spec#http-26
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         let _ = request;

@@ -29,6 +29,7 @@ use self::content_types::ContentTypes;
 use self::preconditions::{Validators, Verdict};
 use self::ranges::{ByteRange, Selection};
 use self::root::{Found, Root};
+use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
 use super::path::translate_path;
 use super::request::Request;
@@ -273,6 +274,14 @@ impl SimpleHttpRequestHandler {
 }
 
 impl HttpRequestHandler for SimpleHttpRequestHandler {
+    /// Responds without the body, because no response depends on it. So a client that waits for `100
+    /// Continue` gets the final status instead, for example 501 for a POST ([HTTP-26]).
+    ///
+    /// [HTTP-26]: crate::spec#http-26
+    fn body_policy(&mut self, _request: &Request<'_>) -> BodyPolicy {
+        BodyPolicy::streamed()
+    }
+
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         self.serve(request.path(), request, response)
     }
