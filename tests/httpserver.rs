@@ -393,6 +393,32 @@ fn the_error_page() {
     assert_eq!(exchange(script, GET), (expected, "Linger"));
 }
 
+/// HTTP-33: `Date` and `Server` of a handler are sent once, in the place of the server's, also if an
+/// earlier response waits in front of them.
+#[test]
+fn date_and_server_of_a_handler() {
+    let mut wire = Wire::new(|request: &Request<'_>, response: Response<'_>| {
+        let head = response.send_response(if request.path() == "/" { 200 } else { 404 });
+        let head = head.send_header("X-Date", "1").send_header("dATE", "then");
+        match request.query() {
+            Some(_) => head
+                .send_header("SERVER", "mine")
+                .send_header("Date", "now"),
+            None => head,
+        }
+        .body("")
+    });
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+    wire.receive(get("/") + &get("/?all") + &get("/none?all"));
+    let one = "X-Date: 1\r\ndATE: then\r\nContent-Length: 0\r\n\r\n";
+    let both = "X-Date: 1\r\nSERVER: mine\r\nDate: now\r\nContent-Length: 0\r\n\r\n";
+    let expected = format!(
+        "HTTP/1.1 200 OK\r\n{SERVER}{one}HTTP/1.1 200 OK\r\n{both}HTTP/1.1 404 Not Found\r\n{both}"
+    );
+    assert_eq!(wire.sent(), expected);
+    assert_eq!(wire.failure(), None);
+}
+
 /// HTTP-31: nothing of an answer that a handler (or who it quotes) would split is sent.
 #[test]
 fn header_injection_is_refused() {

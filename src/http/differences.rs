@@ -68,7 +68,7 @@
 //! | HTTP-30 | same | the version is the server's, 1.1; an unknown code has an empty reason, and the space before it stays | |
 //! | HTTP-31 | differs | order and duplicates are the same; a value is bytes. A control character in a value fails the response: the client gets 500 and nothing of it. `Transfer-Encoding` is refused, and `Content-Length` must be kept to | defect: response splitting |
 //! | HTTP-32 | differs | head and body, or head and first block, are one write | a second write would wait for the client's acknowledgement |
-//! | HTTP-33 | differs | `Server` does not name a language version, and can be changed or left out; `Date` is the same, and is formatted once a second | the version helps only attackers |
+//! | HTTP-33 | differs | `Server` does not name a language version, and can be changed or left out; `Date` is the same, and is formatted once a second. A handler's own replaces the server's | the version helps only attackers |
 //! | HTTP-34 | differs | the same lines and page; `Connection: close` comes after `Content-Type` and `Content-Length`, all in one write | |
 //! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no body, also if a HEAD request is refused before its handler; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
 //! | HTTP-36 | differs | the same page, byte for byte; reason and explanation can be changed ([`send_error_with`](super::Response::send_error_with)). There is no template: a handler writes its own page with [`send_response`](super::Response::send_response) | |

@@ -123,6 +123,7 @@ impl<'a> Response<'a> {
             state,
         } = self;
         state.code = code;
+        state.head = output.len();
         ResponseHead {
             output,
             context,
@@ -237,10 +238,12 @@ impl ResponseHead<'_> {
     ///
     /// If you set `Content-Length`, the server sends exactly that much or closes the connection
     /// ([WSGI-17]). `Connection: close` closes it after the response ([HTTP-22]).
-    /// `Transfer-Encoding` is refused, because the server chooses the framing.
+    /// `Transfer-Encoding` is refused, because the server chooses the framing. Your `Date` or `Server` is
+    /// sent in the place of the server's ([HTTP-33]).
     ///
     /// [HTTP-22]: crate::spec#http-22
     /// [HTTP-31]: crate::spec#http-31
+    /// [HTTP-33]: crate::spec#http-33
     /// [WSGI-17]: crate::spec#wsgi-17
     #[inline(always)]
     pub fn send_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memchr;
+
 use super::body_policy::Want;
 use super::body_reader::{BodyReader, BodySender};
 use super::h1::{self, Fields, Sink, Version};
@@ -141,6 +143,8 @@ pub(super) struct Written {
     pub(super) outcome: Outcome,
     /// The status.
     pub(super) code: u16,
+    /// Where the head begins in the output.
+    pub(super) head: usize,
     /// Whether the connection ends with this response.
     pub(super) close: bool,
     /// The `Content-Length` that the handler set.
@@ -171,6 +175,7 @@ impl Written {
         Written {
             outcome: Outcome::Unanswered,
             code: 0,
+            head: 0,
             close,
             declared: None,
             error: None,
@@ -226,7 +231,10 @@ impl Written {
         }
     }
 
-    /// Writes a field, unless it says how the response is framed.
+    /// Writes a field, unless it says how the response is framed. `Date` and `Server` replace those
+    /// of the server ([HTTP-33]).
+    ///
+    /// [HTTP-33]: crate::spec#http-33
     ///
     /// `inline(always)`: most fields that a handler writes are constants, and the compiler then
     /// checks them.
@@ -238,6 +246,8 @@ impl Written {
         value: &[u8],
     ) -> Result<(), ResponseError> {
         let special = match name.len() {
+            4 if name.eq_ignore_ascii_case("date") => self.remove_field(output, name),
+            6 if name.eq_ignore_ascii_case("server") => self.remove_field(output, name),
             10 => name.eq_ignore_ascii_case("connection"),
             14 => name.eq_ignore_ascii_case("content-length"),
             17 => name.eq_ignore_ascii_case("transfer-encoding"),
@@ -247,6 +257,22 @@ impl Written {
             return Ok(());
         }
         h1::field(output, name, value).map_err(ResponseError::Head)
+    }
+
+    /// Removes a field from the head. Returns `false`: nothing about it is special any more.
+    #[cold]
+    fn remove_field(&self, output: &mut Buffer, name: &str) -> bool {
+        let mut end = self.head;
+        while let Some(line) = output.get(end..).and_then(first_line) {
+            let start = end;
+            end += line.len();
+            let before_colon = line.split(|&byte| byte == b':').next();
+            if before_colon.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes())) {
+                output.remove(start..end);
+                break;
+            }
+        }
+        false
     }
 
     /// Notes what a field says about the framing. Returns whether the field is written as well.
@@ -308,6 +334,11 @@ impl Written {
             _ => Err(ResponseError::NotFinal),
         }
     }
+}
+
+/// Returns the first line with its line end.
+fn first_line(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(..=memchr(b'\n', bytes)?)
 }
 
 /// Writes whether the connection goes on, and the empty line. Each version of HTTP has its own
