@@ -142,17 +142,18 @@ impl Body {
     }
 }
 
-/// Whether a field is forbidden as a trailer, because it is for framing, routing, request modifiers,
-/// authentication or the format of the content (RFC 9110 section 6.5.1).
+/// Whether a field is forbidden as a trailer, because it is for framing, routing, authentication, request
+/// modifiers, response controls or the format of the content (RFC 9110 section 6.5.1).
 fn is_forbidden(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [
-        "authorization cache-control connection content-encoding content-length content-range",
-        "content-type host set-cookie te trailer transfer-encoding",
-    ]
-    .join(" ")
-    .split(' ')
-    .any(|forbidden| forbidden == name)
+    let forbidden = [
+        "age authorization cache-control connection content-encoding content-length content-range",
+        "content-type cookie date expect expires host keep-alive location max-forwards pragma",
+        "proxy-authenticate proxy-authorization proxy-connection range retry-after set-cookie te",
+        "trailer transfer-encoding upgrade vary warning www-authenticate",
+    ];
+    let forbidden = forbidden.join(" ");
+    name.starts_with("if-") || forbidden.split(' ').any(|forbidden| forbidden == name)
 }
 
 /// The text before the first `mark`, and the bytes after it.

@@ -281,6 +281,9 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the trailer fields of a chunked request.
+    ///
+    /// They can have any name. Do not use one in the place of a header field: nobody has checked a
+    /// `Content-Length`, `Host` or `Authorization` among them (RFC 9110 section 6.5.1).
     pub fn trailers(&self) -> Fields<'a> {
         self.trailers
     }

@@ -27,7 +27,9 @@ pub trait BodySource: Send {
     /// Returns the trailer fields; by default none.
     ///
     /// It is called at the end of a chunked response. No other response can have trailers
-    /// (RFC 9112 §7.1.2).
+    /// (RFC 9112 §7.1.2). A field that has to come before the body, such as `Content-Type`, breaks
+    /// the response off, and the failure is reported
+    /// ([`ForbiddenTrailer`](super::h1::EncodeError::ForbiddenTrailer)).
     fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
         Vec::new()
     }

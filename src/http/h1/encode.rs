@@ -51,7 +51,9 @@ pub enum EncodeError {
     InvalidName,
     /// The field value has CR, LF, NUL or another control byte (RFC 9110 section 5.5).
     InvalidValue,
-    /// The field must not be sent as a trailer: it frames or routes the message (RFC 9110 section 6.5.1).
+    /// The field has to come before the content, so it must not be sent as a trailer (RFC 9110 section
+    /// 6.5.1). It frames or routes the message, authenticates, changes what the request or the response
+    /// means, or describes the content.
     ForbiddenTrailer,
 }
 
@@ -62,7 +64,9 @@ impl fmt::Display for EncodeError {
             EncodeError::InvalidReason => "control byte in the reason phrase",
             EncodeError::InvalidName => "field name is not a token",
             EncodeError::InvalidValue => "control byte in a field value",
-            EncodeError::ForbiddenTrailer => "field is not allowed as a trailer",
+            EncodeError::ForbiddenTrailer => {
+                "a field that must come before the content cannot be a trailer"
+            }
         })
     }
 }
@@ -203,26 +207,50 @@ where
     Ok(())
 }
 
-/// Returns whether the field must come before the content, because it frames, routes or
-/// authenticates the message or describes the content (RFC 9110 section 6.5.1).
+/// Returns whether the field must come before the content (RFC 9110 section 6.5.1). The groups are those
+/// of that section. Conditions, which change what a request means, all begin with `If-`.
 fn is_forbidden_trailer(name: &str) -> bool {
-    const FORBIDDEN: [&str; 12] = [
-        "authorization",
-        "cache-control",
+    const FRAMING: &[&str] = &["content-length", "te", "trailer", "transfer-encoding"];
+    const ROUTING: &[&str] = &[
         "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
         "host",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
     ];
-    FORBIDDEN
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    const AUTHENTICATION: &[&str] = &[
+        "authorization",
+        "cookie",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "set-cookie",
+        "www-authenticate",
+    ];
+    const REQUEST_MODIFIERS: &[&str] = &["expect", "max-forwards", "pragma", "range"];
+    const RESPONSE_CONTROLS: &[&str] = &[
+        "age",
+        "cache-control",
+        "date",
+        "expires",
+        "location",
+        "retry-after",
+        "vary",
+        "warning",
+    ];
+    const CONTENT_FORMAT: &[&str] = &["content-encoding", "content-range", "content-type"];
+    let groups = [
+        FRAMING,
+        ROUTING,
+        AUTHENTICATION,
+        REQUEST_MODIFIERS,
+        RESPONSE_CONTROLS,
+        CONTENT_FORMAT,
+    ];
+    let is_condition = name
+        .get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("if-"));
+    let mut forbidden = groups.into_iter().flatten();
+    is_condition || forbidden.any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
 #[inline(always)]
@@ -360,6 +388,29 @@ mod tests {
             let result = last_chunk(&mut output, trailers.iter().copied());
             assert_eq!(result, expected.map(|_| ()));
             assert_eq!(output, expected.unwrap_or_default());
+        }
+    }
+
+    /// RFC 9110 section 6.5.1, and fields whose definition allows a trailer.
+    #[test]
+    fn fields_that_cannot_be_trailers() {
+        let forbidden = "Transfer-Encoding Content-Length Host Connection Upgrade Keep-Alive TE Trailer \
+                         Authorization WWW-Authenticate Proxy-Authorization Proxy-Authenticate \
+                         Cookie Set-Cookie Expect Range If-Match IF-RANGE if-unmodified-since Max-Forwards \
+                         Pragma Cache-Control Age Date Expires Location Retry-After Vary \
+                         Content-Type Content-Encoding Content-Range";
+        let allowed =
+            "ETag Authentication-Info Accept-Ranges Server-Timing Content-Digest Sum Iffy If";
+        for (names, expected) in [
+            (forbidden, Err(EncodeError::ForbiddenTrailer)),
+            (allowed, Ok(())),
+        ] {
+            for name in names.split_whitespace() {
+                let mut output = Vec::new();
+                let result = last_chunk(&mut output, [(name, &b"v"[..])]);
+                assert_eq!(result, expected, "{name}");
+                assert_eq!(output.is_empty(), expected.is_err(), "{name}");
+            }
         }
     }
 }

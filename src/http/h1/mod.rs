@@ -52,6 +52,17 @@
 //!    it is [`complete`](Progress::complete).
 //! 3. Begin again with a new [`Scanner`] if [`Head::keep_alive`] says that there may be another request.
 //!
+//! # In a proxy
+//!
+//! A message that you forward is a new message (RFC 9110 section 7.6.1), so write its framing yourself:
+//!
+//! * Do not copy `Connection`, the fields that it names, `Transfer-Encoding`, or `Content-Length`. The
+//!   decoded content has the length that you count, or is chunked again by [`chunk`].
+//! * Received trailers can have any name, also that of a field that frames, routes or authenticates.
+//!   Keep them apart from the fields of the head, and never merge them into it: the recipient would
+//!   believe a `Content-Length` or a `Host` that nobody has checked (RFC 9110 section 6.5.1).
+//!   [`last_chunk`] refuses to write such trailers; leave them out, or drop the section.
+//!
 //! # What is refused
 //!
 //! The codec refuses anything that two parsers could read in two ways (RFC 9112 section 11.2). Every line
