@@ -1734,16 +1734,19 @@ fn a_worker_survives_a_panic() {
 #[test]
 fn a_job_that_is_discarded_answers_500() {
     let (gate, wait) = channel();
-    let wait = Mutex::new(wait);
+    let (begins, begun) = channel();
+    let wait = Mutex::new((begins, wait));
     let (site, lines) = Site::new(move |request, response| {
-        next(&wait.lock().expect("no panic"));
+        let (begins, wait) = &*wait.lock().expect("no panic");
+        begins.send(()).expect("the test waits");
+        next(wait);
         response.send_response(200).body(request.path())
     });
     let workers = Pool::new().threads(1);
     let serving = start(Home::Loop, Pooled::new(site, workers.clone()));
     let mut first = serving.connect();
     first.send(get("/first"));
-    wait_until("the first runs", || workers.open() > workers.waiting());
+    next(&begun);
     let mut second = serving.connect();
     second.send(get("/second"));
     wait_until("the second waits", || workers.waiting() == 1);
