@@ -688,9 +688,6 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         output: &mut Buffer,
         loan: &mut Loan<'_, P::Message>,
     ) {
-        if self.input.is_empty() {
-            self.input = Buffer::new(); // an idle connection keeps no memory (design law 6)
-        }
         self.stage = loop {
             let unseen = !seen && !self.input.is_empty();
             break match next {
@@ -713,6 +710,26 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 }
             };
         };
+        self.release_input();
+    }
+
+    /// Frees the memory of input that nobody needs any more, because memory follows what is there
+    /// ([design law 7]). An idle connection keeps none ([design law 6]).
+    ///
+    /// [design law 6]: crate::spec#law-6
+    /// [design law 7]: crate::spec#law-7
+    fn release_input(&mut self) {
+        if let Stage::Close | Stage::Linger | Stage::Abort = self.stage {
+            self.input.clear();
+        }
+        if self.input.is_empty() {
+            self.input = Buffer::new();
+        } else if self.input.capacity() > 2 * READ && self.input.len() < READ {
+            // What if the next request follows a large body? It does not need as much.
+            let mut input = Buffer::new();
+            input.extend_from_slice(&self.input);
+            self.input = input;
+        }
     }
 
     /// Lets another protocol take over, and returns its first verdict.

@@ -246,3 +246,54 @@ fn a_busy_loop_takes_no_time_from_a_client() {
     kept.unwatched = Duration::from_secs(1);
     assert_eq!(kept.due(36), (Fate::Sleeps, Some(60)), "it ticks");
 }
+
+/// A protocol that leaves this much of its input unread.
+struct Leaves(usize, fn() -> Next);
+
+impl Protocol for Leaves {
+    type Message = Infallible;
+
+    fn receive(&mut self, input: &mut Buffer, _: &mut Buffer, _: &Now) -> Next {
+        input.consume(input.len() - self.0);
+        (self.1)()
+    }
+}
+
+/// Laws 6 and 7: the memory of input follows what is still needed. A connection that lingers needs
+/// none, and the beginning of a next request does not keep the memory of a large body.
+#[test]
+fn input_that_was_used_keeps_no_memory() {
+    const LARGE: usize = 1024 * 1024;
+    let (settings, post) = (EventedSettings::default(), Post::new(1, None));
+    let mut scratch = Scratch::default();
+    let cases: [(usize, fn() -> Next, usize); 6] = [
+        (0, || Next::Read, 0),
+        (10, || Next::Read, 1024),
+        (10, || Next::Wait, 1024),
+        (LARGE, || Next::Read, LARGE),
+        (LARGE, || Next::Linger, 0),
+        (LARGE, || Next::Close, 0),
+    ];
+    for (left, next, most) in cases {
+        let mut connection = Connection::new(Wire { room: 0 }, Leaves(left, next));
+        connection.input.extend_from_slice(&vec![b'x'; LARGE]);
+        connection.stage = Stage::Read { unseen: true };
+        let mut loan = Loan {
+            slot: Slot::default(),
+            readiness: &mut Readiness::FRESH.clone(),
+            scratch: &mut scratch,
+            settings: &settings,
+            post: &post,
+            now: &Now::at(Instant::now(), std::time::SystemTime::UNIX_EPOCH),
+            draining: false,
+            failure: None,
+            completed: 0,
+        };
+        connection.turn(Occasion::Ready, &mut loan);
+        let kept = connection.input.capacity();
+        assert!(kept <= most, "{kept} for {left} of {:?}", next());
+        if most > 0 {
+            assert_eq!(connection.input.len(), left);
+        }
+    }
+}
