@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serve_forever::http::{
     Block, BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
-    HttpSettings, LogEntry, Message, Request, Response, ResponseError, ResponseHead,
+    HttpSettings, LogEntry, Message, Pooled, Request, Response, ResponseError, ResponseHead,
     ResponseStream, Want, h1,
 };
 use serve_forever::reactor::Now;
@@ -1418,4 +1418,277 @@ fn a_pushed_answer_that_fails() {
     wire.deliver();
     assert_eq!((wire.sent().as_str(), wire.verdict), ("", "Close"));
     assert_eq!(wire.failure(), Some("scripted".to_owned()));
+}
+
+// The bodies of all clients together.
+
+/// Settings with a budget of so many bytes.
+fn budget(bytes: usize) -> HttpSettings {
+    let mut settings = HttpSettings::default();
+    settings.limits.bodies = bytes;
+    settings
+}
+
+fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    response.send_response(200).body(request.body())
+}
+
+/// Whether this is the response to a client for whom there is no room, and nothing before it.
+fn is_shed(wire: &mut Wire) -> bool {
+    let sent = wire.sent();
+    let has_field = sent.contains("\r\nRetry-After: 1\r\n");
+    let closes = sent.contains("\r\nConnection: close\r\n");
+    (status(&sent), has_field, closes, wire.verdict) == (503, true, true, "Linger")
+}
+
+/// Design law 7, HTTP-25, HTTP-26: what has arrived counts, on all connections together. Who would
+/// exceed the budget gets a 503, before it is asked for its body if its head tells.
+#[test]
+fn bodies_have_a_budget() {
+    let settings = budget(10);
+    let kept = || settings.stats().body_bytes;
+    let client = || Wire::with(settings.clone(), echo);
+    let (mut first, mut second) = (client(), client());
+    first.receive(post(1_000_000, ""));
+    assert_eq!(kept(), 0, "a length that is only announced is not kept");
+    second.receive(post(4, "") + "abc");
+    second.receive("d");
+    assert!(second.sent().ends_with("abcd"), "it leaves room for others");
+    assert_eq!(kept(), 0);
+
+    first.receive("123456");
+    second.receive(post(4, "") + "abc");
+    assert_eq!(kept(), 9);
+    for fields in ["", "Expect: 100-continue\r\n"] {
+        let mut third = client();
+        third.receive(post(2, fields));
+        assert!(is_shed(&mut third), "{fields}");
+    }
+    // One that is not longer than the rest of the budget is asked for.
+    let mut third = client();
+    third.receive(post(1, "Expect: 100-continue\r\n"));
+    assert_eq!(third.sent(), CONTINUE);
+    third.receive("y");
+    assert!(third.sent().ends_with("y"));
+    // Chunks announce nothing, so they count as they arrive. Their framing does not.
+    let mut fourth = client();
+    fourth.receive(CHUNKED);
+    fourth.receive("1;extension=1\r\nx\r\n");
+    assert_eq!(kept(), 10);
+    fourth.receive("1\r\ny\r\n");
+    assert!(is_shed(&mut fourth));
+    assert_eq!(kept(), 9);
+    // While there is no room at all, even the first chunk is not asked for.
+    first.receive("7");
+    let mut fifth = client();
+    fifth.receive(CHUNKED);
+    assert!(is_shed(&mut fifth));
+
+    first.receive("8");
+    assert!(is_shed(&mut first));
+    assert_eq!(kept(), 3);
+    second.receive("d");
+    assert!(second.sent().ends_with("abcd"));
+    let stats = settings.stats();
+    assert_eq!((stats.bodies_shed, stats.body_bytes), (5, 0));
+}
+
+/// A single body is bounded by its own limit, whatever the budget is.
+#[test]
+fn a_single_body_exceeds_the_budget() {
+    let settings = budget(10);
+    let mut alone = Wire::with(settings.clone(), echo);
+    alone.receive(post(100, "Expect: 100-continue\r\n"));
+    assert_eq!(alone.sent(), CONTINUE);
+    alone.receive("a".repeat(60));
+    let mut other = Wire::with(settings.clone(), echo);
+    other.receive(post(2, ""));
+    assert!(is_shed(&mut other));
+    alone.receive("b".repeat(40));
+    assert_eq!(status(&alone.sent()), 200);
+    assert_eq!(settings.stats().body_bytes, 0);
+}
+
+/// Every way in which a body ends gives its bytes back.
+#[test]
+fn bodies_are_given_back() {
+    type End = fn(&mut Wire);
+    let chunk = "2\r\nbc\r\n";
+    let ends: [(&str, End); 10] = [
+        ("it is served", |wire| wire.receive("0\r\n\r\n")),
+        ("it has trailers", |wire| {
+            wire.receive("0\r\nSum: 3\r\n");
+            wire.receive("\r\n");
+        }),
+        ("another follows", |wire| wire.receive("0\r\n\r\nGET / HT")),
+        ("it is malformed", |wire| wire.receive("x\r\n")),
+        ("it is too large", |wire| wire.receive("ffffff\r\n")),
+        ("its client is slow", |wire| {
+            wire.at(11 * SECOND);
+            wire.timed_out();
+        }),
+        ("its client stops sending", Wire::input_closed),
+        ("its client disconnects", |wire| {
+            wire.connection_lost();
+            *wire = Wire::new(echo);
+        }),
+        ("the server drains, then closes", |wire| {
+            wire.drain();
+            *wire = Wire::new(echo);
+        }),
+        ("a part of it arrives late", |wire| {
+            wire.receive("1\r");
+            wire.receive("\nd\r\n0\r\n");
+            wire.receive("\r\n");
+        }),
+    ];
+    type Handler = fn(&Request<'_>, Response<'_>) -> HttpResult;
+    let handlers: [Handler; 5] = [
+        echo,
+        |_, _| Err("scripted".into()),
+        |_, _| panic!("scripted"),
+        |_, response| Ok(response.defer().1),
+        |_, response| response.send_response(200).stream(["a", "b"].into_iter()),
+    ];
+    for handler in handlers {
+        for (what, end) in ends {
+            let settings = HttpSettings::default();
+            let mut wire = Wire::with(settings.clone(), handler);
+            wire.receive(CHUNKED);
+            wire.receive(chunk);
+            assert_eq!(settings.stats().body_bytes, 2, "{what}");
+            end(&mut wire);
+            assert_eq!(settings.stats().body_bytes, 0, "{what}");
+        }
+    }
+}
+
+/// A body that waits for a worker is kept, and one that goes along with a reader as long as that.
+#[test]
+fn bodies_count_while_they_wait_for_a_worker() {
+    let (go, gate) = channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let workers = Pool::new().threads(1);
+    let handler = Pooled::new(
+        move |request: &Request<'_>, response: Response<'_>| {
+            let gate = gate.lock().expect("no panic in here");
+            gate.recv_timeout(PATIENCE)?;
+            response.send_response(200).body(request.body())
+        },
+        workers.clone(),
+    );
+    let settings = budget(10);
+    let kept = || settings.stats().body_bytes;
+    let client = || Wire::with(settings.clone(), handler.clone());
+    let (mut first, mut second, mut third) = (client(), client(), client());
+    first.receive(post(4, "") + "abcd"); // together with its head
+    second.receive(post(4, "") + "ab");
+    second.receive("cd");
+    assert_eq!(kept(), 8, "neither is counted twice");
+    third.receive(post(4, "") + "abcd");
+    assert!(is_shed(&mut third));
+    assert_eq!(third.failure(), None, "a client is not a failure");
+    third = client();
+    third.receive(GET); // without a body it waits like any other
+    for wire in [&mut first, &mut second, &mut third] {
+        go.send(()).expect("the worker waits");
+        await_news(wire);
+        assert_eq!(status(&wire.sent()), 200);
+    }
+    assert_eq!(
+        kept(),
+        0,
+        "a body is given back before its response is sent"
+    );
+
+    // The client disconnects, or the queue is discarded.
+    first.receive(post(4, "") + "abcd");
+    second.receive(post(4, "") + "abcd");
+    assert_eq!(kept(), 8);
+    workers.discard_waiting();
+    go.send(()).expect("the worker waits");
+    assert!(workers.wait_until_idle(Some(PATIENCE)));
+    assert_eq!(kept(), 0);
+}
+
+/// A body that another thread reads as it arrives counts as much as can wait for its reader.
+#[test]
+fn streamed_bodies_count_as_their_windows() {
+    const WINDOW: usize = 64 * 1024;
+    let settings = budget(WINDOW + 10);
+    let kept = || settings.stats().body_bytes;
+    let elsewhere = || {
+        let (handle, requests) = elsewhere();
+        (streamed_wire(&settings, handle), requests)
+    };
+    let (mut first, requests) = elsewhere();
+    first.receive(CHUNKED);
+    assert_eq!(kept(), WINDOW);
+    let (mut reader, deferred) = requests.try_recv().expect("it was handled");
+    first.receive("2\r\nab\r\n0\r\n\r\n");
+    assert_eq!(kept(), WINDOW, "the reader has not read it");
+    reader.read_to_string(&mut String::new()).expect("an end");
+    drop(reader);
+    assert_eq!(kept(), 0);
+    drop(deferred);
+
+    // A short one counts as what it is.
+    let (mut second, requests) = elsewhere();
+    second.receive(post(11, ""));
+    assert_eq!(kept(), 11);
+    let reader = requests.try_recv().expect("it was handled").0;
+    // A worker gets none for which there is no room, and its client is not asked for it.
+    let workers = Pool::new().threads(1);
+    let offload = move |_: &Request<'_>, response: Response<'_>| {
+        response.offload(&workers, |mut response| {
+            let mut body = Vec::new();
+            response.body_reader().read_to_end(&mut body)?;
+            response.send_response(200).body(body.len().to_string())
+        })
+    };
+    let mut third = streamed_wire(&settings, offload.clone());
+    third.receive(post(WINDOW, "Expect: 100-continue\r\n"));
+    assert!(is_shed(&mut third));
+    drop(reader);
+    assert_eq!(kept(), 0);
+    let mut third = streamed_wire(&settings, offload);
+    third.receive(post(WINDOW, "Expect: 100-continue\r\n"));
+    await_news(&mut third);
+    assert_eq!((third.sent(), kept()), (CONTINUE.to_owned(), WINDOW));
+    third.receive("x".repeat(WINDOW));
+    while third.sent.is_empty() {
+        await_news(&mut third);
+    }
+    assert!(third.sent().ends_with("\r\n\r\n65536"));
+    assert_eq!(kept(), 0);
+
+    // Neither a sink on the loop nor a handler that does not take the body keeps any of it.
+    let (sender, _dropped) = channel();
+    let sink = move |_: &Request<'_>, response: Response<'_>| {
+        let (content, enough, dropped) = (Vec::new(), usize::MAX, sender.clone());
+        response.receive(Collect {
+            content,
+            enough,
+            dropped,
+        })
+    };
+    let mut fourth = streamed_wire(&settings, sink);
+    fourth.receive(post(9, "") + "abc");
+    assert_eq!((fourth.verdict, kept()), ("Read", 0));
+}
+
+/// A connection with these settings whose bodies are streamed.
+fn streamed_wire<H>(settings: &HttpSettings, handle: H) -> Wire
+where
+    H: FnMut(&Request<'_>, Response<'_>) -> HttpResult + 'static,
+{
+    let (intake, log) = (streamed, Log::default());
+    Wire::with(
+        settings.clone(),
+        Handler {
+            intake,
+            handle,
+            log,
+        },
+    )
 }

@@ -1835,7 +1835,7 @@ impl std::error::Error for Grenade {}
 struct Mined(u8);
 
 impl BodySource for Mined {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         self.0 += 1;
         match self.0 {
             1 => Ok(Some(b"block".into())),
@@ -2201,7 +2201,7 @@ fn a_drain_does_not_hold_pushes_back() {
 
 /// Sends to a server that takes what `body_policy` says, lets time pass, and reads the answer.
 fn late(intake: BodyPolicy, settings: HttpSettings, steps: &[(&str, u64)]) -> (u16, HttpStats) {
-    let (site, _requests) = hand_out();
+    let (site, requests) = hand_out();
     let site = site.body_policy(move |_| intake.clone());
     let counted = settings.clone();
     let mut driven = evented(site, settings);
@@ -2219,6 +2219,7 @@ fn late(intake: BodyPolicy, settings: HttpSettings, steps: &[(&str, u64)]) -> (u
         .get(9..12)
         .map(|code| String::from_utf8_lossy(code).into_owned());
     let code = status.and_then(|code| code.parse().ok()).unwrap_or(0);
+    drop(requests); // and the readers among them, so that nothing is kept any more
     (code, counted.stats())
 }
 

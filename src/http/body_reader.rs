@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::h1::{Fields, parse_fields};
+use super::kept::Kept;
 use super::message::{ReplyTo, on_the_loop};
 use super::owned::OwnedRequest;
 use super::window::Window;
@@ -95,6 +96,8 @@ pub struct BodyReader {
     read: usize,
     /// The trailer section. It is empty until the body was read to its end.
     trailers: Vec<u8>,
+    /// The part of the budget that the body uses, or as much of it as waits for this reader.
+    _kept: Option<Kept>,
 }
 
 /// Where further blocks come from.
@@ -137,7 +140,11 @@ impl Block {
 
 impl BodyReader {
     /// Creates a reader, and the loop's end of it.
-    pub(super) fn new(reply_to: ReplyTo, ask: bool) -> (BodyReader, BodySender) {
+    pub(super) fn new(
+        reply_to: ReplyTo,
+        ask: bool,
+        kept: Option<Kept>,
+    ) -> (BodyReader, BodySender) {
         let (sender, pieces) = unbounded();
         let window = Arc::new(Window::default());
         let body_sender = BodySender {
@@ -150,14 +157,19 @@ impl BodyReader {
             reply_to,
             ask,
         };
-        (BodyReader::over(source), body_sender)
+        let reader = BodyReader {
+            _kept: kept,
+            ..BodyReader::over(source)
+        };
+        (reader, body_sender)
     }
 
     /// Creates a reader of a body that has arrived.
-    pub(super) fn whole(body: &[u8], trailers: Vec<u8>) -> BodyReader {
+    pub(super) fn whole(body: &[u8], trailers: Vec<u8>, kept: Option<Kept>) -> BodyReader {
         BodyReader {
             block: Block::Arrived(body.to_vec()),
             trailers,
+            _kept: kept,
             ..BodyReader::over(Source::Ended)
         }
     }
@@ -182,6 +194,7 @@ impl BodyReader {
             block: Block::Arrived(Vec::new()),
             read: 0,
             trailers: Vec::new(),
+            _kept: None,
         }
     }
 

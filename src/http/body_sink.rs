@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use super::body_policy::Want;
 use super::body_reader::BodyReader;
 use super::h1::Fields;
+use super::kept::Kept;
 use super::owned::put_section;
 use super::response::{self, HttpResult, Response};
 use super::written::{Content, ContentSink, Context, Outcome, Reading, Written};
@@ -212,11 +213,15 @@ impl Response<'_> {
             None => {}
         }
         match self.context.content {
-            Content::Whole(body, trailers) => BodyReader::whole(body, section(trailers)),
+            Content::Whole(body, trailers) => {
+                let kept = self.keep_anyway(body.len());
+                BodyReader::whole(body, section(trailers), kept)
+            }
             Content::Owned(request) => BodyReader::shared(request, section(request.trailers())),
-            Content::Coming { ask } => match self.context.reply_to() {
+            Content::Coming { ask, window } => match self.context.reply_to() {
                 Some(reply_to) => {
-                    let (reader, sender) = BodyReader::new(reply_to, ask);
+                    let kept = self.keep_anyway(window);
+                    let (reader, sender) = BodyReader::new(reply_to, ask, kept);
                     self.state.reading = Some(Box::new(Reading::Sender(sender)));
                     reader
                 }
@@ -224,6 +229,29 @@ impl Response<'_> {
             },
             Content::Elsewhere | Content::Unwanted => BodyReader::gone(),
         }
+    }
+
+    /// Counts the body for another thread. Returns whether there is room for it beside the bodies of
+    /// other clients.
+    pub(super) fn keep_body(&mut self) -> bool {
+        let bytes = match self.context.content {
+            Content::Whole(body, _) => body.len(),
+            Content::Coming { window, .. } => window,
+            Content::Owned(_) | Content::Elsewhere | Content::Unwanted => 0,
+        };
+        // What if a reader has the body already? Then it is counted there.
+        if bytes > 0 && self.state.kept.is_none() && self.state.reading.is_none() {
+            self.state.kept = Kept::of(self.context.settings, bytes);
+            return self.state.kept.is_some();
+        }
+        true
+    }
+
+    /// Returns the body's part of the budget, to go along with it. A handler that asks for a reader
+    /// cannot be refused one, so the body counts even if there is no room.
+    fn keep_anyway(&mut self, bytes: usize) -> Option<Kept> {
+        let kept = self.state.kept.take();
+        kept.or_else(|| (bytes > 0).then(|| Kept::anyway(self.context.settings, bytes)))
     }
 }
 

@@ -87,6 +87,7 @@ pub mod differences;
 mod error_page;
 pub mod h1;
 mod handler;
+mod kept;
 mod message;
 mod off_loop;
 mod offload;

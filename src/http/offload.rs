@@ -17,8 +17,10 @@ use super::message::{News, ReplyTo, Then};
 use super::off_loop;
 use super::owned::OwnedRequest;
 use super::request::Request;
-use super::response::{HttpResult, Response};
+use super::response::{HttpResult, RETRY_AFTER, Response};
 use super::response_body::Streaming;
+use super::stats::Hit;
+use super::status::{explanation, phrase};
 use super::window::{HIGH_WATER, LEAST};
 use super::written::{Content, Outcome, Reading};
 use crate::socketserver::{Buffer, Place, Pool, Seat, contain};
@@ -28,7 +30,8 @@ impl Response<'_> {
     /// block; the connection waits for it.
     ///
     /// If too many requests wait for a worker, the response is a 503, and an
-    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. If the client disconnects
+    /// [`Overloaded`](crate::socketserver::Overloaded) is reported. The response is also a 503 if too many
+    /// bodies are kept already ([`Limits::bodies`](super::Limits::bodies)). If the client disconnects
     /// before a worker is free, `job` is dropped without being run. If the pool drops `job`,
     /// because it is closed or its queue is [discarded](Pool::discard_waiting), the response is a
     /// 500.
@@ -65,6 +68,9 @@ impl Response<'_> {
         if self.context.address.is_none() {
             return job(self); // No message could reach the connection, so run it here (in a test).
         }
+        if !self.keep_body() {
+            return self.shed();
+        }
         let reading = Box::new(Reading::Reader(self.body_reader()));
         self.submit(workers, move |reply_to| {
             let content = Content::Elsewhere;
@@ -82,11 +88,14 @@ impl Response<'_> {
         if self.context.address.is_none() {
             return job(request, self);
         }
+        if !self.keep_body() {
+            return self.shed();
+        }
         let reading = match self.context.content {
             Content::Whole(..) | Content::Owned(_) => None, // it goes along with the request
             _ => Some(Box::new(Reading::Reader(self.body_reader()))),
         };
-        let request = OwnedRequest::new(request);
+        let request = OwnedRequest::keeping(request, self.state.kept.take());
         self.submit(workers, move |reply_to| {
             let content = match reading {
                 Some(_) => Content::Elsewhere,
@@ -96,6 +105,14 @@ impl Response<'_> {
                 request.with(|request| job(request, response))
             })
         })
+    }
+
+    /// Responds to a request for whose body there is no room beside those of other clients.
+    #[cold]
+    fn shed(self) -> HttpResult {
+        self.context.settings.counters.count(Hit::BodyShed);
+        let more = &[RETRY_AFTER];
+        self.send_error_page(503, phrase(503), explanation(503), more)
     }
 
     /// Has a worker write the response.
@@ -118,7 +135,8 @@ impl Response<'_> {
             Err((mut deferred, overloaded)) => {
                 deferred.relieve();
                 let head = self.send_response(503).with_failure(overloaded.into());
-                head.send_header("Retry-After", "1").body("")
+                let (name, value) = RETRY_AFTER;
+                head.send_header(name, value).body("")
             }
         }
     }

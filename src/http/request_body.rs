@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::h1::{self, ChunkLimits, ChunkedDecoder, Progress};
 use super::settings::BodyDeadlines;
+use super::window::HIGH_WATER;
 use crate::reactor::Now;
 use crate::socketserver::Patience;
 
@@ -68,6 +69,23 @@ impl Incoming {
         };
         self.received = self.received.saturating_add(progress.content as u64);
         Ok(progress)
+    }
+
+    /// Returns how much is still to come, as far as the head has announced it. At least that much will
+    /// be kept. Chunks announce nothing.
+    pub(super) fn announced(&self) -> Option<u64> {
+        match self.coding {
+            Coding::Length(left) => Some(left),
+            Coding::Chunked(..) => None,
+        }
+    }
+
+    /// Returns how much of it can wait at once for another thread that reads it.
+    pub(super) fn window(&self) -> usize {
+        let announced = self.announced().map(usize::try_from);
+        announced.map_or(HIGH_WATER, |left| {
+            left.unwrap_or(HIGH_WATER).min(HIGH_WATER)
+        })
     }
 
     /// Does not count `pause` against the client: during that time the loop did not read.

@@ -18,6 +18,9 @@ use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Place, Written};
 use crate::socketserver::{Block, Buffer, Failure, Protocol, contain};
 
+/// Tells a client for whom there is no room that there may be some soon (RFC 9110 §10.2.3).
+pub(super) const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
+
 /// The result of a handler.
 pub type HttpResult = Result<Reply, Failure>;
 
@@ -149,8 +152,23 @@ impl<'a> Response<'a> {
     /// Returns an error if `code` is not a status code, or `reason` holds a control character.
     #[cold]
     pub fn send_error_with(self, code: u16, reason: &str, explanation: &str) -> HttpResult {
+        self.send_error_page(code, reason, explanation, &[])
+    }
+
+    /// Like [`send_error_with`](Self::send_error_with), with `more` fields.
+    #[cold]
+    pub(super) fn send_error_page(
+        self,
+        code: u16,
+        reason: &str,
+        explanation: &str,
+        more: &[(&str, &str)],
+    ) -> HttpResult {
         let reason = if reason.is_empty() { "???" } else { reason };
         let head = self.send_response_with_reason(code, reason);
+        let head = more
+            .iter()
+            .fold(head, |head, (name, value)| head.send_header(name, value));
         head.state.close = true;
         head.state.notes().reason = Some(reason.into());
         if head.state.without_body().is_some() {

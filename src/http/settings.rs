@@ -97,6 +97,17 @@ pub struct Limits {
     /// The largest body that is kept in memory for the handler: 1 MiB, as in nginx. A larger body
     /// gets status 413. One client can claim this much memory.
     pub body: usize,
+    /// How many bytes of bodies are kept in memory at once, on all connections with these settings or
+    /// with clones of them: 64 MiB, enough for 64 of the largest. Ten thousand clients could
+    /// otherwise claim [`body`](Self::body) each. A client for whom there is no room gets status 503
+    /// with `Retry-After`; [`HttpStats::bodies_shed`] counts it. There is always room for a single
+    /// body.
+    ///
+    /// What has arrived counts, not what a client announces. A body counts until its handler has
+    /// returned, also while it waits for a worker. A [streamed](super::BodyPolicy::streamed) body that
+    /// another thread reads counts as 64 KiB, which is as much as is kept of it. A body that a sink
+    /// takes on the loop does not count, and neither do copies that your program makes.
+    pub bodies: usize,
     /// The largest body that a handler takes as it arrives
     /// ([`BodyPolicy::streamed`](super::BodyPolicy::streamed)): 1 GiB. A larger body gets status
     /// 413. This does not limit memory, but protects the disk.
@@ -109,6 +120,7 @@ impl Default for Limits {
             head: HeadLimits::default(),
             chunks: ChunkLimits::default(),
             body: 1024 * 1024,
+            bodies: 64 * 1024 * 1024,
             upload: 1024 * 1024 * 1024,
         }
     }

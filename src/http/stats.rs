@@ -3,7 +3,7 @@
 //! [law 7]: crate::spec#law-7
 //! [law 8]: crate::spec#law-8
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::h1;
 
@@ -37,11 +37,21 @@ pub struct HttpStats {
     pub keep_alive_timeouts: u64,
     /// Responses that the program did not finish in time: status 503, or broken off.
     pub response_timeouts: u64,
+    /// Bodies for which there was no room beside those of other clients
+    /// ([`Limits::bodies`](super::Limits::bodies)): status 503.
+    pub bodies_shed: u64,
+    /// Bytes of bodies that are kept in memory, now.
+    pub body_bytes: usize,
 }
 
-/// The counters behind [`HttpStats`]. A request that is served without trouble changes none of them.
+/// The counters behind [`HttpStats`]. A request that is served without trouble changes none of the hits.
 #[derive(Debug, Default)]
-pub(super) struct Counters([AtomicU64; 11]);
+pub(super) struct Counters {
+    /// How often each limit was reached, in the order of [`Hit`].
+    hits: [AtomicU64; 12],
+    /// [`HttpStats::body_bytes`].
+    body_bytes: AtomicUsize,
+}
 
 /// Names one counter, in the order of the fields of [`HttpStats`].
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +78,8 @@ pub(super) enum Hit {
     KeepAliveTimeout,
     /// [`HttpStats::response_timeouts`].
     ResponseTimeout,
+    /// [`HttpStats::bodies_shed`].
+    BodyShed,
 }
 
 impl From<h1::Error> for Hit {
@@ -87,12 +99,39 @@ impl From<h1::Error> for Hit {
 impl Counters {
     /// Adds one.
     pub(super) fn count(&self, hit: Hit) {
-        self.0[hit as usize].fetch_add(1, Ordering::Relaxed);
+        self.hits[hit as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds `more` bytes of a body of which `mine` are counted already. Adds nothing, and returns
+    /// `false`, if the sum would be more than `limit` and there are other bodies.
+    pub(super) fn keep(&self, more: usize, mine: usize, limit: usize) -> bool {
+        let grow = |sum: usize| {
+            let grown = sum.saturating_add(more);
+            (more == 0 || sum == mine || grown <= limit).then_some(grown)
+        };
+        let kept = &self.body_bytes;
+        kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow)
+            .is_ok()
+    }
+
+    /// Adds `bytes` of a body, whatever the limit is.
+    pub(super) fn keep_anyway(&self, bytes: usize) {
+        self.body_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Subtracts `bytes` of a body that was dropped.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.body_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes of bodies are kept.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body_bytes.load(Ordering::Relaxed)
     }
 
     /// Reads all counters. Others may count meanwhile.
     pub(super) fn snapshot(&self) -> HttpStats {
-        let count = |hit: Hit| self.0[hit as usize].load(Ordering::Relaxed);
+        let count = |hit: Hit| self.hits[hit as usize].load(Ordering::Relaxed);
         HttpStats {
             bad_requests: count(Hit::BadRequest),
             request_line_too_long: count(Hit::RequestLineTooLong),
@@ -105,6 +144,8 @@ impl Counters {
             body_timeouts: count(Hit::BodyTimeout),
             keep_alive_timeouts: count(Hit::KeepAliveTimeout),
             response_timeouts: count(Hit::ResponseTimeout),
+            bodies_shed: count(Hit::BodyShed),
+            body_bytes: self.body_bytes(),
         }
     }
 }

@@ -33,7 +33,8 @@ use crate::socketserver::{Ends, Evented, Factory, Failure, Pool, Server, ServerA
 /// # What is different from Python
 ///
 /// * There are 32 threads, instead of one for each connection. While all of them are busy, further
-///   requests wait; none is refused.
+///   requests wait; none is refused, as long as there is room for their bodies
+///   ([`Limits::bodies`](super::Limits::bodies)).
 /// * Each request gets its own clone of the handler.
 ///   [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop's thread.
 /// * When the server closes, it waits for no thread ([HTTP-2]), and the loop closes the sockets. So

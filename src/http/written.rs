@@ -8,6 +8,7 @@ use memchr::memchr;
 use super::body_policy::Want;
 use super::body_reader::{BodyReader, BodySender};
 use super::h1::{self, Fields, Sink, Version};
+use super::kept::Kept;
 use super::message::{Message, Notes, OpenHead, ReplyTo, Upgrade};
 use super::owned::OwnedRequest;
 use super::response_body::{BodyFraming, Ending, Streaming};
@@ -72,8 +73,13 @@ pub(super) enum Content<'a> {
     Whole(&'a [u8], Fields<'a>),
     /// It has arrived, and lies in a copy of the request.
     Owned(&'a OwnedRequest),
-    /// It will arrive. `ask`: the client waits for `100 Continue` first.
-    Coming { ask: bool },
+    /// It will arrive.
+    Coming {
+        /// The client waits for `100 Continue` first.
+        ask: bool,
+        /// At most so many bytes of it wait at once for another thread that reads it.
+        window: usize,
+    },
     /// Another part of the program has it, or had it.
     Elsewhere,
     /// Some of it has not been read, and nobody will read it.
@@ -161,6 +167,8 @@ pub(super) struct Written {
     pub(super) notes: Option<Box<Notes>>,
     /// The body of the request on its way to another thread. Boxed: few handlers need this.
     pub(super) reading: Option<Box<Reading>>,
+    /// The body's part of the budget, if it is kept in memory.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Written {
@@ -184,6 +192,7 @@ impl Written {
             open_head: None,
             notes: None,
             reading: None,
+            kept: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::http::access::Subject;
 use crate::http::h1;
 use crate::http::handler::HttpRequestHandler;
 use crate::http::message::Message;
-use crate::http::response;
+use crate::http::response::{self, RETRY_AFTER};
 use crate::http::stats::Hit;
 use crate::http::status::{explanation, phrase};
 use crate::http::terms::Terms;
@@ -30,7 +30,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         // What if the handler has written a part of a response? `response::write` has taken it
         // back.
         self.report(Some(failure));
-        self.send_error(500, explanation(500), terms, subject, io);
+        self.send_error(500, explanation(500), &[], terms, subject, io);
         self.close(terms)
     }
 
@@ -88,7 +88,17 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         // What if the head is not complete? Its first bytes tell whether it is a HEAD request,
         // whose response has no body.
         let terms = Terms::refused(subject.origin.is_head());
-        self.send_error(code, why, terms, subject, io);
+        self.send_error(code, why, &[], terms, subject, io);
+        self.close(terms)
+    }
+
+    /// Refuses a request because there is no room for its body beside those of other clients. The
+    /// client may try again soon, when some of them are done.
+    #[cold]
+    pub(super) fn shed(&mut self, subject: Subject<'_>, io: &mut Io<'_>) -> Step {
+        self.settings.counters.count(Hit::BodyShed);
+        let terms = Terms::refused(subject.origin.is_head());
+        self.send_error(503, explanation(503), &[RETRY_AFTER], terms, subject, io);
         self.close(terms)
     }
 
@@ -115,12 +125,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         self.refuse(408, explanation(408), subject, io)
     }
 
-    /// Writes the last response of the connection.
+    /// Writes the last response of the connection: an error page, with `more` fields.
     #[cold]
     pub(super) fn send_error(
         &mut self,
         code: u16,
         why: &str,
+        more: &[(&str, &str)],
         terms: Terms,
         subject: Subject<'_>,
         io: &mut Io<'_>,
@@ -128,7 +139,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let context = self.context(terms, io.now);
         let mut written = Written::new(&context);
         let sent = response::write(&mut written, io.output, &context, |response| {
-            response.send_error_with(code, phrase(code), why)
+            response.send_error_page(code, phrase(code), why, more)
         });
         // Whatever the terms say, this was the last response.
         self.phase = Phase::Closed;

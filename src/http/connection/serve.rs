@@ -6,12 +6,13 @@ use memchr::memchr;
 
 use super::exchange::Exchange;
 use super::io::Io;
-use super::whole_body::WholeBody;
+use super::whole_body::{Unkept, WholeBody};
 use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
 use crate::http::handler::HttpRequestHandler;
+use crate::http::kept::{Kept, has_room};
 use crate::http::request::Request;
 use crate::http::request_body::Incoming;
 use crate::http::response;
@@ -30,6 +31,8 @@ enum Plan {
     Stream(Incoming),
     /// Refuse it with this status, and close.
     Refuse(u16),
+    /// Refuse it, because there is no room for its body.
+    Shed,
     /// The handler could not say what to do: send a 500.
     Fail(Failure),
 }
@@ -46,6 +49,10 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    fn new(head: &'a Head<'a>, bytes: &'a [u8], began: Instant) -> Asked<'a> {
+        Asked { head, bytes, began }
+    }
+
     fn subject(&self) -> Subject<'a> {
         Subject {
             origin: Origin::Head(self.bytes, self.head),
@@ -75,11 +82,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         let bytes = &input[range.clone()];
         let arrived = input.len() - range.end;
-        let asked = Asked {
-            head: &head,
-            bytes,
-            began,
-        };
+        let asked = Asked::new(&head, bytes, began);
         // A client that sends its body without waiting is not asked for it (RFC 9110 §10.1.1).
         let ask = head.expect == Expect::Continue && arrived == 0;
         match self.plan(&asked, arrived, io.now) {
@@ -88,17 +91,19 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let content = Content::Whole(&input[range.end..end], Fields::default());
                 // What if the handler fails? The request is consumed nevertheless, and the
                 // connection closes.
-                let step = self.respond(&asked, content, None, io);
+                let step = self.respond(&asked, content, None, None, io);
                 input.consume(end);
                 step
             }
             Plan::Await(incoming) => {
-                let record = Record::new(bytes, &head);
-                self.await_body(WholeBody::new(range, incoming, began, record), ask, io)
+                let (record, kept) = (Record::new(bytes, &head), Kept::nothing(&self.settings));
+                let pending = WholeBody::new(range, incoming, kept, began, record);
+                self.await_body(pending, ask, io)
             }
             Plan::Stream(incoming) => {
-                let content = Content::Coming { ask };
-                let step = self.respond(&asked, content, Some(incoming), io);
+                let window = incoming.window();
+                let content = Content::Coming { ask, window };
+                let step = self.respond(&asked, content, Some(incoming), None, io);
                 input.consume(range.end);
                 match step {
                     // What if some of the body came together with the head? No event announces it
@@ -108,6 +113,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 }
             }
             Plan::Refuse(code) => self.refuse_unread(code, asked.subject(), io),
+            Plan::Shed => self.shed(asked.subject(), io),
             Plan::Fail(failure) => {
                 let terms = Terms::refused(head.method == "HEAD");
                 self.fail(failure, terms, asked.subject(), io)
@@ -204,6 +210,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         match policy.way {
             Way::Streamed => Plan::Stream(incoming),
+            // What if there is room for a part of it? Then the client need not send that part.
+            _ if !has_room(&self.settings, incoming.announced().unwrap_or(1)) => Plan::Shed,
             _ => Plan::Await(incoming),
         }
     }
@@ -223,7 +231,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 self.phase = Phase::Body(pending);
                 return Step::Break(Next::Read);
             }
-            Err(error) => return self.refuse_malformed(error, pending.subject(), io),
+            Err(Unkept::Malformed(error)) => {
+                return self.refuse_malformed(error, pending.subject(), io);
+            }
+            Err(Unkept::NoRoom) => return self.shed(pending.subject(), io),
         }
         let parts = pending.parts();
         // What if this fails? It cannot, because both were parsed when they arrived; now they only
@@ -236,13 +247,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         let trailers = h1::parse_fields(trailers, limits.chunks.trailer_fields);
         let step = match (head, trailers) {
             (Ok(head), Ok(trailers)) => {
-                let asked = Asked {
-                    head: &head,
-                    bytes,
-                    began: pending.began(),
-                };
+                let asked = Asked::new(&head, bytes, pending.began());
                 let content = Content::Whole(&input[parts.body], trailers);
-                self.respond(&asked, content, None, io)
+                self.respond(&asked, content, None, Some(pending.into_kept()), io)
             }
             (Err(error), _) | (_, Err(error)) => {
                 self.refuse_malformed(error, pending.subject(), io)
@@ -252,7 +259,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         step
     }
 
-    /// Calls the handler. `incoming`: the part of the body that is still to come.
+    /// Calls the handler. `incoming`: the part of the body that is still to come. `kept`: the part of
+    /// the budget that the whole body uses.
     ///
     /// `inline(always)`: without it the compiler spills `asked` to the stack, only to read it back.
     #[inline(always)]
@@ -261,6 +269,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         asked: &Asked<'_>,
         content: Content<'_>,
         incoming: Option<Incoming>,
+        kept: Option<Kept>,
         io: &mut Io<'_>,
     ) -> Step {
         let head = asked.head;
@@ -290,7 +299,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             place: Place::Loop,
         };
         let handler = &mut self.handler;
-        let mut written = Written::new(&context);
+        let mut written = Written {
+            kept,
+            ..Written::new(&context)
+        };
         let handled = response::write(&mut written, io.output, &context, |response| {
             handler.handle(&request, response)
         });

@@ -120,7 +120,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                     return Step::Break(self.break_off(&exchange, io.now));
                 }
                 let terms = exchange.terms;
-                self.send_error(503, explanation(503), terms, exchange.subject(), io);
+                self.send_error(503, explanation(503), &[], terms, exchange.subject(), io);
                 self.close(terms)
             }
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::h1;
+use crate::http::kept::Kept;
 use crate::http::request_body::Incoming;
 use crate::reactor::Now;
 use crate::socketserver::Buffer;
@@ -21,6 +22,8 @@ pub(super) struct WholeBody {
     trailers: usize,
     /// Decodes the body.
     incoming: Incoming,
+    /// Its part of the budget.
+    kept: Kept,
     /// When the request began to arrive.
     began: Instant,
     /// The request for the log, if the body never becomes whole.
@@ -37,11 +40,20 @@ pub(super) struct Parts {
     pub(super) trailers: Range<usize>,
 }
 
+/// Why the body is not kept.
+pub(super) enum Unkept {
+    /// It is malformed, or exceeds a limit of its own.
+    Malformed(h1::Error),
+    /// There is no room for it beside the bodies of other clients.
+    NoRoom,
+}
+
 impl WholeBody {
     /// Creates a request before any of its body is looked at.
     pub(super) fn new(
         head: Range<usize>,
         incoming: Incoming,
+        kept: Kept,
         began: Instant,
         record: Record,
     ) -> WholeBody {
@@ -50,6 +62,7 @@ impl WholeBody {
             body: 0,
             trailers: 0,
             incoming,
+            kept,
             began,
             record,
         }
@@ -61,11 +74,15 @@ impl WholeBody {
     }
 
     /// Takes in what has arrived since the last call. Returns whether the request is whole.
-    pub(super) fn take_in(&mut self, input: &mut Buffer) -> Result<bool, h1::Error> {
+    pub(super) fn take_in(&mut self, input: &mut Buffer) -> Result<bool, Unkept> {
         // What if trailers are here already? They come last, so no more of the body can follow
         // them.
         let known = self.head.end + self.body + self.trailers;
-        let progress = self.incoming.decode(&mut input[known..])?;
+        let decoded = self.incoming.decode(&mut input[known..]);
+        let progress = decoded.map_err(Unkept::Malformed)?;
+        if !self.kept.grow(progress.content + progress.trailers) {
+            return Err(Unkept::NoRoom);
+        }
         self.body += progress.content;
         self.trailers += progress.trailers;
         let end = self.head.end + self.body + self.trailers;
@@ -83,6 +100,11 @@ impl WholeBody {
             body,
             trailers,
         }
+    }
+
+    /// Returns the body's part of the budget. The caller drops it together with the body.
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
     }
 
     pub(super) fn subject(&self) -> Subject<'_> {

@@ -285,7 +285,7 @@ fn input_that_was_used_keeps_no_memory() {
             settings: &settings,
             post: &post,
             now: &Now::at(Instant::now(), std::time::SystemTime::UNIX_EPOCH),
-            draining: false,
+            phase: Phase::Serving,
             failure: None,
             completed: 0,
         };

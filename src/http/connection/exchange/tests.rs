@@ -248,7 +248,10 @@ fn receiving(wants: Want) -> Exchange {
     let mut written = written(Outcome::Deferred);
     written.reading = Some(Box::new(Reading::Sink(Box::new(Sink(wants)))));
     let incoming = Incoming::sized(5, BodyDeadlines::default(), Instant::now());
-    let content = Content::Coming { ask: false };
+    let content = Content::Coming {
+        ask: false,
+        window: 0,
+    };
     let begun = give(|io| exchange.begin(written, content, Some(incoming), io));
     assert_eq!(begun, (String::new(), "go on"));
     exchange
