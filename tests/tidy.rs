@@ -4,12 +4,15 @@
 //! which by convention is the last thing in it. Each checker is a function from text to breaches,
 //! and `the_checkers_can_fail` shows every one of them a breach.
 
+#[path = "tidy/examples.rs"]
+mod examples;
 #[path = "tidy/imports.rs"]
 mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use examples::hidden_but_needed;
 use imports::Tree;
 
 /// The layers, each of which may import only those before it.
@@ -148,6 +151,12 @@ fn no_path_of_a_machine() {
     }
 }
 
+/// A reader who copies an example gets only the lines that are shown.
+#[test]
+fn examples_do_not_hide_what_they_need() {
+    keep(sources("src"), |path, _| hidden_but_needed(&read(path)));
+}
+
 #[test]
 fn the_loop_stays_on_one_screen() {
     let server = read("src/socketserver/server.rs");
@@ -221,6 +230,32 @@ fn the_checkers_can_fail() {
         too_long("    fn f(\n        a: u8,\n    );\n    fn g() {}\n", 1),
         [""; 0]
     );
+}
+
+#[test]
+fn the_checker_of_examples_can_fail() {
+    let example = |lines: &str| {
+        let lines = lines.lines().map(|line| format!("    /// {line}\n"));
+        hidden_but_needed(&format!("/// ```\n{}/// ```\n", lines.collect::<String>()))
+    };
+    assert_eq!(example("# use a::{B, C};\nB::new()"), ["1: B is hidden"]);
+    assert_eq!(
+        example("# let mut (a, b) = c;\nb.run()"),
+        ["1: b is hidden"]
+    );
+    assert_eq!(
+        example("# fn f(a: &A, b: B) {\nf(b)\n# }"),
+        ["1: b is hidden", "1: f is hidden"]
+    );
+    let fine = [
+        "# let a = 1;\nlet a = 2; a",
+        "let a = 1;\n# let _ = a;\na",
+        "# let f = || {\n#     let a = 1;\n# };\na",
+        "use a::B;\n# B::run();",
+    ];
+    for example_is in fine {
+        assert_eq!(example(example_is), [""; 0], "{example_is}");
+    }
 }
 
 #[test]

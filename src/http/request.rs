@@ -199,12 +199,14 @@ impl<'a> Request<'a> {
     /// Compare type and subtype without regard to case, and expect parameters after them:
     ///
     /// ```
-    /// # fn is_form(request: &serve_forever::http::Request<'_>) -> bool {
-    /// let media_type = request.content_type().and_then(|value| value.split(';').next());
-    /// media_type.is_some_and(|value| {
-    ///     value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    /// })
-    /// # }
+    /// use serve_forever::http::Request;
+    ///
+    /// fn is_form(request: &Request<'_>) -> bool {
+    ///     let media_type = request.content_type().and_then(|value| value.split(';').next());
+    ///     media_type.is_some_and(|value| {
+    ///         value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    ///     })
+    /// }
     /// ```
     pub fn content_type(&self) -> Option<&'a str> {
         self.text("Content-Type")
@@ -326,11 +328,14 @@ impl<'a> Request<'a> {
 /// A form that was posted is in the [`body`](Request::body):
 ///
 /// ```
-/// # use serve_forever::http::{Request, parse_qsl};
-/// # fn read(request: &Request<'_>) {
-/// let fields = parse_qsl(request.body());
-/// # let _ = fields.count();
-/// # }
+/// use serve_forever::http::{HttpResult, Request, Response, parse_qsl};
+///
+/// fn do_post(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     let mut fields = parse_qsl(request.body());
+///     let name = fields.find(|(key, _)| key == "name");
+///     let name = name.map_or("stranger".into(), |(_, value)| value);
+///     response.send_response(200).body(format!("Hello, {name}!\n"))
+/// }
 /// ```
 pub fn parse_qsl<'a, Q>(
     query: &'a Q,

@@ -17,10 +17,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 /// ```
 /// use std::sync::mpsc::channel;
 /// use std::thread;
-/// # use serve_forever::reactor::{EventLoop, Reactor};
-/// # let mut event_loop = EventLoop::new()?;
-/// # let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1)?;
+/// use serve_forever::reactor::{EventLoop, Reactor};
 ///
+/// let mut event_loop = EventLoop::new()?;
+/// let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1)?;
 /// let slot = reactor.open().ok_or("every slot is taken")?;
 /// let doorbell = reactor.doorbell(slot);
 /// let (sender, messages) = channel();

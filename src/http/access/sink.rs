@@ -14,11 +14,11 @@ use crate::socketserver::complain;
 ///
 /// ```
 /// use std::sync::mpsc::sync_channel;
-/// use serve_forever::http::{AccessLog, LogFormat};
-/// # use serve_forever::http::{HttpResult, Request, Response};
-/// # fn handler(_: &Request<'_>, response: Response<'_>) -> HttpResult {
-/// #     response.send_error(404)
-/// # }
+/// use serve_forever::http::{AccessLog, HttpResult, LogFormat, Request, Response};
+///
+/// fn handler(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("hello")
+/// }
 ///
 /// let (sender, lines) = sync_channel::<String>(1000);
 /// std::thread::spawn(move || {

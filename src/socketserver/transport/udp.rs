@@ -41,12 +41,12 @@ use super::traits::Transport;
 /// The same code with [`Tcp`](crate::socketserver::Tcp) compiles:
 ///
 /// ```
-/// # use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
-/// # use serve_forever::socketserver::{Evented, Tcp};
-/// #
-/// # fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
-/// #     response.send_response(200).body("Hello")
-/// # }
+/// use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
+/// use serve_forever::socketserver::{Evented, Tcp};
+///
+/// fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("Hello")
+/// }
 /// let dispatch: Evented<Tcp, _> = Evented::new(Http::new(hello, HttpSettings::default()));
 /// ```
 #[derive(Debug)]
