@@ -1692,3 +1692,151 @@ where
         },
     )
 }
+
+// What a handler says about the connection and the body.
+
+type Answer = fn(Response<'_>) -> HttpResult;
+
+/// Two blocks, and a trailer.
+struct Summed(std::vec::IntoIter<&'static str>);
+
+fn summed() -> Summed {
+    Summed(vec!["a", "bc"].into_iter())
+}
+
+impl BodySource for Summed {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.0.next().map(Vec::from))
+    }
+
+    fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
+        vec![("Sum".to_owned(), b"3".to_vec())]
+    }
+}
+
+/// A response whose length is that of the handler.
+fn sized<'a>(response: Response<'a>, code: u16, length: &str) -> ResponseHead<'a> {
+    let head = response.send_response(code);
+    head.send_header("Content-Length", length)
+}
+
+fn with<'a>(response: Response<'a>, name: &str, value: &str) -> ResponseHead<'a> {
+    response.send_response(200).send_header(name, value)
+}
+
+/// Lets the handler answer on the loop, on a worker, and through a `Deferred`. What was sent, the
+/// verdict, and what was reported.
+fn everywhere(
+    request: &str,
+    answer: Answer,
+) -> [(&'static str, (String, &'static str, Option<String>)); 3] {
+    let workers = Pool::new().threads(1);
+    let on_worker =
+        move |_: &Request<'_>, response: Response<'_>| response.offload(&workers, answer);
+    let deferred = move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        deferred.respond(answer)?;
+        Ok(reply)
+    };
+    let on_loop = move |_: &Request<'_>, response: Response<'_>| answer(response);
+    let places = [
+        ("the loop", Wire::new(on_loop)),
+        ("a worker", Wire::new(on_worker)),
+        ("elsewhere", Wire::new(deferred)),
+    ];
+    places.map(|(place, mut wire)| {
+        wire.receive(request);
+        while wire.verdict == "Wait" {
+            await_news(&mut wire);
+        }
+        (place, (wire.sent(), wire.verdict, wire.failure()))
+    })
+}
+
+/// HTTP-22, HTTP-31, HTTP-35, WSGI-17, RFC 9110 sections 6.5, 8.6 and 15, RFC 9112 section 6: the server
+/// frames the body and says whether the connection goes on, whatever the handler says, wherever it runs.
+#[test]
+fn a_handler_cannot_break_the_framing() {
+    const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+    const OLD: &str = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n";
+    const SUMMED: &str = "Trailer: Sum\r\n\
+        Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\nSum: 3\r\n\r\n";
+    const LONG: Option<ResponseError> = Some(ResponseError::TooLong);
+    const SHORT: Option<ResponseError> = Some(ResponseError::TooShort);
+    #[rustfmt::skip]
+    let whole: &[(&str, Answer, &str, &str)] = &[
+        (GET, |r| r.send_response(200).body("abc"), "200 OK", "Content-Length: 3\r\n\r\nabc"),
+        (GET, |r| r.send_response(200).stream(["a", "bc"].into_iter()), "200 OK", CHUNKED),
+        // Statuses and methods without a body.
+        (GET, |r| sized(r, 204, "3").body("abc"), "204 No Content", "\r\n"),
+        (GET, |r| sized(r, 204, "3").stream(summed()), "204 No Content", "\r\n"),
+        (GET, |r| sized(r, 304, "3").body("abc"), "304 Not Modified", "\r\n"),
+        (GET, |r| sized(r, 205, "3").body("abc"), "205 Reset Content", "Content-Length: 0\r\n\r\n"),
+        (HEAD, |r| r.send_response(200).body("abc"), "200 OK", "Content-Length: 3\r\n\r\n"),
+        (HEAD, |r| sized(r, 200, "9").body("abc"), "200 OK", "Content-Length: 9\r\n\r\n"),
+        (HEAD, |r| sized(r, 200, "9").stream(summed()), "200 OK", "Content-Length: 9\r\n\r\n"),
+        (HEAD, |r| r.send_response(200).stream(summed()), "200 OK", "Transfer-Encoding: chunked\r\n\r\n"),
+        // The connection.
+        (GET, |r| with(r, "connection", "Keep-Alive").body("abc"), "200 OK", "Content-Length: 3\r\n\r\nabc"),
+        (GET, |r| with(r, "Connection", "x-hop").body("abc"), "200 OK", "Connection: x-hop\r\nContent-Length: 3\r\n\r\nabc"),
+        (OLD, |r| r.send_response(200).body("abc"), "200 OK", "Content-Length: 3\r\nConnection: keep-alive\r\n\r\nabc"),
+        // Trailers, which only chunks can have.
+        (GET, |r| with(r, "Trailer", "Sum").stream(summed()), "200 OK", SUMMED),
+        (GET, |r| sized(r, 200, "3").stream(summed()), "200 OK", "Content-Length: 3\r\n\r\nabc"),
+    ];
+    for (number, &(request, write, status, rest)) in whole.iter().enumerate() {
+        for (place, found) in everywhere(request, write) {
+            let expected = (answer(status, rest), "Read", None);
+            assert_eq!(found, expected, "case {number} on {place}");
+        }
+    }
+    #[rustfmt::skip]
+    let others: &[(&str, Answer, &str, &str, Option<ResponseError>)] = &[
+        // A length that is wrong.
+        (GET, |r| sized(r, 200, "2").body("abc"), "Content-Length: 2\r\n\r\nab", "Read", LONG),
+        (GET, |r| sized(r, 200, "2").stream(summed()), "Content-Length: 2\r\n\r\nab", "Read", LONG),
+        (GET, |r| sized(r, 200, "0").body("abc"), "Content-Length: 0\r\n\r\n", "Read", LONG),
+        (GET, |r| sized(r, 200, "4").body("abc"), "Content-Length: 4\r\nConnection: close\r\n\r\nabc", "Linger", SHORT),
+        (GET, |r| sized(r, 200, "4").stream(summed()), "Content-Length: 4\r\n\r\nabc", "Linger", SHORT),
+        // A connection that ends.
+        (GET, |r| with(r, "Connection", "close").body("abc"), "Content-Length: 3\r\nConnection: close\r\n\r\nabc", "Linger", None),
+        (OLD, |r| with(r, "Connection", "keep-alive").stream(summed()), "Connection: close\r\n\r\nabc", "Linger", None),
+    ];
+    for (number, &(request, write, rest, verdict, failure)) in others.iter().enumerate() {
+        for (place, found) in everywhere(request, write) {
+            let failure = failure.map(|failure| failure.to_string());
+            let expected = (answer("200 OK", rest), verdict, failure);
+            assert_eq!(found, expected, "other case {number} on {place}");
+        }
+    }
+}
+
+/// HTTP-31, HTTP-35: what would make the client lose its place is an error of the handler.
+#[test]
+fn what_would_break_the_framing_is_a_500() {
+    const CONNECT: &str = "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n";
+    use ResponseError::{ContentLength, NotFinal, TransferEncoding};
+    #[rustfmt::skip]
+    let cases: [(&str, Answer, ResponseError); 11] = [
+        (GET, |r| with(r, "Transfer-Encoding", "chunked").body(""), TransferEncoding),
+        (GET, |r| with(r, "transfer-encoding", "identity").stream(summed()), TransferEncoding),
+        (GET, |r| sized(r, 200, "3").send_header("Content-Length", "3").body("abc"), ContentLength),
+        (GET, |r| sized(r, 200, "+3").body("abc"), ContentLength),
+        (GET, |r| sized(r, 200, "3, 3").body("abc"), ContentLength),
+        (GET, |r| sized(r, 200, "").body(""), ContentLength),
+        (GET, |r| sized(r, 204, "x").body(""), ContentLength),
+        (GET, |r| r.send_response(100).body(""), NotFinal),
+        (GET, |r| r.send_response(101).body(""), NotFinal),
+        (GET, |r| r.send_response(199).stream(summed()), NotFinal),
+        (CONNECT, |r| r.send_response(200).body(""), NotFinal),
+    ];
+    for (number, (request, write, error)) in cases.into_iter().enumerate() {
+        for (place, (sent, verdict, failure)) in everywhere(request, write) {
+            let found = (status(&sent), verdict, failure);
+            let expected = (500, "Linger", Some(error.to_string()));
+            assert_eq!(found, expected, "case {number} on {place}: {sent}");
+            assert_eq!(sent.matches("HTTP/1.1").count(), 1, "{sent}");
+        }
+    }
+}

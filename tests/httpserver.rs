@@ -595,7 +595,14 @@ fn a_declared_length_is_kept_to() {
         let found = exchange(handler("4", streamed), GET.repeat(2));
         assert_eq!(found, (short.repeat(2), "Read"), "never more: {streamed}");
         let (sent, verdict) = exchange(handler("8", streamed), GET.repeat(2));
-        let long = answer("200 OK", "Content-Length: 8\r\n\r\ncontent");
+        // A body that is whole is known to be too short before the head is sent (HTTP-4).
+        let close = if streamed {
+            ""
+        } else {
+            "Connection: close\r\n"
+        };
+        let long = format!("Content-Length: 8\r\n{close}\r\ncontent");
+        let long = answer("200 OK", &long);
         assert_eq!(sent, long, "if less, nothing follows: {streamed}");
         assert!(verdict == "Close" || verdict == "Linger", "{verdict}");
     }

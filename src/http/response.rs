@@ -334,15 +334,17 @@ impl ResponseHead<'_> {
     fn begin_whole(&mut self, length: usize) -> Result<usize, ResponseError> {
         let announced = self.state.declared.unwrap_or(length as u64);
         let framing = self.state.without_body();
-        self.end_headers(framing.unwrap_or(BodyFraming::Length(announced)))?;
+        let framing = framing.unwrap_or(BodyFraming::Length(announced));
         if self.is_silent() {
+            self.end_headers(framing)?;
             return Ok(0);
         }
         // Never send more than was announced. If it is less, close, so that the client notices
         // (WSGI-17).
         let (sent, wrong) = cut(length, announced);
-        self.state.sent = sent as u64;
         self.state.close |= wrong == Some(ResponseError::TooShort);
+        self.end_headers(framing)?;
+        self.state.sent = sent as u64;
         self.state.wrong = wrong;
         Ok(sent)
     }
