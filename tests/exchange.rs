@@ -1705,8 +1705,8 @@ fn summed() -> Summed {
 }
 
 impl BodySource for Summed {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.0.next().map(Vec::from))
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
+        Ok(self.0.next().map(Block::from))
     }
 
     fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {

@@ -98,11 +98,11 @@
 //! | STATIC-1 | differs | the same methods; a body is not read, and nobody is asked for it; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
 //! | STATIC-2 | differs | the same steps, on bytes; before them, a target with `#` or a byte beyond ASCII gets 400, and an absolute target is read as a URL, not as a name that begins with `http:` | RFC 9112 §3.2 |
 //! | STATIC-3 | differs | the same, except that a target without a leading slash gets 400 | RFC 9112 §3.2 |
-//! | STATIC-4 | differs | a link that leads out of the directory gets 404, unless you follow such links (`follow_symlinks`) | a person who can make a link below the root must not be able to publish other files |
+//! | STATIC-4 | differs | a link that leads out of the directory gets 404, unless you follow such links (`follow_symlinks`). A name is looked up once, and what was found is served | a person who can make a link below the root must not be able to publish other files |
 //! | STATIC-5 | differs | 404 | defect: `open` fails, and the client gets no response |
 //! | STATIC-6 | differs | the same; bytes that are not allowed in a URI are escaped in `Location` | browsers read `/\h/` as `//h/` |
 //! | STATIC-7 | same | an index page that exists but cannot be opened gets 404; the directory is not listed | |
-//! | STATIC-8 | differs | the same, but 503 while descriptors are short | the file exists |
+//! | STATIC-8 | differs | the same, but 503 while descriptors are short, or while another program holds a lease on the file | the file may exist |
 //! | STATIC-9 | differs | `ETag` and `Accept-Ranges` in addition; `Content-Length` comes last. Only regular files are opened. Exactly the announced length is sent, or the connection is cut. `Last-Modified` is never in the future, and is left out for a time before 1970 | defect; RFC 9110 §8.8.2.1 |
 //! | STATIC-10 | differs | all conditional fields, with entity tags, and ranges; a 304 has the `ETag`. A date may name UTC in any way or not at all; a date with a wrong weekday or without a weekday is ignored | RFC 9110 §13, §14, §15.4.5 |
 //! | STATIC-11 | differs | our own table, to which you can add (`content_type`). `.br` and `.svgz` are `application/octet-stream`, because they are sent compressed as they are | defect |

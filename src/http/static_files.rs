@@ -16,7 +16,7 @@ mod root;
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ use self::content::FileContent;
 use self::content_types::ContentTypes;
 use self::preconditions::{Validators, Verdict};
 use self::ranges::{ByteRange, Selection};
-use self::root::{Found, Root};
+use self::root::{Found, Root, Tree};
 use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
 use super::path::translate_path;
@@ -44,6 +44,9 @@ const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];
 /// How many ranges one request may ask for by default. Document viewers ask for far fewer; the attack
 /// on Apache, CVE-2011-3192, asked for far more (RFC 9110 §14.2). Apache allows 200.
 const MAX_RANGES: usize = 16;
+
+/// How often a request looks for its file, if the root is replaced each time.
+const LOOKS: usize = 3;
 
 /// Serves the files below a directory in response to GET and HEAD; Python's `SimpleHTTPRequestHandler`.
 ///
@@ -86,13 +89,13 @@ const MAX_RANGES: usize = 16;
 /// device or a socket ([STATIC-9]). Hidden files are served as well. Keep secret files, and hard
 /// links to them, outside of the root.
 ///
-/// Somebody who can change the tree *while* it is served can race against these checks. A file is
-/// checked before it is opened and again when it is open. On Linux, `/proc` then tells where the
-/// open file really is, so that nothing outside is ever sent. On other systems, or without `/proc`,
-/// the path is resolved a second time, and two well-timed changes can deceive that check. On every
-/// system two changes between check and use remain. A file can become a FIFO, and opening that
-/// waits for a writer. A directory can become a link, and its listing then shows names from
-/// outside. Do not serve a tree that untrusted people can change.
+/// Somebody may change the tree *while* it is served. A request looks its file up once, and what it
+/// found is then checked and opened, whatever the name leads to by now. On Linux this cannot be
+/// deceived. On other systems, or without `/proc`, the path is resolved before and after the file is
+/// opened. Two changes that happen just then can deceive that check. A FIFO is never waited for.
+///
+/// The root itself may be a link that you replace to publish a new version. A request finds
+/// everything in one version.
 ///
 /// # Validators
 ///
@@ -260,9 +263,9 @@ impl SimpleHttpRequestHandler {
             _ => found.trailing_slash,
         };
         match self.0.find(&found.path, names_directory) {
-            Ok(Target::File(file)) => self.0.send_file(file, request, response),
-            Ok(Target::Directory(path)) => self.0.list_directory(&path, request, response),
-            Ok(Target::WithoutSlash) => redirect(request, response),
+            Ok((tree, Target::File(file))) => self.0.send_file(&tree, file, request, response),
+            Ok((_, Target::Directory(found))) => self.0.list_directory(&found, request, response),
+            Ok((_, Target::WithoutSlash)) => redirect(request, response),
             Err(error) => refuse(error, "File not found", response),
         }
     }
@@ -291,8 +294,8 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
 enum Target {
     /// A file, perhaps the index page of a directory.
     File(Representation),
-    /// A directory without an index page, and where it is.
-    Directory(PathBuf),
+    /// A directory without an index page.
+    Directory(Found),
     /// A directory, but the path does not end in a slash.
     WithoutSlash,
 }
@@ -320,11 +323,26 @@ impl Representation {
 }
 
 impl Settings {
-    fn find(&self, path: &Path, names_directory: bool) -> io::Result<Target> {
-        let found = self.root.find(path)?;
+    /// Finds what a path leads to, and the tree in which it was found.
+    fn find(&self, path: &Path, names_directory: bool) -> io::Result<(Tree, Target)> {
+        let mut looks = 0;
+        loop {
+            let tree = self.root.tree()?;
+            looks += 1;
+            match self.find_in(&tree, path, names_directory) {
+                Ok(target) => return Ok((tree, target)),
+                // What if a new version was published just now, and the old one is gone already?
+                Err(error) if looks == LOOKS || self.root.is(&tree) => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn find_in(&self, tree: &Tree, path: &Path, names_directory: bool) -> io::Result<Target> {
+        let found = tree.find(path)?;
         if !found.metadata.is_dir() {
             return match names_directory {
-                true => Err(io::ErrorKind::NotADirectory.into()), // STATIC-8
+                true => Err(ErrorKind::NotADirectory.into()), // STATIC-8
                 false => Representation::open(path, &found).map(Target::File),
             };
         }
@@ -332,28 +350,27 @@ impl Settings {
             return Ok(Target::WithoutSlash);
         }
         for page in &self.index_pages {
-            let page = path.join(page);
             // The first that exists is the index page. If it cannot be opened, do not list instead.
-            if self.root.is_file(&page) {
-                return self.open(&page).map(Target::File);
+            match tree.find_in(&found, Path::new(page)) {
+                Ok(index) if index.metadata.is_file() => {
+                    return Representation::open(&path.join(page), &index).map(Target::File);
+                }
+                Err(error) if may_succeed_later(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
-        Ok(Target::Directory(found.path))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Representation> {
-        Representation::open(path, &self.root.find(path)?)
+        Ok(Target::Directory(found))
     }
 
     fn list_directory(
         &self,
-        path: &Path,
+        directory: &Found,
         request: &Request<'_>,
         response: Response<'_>,
     ) -> HttpResult {
         let names = match self.list_directories {
-            true => listing::read(path),
-            false => Err(io::ErrorKind::PermissionDenied.into()),
+            true => listing::read(directory),
+            false => Err(ErrorKind::PermissionDenied.into()),
         };
         match names {
             Ok(names) => response
@@ -367,12 +384,13 @@ impl Settings {
 
     fn send_file(
         &self,
+        tree: &Tree,
         plain: Representation,
         request: &Request<'_>,
         response: Response<'_>,
     ) -> HttpResult {
         let content_type = self.content_types.guess(&plain.name);
-        let (Representation { file, metadata, .. }, coding) = self.variant(plain, request);
+        let (Representation { file, metadata, .. }, coding) = self.variant(tree, plain, request);
         let length = metadata.len();
         let validators = validators(&metadata, coding, response.now().wall());
 
@@ -409,6 +427,7 @@ impl Settings {
     /// Returns the file itself, or a compressed one beside it that the client prefers.
     fn variant(
         &self,
+        tree: &Tree,
         plain: Representation,
         request: &Request<'_>,
     ) -> (Representation, Option<Coding>) {
@@ -416,7 +435,9 @@ impl Settings {
             for coding in coding::preferred(request.headers()) {
                 let mut name = plain.name.clone().into_os_string();
                 name.push(coding.suffix());
-                match self.open(Path::new(&name)) {
+                let name = Path::new(&name);
+                let found = tree.find(name);
+                match found.and_then(|found| Representation::open(name, &found)) {
                     Ok(variant) if is_up_to_date(&variant.metadata, &plain.metadata) => {
                         return (variant, Some(coding));
                     }
@@ -530,7 +551,7 @@ fn is_up_to_date(variant: &Metadata, plain: &Metadata) -> bool {
 
 /// Responds with 404 if the file cannot be opened, or with 503 if it only cannot be opened now.
 fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult {
-    match is_shortage(&error) {
+    match may_succeed_later(&error) {
         false => send_404(reason, response),
         true => response
             .send_response(503)
@@ -544,13 +565,13 @@ fn send_404(reason: &str, response: Response<'_>) -> HttpResult {
     response.send_error_with(404, reason, explanation(404))
 }
 
-/// Returns whether descriptors or memory are short: the file exists, and opening it may succeed
-/// later.
-fn is_shortage(error: &io::Error) -> bool {
+/// Returns whether opening the file may succeed later: descriptors or memory are short, or another
+/// program holds a lease on the file.
+fn may_succeed_later(error: &io::Error) -> bool {
     /// `ENFILE` and `EMFILE`, the same on every Unix.
     const DESCRIPTORS: [Option<i32>; 2] = [Some(23), Some(24)];
     let descriptors = cfg!(unix) && DESCRIPTORS.contains(&error.raw_os_error());
-    descriptors || error.kind() == io::ErrorKind::OutOfMemory
+    descriptors || matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::WouldBlock)
 }
 
 /// Bytes that must be escaped in a URI (RFC 3986 appendix A). A backslash is also dangerous:

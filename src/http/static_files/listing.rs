@@ -3,12 +3,11 @@
 //! [STATIC-12]: crate::spec#static-12
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
+use super::root::Found;
 use crate::http::error_page::escape;
 
 /// The bytes that are escaped in a link: all except letters, digits and these five.
@@ -31,9 +30,9 @@ pub(super) struct Entry {
 }
 
 /// Reads the entries of a directory, sorted by their names in lower case. Hidden files are included.
-pub(super) fn read(directory: &Path) -> io::Result<Vec<Entry>> {
+pub(super) fn read(directory: &Found) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for entry in fs::read_dir(directory)? {
+    for entry in directory.read_dir()? {
         let entry = entry?;
         // An error means that the entry is gone already: list it as a file. For a link, its target counts.
         let kind = entry.file_type().ok();

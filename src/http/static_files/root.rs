@@ -1,8 +1,13 @@
 //! Finds and opens files below the root, and nothing outside of it ([STATIC-4]).
 //!
+//! Others may change the tree at the same time, so no name is looked up twice. On Linux, a look-up
+//! opens a descriptor that only marks the file (`O_PATH`). `/proc` tells where the file really is,
+//! and the same file is then opened or listed through `/proc`, whatever its name leads to by now.
+//! On other systems, or without `/proc`, the path is resolved before and after.
+//!
 //! [STATIC-4]: crate::spec#static-4
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions, ReadDir};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -15,14 +20,29 @@ pub(super) struct Root {
     pub(super) follow_symlinks: bool,
 }
 
-/// A file or directory below the root.
+/// The root as one request finds it. The path of the root may be a link that is changed to publish
+/// a new version, so each request looks the root up again, but only once.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The directory itself.
+    root: Found,
+    /// Whether nothing outside of it may be found.
+    confined: bool,
+}
+
+/// A file or directory that was looked up.
+#[derive(Debug)]
 pub(super) struct Found {
-    /// Its real path. It has no symbolic links, unless they may lead out of the root.
-    pub(super) path: PathBuf,
-    /// Its metadata, read before it is opened.
+    /// Marks the file, if `/proc` can lead from here to the file.
+    mark: Option<File>,
+    /// The path through which the file is reached: in `/proc`, or its real path.
+    path: PathBuf,
+    /// Where the file really was when it was found. This path has no symbolic links.
+    real: PathBuf,
+    /// Whether it is below the root, or may be anywhere.
+    inside: bool,
+    /// Its metadata, read without opening it.
     pub(super) metadata: Metadata,
-    /// The real path of the root, if nothing outside may be opened.
-    root: Option<PathBuf>,
 }
 
 impl Root {
@@ -33,98 +53,260 @@ impl Root {
         }
     }
 
-    /// Looks for `path`, which consists of plain names. Opens nothing.
-    pub(super) fn find(&self, path: &Path) -> io::Result<Found> {
-        let full = self.directory.join(path);
-        let (path, root) = match self.follow_symlinks {
-            true => (full, None),
-            false => {
-                // Resolve the root each time: it may be a link that is changed to publish a new version.
-                let root = fs::canonicalize(&self.directory)?;
-                let real = fs::canonicalize(full)?;
-                if !real.starts_with(&root) {
-                    return Err(ErrorKind::NotFound.into());
-                }
-                (real, Some(root))
-            }
-        };
-        let metadata = fs::metadata(&path)?;
-        Ok(Found {
-            path,
-            metadata,
-            root,
+    /// Looks the root up.
+    pub(super) fn tree(&self) -> io::Result<Tree> {
+        Ok(Tree {
+            root: Found::look_up(&self.directory)?,
+            confined: !self.follow_symlinks,
         })
     }
 
-    /// Returns whether `path` leads to a regular file, perhaps outside of the root.
-    pub(super) fn is_file(&self, path: &Path) -> bool {
-        self.directory.join(path).is_file()
+    /// Returns whether the path of the root still leads to this tree.
+    pub(super) fn is(&self, tree: &Tree) -> bool {
+        self.tree().is_ok_and(|now| now.root.is(&tree.root))
+    }
+}
+
+impl Tree {
+    /// Looks for `path`, which consists of plain names. Opens nothing.
+    pub(super) fn find(&self, path: &Path) -> io::Result<Found> {
+        let found = self.find_in(&self.root, path)?;
+        match found.inside {
+            true => Ok(found),
+            false => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Looks for `path` in a directory of this tree. The result may be outside of the root; then it
+    /// cannot be opened.
+    pub(super) fn find_in(&self, directory: &Found, path: &Path) -> io::Result<Found> {
+        let mut found = Found::look_up(&directory.path.join(path))?;
+        found.inside = !self.confined || found.real.starts_with(&self.root.real);
+        Ok(found)
     }
 }
 
 impl Found {
-    /// Opens a regular file, and nothing else. Opening a FIFO would wait for a writer, and opening
-    /// a device may do anything ([STATIC-9]).
+    fn look_up(path: &Path) -> io::Result<Found> {
+        match Found::marked(path)? {
+            Some(found) => Ok(found),
+            None => Found::resolved(path),
+        }
+    }
+
+    /// Marks the file at `path`. `None` if there is no `/proc`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn marked(path: &Path) -> io::Result<Option<Found>> {
+        use std::os::fd::AsRawFd;
+
+        let mark = flags(libc::O_PATH).open(path)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", mark.as_raw_fd()));
+        let Ok(real) = fs::read_link(&path) else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            metadata: mark.metadata()?,
+            mark: Some(mark),
+            path,
+            real,
+            inside: true,
+        }))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn marked(_path: &Path) -> io::Result<Option<Found>> {
+        Ok(None)
+    }
+
+    /// Resolves the path of a file that cannot be marked.
+    fn resolved(path: &Path) -> io::Result<Found> {
+        let real = fs::canonicalize(path)?;
+        Ok(Found {
+            mark: None,
+            path: real.clone(),
+            metadata: fs::metadata(&real)?,
+            real,
+            inside: true,
+        })
+    }
+
+    /// Opens a regular file, and nothing else: a device may do anything ([STATIC-9]).
     ///
     /// [STATIC-9]: crate::spec#static-9
     pub(super) fn open(&self) -> io::Result<(File, Metadata)> {
-        if !self.metadata.is_file() {
+        if !self.inside || !self.metadata.is_file() {
             return Err(ErrorKind::NotFound.into());
         }
+        // `O_NONBLOCK`: without a mark, the file may have become a FIFO, and opening that would wait
+        // for a writer. Also, another program may hold a lease on the file.
+        #[cfg(unix)]
+        let file = flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&self.path)?;
+        #[cfg(not(unix))]
         let file = File::open(&self.path)?;
-        // The path may lead somewhere else by now: look at what was really opened.
         let metadata = file.metadata()?;
-        let inside = match &self.root {
-            Some(root) => opened_path(&file, &self.path)?.starts_with(root),
-            None => true,
-        };
-        match metadata.is_file() && inside {
+        match self.leads_to(&metadata) {
             true => Ok((file, metadata)),
             false => Err(ErrorKind::NotFound.into()),
         }
     }
+
+    /// Opens a directory to list it. This must live as long as the entries are read.
+    pub(super) fn read_dir(&self) -> io::Result<ReadDir> {
+        let entries = fs::read_dir(&self.path)?;
+        match self.inside && self.leads_to(&self.metadata) {
+            true => Ok(entries),
+            false => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Returns whether the path still leads to what was found, and whether `opened` is that.
+    ///
+    /// What is marked cannot be exchanged. Otherwise two changes, one before and one after the file
+    /// was opened, can deceive this.
+    fn leads_to(&self, opened: &Metadata) -> bool {
+        let same = || {
+            Found::resolved(&self.path)
+                .is_ok_and(|now| now.is(self) && is_same(&now.metadata, opened))
+        };
+        self.mark.is_some() || same()
+    }
+
+    /// Returns whether both are the same file at the same place.
+    fn is(&self, other: &Found) -> bool {
+        self.real == other.real && is_same(&self.metadata, &other.metadata)
+    }
 }
 
-/// Returns the real path of an open file.
-#[cfg(target_os = "linux")]
-fn opened_path(file: &File, path: &Path) -> io::Result<PathBuf> {
-    use std::os::fd::AsRawFd;
+/// Opens for reading with these flags, in addition to those of the standard library.
+#[cfg(unix)]
+fn flags(flags: i32) -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
 
-    // If there is no /proc, resolve the path a second time.
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    fs::read_link(link).or_else(|_| fs::canonicalize(path))
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    options
 }
 
-/// Returns the real path of an open file, if `path` still leads to it.
-#[cfg(not(target_os = "linux"))]
-fn opened_path(_file: &File, path: &Path) -> io::Result<PathBuf> {
-    fs::canonicalize(path)
+/// Returns whether both are of the same file.
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Returns whether both may be of the same file: they have no number that tells files apart.
+#[cfg(not(unix))]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    one.file_type() == other.file_type()
 }
 
 #[cfg(test)]
 mod tests {
+    #![cfg(unix)] // FIFOs and links
+
+    use std::io::Read;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
-    /// STATIC-9: the open file is checked again, because it may not be the file that was found.
-    #[cfg(unix)]
-    #[test]
-    fn what_became_a_directory_is_not_opened() {
-        let name = format!("root-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).expect("a directory");
-        for follow_symlinks in [false, true] {
-            let mut root = Root::new(directory.clone());
-            root.follow_symlinks = follow_symlinks;
-            let path = directory.join("a");
-            fs::write(&path, "a").expect("a file");
-            let found = root.find(Path::new("a")).expect("it is there");
-            assert!(found.open().is_ok(), "{follow_symlinks}");
-            fs::remove_file(&path).expect("it is there");
-            fs::create_dir(&path).expect("a directory");
-            let opened = found.open().map(|_| ()).map_err(|error| error.kind());
-            assert_eq!(opened, Err(ErrorKind::NotFound), "{follow_symlinks}");
-            fs::remove_dir(&path).expect("it is there");
+    type LookUp = fn(&Path) -> io::Result<Found>;
+
+    /// The look-ups of this system, and whether they hold what they found.
+    const LOOK_UPS: [(LookUp, bool); 2] = [
+        (
+            Found::look_up,
+            cfg!(any(target_os = "linux", target_os = "android")),
+        ),
+        (Found::resolved, false),
+    ];
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a directory");
+            Folder(path.canonicalize().expect("it is there"))
         }
-        fs::remove_dir(&directory).expect("it is empty");
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // Ignore the error: the next boot cleans up.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// STATIC-9: what a name becomes after the look-up is never opened. A FIFO would wait for a
+    /// writer for ever.
+    #[test]
+    fn what_a_name_becomes_is_not_opened() {
+        let folder = Folder::new("root-becomes");
+        let path = folder.0.join("a");
+        let become_what: [(&str, fn(&Path)); 3] = [
+            ("a directory", |path| fs::create_dir(path).expect("free")),
+            ("another file", |path| {
+                fs::write(path, "other").expect("free")
+            }),
+            ("a FIFO", |path| {
+                let made = Command::new("mkfifo").arg(path).status();
+                assert!(made.expect("mkfifo is everywhere").success());
+            }),
+        ];
+        for (what, make) in become_what {
+            for (look_up, holds) in LOOK_UPS {
+                fs::write(&path, "it").expect("a file");
+                let found = look_up(&path).expect("it is there");
+                // The inode of the first file must not be free for the second.
+                fs::rename(&path, folder.0.join("kept")).expect("it is there");
+                make(&path);
+                let (said, heard) = mpsc::channel();
+                thread::spawn(move || {
+                    let opened = found.open().map(|(mut file, _)| {
+                        let mut content = String::new();
+                        file.read_to_string(&mut content).expect("text");
+                        content
+                    });
+                    said.send(opened.map_err(|error| error.kind()))
+                });
+                let opened = heard.recv_timeout(Duration::from_secs(20));
+                let opened = opened.expect("opening does not wait");
+                let expected = match holds {
+                    true => Ok("it".to_owned()),
+                    false => Err(ErrorKind::NotFound),
+                };
+                assert_eq!(opened, expected, "{what}");
+                // Whatever it is now.
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+            }
+        }
+    }
+
+    /// STATIC-4: a directory that becomes a link after the look-up shows nothing from outside.
+    #[test]
+    fn what_a_directory_becomes_is_not_listed() {
+        let folder = Folder::new("root-link");
+        fs::create_dir_all(folder.0.join("outside/secret")).expect("a directory");
+        for (look_up, holds) in LOOK_UPS {
+            let path = folder.0.join("d");
+            fs::create_dir_all(path.join("public")).expect("a directory");
+            let found = look_up(&path).expect("it is there");
+            fs::rename(&path, folder.0.join("moved")).expect("it is there");
+            std::os::unix::fs::symlink("outside", &path).expect("free");
+            let names = found.read_dir().map(|entries| {
+                let names = entries.map(|entry| entry.expect("it is there").file_name());
+                names.collect::<Vec<_>>()
+            });
+            match holds {
+                true => assert_eq!(names.expect("it is held"), ["public"]),
+                false => assert!(names.is_err(), "{names:?}"),
+            }
+            fs::remove_file(&path).expect("a link");
+            fs::remove_dir_all(folder.0.join("moved")).expect("it is there");
+        }
     }
 }
