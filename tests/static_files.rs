@@ -285,7 +285,9 @@ fn targets() {
         ("/nodir/../a.txt", Ok("0123456789")),
         ("/a.txt/.", Ok("0123456789")),
         ("/%2fa.txt", Ok("0123456789")),
-        ("/a.txt%2f", Ok("0123456789")),
+        ("/a.txt%2f", Err(404)),
+        ("/a.txt%2F?q", Err(404)),
+        ("/a.txt/%2f", Err(404)),
         ("//a.txt", Ok("0123456789")),
         ("/d//e///f.txt", Ok("f")),
         ("/d/./e/../e/f.txt", Ok("f")),
@@ -535,6 +537,8 @@ fn directories_are_redirected_to() {
         ("/./d", "/./d/"),
         ("/d/.", "/d/./"),
         ("/d%2f", "/d%2f/"),
+        ("/d%2F?q", "/d%2F/?q"),
+        ("/d/%2f", "/d/%2f/"),
         ("/a%20b&%C3%A9", "/a%20b&%C3%A9/"),
         ("http://h.test/d?q", "http://h.test/d/?q"),
         // Never another host (gh-87389): browsers read `\` as `/`.
@@ -1157,6 +1161,8 @@ fn a_listing() {
     for name in ["B", "a", ".c", "\u{c4}", "x y&<z>'\"%+:~_-"] {
         tree.write(format!("l&<i>'\"/{name}"), "");
     }
+    // It would end the line, and put what follows on another.
+    tree.write("l&<i>'\"/x\n\u{9b}<\r\x7f", "");
     // In no order, nor backwards.
     for name in ["Ef", "ef", "EF", "eF"] {
         tree.write(format!("l&<i>'\"/{name}"), "");
@@ -1166,7 +1172,7 @@ fn a_listing() {
         tree.link(&format!("l&<i>'\"/{name}"), target);
     }
     let answer = tree.get("/l&%3Ci%3E'%22/?q=%3Cb%3E&%ff");
-    let title = "Directory listing for /l&amp;&lt;i&gt;'\"/?q=&lt;b&gt;&amp;\u{fffd}";
+    let title = "Directory listing for /l&amp;&lt;i&gt;'\"/";
     let expected = format!(
         "<!DOCTYPE HTML>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n<hr>\n<ul>\n\
@@ -1179,6 +1185,7 @@ fn a_listing() {
          <li><a href=\"Ef\">Ef</a></li>\n\
          <li><a href=\"eF\">eF</a></li>\n\
          <li><a href=\"ef\">ef</a></li>\n\
+         <li><a href=\"x%0A%C2%9B%3C%0D%7F\">x\u{fffd}\u{fffd}&lt;\u{fffd}\u{fffd}</a></li>\n\
          <li><a href=\"x%20y%26%3Cz%3E%27%22%25%2B%3A~_-\">x y&amp;&lt;z&gt;'\"%+:~_-</a></li>\n\
          <li><a href=\"z1\">z1@</a></li>\n\
          <li><a href=\"z2/\">z2@</a></li>\n\
@@ -1194,6 +1201,11 @@ fn a_listing() {
     assert_eq!(answer.field("etag"), None);
     let empty = Tree::new().get("/").text();
     assert!(empty.contains("<ul>\\n</ul>"), "{empty}");
+    // The path of the title is decoded, and what is not text is shown as that.
+    let page = tree.get("/%ff%1b%3f/../%0d%c2%85/../?q").body;
+    let page = String::from_utf8(page).expect("the page is UTF-8");
+    let title = "<title>Directory listing for /\u{fffd}\u{fffd}?/../\u{fffd}\u{fffd}/../</title>\n";
+    assert!(page.contains(title), "{page}");
     // One leading slash in the title, too.
     assert!(
         tree.get("//")

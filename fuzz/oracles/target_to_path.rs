@@ -24,7 +24,7 @@ pub fn target_to_path(data: &[u8]) {
     }
     let root = Path::new("/srv/www");
     assert!(root.join(&found.path).starts_with(root), "{found:?}");
-    assert_eq!(found.trailing_slash, written.trim_end().ends_with('/'));
+    assert_eq!(found.trailing_slash, decoded.ends_with(b"/"));
     if cfg!(unix) {
         assert_eq!(found.path, normalised(&decoded), "{found:?}");
     }

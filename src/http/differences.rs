@@ -96,8 +96,8 @@
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
 //! | STATIC-1 | differs | the same methods; a body is not read, and nobody is asked for it; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
-//! | STATIC-2 | differs | the same steps, on bytes; before them, a target with `#` or a byte beyond ASCII gets 400, and an absolute target is read as a URL, not as a name that begins with `http:` | RFC 9112 §3.2 |
-//! | STATIC-3 | differs | the same, except that a target without a leading slash gets 400 | RFC 9112 §3.2 |
+//! | STATIC-2 | differs | the same steps as in 3.13.4, on bytes; before them, a target with `#` or a byte beyond ASCII gets 400, and an absolute target is read as a URL, not as a name that begins with `http:` | RFC 9112 §3.2 |
+//! | STATIC-3 | differs | the same, except that a target without a leading slash gets 400, and that a directory whose path ends in `%2f` is redirected | RFC 9112 §3.2; the links of its page lead elsewhere |
 //! | STATIC-4 | differs | a link that leads out of the directory gets 404, unless you follow such links (`follow_symlinks`). A name is looked up once, and what was found is served | a person who can make a link below the root must not be able to publish other files |
 //! | STATIC-5 | differs | 404 | defect: `open` fails, and the client gets no response |
 //! | STATIC-6 | differs | the same; bytes that are not allowed in a URI are escaped in `Location` | browsers read `/\h/` as `//h/` |
@@ -106,7 +106,7 @@
 //! | STATIC-9 | differs | `ETag` and `Accept-Ranges` in addition; `Content-Length` comes last. Only regular files are opened. Exactly the announced length is sent, or the connection is cut. `Last-Modified` is never in the future, and is left out for a time before 1970 | defect; RFC 9110 §8.8.2.1 |
 //! | STATIC-10 | differs | all conditional fields, with entity tags, and ranges; a 304 has the `ETag`. A date may name UTC in any way or not at all; a date with a wrong weekday or without a weekday is ignored | RFC 9110 §13, §14, §15.4.5 |
 //! | STATIC-11 | differs | our own table, to which you can add (`content_type`). `.br` and `.svgz` are `application/octet-stream`, because they are sent compressed as they are | defect |
-//! | STATIC-12 | differs | the same page. The exact names decide the order of names that differ only in case; a name that is not UTF-8 is shown with U+FFFD | the page says that it is UTF-8 |
+//! | STATIC-12 | differs | the same page. The exact names decide the order of names that differ only in case; a name that is not UTF-8 is shown with U+FFFD, and so is a control character | the page says that it is UTF-8 |
 //! | STATIC-13 | differs | links and paths are the bytes of the names | defect: some names cannot be fetched |
 //! | STATIC-14 | same | also if you switch listings off (`list_directories`) | |
 //! | CLI-1 | differs | the same arguments except `-p` and `--cgi`; it listens only on loopback by default; it also understands `ADDRESS:PORT`. All connections are on the loop, and `--threads` reads files on other threads. HTTP/1.1 | a directory is not published to a network by accident |

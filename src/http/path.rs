@@ -14,11 +14,10 @@ pub struct TranslatedPath {
     /// A relative path that consists of plain names only. Joined to a root, it can lead out of the
     /// root only through a symbolic link. Empty for the root itself.
     pub path: PathBuf,
-    /// Whether the URL ended in a slash, so that it names a directory ([STATIC-6], [STATIC-8]). An
-    /// escaped slash does not count ([STATIC-3]).
+    /// Whether the URL ended in a slash, so that it names a directory and no file ([STATIC-8]). An
+    /// escaped slash counts as well ([STATIC-3]).
     ///
     /// [STATIC-3]: crate::spec#static-3
-    /// [STATIC-6]: crate::spec#static-6
     /// [STATIC-8]: crate::spec#static-8
     pub trailing_slash: bool,
 }
@@ -54,7 +53,6 @@ pub struct TranslatedPath {
 pub fn translate_path(path: &str) -> Option<TranslatedPath> {
     let end = path.find(['?', '#']).unwrap_or(path.len());
     let written = &path[..end];
-    let trailing_slash = written.trim_end().ends_with('/');
     let decoded: Vec<u8> = percent_decode_str(written).collect();
     if decoded.contains(&0) {
         return None;
@@ -65,7 +63,7 @@ pub fn translate_path(path: &str) -> Option<TranslatedPath> {
     }
     Some(TranslatedPath {
         path,
-        trailing_slash,
+        trailing_slash: decoded.ends_with(b"/"),
     })
 }
 
@@ -135,8 +133,8 @@ mod tests {
             ("/a#x?y", "a", false),
             ("/a%3fb%23c", "a?b#c", false),
             ("?", "", false),
-            // The trailing slash is noted before anything is decoded or normalised.
-            ("/a/ ", "a/ ", true),
+            // The trailing slash is noted before anything is normalised.
+            ("/a/ ", "a/ ", false),
             ("/a/%20", "a/ ", false),
             ("/a//", "a", true),
             ("/a/./", "a", true),
@@ -183,7 +181,9 @@ mod tests {
             ("/a/.", "a", false),
             ("/%2fa", "a", false),
             ("a", "a", false),
-            ("/a%2f", "a", false),
+            ("/a%2f", "a", true),
+            ("/a/%2F", "a", true),
+            ("/%2f", "", true),
             ("/a%2f/", "a", true),
             ("/a+b", "a+b", false),
         ];

@@ -256,13 +256,22 @@ impl SimpleHttpRequestHandler {
         let Some(found) = translate_path(path) else {
             return send_404("File not found", response);
         };
-        let names_directory = match path {
+        let end = match path {
             // The prefix included the slash; or the request has no path, which means `/` (RFC 9110
             // §4.2.3).
-            "" => request.path().is_empty() || request.path().ends_with('/'),
-            _ => found.trailing_slash,
+            "" if request.path().is_empty() || request.path().ends_with('/') => End::Slash,
+            _ if path
+                .split(['?', '#'])
+                .next()
+                .unwrap_or_default()
+                .ends_with('/') =>
+            {
+                End::Slash
+            }
+            _ if found.trailing_slash => End::EscapedSlash,
+            _ => End::Name,
         };
-        match self.0.find(&found.path, names_directory) {
+        match self.0.find(&found.path, end) {
             Ok((tree, Target::File(file))) => self.0.send_file(&tree, file, request, response),
             Ok((_, Target::Directory(found))) => self.0.list_directory(&found, request, response),
             Ok((_, Target::WithoutSlash)) => redirect(request, response),
@@ -288,6 +297,18 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         self.serve(request.path(), request, response)
     }
+}
+
+/// How a path ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With a name, so it may lead to a file.
+    Name,
+    /// With a slash, so it leads to a directory.
+    Slash,
+    /// With an escaped slash. It leads to a directory, but the links of a listing would not be
+    /// relative to that.
+    EscapedSlash,
 }
 
 /// The thing that a path leads to.
@@ -324,12 +345,12 @@ impl Representation {
 
 impl Settings {
     /// Finds what a path leads to, and the tree in which it was found.
-    fn find(&self, path: &Path, names_directory: bool) -> io::Result<(Tree, Target)> {
+    fn find(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
         let mut looks = 0;
         loop {
             let tree = self.root.tree()?;
             looks += 1;
-            match self.find_in(&tree, path, names_directory) {
+            match self.find_in(&tree, path, end) {
                 Ok(target) => return Ok((tree, target)),
                 // What if a new version was published just now, and the old one is gone already?
                 Err(error) if looks == LOOKS || self.root.is(&tree) => return Err(error),
@@ -338,15 +359,16 @@ impl Settings {
         }
     }
 
-    fn find_in(&self, tree: &Tree, path: &Path, names_directory: bool) -> io::Result<Target> {
+    fn find_in(&self, tree: &Tree, path: &Path, end: End) -> io::Result<Target> {
         let found = tree.find(path)?;
         if !found.metadata.is_dir() {
-            return match names_directory {
-                true => Err(ErrorKind::NotADirectory.into()), // STATIC-8
-                false => Representation::open(path, &found).map(Target::File),
+            return match end {
+                End::Name => Representation::open(path, &found).map(Target::File),
+                // STATIC-8
+                End::Slash | End::EscapedSlash => Err(ErrorKind::NotADirectory.into()),
             };
         }
-        if !names_directory {
+        if end != End::Slash {
             return Ok(Target::WithoutSlash);
         }
         for page in &self.index_pages {
@@ -376,7 +398,7 @@ impl Settings {
             Ok(names) => response
                 .send_response(200)
                 .send_header("Content-Type", "text/html; charset=utf-8")
-                .body(listing::page(&collapsed(request), &names)),
+                .body(listing::page(request.path(), &names)),
             // STATIC-14
             Err(error) => refuse(error, "No permission to list directory", response),
         }

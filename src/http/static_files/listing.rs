@@ -47,14 +47,20 @@ pub(super) fn read(directory: &Found) -> io::Result<Vec<Entry>> {
         });
     }
     // The exact name decides between names that differ only in case.
-    entries.sort_by_cached_key(|entry| (label(&entry.name).to_lowercase(), entry.name.clone()));
+    entries.sort_by_cached_key(|entry| {
+        let lowercase = String::from_utf8_lossy(&entry.name).to_lowercase();
+        (lowercase, entry.name.clone())
+    });
     Ok(entries)
 }
 
-/// Returns the page of a directory; `target` is the request target.
-pub(super) fn page(target: &str, entries: &[Entry]) -> String {
-    let target = percent_decode_str(target).decode_utf8_lossy();
-    let title = format!("Directory listing for {}", escape(&target));
+/// Returns the page of a directory; `path` is that of the request.
+pub(super) fn page(path: &str, entries: &[Entry]) -> String {
+    let path: Vec<u8> = match path {
+        "" => b"/".into(), // RFC 9110 §4.2.3
+        path => percent_decode_str(path).collect(),
+    };
+    let title = format!("Directory listing for {}", escape(&label(&path)));
     let mut page = format!(
         "<!DOCTYPE HTML>\n\
          <html lang=\"en\">\n\
@@ -80,7 +86,8 @@ pub(super) fn page(target: &str, entries: &[Entry]) -> String {
 
 /// Returns a name as text for people to read.
 fn label(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
+    let text = String::from_utf8_lossy(name);
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(unix)]
