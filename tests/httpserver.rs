@@ -324,6 +324,16 @@ fn an_answer_to_head_has_no_content() {
     };
     let expected = answer("200 OK", "Transfer-Encoding: chunked\r\n\r\n");
     assert_eq!(exchange(stream, head), (expected, "Read"));
+    // RFC 9110 §8.6: a handler that leaves the body out for HEAD says no wrong length.
+    let nothing = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("");
+    let empty = |_: &Request<'_>, response: Response<'_>| {
+        let head = response.send_response(200);
+        head.send_header("Content-Length", "0").body("")
+    };
+    let expected = answer("200 OK", "\r\n");
+    assert_eq!(exchange(nothing, head), (expected, "Read"));
+    let expected = answer("200 OK", "Content-Length: 0\r\n\r\n");
+    assert_eq!(exchange(empty, head), (expected, "Read"));
     let missing = head.replace(" / ", " /missing ");
     let (sent, verdict) = exchange(tell, missing);
     assert!(sent.contains("\r\nContent-Type: text/html;charset=utf-8\r\n"));

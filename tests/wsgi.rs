@@ -315,6 +315,8 @@ fn answers_without_content() {
             Ok(match &*path {
                 "/one" => "abc".into(),
                 "/length" => "".into(),
+                "/empty" => "".into(),
+                "/none" => Body::blocks(Vec::<Vec<u8>>::new()),
                 _ => {
                     let sender = sender.lock().expect("no panic").clone();
                     Body::from_iterable(Watched::new(["ab", "c"], sender))
@@ -325,6 +327,11 @@ fn answers_without_content() {
     let cases = [
         ("HEAD", "/one", Some("3"), None),
         ("HEAD", "/length", Some("12345"), None),
+        // RFC 9110 §8.6: a GET may have a body.
+        ("HEAD", "/empty", None, None),
+        ("HEAD", "/none", None, None),
+        ("GET", "/empty", Some("0"), None),
+        ("GET", "/none", Some("0"), None),
         ("HEAD", "/two", None, Some("chunked")),
         ("GET", "/204", None, None),
         ("GET", "/205", None, None),

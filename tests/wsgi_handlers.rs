@@ -89,7 +89,7 @@ fn answers() {
         &'static str,
         &'static str,
     );
-    let cases: [Case; 18] = [
+    let cases: [Case; 20] = [
         (
             "GET",
             "205 Reset",
@@ -202,6 +202,16 @@ fn answers() {
             DATED,
             || "abc".into(),
             "Content-Length: 3\r\n\r\n",
+            "",
+        ),
+        // RFC 9110 §8.6: a GET may have a body.
+        ("HEAD", "200 OK", DATED, || "".into(), "\r\n", ""),
+        (
+            "HEAD",
+            "200 OK",
+            full,
+            || "".into(),
+            "Server: mine\r\nContent-Length: 3\r\n\r\n",
             "",
         ),
         (

@@ -70,7 +70,7 @@
 //! | HTTP-32 | differs | head and body, or head and first block, are one write | a second write would wait for the client's acknowledgement |
 //! | HTTP-33 | differs | `Server` does not name a language version, and can be changed or left out; `Date` is the same, and is formatted once a second. A handler's own replaces the server's | the version helps only attackers |
 //! | HTTP-34 | differs | the same lines and page; `Connection: close` comes after `Content-Type` and `Content-Length`, all in one write | |
-//! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no body, also if a HEAD request is refused before its handler; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
+//! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no body, also if a HEAD request is refused before its handler; if the handler makes no body for HEAD, there is no `Content-Length`; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §8.6; §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
 //! | HTTP-36 | differs | the same page, byte for byte; reason and explanation can be changed ([`send_error_with`](super::Response::send_error_with)). There is no template: a handler writes its own page with [`send_response`](super::Response::send_response) | |
 //! | HTTP-37 | same | `???` | |
 //! | HTTP-38 | same | the phrases and explanations of 3.13 | |

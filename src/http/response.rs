@@ -303,9 +303,15 @@ impl ResponseHead<'_> {
     /// Ends the response with its whole body, which is copied. If it is large,
     /// [`body_block`](Self::body_block) avoids the copy.
     ///
+    /// In a response to HEAD the body is not sent, but its length is announced. If it is empty,
+    /// there is a `Content-Length` only if you set one, because the body for GET may be longer
+    /// ([HTTP-35]).
+    ///
     /// # Errors
     ///
     /// Returns an error if the head is wrong; nothing of the response is sent.
+    ///
+    /// [HTTP-35]: crate::spec#http-35
     #[inline]
     pub fn body(mut self, body: impl AsRef<[u8]>) -> HttpResult {
         let body = body.as_ref();
@@ -333,8 +339,14 @@ impl ResponseHead<'_> {
     #[inline]
     fn begin_whole(&mut self, length: usize) -> Result<usize, ResponseError> {
         let announced = self.state.declared.unwrap_or(length as u64);
-        let framing = self.state.without_body();
-        let framing = framing.unwrap_or(BodyFraming::Length(announced));
+        let is_unknown = self.context.terms.head_only && length == 0;
+        let framing = match self.state.without_body() {
+            // The handler may know that a HEAD request needs no body. Then the length is not that
+            // of the response to a GET (RFC 9110 §8.6).
+            None if is_unknown && self.state.declared.is_none() => BodyFraming::Silent,
+            None => BodyFraming::Length(announced),
+            Some(framing) => framing,
+        };
         if self.is_silent() {
             self.end_headers(framing)?;
             return Ok(0);

@@ -578,6 +578,7 @@ fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult 
         true => response
             .send_response(503)
             .send_header("Retry-After", "1")
+            .send_header("Content-Length", "0")
             .with_failure(error.into())
             .body(""),
     }
@@ -625,6 +626,7 @@ fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     response
         .send_response(301)
         .send_header("Location", location)
+        .send_header("Content-Length", "0") // for HEAD as well (STATIC-1)
         .body("")
 }
 

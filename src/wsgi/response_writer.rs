@@ -191,6 +191,9 @@ impl<W: Write> ResponseWriter<W> {
             // Without a length, a client would wait for content of a 205 (RFC 9110 §15.3.6).
             (205, _) => h1::content_length(output, 0),
             (204 | 304, _) | (_, None) => {}
+            // An application may know that a HEAD request needs no body. Then the length is not
+            // that of the response to a GET (RFC 9110 §8.6).
+            (_, Some(0)) if self.head_only && head.content_length().is_none() => {}
             (_, Some(length)) => h1::content_length(output, length),
         }
         h1::end_of_fields(output);

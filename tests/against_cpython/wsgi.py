@@ -335,6 +335,7 @@ add("body", {
     "a list of two, 1.1": get_1_1("/list?a,b"),
     "a list of two, HEAD": get("/list?a,b", method="HEAD"),
     "a list of none": get("/none"),
+    "a list of none, HEAD": get("/none", method="HEAD"),
     "empty blocks": get("/list?,,"),
     "a generator": get("/blocks?a,,b,c"),
     "a generator, 1.1": get_1_1("/blocks?a,,b,c"),
