@@ -192,13 +192,28 @@ fn a_file() {
     );
 }
 
-/// STATIC-1: GET and HEAD only.
+/// STATIC-1: OPTIONS gets the methods, also in the form in which HAProxy asks whether a server is up.
+#[test]
+fn options_gets_the_methods() {
+    let tree = Tree::usual();
+    for target in ["/", "*", "/a.txt", "/d", "/missing", "http://h"] {
+        let answer = exchange(&tree.files(), request("OPTIONS", target, ""));
+        let expected =
+            format!("HTTP/1.1 204 No Content\r\n{SERVER}{DATE}Allow: GET, HEAD, OPTIONS\r\n\r\n");
+        assert_eq!(text(&answer), text(expected.as_bytes()), "{target}");
+    }
+    let answer = Answer::parse(&exchange(&tree.files(), "OPTIONS / HTTP/1.0\r\n\r\n"));
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (204, Some("close"))
+    );
+}
+
+/// STATIC-1: GET, HEAD and OPTIONS only.
 #[test]
 fn other_methods_are_501() {
     let tree = Tree::usual();
-    for method in [
-        "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "X",
-    ] {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "X"] {
         let answer = exchange(&tree.files(), request(method, "/a.txt", ""));
         let answer = Answer::parse(&answer);
         assert_eq!(answer.status, 501, "{method}");

@@ -95,7 +95,7 @@
 //!
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
-//! | STATIC-1 | differs | the same methods; a body is not read, and nobody is asked for it; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | |
+//! | STATIC-1 | differs | the same methods, and OPTIONS gets 204 with `Allow` instead of 501; a body is not read, and nobody is asked for it; the `Server` field is the server's, without `SimpleHTTP/0.6`; the directory is made absolute when the handler is made | load balancers ask with OPTIONS whether a server is up |
 //! | STATIC-2 | differs | the same steps as in 3.13.4, on bytes; before them, a target with `#` or a byte beyond ASCII gets 400, and an absolute target is read as a URL, not as a name that begins with `http:` | RFC 9112 §3.2 |
 //! | STATIC-3 | differs | the same, except that a target without a leading slash gets 400, and that a directory whose path ends in `%2f` is redirected | RFC 9112 §3.2; the links of its page lead elsewhere |
 //! | STATIC-4 | differs | a link that leads out of the directory gets 404, unless you follow such links (`follow_symlinks`). A name is looked up once, and what was found is served | a person who can make a link below the root must not be able to publish other files |

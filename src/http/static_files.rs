@@ -61,7 +61,7 @@ const LOOKS: usize = 3;
 ///
 /// Index pages, listings, redirects, types and dates are as in Python ([STATIC-1] to [STATIC-14]).
 /// In addition there are entity tags with all conditional fields (RFC 9110 §13), ranges (§14) and
-/// precompressed files. Clones share the settings, so a clone is cheap.
+/// precompressed files, and OPTIONS gets the methods. Clones share the settings, so a clone is cheap.
 ///
 /// # On the loop, or on workers
 ///
@@ -296,6 +296,17 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
 
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         self.serve(request.path(), request, response)
+    }
+
+    /// Tells which methods there are, without a look at the files. Load balancers ask this to find
+    /// out whether a server is up ([STATIC-1]).
+    ///
+    /// [STATIC-1]: crate::spec#static-1
+    fn do_options(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
+        response
+            .send_response(204)
+            .send_header("Allow", "GET, HEAD, OPTIONS")
+            .body("")
     }
 }
 
