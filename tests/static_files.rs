@@ -162,13 +162,14 @@ fn get(files: &SimpleHttpRequestHandler, target: &str, fields: &str) -> Answer {
 }
 
 /// STATIC-9: the fields, and the bytes of the file. They are those of Python, `Content-Length` last
-/// of them, and three that Python has not.
+/// of them, and four that Python has not.
 #[test]
 fn a_file() {
     let tree = Tree::usual();
     let etag = "\"784025377500000000-10\"";
     let head = format!(
         "HTTP/1.1 200 OK\r\n{SERVER}{DATE}Content-Type: text/plain\r\n\
+         X-Content-Type-Options: nosniff\r\n\
          Last-Modified: {LAST_MODIFIED}\r\nAccept-Ranges: bytes\r\nETag: {etag}\r\n\
          Content-Length: 10\r\n\r\n"
     );
@@ -1213,6 +1214,7 @@ fn a_listing() {
         answer.field("content-type"),
         Some("text/html; charset=utf-8")
     );
+    assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.field("etag"), None);
     let empty = Tree::new().get("/").text();
     assert!(empty.contains("<ul>\\n</ul>"), "{empty}");

@@ -103,10 +103,10 @@
 //! | STATIC-6 | differs | the same; bytes that are not allowed in a URI are escaped in `Location` | browsers read `/\h/` as `//h/` |
 //! | STATIC-7 | same | an index page that exists but cannot be opened gets 404; the directory is not listed | |
 //! | STATIC-8 | differs | the same, but 503 while descriptors are short, or while another program holds a lease on the file | the file may exist |
-//! | STATIC-9 | differs | `ETag` and `Accept-Ranges` in addition; `Content-Length` comes last. Only regular files are opened. Exactly the announced length is sent, or the connection is cut. `Last-Modified` is never in the future, and is left out for a time before 1970 | defect; RFC 9110 §8.8.2.1 |
+//! | STATIC-9 | differs | `ETag`, `Accept-Ranges` and `X-Content-Type-Options: nosniff` in addition; `Content-Length` comes last. Only regular files are opened. Exactly the announced length is sent, or the connection is cut. `Last-Modified` is never in the future, and is left out for a time before 1970 | defect; RFC 9110 §8.8.2.1; a browser that guesses the type may run an uploaded file |
 //! | STATIC-10 | differs | all conditional fields, with entity tags, and ranges; a 304 has the `ETag`. A date may name UTC in any way or not at all; a date with a wrong weekday or without a weekday is ignored | RFC 9110 §13, §14, §15.4.5 |
 //! | STATIC-11 | differs | our own table, to which you can add (`content_type`). `.br` and `.svgz` are `application/octet-stream`, because they are sent compressed as they are | defect |
-//! | STATIC-12 | differs | the same page. The exact names decide the order of names that differ only in case; a name that is not UTF-8 is shown with U+FFFD, and so is a control character | the page says that it is UTF-8 |
+//! | STATIC-12 | differs | the same page, and `X-Content-Type-Options: nosniff`. The exact names decide the order of names that differ only in case; a name that is not UTF-8 is shown with U+FFFD, and so is a control character | the page says that it is UTF-8 |
 //! | STATIC-13 | differs | links and paths are the bytes of the names | defect: some names cannot be fetched |
 //! | STATIC-14 | same | also if you switch listings off (`list_directories`) | |
 //! | CLI-1 | differs | the same arguments except `-p` and `--cgi`; it listens only on loopback by default; it also understands `ADDRESS:PORT`. All connections are on the loop, and `--threads` reads files on other threads. HTTP/1.1 | a directory is not published to a network by accident |

@@ -45,6 +45,12 @@ const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];
 /// on Apache, CVE-2011-3192, asked for far more (RFC 9110 §14.2). Apache allows 200.
 const MAX_RANGES: usize = 16;
 
+/// Tells browsers to believe the `Content-Type` (Fetch Standard, section 3.6). Otherwise a browser
+/// may run a file that somebody has uploaded as text or as a picture ([STATIC-9]).
+///
+/// [STATIC-9]: crate::spec#static-9
+const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+
 /// How often a request looks for its file, if the root is replaced each time.
 const LOOKS: usize = 3;
 
@@ -409,6 +415,7 @@ impl Settings {
             Ok(names) => response
                 .send_response(200)
                 .send_header("Content-Type", "text/html; charset=utf-8")
+                .send_header(NOSNIFF.0, NOSNIFF.1)
                 .body(listing::page(request.path(), &names)),
             // STATIC-14
             Err(error) => refuse(error, "No permission to list directory", response),
@@ -449,6 +456,7 @@ impl Settings {
         let head = response
             .send_response(payload.code)
             .send_header("Content-Type", payload.content_type)
+            .send_header(NOSNIFF.0, NOSNIFF.1)
             .send_header("Content-Length", payload.content.length().to_string());
         let mut head = self.describe(head, &validators, coding);
         if let Some(content_range) = payload.content_range {
