@@ -1231,6 +1231,189 @@ fn a_listing() {
     );
 }
 
+/// A directory with many files, which has not changed since the day before "now".
+fn write_many(tree: &Tree, directory: &str, count: usize) {
+    fs::create_dir_all(tree.path(directory)).expect("a directory");
+    for number in 0..count {
+        // Neither in order nor backwards.
+        let number = number * 7919 % count;
+        let prefix = ["N", "n", "o"][number % 3];
+        let path = tree.path(format!("{directory}/{prefix}{number}"));
+        File::create(path).expect("a file");
+    }
+    let directory = File::open(tree.path(directory)).expect("it is there");
+    let modified = UNIX_EPOCH + MODIFIED;
+    directory.set_modified(modified).expect("it is ours");
+}
+
+/// The links of a listing, in their order. The page is whole.
+fn links(page: &str) -> Vec<&str> {
+    let (_, list) = page.split_once("<ul>\n").expect("a list");
+    let (list, end) = list.split_once("</ul>\n").expect("its end");
+    assert_eq!(end, "<hr>\n</body>\n</html>\n");
+    list.lines()
+        .map(|line| {
+            let line = line.strip_prefix("<li><a href=\"").expect("an entry");
+            line.split('"').next().unwrap_or_default()
+        })
+        .collect()
+}
+
+/// The content of a chunked body, and whether it is whole.
+fn unchunked(mut body: &[u8]) -> (String, bool) {
+    let mut content = Vec::new();
+    while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).expect("digits");
+        let size = usize::from_str_radix(size, 16).expect("digits");
+        let chunk = &body[end + 2..];
+        if size == 0 {
+            assert_eq!(chunk, b"\r\n");
+            return (String::from_utf8(content).expect("UTF-8"), true);
+        }
+        content.extend_from_slice(&chunk[..size]);
+        body = &chunk[size + 2..];
+    }
+    (String::from_utf8(content).expect("UTF-8"), false)
+}
+
+/// STATIC-12: the page of a large directory is made while it is sent, and is the same page.
+#[test]
+fn a_large_listing() {
+    let tree = Tree::new();
+    for (count, is_large) in [(511, false), (512, true), (513, true), (5000, true)] {
+        let directory = format!("of-{count}");
+        write_many(&tree, &directory, count);
+        let mut wire = stalled_or_not(&tree, &directory);
+        assert_eq!(wire.verdict == "Produce", is_large, "{count}");
+        if is_large {
+            let begun = text(&wire.output);
+            assert!(
+                begun.ends_with("<ul>\\n\\r\\n"),
+                "no name is sent yet: {begun}"
+            );
+        }
+        let answer = resume(&mut wire);
+        assert_eq!(wire.failure(), None);
+        assert_eq!(answer.status, 200);
+        let page = match is_large {
+            true => {
+                assert_eq!(answer.field("transfer-encoding"), Some("chunked"));
+                let (page, whole) = unchunked(&answer.body);
+                assert!(whole, "{count}");
+                page
+            }
+            false => String::from_utf8(answer.body).expect("UTF-8"),
+        };
+        let mut expected: Vec<String> = (0..count)
+            .map(|number| format!("{}{number}", ["N", "n", "o"][number % 3]))
+            .collect();
+        expected.sort_by_key(|name| (name.to_lowercase(), name.clone()));
+        assert_eq!(links(&page), expected, "{count}");
+        // HTTP/1.0 has no chunks, so the page ends with the connection.
+        let request = format!("GET /{directory}/ HTTP/1.0\r\n\r\n");
+        let old = Answer::parse(&exchange(&tree.files(), request));
+        assert_eq!(String::from_utf8(old.body).expect("UTF-8"), page);
+    }
+    let target = "/of-5000/";
+    let head = Answer::parse(&exchange(&tree.files(), request("HEAD", target, "")));
+    assert_eq!((head.status, head.text()), (200, String::new()));
+    assert_eq!(head.field("transfer-encoding"), Some("chunked"));
+}
+
+/// A client that takes nothing yet.
+fn stalled_or_not(tree: &Tree, directory: &str) -> Wire {
+    let mut wire = Wire::new(tree.files());
+    wire.open = false;
+    wire.receive(request("GET", &format!("/{directory}/"), ""));
+    wire
+}
+
+/// STATIC-12: on workers, clients of one directory advance its names at the same time.
+#[test]
+fn a_large_listing_on_workers() {
+    let tree = Tree::new();
+    write_many(&tree, "many", 5000);
+    let files = Pooled::new(tree.files(), Pool::new().threads(4));
+    let server = serve(move || Evented::new(Http::new(files, HttpSettings::default())));
+    let mut clients: Vec<Client> = (0..16).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(request("GET", "/many/", "Connection: close\r\n"));
+    }
+    for client in &mut clients {
+        let (page, whole) = unchunked(&Answer::parse(&client.rest()).body);
+        assert_eq!((links(&page).len(), whole), (5000, true));
+    }
+}
+
+/// STATIC-12: the names of large directories have limited memory. Clients of one directory share it,
+/// and a directory that has changed is another.
+#[test]
+fn large_listings_share_their_memory() {
+    let tree = Tree::new();
+    for directory in ["one", "two"] {
+        write_many(&tree, directory, 1000);
+    }
+    // Each name takes 16 bytes, and up to 4 of its own.
+    let files = tree.files().max_listing_memory(21_000);
+    let finish = |mut wire: Wire| {
+        let answer = resume(&mut wire);
+        assert_eq!(wire.failure(), None);
+        let (page, whole) = unchunked(&answer.body);
+        assert!(whole, "{page}");
+        links(&page).len()
+    };
+    let first = stalled(files.clone(), "/one/", "");
+    let mut others: Vec<Wire> = (0..20)
+        .map(|_| stalled(files.clone(), "/one/", ""))
+        .collect();
+    assert_eq!(others.pop().map(finish), Some(1000));
+    // All names of `one` are kept now, for those that do not read.
+    let refused = |target: &str| {
+        let mut wire = Wire::new(files.clone());
+        wire.receive(request("GET", target, ""));
+        assert!(wire.failure().expect("reported").contains("memory"));
+        let answer = Answer::parse(&wire.sent);
+        assert_eq!(answer.field("retry-after"), Some("1"));
+        answer.status
+    };
+    assert_eq!(refused("/two/"), 503);
+    // A new name makes it another directory.
+    tree.write("one/new", "");
+    assert_eq!(refused("/one/"), 503);
+    // Small directories and files need none of this.
+    assert_eq!(get(&files, "/", "").status, 200);
+    assert_eq!(get(&files, "/one/new", "").status, 200);
+    assert_eq!(finish(first), 1000);
+    assert_eq!(refused("/two/"), 503);
+    drop(others);
+    assert_eq!(finish(stalled(files.clone(), "/two/", "")), 1000);
+    assert_eq!(finish(stalled(files.clone(), "/one/", "")), 1001);
+}
+
+/// STATIC-12: a directory whose names take more memory than there is: its listing breaks off, and
+/// nobody gets a page with names missing.
+#[test]
+fn a_listing_that_is_too_large_breaks_off() {
+    let tree = Tree::new();
+    write_many(&tree, "one", 3000);
+    let files = tree.files().max_listing_memory(30_000);
+    let mut clients: Vec<Wire> = (0..3)
+        .map(|_| stalled(files.clone(), "/one/", ""))
+        .collect();
+    for wire in &mut clients {
+        let answer = resume(wire);
+        let (page, whole) = unchunked(&answer.body);
+        assert!(!whole && !page.contains("</ul>"), "{page}");
+        assert!(wire.failure().is_some(), "reported");
+        assert_eq!(wire.verdict, "Close");
+    }
+    drop(clients);
+    let files = tree.files().max_listing_memory(100_000);
+    let mut wire = stalled(files, "/one/", "");
+    let (page, whole) = unchunked(&resume(&mut wire).body);
+    assert_eq!((links(&page).len(), whole), (3000, true));
+}
+
 /// STATIC-13: every name in a listing can be asked for by its link.
 #[test]
 fn every_name_can_be_listed_and_fetched() {

@@ -10,6 +10,8 @@ mod coding;
 mod content;
 mod content_types;
 mod listing;
+mod listings;
+mod names;
 mod preconditions;
 mod ranges;
 mod root;
@@ -26,6 +28,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use self::coding::Coding;
 use self::content::FileContent;
 use self::content_types::ContentTypes;
+use self::listing::Page;
+use self::listings::Listings;
 use self::preconditions::{Validators, Verdict};
 use self::ranges::{ByteRange, Selection};
 use self::root::{Found, Root, Tree};
@@ -44,6 +48,10 @@ const INDEX_PAGES: [&str; 2] = ["index.html", "index.htm"];
 /// How many ranges one request may ask for by default. Document viewers ask for far fewer; the attack
 /// on Apache, CVE-2011-3192, asked for far more (RFC 9110 §14.2). Apache allows 200.
 const MAX_RANGES: usize = 16;
+
+/// How many bytes the names of large directories may take by default: enough for half a million
+/// names of 16 bytes.
+const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
 
 /// Tells browsers to believe the `Content-Type` (Fetch Standard, section 3.6). Otherwise a browser
 /// may run a file that somebody has uploaded as text or as a picture ([STATIC-9]).
@@ -72,8 +80,9 @@ const LOOKS: usize = 3;
 /// # On the loop, or on workers
 ///
 /// A file is read in blocks of 16 KiB. The next block is read when the client has taken the one
-/// before, so no file is ever whole in memory; a directory listing is. Files are read on the thread of
-/// the handler. From the page cache this takes microseconds. From a slow disk or a network file
+/// before, so no file is ever whole in memory. A listing is made in the same way, but the names in
+/// the directory are [kept](Self::max_listing_memory) until it is sent. Files are read on the thread
+/// of the handler. From the page cache this takes microseconds. From a slow disk or a network file
 /// system it may take long, and meanwhile the loop serves nobody. A [`Pool`](crate::socketserver::Pool) reads
 /// all blocks on other threads:
 ///
@@ -136,6 +145,10 @@ struct Settings {
     max_ranges: usize,
     /// The table of content types.
     content_types: ContentTypes,
+    /// How much memory the names of large directories may take, all together.
+    max_listing_memory: usize,
+    /// The large directories whose listings are being sent.
+    listings: Arc<Listings>,
 }
 
 impl SimpleHttpRequestHandler {
@@ -156,6 +169,8 @@ impl SimpleHttpRequestHandler {
             precompressed: false,
             max_ranges: MAX_RANGES,
             content_types: ContentTypes::default(),
+            max_listing_memory: MAX_LISTING_MEMORY,
+            listings: Arc::default(),
         }))
     }
 
@@ -202,6 +217,21 @@ impl SimpleHttpRequestHandler {
     #[must_use]
     pub fn max_ranges(self, max_ranges: usize) -> Self {
         self.set(|settings| settings.max_ranges = max_ranges)
+    }
+
+    /// Sets how many bytes the names of large directories may take while their listings are sent, all
+    /// together. The default is 16 MiB, which is enough for half a million names.
+    ///
+    /// A listing of up to 511 names is made at once. For a longer one the names are read and sorted
+    /// in small steps, and the page is made as the client takes it. Clients that ask for the same
+    /// directory share the names, unless it has changed in the last two seconds. If there is no
+    /// room for another directory, the response is a 503. If the room is used up while a directory
+    /// is read, its listing is broken off ([STATIC-12]).
+    ///
+    /// [STATIC-12]: crate::spec#static-12
+    #[must_use]
+    pub fn max_listing_memory(self, bytes: usize) -> Self {
+        self.set(|settings| settings.max_listing_memory = bytes)
     }
 
     /// Sets the `Content-Type` of files whose names end in `suffix`, such as `.txt`; Python's
@@ -279,7 +309,7 @@ impl SimpleHttpRequestHandler {
         };
         match self.0.find(&found.path, end) {
             Ok((tree, Target::File(file))) => self.0.send_file(&tree, file, request, response),
-            Ok((_, Target::Directory(found))) => self.0.list_directory(&found, request, response),
+            Ok((_, Target::Directory(found))) => self.0.list_directory(found, request, response),
             Ok((_, Target::WithoutSlash)) => redirect(request, response),
             Err(error) => refuse(error, "File not found", response),
         }
@@ -403,22 +433,29 @@ impl Settings {
 
     fn list_directory(
         &self,
-        directory: &Found,
+        directory: Found,
         request: &Request<'_>,
         response: Response<'_>,
     ) -> HttpResult {
+        let now = response.now().wall();
         let names = match self.list_directories {
-            true => listing::read(directory),
+            true => self.listings.open(directory, self.max_listing_memory, now),
             false => Err(ErrorKind::PermissionDenied.into()),
         };
-        match names {
-            Ok(names) => response
-                .send_response(200)
-                .send_header("Content-Type", "text/html; charset=utf-8")
-                .send_header(NOSNIFF.0, NOSNIFF.1)
-                .body(listing::page(request.path(), &names)),
+        let names = match names {
+            Ok(names) => names,
             // STATIC-14
-            Err(error) => refuse(error, "No permission to list directory", response),
+            Err(error) => return refuse(error, "No permission to list directory", response),
+        };
+        let mut page = Page::new(request.path(), names);
+        let whole = page.whole()?;
+        let head = response
+            .send_response(200)
+            .send_header("Content-Type", "text/html; charset=utf-8")
+            .send_header(NOSNIFF.0, NOSNIFF.1);
+        match whole {
+            Some(page) => head.body(page),
+            None => head.stream(page),
         }
     }
 

@@ -2,13 +2,17 @@
 //!
 //! [STATIC-12]: crate::spec#static-12
 
-use std::ffi::OsStr;
 use std::io;
+use std::mem;
+use std::sync::{Arc, TryLockError};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::root::Found;
+use super::listings::SharedNames;
+use super::names::{Entry, Progress};
 use crate::http::error_page::escape;
+use crate::http::response_body::{BLOCK, BodySource};
+use crate::socketserver::Failure;
 
 /// The bytes that are escaped in a link: all except letters, digits and these five.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC
@@ -18,50 +22,113 @@ const ESCAPED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// An entry of a directory.
+/// The page of a directory, made block by block while it is sent.
 #[derive(Debug)]
-pub(super) struct Entry {
-    /// The bytes of the name.
-    name: Vec<u8>,
-    /// Whether it is a directory, or a link to one.
-    is_directory: bool,
-    /// Whether it is a symbolic link.
-    is_symlink: bool,
+pub(super) struct Page {
+    /// The names in the directory, perhaps shared with other clients.
+    names: Arc<SharedNames>,
+    /// How many of the names were sent.
+    sent: usize,
+    /// What comes next.
+    part: Part,
 }
 
-/// Reads the entries of a directory, sorted by their names in lower case. Hidden files are included.
-pub(super) fn read(directory: &Found) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in directory.read_dir()? {
-        let entry = entry?;
-        // An error means that the entry is gone already: list it as a file. For a link, its target counts.
-        let kind = entry.file_type().ok();
-        let is_symlink = kind.is_some_and(|kind| kind.is_symlink());
-        entries.push(Entry {
-            name: bytes(&entry.file_name()),
-            is_directory: match is_symlink {
-                true => entry.path().is_dir(),
-                false => kind.is_some_and(|kind| kind.is_dir()),
-            },
-            is_symlink,
-        });
+/// What comes next in a page.
+#[derive(Debug, Default)]
+enum Part {
+    /// The beginning.
+    Top(String),
+    /// The names that were not sent yet, then the end.
+    Names,
+    /// Nothing.
+    #[default]
+    Nothing,
+}
+
+impl Page {
+    /// Returns the page of a directory; `path` is that of the request.
+    pub(super) fn new(path: &str, names: Arc<SharedNames>) -> Page {
+        let path: Vec<u8> = match path {
+            "" => b"/".into(), // RFC 9110 §4.2.3
+            path => percent_decode_str(path).collect(),
+        };
+        let title = format!("Directory listing for {}", escape(&label(&path)));
+        Page {
+            names,
+            sent: 0,
+            part: Part::Top(top(&title)),
+        }
     }
-    // The exact name decides between names that differ only in case.
-    entries.sort_by_cached_key(|entry| {
-        let lowercase = String::from_utf8_lossy(&entry.name).to_lowercase();
-        (lowercase, entry.name.clone())
-    });
-    Ok(entries)
+
+    /// Returns the whole page if the directory is small.
+    pub(super) fn whole(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let is_small = self.names.try_lock().is_ok_and(|names| names.is_small());
+        if !is_small {
+            return Ok(None);
+        }
+        let mut page = Vec::new();
+        while let Some(block) = self.next()? {
+            page.extend_from_slice(&block);
+        }
+        Ok(Some(page))
+    }
+
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match mem::take(&mut self.part) {
+            Part::Nothing => Ok(None),
+            Part::Top(top) => {
+                self.part = Part::Names;
+                Ok(Some(top.into_bytes()))
+            }
+            Part::Names => {
+                let mut block = String::new();
+                if !self.put_names(&mut block)? {
+                    self.part = Part::Names;
+                }
+                Ok(Some(block.into_bytes()))
+            }
+        }
+    }
+
+    /// Puts as many names into a block as are known and have room. Returns whether these were the
+    /// last, with the end of the page after them.
+    ///
+    /// If other names must be read first, does a small part of that. The block may then be empty.
+    fn put_names(&mut self, block: &mut String) -> io::Result<bool> {
+        let mut names = match self.names.try_lock() {
+            Ok(names) => names,
+            // Another thread makes a block of the same directory. The loop does not wait for that.
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Poisoned(error)) => return Err(io::Error::other(error.to_string())),
+        };
+        while block.len() < BLOCK {
+            match names.get(self.sent) {
+                Progress::Found(entry) => {
+                    put_entry(block, &entry);
+                    self.sent += 1;
+                }
+                Progress::Unknown => {
+                    names.advance()?;
+                    return Ok(false);
+                }
+                Progress::End => {
+                    block.push_str("</ul>\n<hr>\n</body>\n</html>\n");
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
 }
 
-/// Returns the page of a directory; `path` is that of the request.
-pub(super) fn page(path: &str, entries: &[Entry]) -> String {
-    let path: Vec<u8> = match path {
-        "" => b"/".into(), // RFC 9110 §4.2.3
-        path => percent_decode_str(path).collect(),
-    };
-    let title = format!("Directory listing for {}", escape(&label(&path)));
-    let mut page = format!(
+impl BodySource for Page {
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.next()?)
+    }
+}
+
+fn top(title: &str) -> String {
+    format!(
         "<!DOCTYPE HTML>\n\
          <html lang=\"en\">\n\
          <head>\n\
@@ -72,30 +139,32 @@ pub(super) fn page(path: &str, entries: &[Entry]) -> String {
          <h1>{title}</h1>\n\
          <hr>\n\
          <ul>\n"
-    );
-    for entry in entries {
-        let slash = if entry.is_directory { "/" } else { "" };
-        let mark = if entry.is_symlink { "@" } else { slash };
-        // Escape the bytes of the name, in whatever encoding they are (STATIC-13).
-        let link = percent_encode(&entry.name, &ESCAPED).to_string();
-        let label = escape(&label(&entry.name));
-        page += &format!("<li><a href=\"{link}{slash}\">{label}{mark}</a></li>\n");
+    )
+}
+
+fn put_entry(page: &mut String, entry: &Entry<'_>) {
+    let slash = if entry.is_directory { "/" } else { "" };
+    let mark = if entry.is_symlink { "@" } else { slash };
+    page.push_str("<li><a href=\"");
+    // Escape the bytes of the name, in whatever encoding they are (STATIC-13).
+    page.extend(percent_encode(entry.name, &ESCAPED));
+    page.push_str(slash);
+    page.push_str("\">");
+    match entry.name.iter().all(is_plain) {
+        true => page.extend(entry.name.iter().map(|&byte| char::from(byte))),
+        false => page.push_str(&escape(&label(entry.name))),
     }
-    page + "</ul>\n<hr>\n</body>\n</html>\n"
+    page.push_str(mark);
+    page.push_str("</a></li>\n");
+}
+
+/// Returns whether a byte of a name is shown as it is. Most names have only such bytes.
+fn is_plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && !b"&<>".contains(byte)
 }
 
 /// Returns a name as text for people to read.
 fn label(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     text.replace(char::is_control, "\u{fffd}")
-}
-
-#[cfg(unix)]
-fn bytes(name: &OsStr) -> Vec<u8> {
-    std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()
-}
-
-#[cfg(not(unix))]
-fn bytes(name: &OsStr) -> Vec<u8> {
-    name.to_string_lossy().into_owned().into_bytes()
 }

@@ -171,6 +171,12 @@ impl Found {
         self.mark.is_some() || same()
     }
 
+    /// Returns whether `now` is the same directory, and no name in it has changed since.
+    pub(super) fn is_unchanged(&self, now: &Found) -> bool {
+        let modified = |found: &Found| found.metadata.modified().ok();
+        self.is(now) && modified(self).is_some() && modified(self) == modified(now)
+    }
+
     /// Returns whether both are the same file at the same place.
     fn is(&self, other: &Found) -> bool {
         self.real == other.real && is_same(&self.metadata, &other.metadata)
