@@ -4,6 +4,9 @@
 //! than it writes. The file gets its name when it is complete, so nobody ever sees half a file. An
 //! upload with a bad name or a too large announced size is refused before it is sent.
 //!
+//! A client that wants to replace only what it has seen sends the `ETag` in `If-Match`. One that wants to
+//! replace nothing sends `If-None-Match: *`. If that is not so, it gets 412 and the file stays.
+//!
 //!     cargo run --release --example upload -- 127.0.0.1:8000 .
 //!
 //! The last argument is the directory. From another terminal in another directory:
@@ -15,11 +18,12 @@
 //! `Response::offload` does the same on a `Pool`.
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use serve_forever::http::{
     BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
@@ -68,6 +72,60 @@ impl Drop for Partial {
     }
 }
 
+/// The version of a file, for `ETag`: when it was written, and its size. Each upload makes a new file.
+fn entity_tag(metadata: &Metadata) -> String {
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("\"{}-{}\"", since.as_nanos(), metadata.len())
+}
+
+/// The entity tag of the file at `path`, if there is one.
+fn current_tag(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+    Some(entity_tag(&metadata))
+}
+
+/// What a client says about the version that it knows (RFC 9110 §13.1).
+struct Conditions {
+    /// The file must have one of these tags.
+    if_match: Option<String>,
+    /// The file must have none of these tags.
+    if_none_match: Option<String>,
+}
+
+impl Conditions {
+    fn of(request: &Request<'_>) -> Conditions {
+        let list = |name| {
+            let values: Vec<_> = request.headers().get_all(name).collect();
+            let list = values.join(&b',');
+            (!values.is_empty()).then(|| String::from_utf8_lossy(&list).into_owned())
+        };
+        Conditions {
+            if_match: list("If-Match"),
+            if_none_match: list("If-None-Match"),
+        }
+    }
+
+    /// Whether the file may be changed, if this is its tag. `None`: there is no file.
+    fn allow(&self, tag: Option<&str>) -> bool {
+        let matches = self.if_match.as_deref().is_none_or(|list| has(list, tag));
+        matches && !self.is_known(tag)
+    }
+
+    /// Whether the client has this version. For a GET that is a 304, and not a failure.
+    fn is_known(&self, tag: Option<&str>) -> bool {
+        let list = self.if_none_match.as_deref();
+        // Here, a weak tag says the same as a strong one.
+        list.is_some_and(|list| has(&list.replace("W/", ""), tag))
+    }
+}
+
+/// Whether a tag is in a list. Our tags have no comma, so a part of the list is one of them, or is not.
+fn has(list: &str, tag: Option<&str>) -> bool {
+    let parts = list.split(',').map(str::trim);
+    tag.is_some_and(|tag| parts.into_iter().any(|part| part == tag || part == "*"))
+}
+
 #[derive(Clone)]
 struct Store {
     root: Arc<Path>,
@@ -92,6 +150,20 @@ impl Store {
         fits.then_some(path)
     }
 
+    /// Where an upload is stored, or the status with which it is refused.
+    fn accept(&self, request: &Request<'_>) -> Result<PathBuf, u16> {
+        // It is a part of a file, and must not replace the whole (RFC 9110 §14.5).
+        if request.headers().get("Content-Range").is_some() {
+            return Err(400);
+        }
+        let path = self.locate_new(request).ok_or(409_u16)?;
+        let tag = current_tag(&path);
+        match Conditions::of(request).allow(tag.as_deref()) {
+            true => Ok(path),
+            false => Err(412),
+        }
+    }
+
     fn not_allowed(response: Response<'_>) -> HttpResult {
         let head = response.send_response(405);
         head.send_header("Allow", "GET, HEAD, PUT").body("")
@@ -100,9 +172,9 @@ impl Store {
 
 impl HttpRequestHandler for Store {
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
-        match request.method() {
-            "PUT" if self.locate_new(request).is_none() => BodyPolicy::refused(409),
-            "PUT" => BodyPolicy::streamed().limit(self.limit),
+        match (request.method(), self.accept(request)) {
+            ("PUT", Ok(_)) => BodyPolicy::streamed().limit(self.limit),
+            ("PUT", Err(code)) => BodyPolicy::refused(code),
             // No other response depends on a body, so the client need not send it.
             _ => BodyPolicy::streamed(),
         }
@@ -110,14 +182,24 @@ impl HttpRequestHandler for Store {
 
     fn do_put(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
         // Check again: `body_policy` is not called for an empty file.
-        let Some(path) = self.locate_new(request) else {
-            return response.send_error(409);
+        let path = match self.accept(request) {
+            Ok(path) => path,
+            Err(code) => return response.send_error(code),
         };
+        let conditions = Conditions::of(request);
         let partial = Partial::create(&self.root)?;
         response.receive_into(partial, move |partial, response| {
-            let code = if path.exists() { 204 } else { 201 };
+            // Another client may have stored this file while the upload arrived. All clients are
+            // served by this thread, so nothing changes between this check and the end.
+            let before = current_tag(&path);
+            if !conditions.allow(before.as_deref()) {
+                return response.send_error(412);
+            }
+            let tag = entity_tag(&partial.file.metadata()?);
             partial.keep_as(&path)?;
-            response.send_response(code).body("")
+            let code = if before.is_some() { 204 } else { 201 };
+            let head = response.send_response(code);
+            head.send_header("ETag", tag).body("")
         })
     }
 
@@ -128,11 +210,22 @@ impl HttpRequestHandler for Store {
             return response.send_error(404);
         };
         let file = File::open(path)?;
-        let length = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let tag = entity_tag(&metadata);
+        let conditions = Conditions::of(request);
+        if conditions.is_known(Some(&tag)) {
+            let head = response.send_response(304);
+            return head.send_header("ETag", tag).body("");
+        }
+        if !conditions.allow(Some(&tag)) {
+            return response.send_error(412);
+        }
         response
             .send_response(200)
             .send_header("Content-Type", "application/octet-stream")
-            .send_header("Content-Length", length.to_string())
+            .send_header("X-Content-Type-Options", "nosniff")
+            .send_header("Content-Length", metadata.len().to_string())
+            .send_header("ETag", tag)
             .stream(FromRead::new(file))
     }
 

@@ -139,7 +139,9 @@ for signal in INT TERM; do
     expect fields '^HTTP/1.1 204 '
     request /file
     cmp "$scratch/body" "$scratch/large" || fail 'gives back another file'
+    cp "$scratch/large" "$scratch/whole"
     head -c 3000000 /dev/urandom >>"$scratch/large"
+    echo few >"$scratch/few"
     while read -r expected path options; do
         # Unquoted: they are words.
         status=$(curl --silent --noproxy '*' --max-time "$patience" --path-as-is --output /dev/null \
@@ -149,11 +151,26 @@ for signal in INT TERM; do
 413 /too-large --upload-file $scratch/large
 409 /no/such/directory --upload-file $scratch/large
 409 /../../file/x --upload-file $scratch/large
+409 /file%2F --upload-file $scratch/few
+400 /file --upload-file $scratch/few --header Content-Range:bytes
+412 /file --upload-file $scratch/few --header If-None-Match:*
+412 /file --upload-file $scratch/few --header If-Match:"other"
+412 /new --upload-file $scratch/few --header If-Match:*
+304 /file --header If-None-Match:*
 405 /file --request POST
 404 /../large
 END
+    cmp "$scratch/store/file" "$scratch/whole" || fail 'changes the file although it refuses to'
+    tag=$(curl --silent --noproxy '*' --max-time "$patience" --head "http://$host:$port/file" | tr -d '\r' |
+        sed -n 's/^etag: //Ip')
+    request /file --upload-file "$scratch/few" --header "If-Match: $tag"
+    expect fields '^HTTP/1.1 204 '
+    status=$(curl --silent --noproxy '*' --max-time "$patience" --output /dev/null --write-out '%{http_code}' \
+        --upload-file "$scratch/whole" --header "If-Match: $tag" "http://$host:$port/file") || true
+    [ "$status" = 412 ] || fail "answers $status although the file has changed"
     stop "$signal"
     [ "$(ls -A "$scratch/store")" = file ] || fail 'leaves more than the file'
+    cmp "$scratch/store/file" "$scratch/few" || fail 'stores another file'
     rm "$scratch/store/file"
 
     start sse
