@@ -1,7 +1,8 @@
 //! Signals, which belong to the whole process: LOOP-8, REQ-14, STREAM-3, `shutdown_on_signals`,
 //! `drain_on_signals`, and others as a program's own source.
 //!
-//! One test at a time: each holds [`alone`].
+//! One test at a time: each holds [`alone`]. A test whose process is to be ended by a signal runs in a
+//! process of its own ([`end_of`]).
 #![cfg(feature = "server")]
 #![cfg(unix)]
 
@@ -12,16 +13,21 @@ use std::error::Error;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{env, process, thread};
 
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::http::{HttpServer, Request, Response};
 use serve_forever::reactor::{Now, Reactor, Slot};
-use serve_forever::socketserver::{Engine, HandlerResult, Hooks, Inline, Server, Transport, Turn};
+use serve_forever::socketserver::{
+    Engine, HandlerResult, Hooks, Inline, Server, Transport, Turn, keep_signals,
+};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
@@ -34,6 +40,24 @@ use support::server::run;
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Set in the process that a signal is to end.
+const CHILD: &str = "SERVE_FOREVER_TEST_CHILD";
+
+/// How the process of `body` ends: it runs in this program again, with the one test. `test` is the name
+/// of the test that says so. If the body returns, the process ends with status 0.
+fn end_of(test: &str, body: impl FnOnce()) -> ExitStatus {
+    if env::var_os(CHILD).is_some() {
+        body();
+        process::exit(0);
+    }
+    let mut child = Command::new(env::current_exe().expect("a path"));
+    let child = child.args(["--exact", test, "--nocapture"]).env(CHILD, "1");
+    let ended = child.output().expect("started");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(said.contains("running 1 test"), "no such test: {said}");
+    ended.status
 }
 
 /// A signal's handler that notes that it ran.
@@ -109,6 +133,7 @@ fn signals_before_the_run_are_latched() {
 #[test]
 fn signals_reach_the_servers_that_asked_for_them() {
     let _alone = alone();
+    keep_signals();
     let caught = Caught::register(SIGTERM);
     let mut asked = Script::default().server();
     asked.drain_on_signals(Duration::MAX).expect("registered");
@@ -330,6 +355,57 @@ fn a_hangup_is_a_source_of_the_programs() {
     let before = "ready service ready service ready service get ";
     assert!(trace.starts_with(before), "{trace}");
     assert_eq!(trace.matches("ready").count(), 4, "{trace}");
+}
+
+/// SHUT-16: while one server catches the signals, they are requests. When the last one is dropped, on
+/// whatever thread, they end the process. The next server catches them again.
+#[test]
+fn a_signal_after_the_last_server_ends_the_process() {
+    let ended = end_of("a_signal_after_the_last_server_ends_the_process", || {
+        for _ in 0..2 {
+            let mut first = Script::default().server();
+            let mut second = Script::default().server();
+            first.shutdown_on_signals().expect("caught");
+            second.drain_on_signals(Duration::MAX).expect("caught");
+            second.shutdown_on_signals().expect("caught again");
+            drop(first);
+            raise(SIGTERM).expect("raised");
+            let running = run(second, LONG);
+            drop(running.returned());
+        }
+        let mut third = Script::default().server();
+        third.shutdown_on_signals().expect("caught");
+        thread::spawn(|| drop(third)).join().expect("dropped");
+        raise(SIGINT).expect("raised");
+    });
+    assert_eq!(ended.signal(), Some(SIGINT), "{ended}");
+}
+
+/// SHUT-16: before the first server, a signal has its default action, and with a server that never
+/// asked for it.
+#[test]
+fn a_signal_that_no_server_caught_ends_the_process() {
+    let ended = end_of("a_signal_that_no_server_caught_ends_the_process", || {
+        let _server = Script::default().server();
+        raise(SIGTERM).expect("raised");
+    });
+    assert_eq!(ended.signal(), Some(SIGTERM), "{ended}");
+}
+
+/// SHUT-16: a program that keeps the signals has its own handlers, and goes on. It may say so at any
+/// time.
+#[test]
+fn a_program_may_keep_the_signals() {
+    let ended = end_of("a_program_may_keep_the_signals", || {
+        let caught = Caught::register(SIGTERM);
+        let mut server = Script::default().server();
+        server.shutdown_on_signals().expect("caught");
+        drop(server);
+        keep_signals();
+        raise(SIGTERM).expect("raised");
+        assert!(caught.take());
+    });
+    assert!(ended.success(), "{ended}");
 }
 
 /// What catches the signals is closed with the server.

@@ -563,13 +563,20 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// the loop looks for signals in each turn, at the latest after a [poll
     /// interval](Self::set_poll_interval).
     ///
-    /// After the engine is dropped, the signals have no effect at all. The process keeps catching
-    /// them, because others may have asked for the same signals meanwhile.
+    /// When the last server that catches the signals is dropped, they end the process again, as they
+    /// do by default ([SHUT-16]). If your program has its own handler for them, call
+    /// [`keep_signals`](super::keep_signals). Until the drop, the signals are only requests, even if
+    /// no loop runs. So drop the server before a long cleanup, if Ctrl-C is to end that.
+    ///
+    /// A loop notices a signal between two turns. Nothing ends a handler that computes or sleeps,
+    /// however often the signal comes: SIGQUIT (`Ctrl-\`) and SIGKILL end such a process.
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if the signals cannot be caught, or if there are no
     /// descriptors left for the pipe.
+    ///
+    /// [SHUT-16]: crate::spec#shut-16
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
         self.signals.catch(None, &mut self.reactor)
     }

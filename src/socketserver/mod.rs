@@ -88,6 +88,7 @@ pub use server::{MAX_CONNECTIONS, Server};
 pub use server_handle::ServerHandle;
 pub use settings::EventedSettings;
 pub use shutdown::{Drained, NotStopped, Run, ShutdownHandle};
+pub use signals::keep_signals;
 pub use stats::Stats;
 pub use transport::{
     Accepted, Datagram, Duplex, Files, ServerAddress, Stream, Tcp, Transport, Udp,

@@ -1,15 +1,17 @@
-//! SIGINT and SIGTERM become requests to stop: a pipe that the loop watches, no thread, no global
-//! flag.
+//! SIGINT and SIGTERM become requests to stop: through a pipe that the loop watches, without a thread.
 //!
 //! On Windows a signal cannot write into a pipe that the loop watches. It sets a flag, and the loop
 //! looks at the flag in each turn. So the signal is noticed when the loop is next awake. Python is
 //! the same there: no Ctrl-C ends its `select`.
 
+mod default_action;
+
+pub use default_action::keep_signals;
+
 use std::io;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
+use self::default_action::Suspended;
 #[cfg(not(unix))]
 use self::flag::Signals;
 #[cfg(unix)]
@@ -22,9 +24,19 @@ pub(crate) struct StopSignals {
     /// The pipe's slot. It never stands in the run queue: the pipe is read first in every turn.
     slot: Slot,
     /// `None` until the server is asked to catch them.
-    caught: Option<Signals>,
+    caught: Option<Caught>,
     /// How long the first signal lets the server drain; `None`: the first signal stops it.
     patience: Option<Duration>,
+}
+
+/// The signals that one server catches.
+#[derive(Debug)]
+struct Caught {
+    /// Keeps the default action away. It comes before `signals`, because it has to be dropped first:
+    /// a signal in between then has its default action, and is not lost.
+    _suspended: Suspended,
+    /// Where they arrive.
+    signals: Signals,
 }
 
 impl StopSignals {
@@ -44,9 +56,12 @@ impl StopSignals {
         reactor: &mut Reactor,
     ) -> io::Result<()> {
         if self.caught.is_none() {
-            let mut signals = Signals::catch(&[SIGINT, SIGTERM])?;
+            let (mut signals, suspended) = Suspended::while_caught(Signals::catch)?;
             signals.watch(self.slot, reactor)?;
-            self.caught = Some(signals);
+            self.caught = Some(Caught {
+                _suspended: suspended,
+                signals,
+            });
         }
         self.patience = patience;
         Ok(())
@@ -65,7 +80,7 @@ impl StopSignals {
     /// Takes the signals that have come, and returns how many.
     pub(crate) fn take(&mut self, reactor: &mut Reactor) -> usize {
         match (&mut self.caught, reactor.readiness(self.slot)) {
-            (Some(signals), Some(readiness)) => signals.take(readiness),
+            (Some(caught), Some(readiness)) => caught.signals.take(readiness),
             _ => 0,
         }
     }
@@ -80,13 +95,13 @@ impl StopSignals {
 mod pipe {
     use std::io::{self, Read};
     use std::os::fd::OwnedFd;
-    use std::os::raw::c_int;
 
     use mio::Interest;
     use mio::net::UnixStream;
     use signal_hook::SigId;
     use signal_hook::low_level::{pipe, unregister};
 
+    use super::default_action::SIGNALS;
     use crate::reactor::{Reactor, Readiness, Slot};
 
     /// A pipe into which each signal writes a byte. Meanwhile the signals do nothing else.
@@ -100,14 +115,14 @@ mod pipe {
 
     impl Signals {
         /// Catches the signals until this is dropped.
-        pub(super) fn catch(signals: &[c_int]) -> io::Result<Signals> {
+        pub(super) fn catch() -> io::Result<Signals> {
             let (reader, writer) = UnixStream::pair()?;
             let mut caught = Signals {
                 reader,
                 registered: Vec::new(),
             };
             let writer = std::os::unix::net::UnixStream::from(OwnedFd::from(writer));
-            for &signal in signals {
+            for signal in SIGNALS {
                 let id = pipe::register(signal, writer.try_clone()?)?;
                 caught.registered.push(id);
             }
@@ -147,7 +162,6 @@ mod pipe {
 #[cfg(not(unix))]
 mod flag {
     use std::io;
-    use std::os::raw::c_int;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -155,6 +169,7 @@ mod flag {
     use signal_hook::flag::register;
     use signal_hook::low_level::unregister;
 
+    use super::default_action::SIGNALS;
     use crate::reactor::{Reactor, Readiness, Slot};
 
     /// A flag that each signal sets. Meanwhile the signals do nothing else.
@@ -168,12 +183,12 @@ mod flag {
 
     impl Signals {
         /// Catches the signals until this is dropped.
-        pub(super) fn catch(signals: &[c_int]) -> io::Result<Signals> {
+        pub(super) fn catch() -> io::Result<Signals> {
             let mut caught = Signals {
                 raised: Arc::default(),
                 registered: Vec::new(),
             };
-            for &signal in signals {
+            for signal in SIGNALS {
                 let id = register(signal, Arc::clone(&caught.raised))?;
                 caught.registered.push(id);
             }
