@@ -6,8 +6,8 @@
 //!
 //!     nc 127.0.0.1 9999
 //!
-//! Ctrl-C stops the server, but not while a client is connected: the handler runs on the loop's own
-//! thread. The example `threaded_echo` does not have this limit.
+//! Ctrl-C stops the server. The handler runs on the loop's own thread, so a second client waits until
+//! the first has disconnected. The example `threaded_echo` does not have this limit.
 
 use std::error::Error;
 use std::io::Write;
@@ -34,6 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = TcpServer::bind(address, |_client_address: &_| MyTcpHandler)?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    // A signal is noticed between two clients, not while one is served.
+    // A signal also ends the wait of the handler for its client: its read fails.
     Ok(server.serve_forever()?)
 }

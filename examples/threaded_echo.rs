@@ -34,14 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     // Python starts a thread for each client, without limit. Here a pool has a fixed number of
     // threads and a queue. When both are full, further clients wait in the kernel's backlog.
-    let dispatch = Threading::new(|_client_address: &SocketAddr| MyTcpHandler)
-        .threads(100)
-        // A client may stay for hours. Without this, `main` would wait at its end until all clients
-        // have disconnected.
-        .daemon_threads(true);
+    let dispatch = Threading::new(|_client_address: &SocketAddr| MyTcpHandler).threads(100);
     let mut server = Server::new(Tcp::new(address)?.bind_and_activate()?, dispatch)?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
-    // The loop only accepts clients, so it notices a signal immediately.
+    // The loop only accepts clients, so it notices a signal immediately. Then `server` is dropped, which
+    // ends the waits of the handlers for their clients, and waits for the handlers.
     Ok(server.serve_forever()?)
 }

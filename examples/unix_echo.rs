@@ -7,8 +7,7 @@
 //!
 //!     nc -U echo.sock
 //!
-//! Ctrl-C stops it. While a client is connected, it stops when the client has sent its line, or has sent
-//! nothing for ten seconds.
+//! Ctrl-C stops it.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,6 +6,7 @@ mod support;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use serve_forever::socketserver::{
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
 use support::script::{Act, Script, Scripted, served};
-use support::server::{Ended, run};
+use support::server::{Ended, run, run_as};
 
 /// Lets the hook `ready` run in the server's next turn.
 fn make_a_source_ready(server: &mut Scripted) {
@@ -191,6 +192,79 @@ fn shutdown_waits_for_the_request_in_hand_and_no_other() {
         trace,
         "get verify make setup handle(in-hand) asked go finish shutdown close service released"
     );
+}
+
+/// What one client leaves in the trace that sends no line until the server stops.
+const CUT: &str = "get verify make setup finish shutdown close service";
+
+/// SHUT-4: a stop ends the wait of a handler for a client that sends nothing. The request is closed,
+/// and is no failure. What the client has sent before is not waited for, so it is served.
+#[test]
+fn shutdown_ends_the_wait_for_a_silent_client() {
+    let script = Script::default();
+    let mut server = script.server();
+    for _ in 0..2 {
+        let running = run(server, LONG);
+        let mut silent = connect(running.address);
+        script.trace.wait_for("setup", 1);
+        let handle = running.handle.clone();
+        assert_eq!(in_time(move || handle.shutdown()), Ok(()));
+        server = running.returned();
+        assert_eq!(script.trace.take(), CUT);
+        assert_eq!(silent.read(&mut [0]).expect("it is closed"), 0);
+    }
+}
+
+/// SHUT-4: the same for a client that reads nothing.
+#[test]
+fn shutdown_ends_the_wait_for_a_client_that_does_not_read() {
+    let (begun, begins) = channel();
+    let endless = move |_: &mut dyn Rfile, wfile: &mut dyn Write| loop {
+        wfile.write_all(&[b'x'; 65536])?;
+        begun.send(())?;
+    };
+    let server = TcpServer::bind("127.0.0.1:0", move |_: &SocketAddr| endless.clone());
+    let running = run(server.expect("a free port"), LONG);
+    let _client = connect(running.address);
+    begins.recv_timeout(PATIENCE).expect("it writes");
+    running.stop();
+}
+
+/// SHUT-4: a drain lets the handler wait for its client, as long as its patience lasts.
+#[test]
+fn a_drain_ends_the_wait_for_a_client_with_its_patience() {
+    let script = Script::default();
+    let running = run(script.server(), LONG);
+    let mut client = connect(running.address);
+    script.trace.wait_for("setup", 1);
+    running.handle.request_drain(Duration::MAX);
+    client.write_all(b"rest\n").expect("the server reads");
+    assert_eq!(answer(client), "rest");
+    running.returned();
+
+    let script = Script::default();
+    let running = run(script.server(), LONG);
+    let _silent = connect(running.address);
+    script.trace.wait_for("setup", 1);
+    running.handle.request_drain(Duration::from_millis(1));
+    running.returned();
+    assert_eq!(script.trace.count("error"), 0);
+}
+
+/// SHUT-6, SHUT-11: a request that was made before belongs to the next run. `handle_request` waits for
+/// its client all the same.
+#[test]
+fn a_latched_request_does_not_end_the_wait_for_a_client() {
+    let script = Script::default();
+    let server = script.server();
+    server.shutdown_handle().request();
+    let mut client = connect(server.server_address());
+    let running = run_as(server, |server| server.handle_request(PATIENCE));
+    script.trace.wait_for("setup", 1);
+    running.handle.request();
+    client.write_all(b"late\n").expect("the server reads");
+    assert_eq!(answer(client), "late");
+    running.returned();
 }
 
 /// SHUT-3 (bpo-35017): a request made during the wait wins over what the same wait reports.

@@ -10,7 +10,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -192,6 +192,49 @@ fn the_first_signal_drains_and_the_second_stops() {
             assert!(answer(client).ends_with("\r\nConnection: close\r\n\r\nlate"));
             server.returned();
         }
+    }
+}
+
+/// SHUT-4: a signal ends the wait of a handler for a silent client, on the loop's own thread.
+#[test]
+fn a_signal_ends_the_wait_for_a_silent_client() {
+    let _alone = alone();
+    let script = Script::default();
+    let mut server = script.server();
+    server.shutdown_on_signals().expect("caught");
+    for signal in [SIGINT, SIGTERM] {
+        let running = run(server, LONG);
+        let mut silent = connect(running.address);
+        script.trace.wait_for("setup", 1);
+        raise(signal).expect("raised");
+        server = running.returned();
+        assert_eq!(silent.read(&mut [0]).expect("it is closed"), 0);
+        let trace = script.trace.take();
+        assert!(trace.starts_with("get verify make setup finish"), "{trace}");
+    }
+}
+
+/// SHUT-4: if the first signal asks for a drain, the handler waits for its client as long as the
+/// patience lasts, or until the second.
+#[test]
+fn a_second_signal_ends_the_wait_for_a_silent_client() {
+    let _alone = alone();
+    for again in [false, true] {
+        let script = Script::default();
+        let mut server = script.server();
+        server.drain_on_signals(Duration::MAX).expect("caught");
+        let running = run(server, LONG);
+        let mut client = connect(running.address);
+        script.trace.wait_for("setup", 1);
+        raise(SIGTERM).expect("raised");
+        if again {
+            raise(SIGTERM).expect("raised");
+        } else {
+            client.write_all(b"late\n").expect("the server reads");
+        }
+        running.returned();
+        let expected = if again { "" } else { "late" };
+        assert_eq!(answer(client), expected);
     }
 }
 

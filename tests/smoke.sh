@@ -240,8 +240,8 @@ END
         exec 4<>"/dev/tcp/$host/$port"
         converse 4 'hello' 'hello'
         converse 4 'hello again' 'hello again'
+        stop "$signal" # the handler waits for its client meanwhile
         exec 4>&-
-        stop "$signal"
     done
 
     while read -r example pattern; do
@@ -326,6 +326,18 @@ END
     [ "$answer" = $'hello\r' ] || fail "echoes '$answer' for 'hello'"
     stop "$signal"
     [ ! -e "$scratch/socket" ] || fail 'leaves its path'
+done
+
+# Whatever a silent client does not do: each example stops.
+for example in access_log cgi_app chat echo embed_as_one_fd embed_in_your_poll game_tick \
+    graceful_shutdown hooks http_echo http_server inherited jobs middleware multipart plaintext \
+    rest reuse_port sse threaded_echo two_servers_one_loop upload websocket_echo wsgi_app wsgi_probe; do
+    arguments=()
+    [ "$example" != upload ] || arguments=("$scratch/store")
+    start "$example" "${arguments[@]}"
+    exec 4<>"/dev/tcp/$host/$port"
+    stop INT
+    exec 4>&-
 done
 
 # Ends by itself, after its page.

@@ -631,6 +631,42 @@ fn dropping_a_guest_waits_for_the_workers() {
     assert!(trace.ends_with("finish shutdown close dropped"), "{trace}");
 }
 
+/// THREAD-5: closing waits for handlers, but not for clients: a handler that waits for one is told to
+/// stop. A request that has arrived whole is served, also from the queue.
+#[test]
+fn closing_does_not_wait_for_silent_clients() {
+    let script = Script::default();
+    let server = run(server(&script, pool(&script).threads(1)), LONG);
+    let _silent = connect(server.address);
+    script.trace.wait_for("setup", 1);
+    let queued = queue(server.address, "queued");
+    script.trace.wait_for("get", 2);
+    let server = server.stop();
+    script.trace.take();
+    in_time(move || drop(server));
+    assert_eq!(answer(queued), "queued");
+    assert_eq!(
+        without_the_loop(&script.trace),
+        "finish shutdown close make setup handle(queued) finish shutdown close"
+    );
+}
+
+/// THREAD-5: the same at the end of a drain's patience, although nothing waits for the thread then.
+#[test]
+fn the_end_of_a_drain_ends_the_wait_for_a_silent_client() {
+    let script = Script::default();
+    let server = run(server(&script, pool(&script)), LONG);
+    let mut silent = connect(server.address);
+    script.trace.wait_for("setup", 1);
+    let handle = server.handle.clone();
+    let drained = in_time(move || handle.drain(Duration::from_millis(1)));
+    assert_eq!(drained.expect("drained").aborted, 1);
+    assert_eq!(silent.read(&mut [0]).expect("it is closed"), 0);
+    let _server = server.returned();
+    script.trace.wait_for("close", 1);
+    assert_eq!(script.trace.count("error"), 0);
+}
+
 /// THREAD-5: without `block_on_close`, and with `daemon_threads`, closing returns at once, and
 /// the threads finish by themselves what was accepted.
 #[test]

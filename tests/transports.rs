@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serve_forever::socketserver::{
     Accepted, Datagram, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
-    UdpServer,
+    UdpServer, Waiter,
 };
 use support::client::{answer, ask, connect};
 use support::patience::{LONG, PATIENCE, wait_until};
@@ -260,7 +260,7 @@ fn a_request_outlives_its_server() {
     udp.server_close();
     drop(udp);
     request
-        .serve(|rfile, wfile| {
+        .serve(&Waiter::default(), |rfile, wfile| {
             io::copy(rfile, wfile)?;
             Ok(())
         })

@@ -14,6 +14,7 @@ use super::dispatch::{Dispatch, Refused};
 use super::draining::Draining;
 use super::failure::{Failure, HandlerResult, catch, contain};
 use super::hooks::{Defaults, Hooks};
+use super::interrupts::Interrupts;
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
 use super::overload::{Admission, Overload};
@@ -133,9 +134,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         let mut reactor = Reactor::new(registry, waker, tokens)?;
         let mut own_slot = || reactor.open_unqueued().ok_or(ErrorKind::InvalidInput);
         let (listener, signals) = (own_slot()?, own_slot()?);
-        let alarm = reactor.alarm();
-        let control = Control::new(move || alarm.wake());
-        let handle = ServerHandle::new(control.handle());
+        let interrupts = Arc::new(Interrupts::default());
+        let (alarm, waits) = (reactor.alarm(), Arc::clone(&interrupts));
+        let control = Control::new(move || alarm.wake().and(waits.wake()));
+        let handle = ServerHandle::new(control.handle(), interrupts);
         let mut engine = Engine {
             transport,
             dispatch,
@@ -299,7 +301,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// A turn. `may_go_on` is asked after each source that was served; the others stay queued.
     #[inline]
     fn turn_while(&mut self, now: Instant, may_go_on: impl Fn() -> bool) -> Result<Turn, Failure> {
-        self.begin_turn(now);
+        self.begin_turn(now, true);
         if self.shutdown_requested() {
             return Ok(Turn::Shutdown); // bpo-35017: what this wait reported stays hinted (SHUT-3)
         }
@@ -320,7 +322,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// [REQ-16]: crate::spec#req-16
     pub(crate) fn turn_for_request(&mut self, now: Instant) -> Result<bool, Failure> {
-        self.begin_turn(now);
+        self.begin_turn(now, false); // SHUT-11
         let completed = self.dispatch.completed();
         self.serve_ready(|| true)?;
         let open = self.dispatch.open();
@@ -339,8 +341,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Prepares a turn, before anything is tested or run: the clock, the signals, and the deadlines
-    /// that have passed.
-    fn begin_turn(&mut self, now: Instant) {
+    /// that have passed. `heeds_requests` is whether requests to stop are for this turn.
+    fn begin_turn(&mut self, now: Instant, heeds_requests: bool) {
+        self.handle.interrupts().set_heeded(heeds_requests);
         self.stats.turns += 1;
         self.control.attend(); // the engine may have moved to another thread since its last turn
         self.now.advance_after_wait(self.waited.take(), now);
@@ -568,17 +571,19 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// [`keep_signals`](super::keep_signals). Until the drop, the signals are only requests, even if
     /// no loop runs. So drop the server before a long cleanup, if Ctrl-C is to end that.
     ///
-    /// A loop notices a signal between two turns. Nothing ends a handler that computes or sleeps,
-    /// however often the signal comes: SIGQUIT (`Ctrl-\`) and SIGKILL end such a process.
+    /// The loop notices a signal between two turns, and a blocking handler while it waits for its
+    /// client ([SHUT-4]). Nothing ends a handler that computes or sleeps, however often the signal
+    /// comes: SIGQUIT (`Ctrl-\`) and SIGKILL end such a process.
     ///
     /// # Errors
     ///
     /// Returns the operating system's error if the signals cannot be caught, or if there are no
     /// descriptors left for the pipe.
     ///
+    /// [SHUT-4]: crate::spec#shut-4
     /// [SHUT-16]: crate::spec#shut-16
     pub fn shutdown_on_signals(&mut self) -> io::Result<()> {
-        self.signals.catch(None, &mut self.reactor)
+        self.catch_signals(None)
     }
 
     /// Lets the first SIGINT or SIGTERM ask for a [drain](ShutdownHandle::drain) with that
@@ -591,7 +596,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     ///
     /// Like [`shutdown_on_signals`](Self::shutdown_on_signals).
     pub fn drain_on_signals(&mut self, patience: Duration) -> io::Result<()> {
-        self.signals.catch(Some(patience), &mut self.reactor)
+        self.catch_signals(Some(patience))
+    }
+
+    fn catch_signals(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        let interrupts = self.handle.interrupts();
+        self.signals.catch(patience, &mut self.reactor, interrupts)
     }
 
     /// Returns a handle that stops this server from elsewhere.

@@ -13,8 +13,8 @@ use super::failure::{Failure, HandlerResult, contain};
 pub trait Rfile: BufRead {
     /// Limits each later read and write of this request; `None` waits without limit ([STREAM-8]).
     ///
-    /// A read or write that takes longer fails with `WouldBlock` or `TimedOut`. A request that
-    /// is already whole in memory ignores this.
+    /// A read or write that takes longer fails with `TimedOut`, or on a blocking socket of the standard
+    /// library with `WouldBlock`. A request that is already whole in memory ignores this.
     ///
     /// # Errors
     ///
@@ -112,6 +112,12 @@ impl Rfile for StdinLock<'_> {
 /// });
 /// ```
 ///
+/// # When the server stops
+///
+/// A handler that waits for its client does not keep the server from stopping ([SHUT-4],
+/// [THREAD-5]). The read or write then fails with `ConnectionAborted`. Return this error: the request
+/// is closed, and it is not reported as a failure.
+///
 /// # What Python's `StreamRequestHandler` has attributes for
 ///
 /// | Python | here |
@@ -151,7 +157,9 @@ impl Rfile for StdinLock<'_> {
 /// With a datagram there is nothing to wait for, and everything is in memory already.
 ///
 /// [HND-1]: crate::spec#hnd-1
+/// [SHUT-4]: crate::spec#shut-4
 /// [STREAM-6]: crate::spec#stream-6
+/// [THREAD-5]: crate::spec#thread-5
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle requests",
     label = "this is not a blocking handler",

@@ -42,6 +42,7 @@ mod factory;
 mod failure;
 mod handler;
 mod hooks;
+mod interrupts;
 mod interval;
 mod listener;
 mod mailbox;
@@ -60,6 +61,7 @@ mod signals;
 mod stats;
 mod sync;
 mod transport;
+mod waiter;
 
 pub use block::Block;
 pub(crate) use budget::{complain, print};
@@ -95,6 +97,7 @@ pub use transport::{
 };
 #[cfg(unix)]
 pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
+pub use waiter::Waiter;
 
 use std::io;
 use std::net::SocketAddr;

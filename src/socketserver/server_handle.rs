@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::interrupts::Interrupts;
 use super::shutdown::ShutdownHandle;
 use super::stats::{Counters, Stats};
 
@@ -33,14 +34,25 @@ pub struct ServerHandle {
     shutdown_handle: ShutdownHandle,
     /// The numbers of the server, written by the loop alone.
     counters: Arc<Counters>,
+    /// Ends the waits of blocking handlers.
+    interrupts: Arc<Interrupts>,
 }
 
 impl ServerHandle {
-    pub(crate) fn new(shutdown_handle: ShutdownHandle) -> ServerHandle {
+    pub(crate) fn new(
+        shutdown_handle: ShutdownHandle,
+        interrupts: Arc<Interrupts>,
+    ) -> ServerHandle {
         ServerHandle {
             shutdown_handle,
             counters: Arc::default(),
+            interrupts,
         }
+    }
+
+    /// Returns what ends the waits of blocking handlers.
+    pub(super) fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
     }
 
     /// Returns the counts as they were at the end of the last turn. This takes no lock, so it never

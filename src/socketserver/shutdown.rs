@@ -47,7 +47,8 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// | with half a request | waits for the next run | may send the rest, gets its response, is closed | is closed without a response |
 /// | with half a response | waits for the next run | gets the rest, is closed | loses the rest |
 /// | of an HTTP handler on a worker | its response waits for the next run | gets its response, is closed | loses its response, unless [`block_on_close`](crate::http::ThreadedHttp::block_on_close) is set |
-/// | of a [`Threading`](super::Threading) thread | is served meanwhile | is served to the end | is served to the end, and the drop waits for it, unless [`block_on_close(false)`](super::Threading::block_on_close) is set |
+/// | of an [`Inline`](super::Inline) handler | is served to the end, but no wait for its client | is served to the end | is closed already |
+/// | of a [`Threading`](super::Threading) thread | is served meanwhile | is served to the end | is served to the end, but no wait for its client; the drop waits for it, unless [`block_on_close(false)`](super::Threading::block_on_close) is set |
 /// | that was upgraded | waits for the next run | is [told](super::Protocol::drain), and ends the conversation itself | is closed |
 ///
 /// A drain looks once more before it decides that a connection is idle, and closes the listener when
@@ -56,14 +57,17 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// reset ([SHUT-14]).
 ///
 /// When the patience of a drain is over, the connections that are still open are reset, and so are
-/// those that are still queued. A thread of `Threading` goes on, but nothing waits for it.
+/// those that are still queued. A blocking handler that waits for its client gets an error. Otherwise
+/// a thread of `Threading` goes on, but nothing waits for it.
 ///
-/// A loop cannot stop while one of its handlers blocks. With [`Inline`](super::Inline), `shutdown`
-/// and `drain` therefore wait until the current handler has returned.
+/// A loop cannot stop while one of its handlers computes or sleeps. With [`Inline`](super::Inline),
+/// `shutdown` and `drain` therefore wait until the current handler has returned. They end its waits for
+/// the client, so a silent client delays nothing ([SHUT-4]).
 ///
 /// A handle is a reference: clones stop the same server, and it stays valid when the server is
 /// gone. It keeps none of the server's descriptors open.
 ///
+/// [SHUT-4]: crate::spec#shut-4
 /// [SHUT-14]: crate::spec#shut-14
 #[derive(Clone)]
 pub struct ShutdownHandle {
@@ -152,6 +156,8 @@ struct Runs {
     running: Loop,
     /// How many runs have ended.
     ended: u64,
+    /// When everything has to be over, because of the requests of this run.
+    asked: Option<Instant>,
     /// The result of the last drain, and how many runs had ended before the run that it ended.
     drained: Option<(u64, Drained)>,
 }
@@ -263,6 +269,12 @@ impl ShutdownHandle {
         self.shared.lock().drained.map(|(_, drained)| drained)
     }
 
+    /// Returns when everything has to be over, because of the requests that were made: immediately,
+    /// or when the patience of a drain is over. `None` if there was no request.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.shared.lock().asked
+    }
+
     /// Returns whether a loop runs, and how many runs have ended.
     fn look(&self) -> (Loop, u64) {
         let runs = self.shared.lock();
@@ -272,11 +284,18 @@ impl ShutdownHandle {
     /// Makes the request. Returns whether a loop was running, and how many runs had ended.
     fn ask(&self, ask: Ask) -> (Loop, u64) {
         let asked = {
-            let runs = self.shared.lock();
+            let mut runs = self.shared.lock();
+            let (until, stops) = match ask {
+                Ask::Stop => (Instant::now(), true),
+                Ask::Drain(patience) => (after(patience), false),
+            };
+            if stops || runs.asked.is_none() {
+                runs.asked = Some(until);
+            }
             // Ignore the error: a full channel holds such a request already, and the first counts.
-            let _ = match ask {
-                Ask::Stop => self.shared.stops.try_send(Stop).is_ok(),
-                Ask::Drain(patience) => self.shared.drains.try_send(after(patience)).is_ok(),
+            let _ = match stops {
+                true => self.shared.stops.try_send(Stop).is_ok(),
+                false => self.shared.drains.try_send(until).is_ok(),
             };
             (runs.running, runs.ended)
         };
@@ -454,8 +473,9 @@ impl Control {
     ///
     /// [SHUT-6]: crate::spec#shut-6
     pub(crate) fn clear(&self) {
-        let _runs = self.handle.shared.lock();
+        let mut runs = self.handle.shared.lock();
         self.asked.clear();
+        runs.asked = None;
     }
 
     /// A run begins. This clears `is_shut_down`, but not the request ([LOOP-3]).
@@ -536,6 +556,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let mut runs = self.handle.shared.lock();
         self.asked.clear();
+        runs.asked = None;
         runs.running = Loop::Stopped;
         runs.ended += 1;
         self.handle.shared.is_shut_down.notify_all();

@@ -16,6 +16,7 @@ use self::default_action::Suspended;
 use self::flag::Signals;
 #[cfg(unix)]
 use self::pipe::Signals;
+use super::interrupts::Interrupts;
 use crate::reactor::{Reactor, Slot};
 
 /// The signals that stop the server, once it is asked to catch them.
@@ -54,6 +55,7 @@ impl StopSignals {
         &mut self,
         patience: Option<Duration>,
         reactor: &mut Reactor,
+        interrupts: &Interrupts,
     ) -> io::Result<()> {
         if self.caught.is_none() {
             let (mut signals, suspended) = Suspended::while_caught(Signals::catch)?;
@@ -64,6 +66,9 @@ impl StopSignals {
             });
         }
         self.patience = patience;
+        if let Some(caught) = &self.caught {
+            interrupts.set_signals(caught.signals.arrivals(), patience);
+        }
         Ok(())
     }
 
@@ -95,6 +100,7 @@ impl StopSignals {
 mod pipe {
     use std::io::{self, Read};
     use std::os::fd::OwnedFd;
+    use std::sync::Arc;
 
     use mio::Interest;
     use mio::net::UnixStream;
@@ -103,12 +109,15 @@ mod pipe {
 
     use super::default_action::SIGNALS;
     use crate::reactor::{Reactor, Readiness, Slot};
+    use crate::socketserver::interrupts::Arrivals;
 
     /// A pipe into which each signal writes a byte. Meanwhile the signals do nothing else.
     #[derive(Debug)]
     pub(super) struct Signals {
         /// Our end of the pipe.
         reader: UnixStream,
+        /// The same, for a handler that wants to know whether a signal has come.
+        arrivals: Arc<Arrivals>,
         /// The registrations of the signals, undone on drop.
         registered: Vec<SigId>,
     }
@@ -117,8 +126,10 @@ mod pipe {
         /// Catches the signals until this is dropped.
         pub(super) fn catch() -> io::Result<Signals> {
             let (reader, writer) = UnixStream::pair()?;
+            let reader = std::os::unix::net::UnixStream::from(OwnedFd::from(reader));
             let mut caught = Signals {
-                reader,
+                arrivals: Arc::new(reader.try_clone()?),
+                reader: UnixStream::from_std(reader),
                 registered: Vec::new(),
             };
             let writer = std::os::unix::net::UnixStream::from(OwnedFd::from(writer));
@@ -127,6 +138,11 @@ mod pipe {
                 caught.registered.push(id);
             }
             Ok(caught)
+        }
+
+        /// Returns where to look for signals without taking them.
+        pub(super) fn arrivals(&self) -> &Arc<Arrivals> {
+            &self.arrivals
         }
 
         /// Has the poll report signals as events.
@@ -163,7 +179,7 @@ mod pipe {
 mod flag {
     use std::io;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::Ordering;
 
     use signal_hook::SigId;
     use signal_hook::flag::register;
@@ -171,12 +187,13 @@ mod flag {
 
     use super::default_action::SIGNALS;
     use crate::reactor::{Reactor, Readiness, Slot};
+    use crate::socketserver::interrupts::Arrivals;
 
     /// A flag that each signal sets. Meanwhile the signals do nothing else.
     #[derive(Debug)]
     pub(super) struct Signals {
         /// Whether a signal has come that nobody has taken.
-        raised: Arc<AtomicBool>,
+        raised: Arc<Arrivals>,
         /// The registrations of the signals, undone on drop.
         registered: Vec<SigId>,
     }
@@ -193,6 +210,11 @@ mod flag {
                 caught.registered.push(id);
             }
             Ok(caught)
+        }
+
+        /// Returns where to look for signals without taking them.
+        pub(super) fn arrivals(&self) -> &Arc<Arrivals> {
+            &self.raised
         }
 
         /// Does nothing: no event tells of a flag.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serve_forever::reactor::{Now, Reactor, Slot};
 use serve_forever::socketserver::{
     Accepted, Dispatch, Failure, HandlerResult, Hooks, Inline, RequestHandler, Rfile, Server,
-    ShutdownHandle, Tcp, Transport,
+    ShutdownHandle, Tcp, Transport, Waiter,
 };
 
 use super::trace::Trace;
@@ -181,9 +181,10 @@ pub struct RecordedRequest {
 impl Accepted for RecordedRequest {
     fn serve(
         &mut self,
+        waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
-        self.stream.serve(handle)
+        self.stream.serve(waiter, handle)
     }
 
     fn shutdown_request(&mut self) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use serve_forever::socketserver::{Accepted, Duplex, HandlerResult, Rfile, Tcp, Transport};
+use serve_forever::socketserver::{Accepted, Duplex, HandlerResult, Rfile, Tcp, Transport, Waiter};
 
 use super::server::listen;
 
@@ -131,9 +131,10 @@ impl Source for ThrottledStream {
 impl Accepted for ThrottledStream {
     fn serve(
         &mut self,
+        waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
-        self.stream.serve(handle)
+        self.stream.serve(waiter, handle)
     }
 }
 

@@ -12,7 +12,7 @@ use super::listings::SharedNames;
 use super::names::{Entry, Progress};
 use crate::http::error_page::escape;
 use crate::http::response_body::{BLOCK, BodySource};
-use crate::socketserver::Failure;
+use crate::socketserver::{Block, Failure};
 
 /// The bytes that are escaped in a link: all except letters, digits and these five.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC
@@ -122,8 +122,8 @@ impl Page {
 }
 
 impl BodySource for Page {
-    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.next()?)
+    fn next_block(&mut self) -> Result<Option<Block>, Failure> {
+        Ok(self.next()?.map(Block::from))
     }
 }
 

@@ -18,7 +18,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -33,6 +33,7 @@ use crate::socketserver::overload::Overload;
 use crate::socketserver::pool::{Overloaded, Place, Pool};
 use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::transport::{Accepted, Transport};
+use crate::socketserver::waiter::Waiter;
 
 /// How many requests may be queued by default: one for each of 32 threads, so that a thread finds
 /// its next request without waiting for the loop. Further clients wait in the kernel's backlog.
@@ -79,19 +80,21 @@ const QUEUE_LENGTH: u16 = 32;
 ///
 /// [`shutdown`](crate::socketserver::ShutdownHandle::shutdown) ends the loop and waits for no
 /// thread ([SHUT-10]), so a handler may call it ([THREAD-10]). `server_close` closes the listener
-/// and waits until every accepted request is served. Dropping the server does the same. With
+/// and waits until every accepted request is served. It does not wait for clients: a handler that waits
+/// for its client gets an error ([THREAD-5]). Dropping the server does the same. With
 /// [`block_on_close(false)`](Self::block_on_close) or
 /// [`daemon_threads(true)`](Self::daemon_threads) neither waits.
 ///
 /// A [drain](crate::socketserver::ShutdownHandle::drain) also serves the queued requests. When its
-/// patience is over, it drops the requests that are still queued. It cannot kill a busy thread. The
-/// thread goes on, but nothing waits for it.
+/// patience is over, it drops the requests that are still queued, and ends the waits for clients. It
+/// cannot kill a busy thread. The thread goes on, but nothing waits for it.
 ///
 /// [REQ-7]: crate::spec#req-7
 /// [SHUT-10]: crate::spec#shut-10
 /// [THREAD-2]: crate::spec#thread-2
 /// [THREAD-3]: crate::spec#thread-3
 /// [THREAD-4]: crate::spec#thread-4
+/// [THREAD-5]: crate::spec#thread-5
 /// [THREAD-7]: crate::spec#thread-7
 /// [THREAD-10]: crate::spec#thread-10
 pub struct Threading<T: Transport, F> {
@@ -216,11 +219,21 @@ impl<T: Transport, F> Threading<T, F> {
         self.pool.open()
     }
 
+    /// Ends the waits of handlers for their clients, now and from now on.
+    fn end_waits(&self) {
+        if let Some(common) = &self.common {
+            common.server.interrupts().close();
+        }
+    }
+
     /// Ends the threads when no request is left. Waits for them unless they are detached.
     fn close(&mut self) {
         match self.at_close {
             // A handler that closes the server does not wait for its own thread (THREAD-10).
-            AtClose::Join => drop(self.pool.join(None)),
+            AtClose::Join => {
+                self.end_waits();
+                self.pool.join(None);
+            }
             AtClose::Detach => self.pool.close(),
         }
     }
@@ -238,6 +251,7 @@ where
             server_address,
             server: server.clone(),
             failed: self.failed.clone(),
+            waiters: Mutex::default(),
         }));
         self.pool.wake_when_free(reactor.alarm());
     }
@@ -283,6 +297,7 @@ where
         self.pool.discard_waiting();
         if self.pool.open() > 0 {
             self.at_close = AtClose::Detach;
+            self.end_waits();
         }
     }
 
@@ -317,9 +332,17 @@ struct Common<A, F> {
     server: ServerHandle,
     /// Sends a failure to the loop.
     failed: Sender<(Failure, A)>,
+    /// Where handlers wait for their clients: one for each request that is served. They are kept for
+    /// later requests, because each has descriptors.
+    waiters: Mutex<Vec<Waiter>>,
 }
 
 impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
+    fn waiters(&self) -> MutexGuard<'_, Vec<Waiter>> {
+        // A poisoned lock is fine: nothing panics while it is held.
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Serves the request, closes it in any case, and sends a failure to the loop ([THREAD-3]).
     ///
     /// [THREAD-3]: crate::spec#thread-3
@@ -327,14 +350,17 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
     where
         T: Transport<Address = A>,
     {
+        let kept = self.waiters().pop();
+        let waiter = kept.unwrap_or_else(|| Waiter::on_thread(&self.server));
         let served = contain(|| {
             let local_address = || T::local_address(&request, &self.server_address);
             let ends = Ends::new(&client_address)
                 .with_local_address(&local_address)
                 .with_server(Some(&self.server));
             let handler = self.factory.make(&ends)?;
-            finish_request(handler, &mut request)
+            finish_request(handler, &mut request, &waiter)
         });
+        self.waiters().push(waiter);
         let closed = contain(move || {
             request.shutdown_request();
             Ok(())

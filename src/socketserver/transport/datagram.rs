@@ -8,6 +8,7 @@ use super::traits::Accepted;
 use crate::socketserver::budget::complain;
 use crate::socketserver::failure::{Failure, HandlerResult, contain};
 use crate::socketserver::handler::Rfile;
+use crate::socketserver::waiter::Waiter;
 
 /// One datagram, the server's own socket, and the sender's address ([UDP-2]).
 ///
@@ -123,6 +124,7 @@ impl<A> Datagram<A> {
 impl<A: Debug + Send + Sync + 'static> Accepted for Datagram<A> {
     fn serve(
         &mut self,
+        _waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
         let mut reply = ReplyBuffer::default();

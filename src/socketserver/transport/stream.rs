@@ -1,14 +1,17 @@
 //! The common part of the streams of all families. It listens for them, serves one with two
 //! blocking files, and closes it without losing output.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mio::event::Source;
 use socket2::{SockRef, Socket};
 
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
+use crate::socketserver::waiter::Waiter;
 
 /// Python's default backlog ([TCP-5]).
 ///
@@ -54,24 +57,32 @@ pub(super) fn drain(socket: &impl Connected, request_queue_size: u32) -> usize {
 
 /// Serves a request by blocking reads and writes ([STREAM-1] to [STREAM-5]).
 ///
+/// The socket itself does not block. The thread waits in `waiter`, whose waits end when the server
+/// stops.
+///
 /// [STREAM-1]: crate::spec#stream-1
 /// [STREAM-5]: crate::spec#stream-5
-pub(super) fn serve<'a, S>(
-    stream: &'a S,
+pub(super) fn serve<S>(
+    stream: &mut S,
+    waiter: &Waiter,
     handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
 ) -> HandlerResult
 where
-    S: Connected,
-    &'a S: Read + Write,
+    S: Source,
+    for<'a> &'a S: Read + Write,
 {
-    stream.socket().set_nonblocking(false)?;
-    handle(
-        &mut Reader {
-            stream,
-            buffered: BufReader::new(stream),
-        },
-        &mut Writer(stream),
-    )
+    waiter.watch(stream)?;
+    let timeout = Cell::new(None);
+    let mut blocking = Blocking {
+        stream: &*stream,
+        waiter,
+        timeout: &timeout,
+    };
+    let mut reader = Reader {
+        timeout: &timeout,
+        buffered: BufReader::new(blocking),
+    };
+    handle(&mut reader, &mut blocking)
 }
 
 /// Shuts down the writing half, so that the client sees where the output ends.
@@ -97,10 +108,8 @@ where
     if let Ok(Some(Duration::ZERO)) = stream.socket().linger() {
         return; // The close is to be a reset, so the client must not see a regular end first.
     }
-    // If the first fails, the client has disconnected. If the second fails, a read could block.
-    let shut = shutdown_write(stream).is_ok();
-    if !shut || stream.socket().set_nonblocking(true).is_err() {
-        return;
+    if shutdown_write(stream).is_err() {
+        return; // the client has disconnected
     }
     let mut scratch = [0; 4096];
     let mut left = DISCARD;
@@ -112,26 +121,101 @@ where
     }
 }
 
-/// A buffered reader that can set the timeouts of its socket.
-struct Reader<'a, S> {
-    /// The socket itself, for its timeouts.
+/// A stream that does not block, as one that does.
+struct Blocking<'a, S> {
+    /// The stream itself.
     stream: &'a S,
-    /// Reads from the socket.
-    buffered: BufReader<&'a S>,
+    /// Where the thread waits for it.
+    waiter: &'a Waiter,
+    /// How long one read or write may take. The reader sets it for both ([STREAM-8]).
+    ///
+    /// [STREAM-8]: crate::spec#stream-8
+    timeout: &'a Cell<Option<Duration>>,
 }
 
-impl<'a, S> Read for Reader<'a, S>
+impl<S> Clone for Blocking<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Blocking<'_, S> {}
+
+impl<'a, S> Blocking<'a, S> {
+    /// Repeats `operate` until it need not wait. The deadline is that of the whole read or write, and
+    /// is set when it first has to wait.
+    fn until_ready<R>(
+        &self,
+        deadline: &mut Option<Instant>,
+        mut operate: impl FnMut(&'a S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            match operate(self.stream) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if let (None, Some(timeout)) = (*deadline, self.timeout.get()) {
+                        *deadline = Instant::now().checked_add(timeout);
+                    }
+                    self.waiter.wait(*deadline)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<S> Read for Blocking<'_, S>
 where
-    &'a S: Read,
+    for<'a> &'a S: Read,
+{
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.until_ready(&mut None, |mut stream| stream.read(bytes))
+    }
+}
+
+impl<S> Write for Blocking<'_, S>
+where
+    for<'a> &'a S: Write,
+{
+    /// Sends everything ([STREAM-3]).
+    ///
+    /// [STREAM-3]: crate::spec#stream-3
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (mut left, mut deadline) = (bytes, None);
+        while !left.is_empty() {
+            match self.until_ready(&mut deadline, |mut stream| stream.write(left))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => left = &left[count..],
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // nothing is buffered
+    }
+}
+
+/// A buffered reader that limits how long reads and writes take.
+struct Reader<'a, S> {
+    /// How long one read or write may take.
+    timeout: &'a Cell<Option<Duration>>,
+    /// Reads from the socket.
+    buffered: BufReader<Blocking<'a, S>>,
+}
+
+impl<S> Read for Reader<'_, S>
+where
+    for<'a> &'a S: Read,
 {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.buffered.read(bytes)
     }
 }
 
-impl<'a, S> BufRead for Reader<'a, S>
+impl<S> BufRead for Reader<'_, S>
 where
-    &'a S: Read,
+    for<'a> &'a S: Read,
 {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.buffered.fill_buf()
@@ -142,35 +226,12 @@ where
     }
 }
 
-impl<'a, S> Rfile for Reader<'a, S>
+impl<S> Rfile for Reader<'_, S>
 where
-    S: Connected,
-    &'a S: Read,
+    for<'a> &'a S: Read,
 {
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let socket = self.stream.socket();
-        // To the system, zero means "no limit".
-        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
-        socket.set_read_timeout(timeout)?;
-        socket.set_write_timeout(timeout)
-    }
-}
-
-/// An unbuffered writer whose `write` sends everything ([STREAM-3]).
-///
-/// [STREAM-3]: crate::spec#stream-3
-struct Writer<'a, S>(&'a S);
-
-impl<'a, S> Write for Writer<'a, S>
-where
-    &'a S: Write,
-{
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.timeout.set(timeout);
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::stream::{self, REQUEST_QUEUE_SIZE};
 use super::traits::{Accepted, Duplex, MOST_WAITING, Transport};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
+use crate::socketserver::waiter::Waiter;
 
 /// A TCP listener and its settings.
 ///
@@ -243,9 +244,10 @@ impl std::os::fd::AsFd for Tcp {
 impl Accepted for TcpStream {
     fn serve(
         &mut self,
+        waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
-        stream::serve(&*self, handle)
+        stream::serve(self, waiter, handle)
     }
 
     fn shutdown_request(&mut self) {

@@ -7,6 +7,7 @@ use mio::event::Source;
 
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
+use crate::socketserver::waiter::Waiter;
 
 /// How many requests may be waiting, if nothing else is known: the longest queue that Linux allows by
 /// default.
@@ -102,18 +103,22 @@ pub trait Transport {
 
 /// One accepted request: a connection or a datagram. Dropping it closes it (`close_request`).
 pub trait Accepted: Send + 'static {
-    /// Calls `handle` with two files, from which it reads and to which it writes. Both may block
-    /// ([STREAM-1] to [STREAM-5]).
+    /// Calls `handle` with two files, from which it reads and to which it writes ([STREAM-1] to
+    /// [STREAM-5]). If a file has to wait for the client, it does so with `waiter`, so that the wait
+    /// ends when the server stops ([SHUT-4], [THREAD-5]).
     ///
     /// # Errors
     ///
     /// Returns the failure of `handle`, or a failure to make the files or to send what `handle`
     /// wrote.
     ///
+    /// [SHUT-4]: crate::spec#shut-4
     /// [STREAM-1]: crate::spec#stream-1
     /// [STREAM-5]: crate::spec#stream-5
+    /// [THREAD-5]: crate::spec#thread-5
     fn serve(
         &mut self,
+        waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult
     where

@@ -14,6 +14,7 @@ use crate::socketserver::transport::bind_error::cannot;
 use crate::socketserver::transport::life::{self, Life};
 use crate::socketserver::transport::stream::{self, REQUEST_QUEUE_SIZE};
 use crate::socketserver::transport::traits::{Accepted, Duplex, MOST_WAITING, Transport};
+use crate::socketserver::waiter::Waiter;
 
 /// A Unix-domain listener and its settings.
 ///
@@ -194,9 +195,10 @@ impl std::os::fd::AsFd for UnixStreams {
 impl Accepted for UnixStream {
     fn serve(
         &mut self,
+        waiter: &Waiter,
         handle: impl FnOnce(&mut dyn Rfile, &mut dyn Write) -> HandlerResult,
     ) -> HandlerResult {
-        stream::serve(&*self, handle)
+        stream::serve(self, waiter, handle)
     }
 
     fn shutdown_request(&mut self) {

@@ -1,0 +1,298 @@
+//! How a blocking handler waits for its client: no longer than its server runs.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::failure::Failure;
+use super::server_handle::ServerHandle;
+
+/// Lets a blocking handler wait for its client, until the server stops.
+///
+/// You need this only for your own [`Accepted`](super::Accepted) or [`Dispatch`](super::Dispatch).
+/// [`serve`](super::Accepted::serve) gets a waiter from the dispatch. The socket of a request does not
+/// block: when it returns `WouldBlock`, [wait](Self::wait) and try again. So a client that sends
+/// nothing cannot keep the server from stopping.
+///
+/// The waits of the default one end only with the client or a deadline. Use it where there is no
+/// server.
+#[derive(Default)]
+pub struct Waiter {
+    /// The server whose end is the end of a wait.
+    ends_with: Option<(ServerHandle, Place)>,
+    /// Where the thread sleeps. `None` until a source is watched.
+    polling: Mutex<Option<Polling>>,
+}
+
+/// The thread on which a handler runs. It decides which events end a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The loop's own thread: a request to stop, because the loop cannot act on it meanwhile.
+    Loop,
+    /// Another one: the end of the server.
+    Thread,
+}
+
+/// A poll, and what it watches.
+struct Polling {
+    poll: Poll,
+    events: Events,
+    /// Ends the wait. It is kept here: the server has only a weak reference.
+    _waker: Arc<Waker>,
+    /// The signals that the server catches, once the poll watches them.
+    signals: signals::Watched,
+}
+
+const SOURCE: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const WAKER: Token = Token(2);
+
+impl Waiter {
+    /// Returns a waiter for handlers on the loop's own thread. Its waits end when the server is asked
+    /// to stop, or when the patience of a drain is over.
+    pub fn on_loop(server: &ServerHandle) -> Waiter {
+        Waiter::new(server, Place::Loop)
+    }
+
+    /// Returns a waiter for handlers on another thread. Its waits end when the server is closed.
+    pub(super) fn on_thread(server: &ServerHandle) -> Waiter {
+        Waiter::new(server, Place::Thread)
+    }
+
+    fn new(server: &ServerHandle, place: Place) -> Waiter {
+        Waiter {
+            ends_with: Some((server.clone(), place)),
+            polling: Mutex::default(),
+        }
+    }
+
+    /// Watches the socket of a request. Call it once, before the first [`wait`](Self::wait).
+    ///
+    /// Closing the socket ends this.
+    ///
+    /// # Errors
+    ///
+    /// Returns the operating system's error if there are no descriptors left, or if the source
+    /// cannot be watched.
+    pub fn watch(&self, source: &mut dyn Source) -> io::Result<()> {
+        let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+        let polling = match &mut *polling {
+            Some(polling) => polling,
+            none => none.insert(self.open()?),
+        };
+        let registry = polling.poll.registry();
+        if let Some((server, Place::Loop)) = &self.ends_with {
+            polling.signals.watch(registry, server)?;
+        }
+        registry.register(source, SOURCE, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn open(&self) -> io::Result<Polling> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        if let Some((server, _)) = &self.ends_with {
+            server.interrupts().subscribe(&waker);
+        }
+        Ok(Polling {
+            poll,
+            events: Events::with_capacity(8),
+            _waker: waker,
+            signals: signals::Watched::default(),
+        })
+    }
+
+    /// Waits until the watched socket may be ready, but no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Returns `TimedOut` when the deadline is over. Returns `ConnectionAborted` if the server stops:
+    /// a handler that returns this error does not fail, and is not reported. Returns the operating
+    /// system's error if the poll fails.
+    pub fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+        let polling = polling.as_mut().ok_or(ErrorKind::InvalidInput)?;
+        let mut signalled = None;
+        loop {
+            let now = Instant::now();
+            let end = self.end(&polling.signals, &mut signalled, now);
+            if end.is_some_and(|end| end <= now) {
+                return Err(io::Error::new(ErrorKind::ConnectionAborted, Stopping));
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            let ends = [end, deadline].into_iter().flatten();
+            let timeout = ends
+                .map(|end| end - now)
+                .chain(polling.signals.interval())
+                .min();
+            match polling.poll.poll(&mut polling.events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                Err(_) => {}
+                Ok(()) if polling.events.iter().any(|event| event.token() == SOURCE) => {
+                    return Ok(());
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Returns when the wait has to end because the server stops; `None` while it does not.
+    /// `signalled` is when this wait has noticed its first signal.
+    fn end(
+        &self,
+        signals: &signals::Watched,
+        signalled: &mut Option<Instant>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let (server, place) = self.ends_with.as_ref()?;
+        let interrupts = server.interrupts();
+        if *place == Place::Thread {
+            return interrupts.is_closed().then_some(now);
+        }
+        if !interrupts.are_heeded() {
+            return None;
+        }
+        let asked = server.shutdown_handle().asked();
+        // The loop turns these signals into requests when it goes on. This only foresees it.
+        let Some((arrivals, patience)) = interrupts.signals() else {
+            return asked;
+        };
+        match (signals.count(&arrivals), patience) {
+            (0, _) => asked,
+            (1, Some(patience)) if asked.is_none() => {
+                signalled.get_or_insert(now).checked_add(patience)
+            }
+            _ => Some(now),
+        }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter")
+            .field("ends_with", &self.ends_with)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error of a wait that ended because the server stops.
+#[derive(Debug)]
+struct Stopping;
+
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server is stopping")
+    }
+}
+
+impl Error for Stopping {}
+
+/// Returns whether a handler failed only because its server stops.
+pub(super) fn is_stopping(failure: &Failure) -> bool {
+    let Failure::Request(error) = failure else {
+        return false;
+    };
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref().and_then(io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.is::<Stopping>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::io;
+    use std::mem::MaybeUninit;
+    use std::time::Duration;
+
+    use mio::net::UnixStream;
+    use mio::{Interest, Registry};
+    use socket2::SockRef;
+
+    use super::SIGNALS;
+    use crate::socketserver::interrupts::Arrivals;
+    use crate::socketserver::server_handle::ServerHandle;
+
+    /// The pipe of the signals in the poll of a waiter.
+    #[derive(Debug, Default)]
+    pub(super) struct Watched(Option<UnixStream>);
+
+    impl Watched {
+        /// Watches the signals that the server catches, unless they are watched already.
+        pub(super) fn watch(
+            &mut self,
+            registry: &Registry,
+            server: &ServerHandle,
+        ) -> io::Result<()> {
+            if self.0.is_none() {
+                if let Some((arrivals, _)) = server.interrupts().signals() {
+                    let mut pipe = UnixStream::from_std(arrivals.try_clone()?);
+                    registry.register(&mut pipe, SIGNALS, Interest::READABLE)?;
+                    self.0 = Some(pipe);
+                }
+            }
+            Ok(())
+        }
+
+        /// Returns how many signals have come, as far as it matters. They stay in the pipe.
+        pub(super) fn count(&self, arrivals: &Arrivals) -> usize {
+            let mut bytes = [MaybeUninit::uninit(); 2];
+            // An error means that the pipe is empty.
+            SockRef::from(arrivals).peek(&mut bytes).unwrap_or(0)
+        }
+
+        /// Returns how long to sleep before the next look: without limit, because an event tells.
+        pub(super) fn interval(&self) -> Option<Duration> {
+            None
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use std::io;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use mio::Registry;
+
+    use crate::socketserver::interrupts::Arrivals;
+    use crate::socketserver::interval::POLL_INTERVAL;
+    use crate::socketserver::server_handle::ServerHandle;
+
+    /// Whether there is a flag of signals to look at.
+    #[derive(Debug, Default)]
+    pub(super) struct Watched(bool);
+
+    impl Watched {
+        /// Notes whether the server catches signals. No event tells of a flag.
+        pub(super) fn watch(
+            &mut self,
+            _registry: &Registry,
+            server: &ServerHandle,
+        ) -> io::Result<()> {
+            self.0 = server.interrupts().signals().is_some();
+            Ok(())
+        }
+
+        /// Returns how many signals have come, as far as the flag knows. It stays raised.
+        pub(super) fn count(&self, arrivals: &Arrivals) -> usize {
+            usize::from(arrivals.load(Ordering::SeqCst))
+        }
+
+        /// Returns how long to sleep before the next look.
+        pub(super) fn interval(&self) -> Option<Duration> {
+            self.0.then_some(POLL_INTERVAL)
+        }
+    }
+}
