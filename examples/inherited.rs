@@ -12,14 +12,15 @@
 //!
 //!     nc 127.0.0.1 9999
 //!
-//! Ctrl-C stops the server, but not while a client is connected, as in the example `echo`.
+//! Ctrl-C stops the server. inetd and `systemd-socket-activate --inetd` also pass the socket as standard
+//! output, and inetd even as standard error. So this program does not expect that it can print.
 //!
 //! systemd can also pass sockets as descriptor 3 and up (`LISTEN_FDS`). Rust has no safe way to take a
 //! descriptor by its number, and this crate and its examples have no unsafe code.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use std::io;
+    use std::io::{self, Write};
     use std::net::TcpListener;
     use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::process::CommandExt;
@@ -39,14 +40,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The rest is like the example `echo`.
     let make_handler = |_client_address: &_| {
-        |rfile: &mut dyn Rfile, mut wfile: &mut dyn io::Write| {
+        |rfile: &mut dyn Rfile, mut wfile: &mut dyn Write| {
             io::copy(rfile, &mut wfile)?;
             Ok(())
         }
     };
     let mut server = Server::new(tcp, Inline::new(make_handler))?;
     server.shutdown_on_signals()?;
-    println!("Serving on {}", server.server_address());
+    // Ignore the error: the output may be the listening socket, which takes no bytes.
+    let _ = writeln!(io::stdout(), "Serving on {}", server.server_address());
     Ok(server.serve_forever()?)
 }
 
