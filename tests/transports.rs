@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serve_forever::socketserver::{
     Accepted, Datagram, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
-    UdpServer, Waiter,
+    UdpServer,
 };
 use support::client::{answer, ask, connect};
 use support::patience::{LONG, PATIENCE, wait_until};
@@ -260,10 +260,13 @@ fn a_request_outlives_its_server() {
     udp.server_close();
     drop(udp);
     request
-        .serve(&Waiter::default(), |rfile, wfile| {
-            io::copy(rfile, wfile)?;
-            Ok(())
-        })
+        .serve(
+            &serve_forever::socketserver::Waiter::default(),
+            |rfile, wfile| {
+                io::copy(rfile, wfile)?;
+                Ok(())
+            },
+        )
         .expect("answered");
     assert_eq!(received(&client), "one");
     assert!(UdpSocket::bind(address).is_err());

@@ -981,10 +981,19 @@ fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let here = env::current_exe().expect("a path");
         let profile = here.ancestors().nth(2).expect("its profile's folder");
-        let target = profile.parent().expect("the target folder");
+        let folder = profile.parent().expect("the target folder");
+        // With `--target` there is a folder of that name below the target folder, which has this file.
+        let is_target = |folder: &Path| folder.join(".rustc_info.json").is_file();
+        let above = folder
+            .parent()
+            .filter(|above| is_target(above) && !is_target(folder));
+        let target = above.unwrap_or(folder);
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--offline", "--example", "cgi_app"]);
         build.args((!cfg!(debug_assertions)).then_some("--release"));
+        if let (Some(_), Some(platform)) = (above, folder.file_name()) {
+            build.arg("--target").arg(platform);
+        }
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
         let built = build.arg("--target-dir").arg(target).output();
         let built = built.expect("cargo runs");

@@ -48,9 +48,10 @@ struct Polling {
     signals: signals::Watched,
 }
 
+/// The token of the socket. No other token matters: any event ends the wait and has everything looked
+/// at again.
 const SOURCE: Token = Token(0);
-const SIGNALS: Token = Token(1);
-const WAKER: Token = Token(2);
+const WAKER: Token = Token(1);
 
 impl Waiter {
     /// Returns a waiter for handlers on the loop's own thread. Its waits end when the server is asked
@@ -216,12 +217,13 @@ mod signals {
     use std::time::Duration;
 
     use mio::net::UnixStream;
-    use mio::{Interest, Registry};
+    use mio::{Interest, Registry, Token};
     use socket2::SockRef;
 
-    use super::SIGNALS;
     use crate::socketserver::interrupts::Arrivals;
     use crate::socketserver::server_handle::ServerHandle;
+
+    const SIGNALS: Token = Token(2);
 
     /// The pipe of the signals in the poll of a waiter.
     #[derive(Debug, Default)]

@@ -207,10 +207,9 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     one.file_type() == other.file_type()
 }
 
+#[cfg(unix)] // FIFOs and links
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)] // FIFOs and links
-
     use std::io::Read;
     use std::process::Command;
     use std::sync::mpsc;

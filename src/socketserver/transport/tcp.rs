@@ -120,9 +120,12 @@ impl Tcp {
     /// Sets whether the address can be bound while connections of an earlier server are still in
     /// TIME_WAIT (`SO_REUSEADDR`, [TCP-10]); off by default.
     ///
+    /// It has no effect on Windows, where such an address can always be bound. There the option would
+    /// let another program take the address while this server uses it.
+    ///
     /// [TCP-10]: crate::spec#tcp-10
     pub fn allow_reuse_address(mut self, allow: bool) -> Tcp {
-        self.options.allow_reuse_address = allow;
+        self.options.allow_reuse_address = allow && cfg!(not(windows));
         self
     }
 
