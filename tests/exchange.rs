@@ -416,6 +416,37 @@ fn a_limit_of_its_own() {
     }
 }
 
+/// Law 8: whatever its rate, a body has an hour in all, and nothing that arrives extends that. A
+/// request may have a total of its own.
+#[test]
+fn a_body_has_a_limited_time_in_all() {
+    let intake = |request: &Request<'_>| {
+        let mut deadlines = HttpSettings::default().deadlines.body;
+        if request.path() == "/own" {
+            deadlines.total = 100 * SECOND;
+        }
+        BodyPolicy::streamed().deadlines(deadlines)
+    };
+    for (path, total) in [("/", 3600), ("/own", 100)] {
+        let (handler, drops) = collecting(usize::MAX);
+        let (mut wire, _log) = wire(intake, handler);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n");
+        wire.receive(head);
+        for seconds in (0..total).step_by(5) {
+            wire.at(seconds * SECOND);
+            wire.receive([b'x'; 3000]); // 600 bytes a second
+            let end = total.min(seconds + 10);
+            assert_eq!(wire.deadline(), Some(end * SECOND), "{path}");
+        }
+        assert_eq!(drops.try_recv().ok(), None, "{path}: it goes on");
+        wire.at(total * SECOND);
+        wire.timed_out();
+        let end = (status(&wire.sent()), wire.verdict);
+        assert_eq!(end, (408, "Linger"), "{path}");
+        assert!(drops.try_recv().is_ok(), "{path}: the sink is dropped");
+    }
+}
+
 /// Law 8, by the clock that is passed in: each request may have deadlines of its own.
 #[test]
 fn deadlines_of_its_own() {

@@ -1473,6 +1473,7 @@ fn the_longest_patience_is_no_deadline() {
     deadlines.head = Duration::MAX;
     deadlines.body.idle = Duration::MAX;
     deadlines.body.grace = Duration::MAX;
+    deadlines.body.total = Duration::MAX;
     deadlines.keep_alive = Duration::MAX;
     let mut wire = Wire::with(settings, |_: &Request<'_>, response: Response<'_>| {
         response.send_response(200).body("")

@@ -107,12 +107,22 @@ impl Incoming {
     }
 
     /// Returns until when more must have arrived. The last byte came at `since`, and the next must
-    /// follow soon. On average the body must also arrive at the minimum rate ([design law 8]).
+    /// follow soon. On average the body must also arrive at the minimum rate, and all of it before
+    /// the total is over ([design law 8]).
     ///
     /// [design law 8]: crate::spec#law-8
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
-        let BodyDeadlines { idle, grace, rate } = self.deadlines;
+        let BodyDeadlines {
+            idle,
+            grace,
+            rate,
+            total,
+        } = self.deadlines;
         let patience = Patience { idle, grace, rate };
-        patience.deadline(self.began, since, self.received)
+        let ends = [
+            patience.deadline(self.began, since, self.received),
+            self.began.checked_add(total),
+        ];
+        ends.into_iter().flatten().min()
     }
 }

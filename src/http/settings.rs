@@ -181,6 +181,11 @@ pub struct BodyDeadlines {
     /// How many bytes a second the client must send on average after that: 500, as in Apache. At least
     /// 1.
     pub rate: u32,
+    /// How long the body may take in all, however fast it comes: 1 h. A body that is read as it
+    /// arrives may hold a thread for so long, and at the minimum rate alone 1 GiB would take
+    /// 24 days. In 1 h, 1 GiB needs 300 kB a second; so if you raise
+    /// [`Limits::upload`], look at this as well.
+    pub total: Duration,
 }
 
 impl Default for BodyDeadlines {
@@ -189,6 +194,7 @@ impl Default for BodyDeadlines {
             idle: Duration::from_secs(10),
             grace: Duration::from_secs(30),
             rate: 500,
+            total: Duration::from_secs(60 * 60),
         }
     }
 }
