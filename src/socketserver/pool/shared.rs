@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) jobs: AtomicUsize,
     /// How many of these jobs wait for a thread of their own that has another job. No further
     /// thread could run them, so none is started for them.
-    behind: AtomicUsize,
+    pub(super) behind: AtomicUsize,
     /// How many threads there are: started and lent ones that have not ended.
     pub(super) live: AtomicUsize,
     /// How many of these threads were lent to the pool.

@@ -1,4 +1,5 @@
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::collections::HashSet;
 use std::panic::panic_any;
 use std::sync::atomic::AtomicUsize;
 use std::thread::ThreadId;
@@ -477,5 +478,50 @@ fn a_job_may_wait_for_a_thread_that_waits_for_the_pool() {
     drop(release);
     assert_eq!(heard(&receiver), ("in time", true));
     assert_eq!(heard(&receiver), ("joined", true));
+    assert!(pool.join(Some(PATIENCE)));
+}
+
+/// THREAD-6, THREAD-11: whatever the order in which jobs come, park and go on, each runs once on its
+/// thread, the counts end where they began, and there are never more threads than permitted.
+#[test]
+fn many_parked_jobs_leave_nothing_behind() {
+    let pool = Pool::new().threads(3).queue_length(usize::MAX);
+    let (sender, said) = unbounded();
+    let submitters: Vec<_> = (0..4)
+        .map(|_| {
+            let (pool, sender) = (pool.clone(), sender.clone());
+            thread::spawn(move || {
+                for round in 0..200 {
+                    let (parked, home) = park(&pool, &sender);
+                    match round % 2 {
+                        0 => drop(parked),
+                        _ => parked.resume(),
+                    }
+                    assert!(pool.live_threads() <= 3);
+                    say(&sender, ("parked", home));
+                }
+            })
+        })
+        .collect();
+    for submitter in submitters {
+        submitter.join().expect("no panic");
+    }
+    assert!(pool.wait_until_idle(Some(PATIENCE)));
+    let shared = Arc::clone(&pool.handle.0);
+    assert_eq!(
+        (pool.open(), pool.waiting(), shared.unfinished()),
+        (0, 0, 0)
+    );
+    assert_eq!(shared.behind.load(SeqCst), 0);
+    let words: Vec<_> = said.try_iter().collect();
+    let count = |word| words.iter().filter(|(it, _)| *it == word).count();
+    let counts = ["parked", "run", "dropped"].map(count);
+    assert_eq!(counts, [800, 400, 800]);
+    // Each on its thread.
+    for home in words.iter().map(|(_, home)| home).collect::<HashSet<_>>() {
+        let there = |word| words.iter().filter(|it| **it == (word, *home)).count();
+        assert_eq!(there("parked"), there("dropped"));
+        assert!(there("run") <= there("dropped"));
+    }
     assert!(pool.join(Some(PATIENCE)));
 }
