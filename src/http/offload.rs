@@ -274,7 +274,10 @@ impl Pulling {
 ///
 /// [`body_policy`](HttpRequestHandler::body_policy) and the log hooks run on the loop. A body that
 /// is [streamed](BodyPolicy::streamed) is read with [`Response::body_reader`]; the worker waits for
-/// it.
+/// it, up to [`Deadlines::body`](super::Deadlines::body). A body that the handler
+/// [streams](super::ResponseHead::stream) stays on the worker's thread ([THREAD-11]).
+///
+/// [THREAD-11]: crate::spec#thread-11
 #[derive(Debug, Clone)]
 pub struct Pooled<H> {
     /// Each request gets a clone of this.

@@ -46,7 +46,7 @@ where
 }
 
 /// The body read in blocks from a file, or from anything else that can be read without waiting. On
-/// a [`Pool`] reading may wait.
+/// a [`Pool`](crate::socketserver::Pool) reading may wait.
 ///
 /// ```
 /// use std::fs::File;

@@ -109,8 +109,8 @@ impl<A> RunningServer<A> {
     /// # Errors
     ///
     /// Returns what [`serve_forever`](super::Server::serve_forever) returned. Returns
-    /// [`NotStopped::OnLoopThread`] if a handler of the server calls it; the server stops
-    /// nevertheless.
+    /// [`NotStopped::OnLoopThread`] if a handler or a hook on the loop's own thread calls it; the
+    /// server stops nevertheless.
     ///
     /// # Panics
     ///

@@ -36,7 +36,9 @@
 //!
 //! Applications run on the loop's thread, one call at a time. While one of them waits, every client
 //! waits. With [`threads`](WsgiServer::threads) they run on a pool and may block. The loop keeps
-//! every socket, so a slow client does not hold a thread.
+//! every socket, so a slow client does not hold a thread. A response stays on the thread that called
+//! the application. A [`Pool`](crate::socketserver::Pool) can also prepare its threads, or use those
+//! of your program.
 //!
 //! If an application panics or returns an error, the client gets a 500, and
 //! [`Hooks::handle_error`](crate::socketserver::Hooks::handle_error) is called. See also
