@@ -14,7 +14,7 @@ use serve_forever::reactor::{Doorbell, EventLoop, Now, Reactor, Readiness, Slot}
 use serve_forever::socketserver::{
     Buffer, Defaults, Drained, Driver, EventedSettings, Failure, HandlerResult, Inbox, Mailbox,
     NotStopped, Overload, Overloaded, Panic, Place, Pool, Rfile, Run, RunningServer, SendError,
-    ServeError, ServerHandle, ShutdownHandle, Stats, Tcp, TcpServer, Turn, Udp,
+    ServeError, ServerHandle, ShutdownHandle, Stats, Tcp, TcpServer, Turn, Udp, Worker,
 };
 use serve_forever::wsgi::{Body, FileWrapper, Headers, WsgiHandler, WsgiServer};
 
@@ -48,6 +48,7 @@ fn what_other_threads_may_have() {
     send::<BodyReader>();
     send::<Deferred>();
     send::<Place>();
+    send::<Worker>();
     send::<Run>();
     send::<TestServer>();
 

@@ -349,6 +349,50 @@ fn a_handler_of_http_may_end_its_running_server() {
     }
 }
 
+/// Law 11: a hook runs on the loop's own thread, so it cannot wait for its server, and is told so.
+#[test]
+fn a_hook_may_end_its_running_server() {
+    type Held = Arc<Mutex<Option<RunningServer<SocketAddr>>>>;
+    struct Ender(Held, End, std::sync::mpsc::Sender<Option<String>>);
+
+    impl Hooks<Tcp> for Ender {
+        fn service_actions(&mut self, _: &mut Reactor, _: &Now) -> HandlerResult {
+            if let Some(running) = self.0.lock().expect("no panic").take() {
+                let stop = running.shutdown_handle().clone();
+                let error = (self.1)(running).err();
+                self.2.send(error.map(|error| error.to_string()))?;
+                stop.request(); // what if it only waited?
+            }
+            Ok(())
+        }
+
+        fn handle_error(
+            &mut self,
+            error: &(dyn Error + Send + Sync + 'static),
+            client: &SocketAddr,
+        ) -> HandlerResult {
+            Hooks::<Tcp>::handle_error(&mut Defaults::default(), error, client)
+        }
+    }
+
+    for (name, end) in ENDS {
+        let held = Held::default();
+        let (told, results) = std::sync::mpsc::channel();
+        let tcp = listen("127.0.0.1:0").expect("a free port");
+        let dispatch = Evented::new(Http::new(hello, HttpSettings::default()));
+        let hooks = Ender(Arc::clone(&held), end, told);
+        let mut server = Server::with_hooks(tcp, dispatch, hooks).expect("a server");
+        server.set_poll_interval(Duration::from_millis(1));
+        let mut locked = held.lock().expect("no panic");
+        let running = locked.insert(server.spawn().expect("a thread"));
+        let stop = running.shutdown_handle().clone();
+        drop(locked);
+        let expected = (name != "drop").then(|| NotStopped::OnLoopThread.to_string());
+        assert_eq!(results.recv_timeout(PATIENCE), Ok(expected), "{name}");
+        assert_eq!(in_time(move || stop.wait()), Ok(()), "{name}");
+    }
+}
+
 /// SHUT-15: whoever asks can wait, also if a host calls `turn`.
 #[test]
 fn a_host_that_holds_a_run_can_be_waited_for() {

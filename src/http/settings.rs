@@ -138,11 +138,13 @@ pub struct Deadlines {
     /// ([`BodyPolicy::deadlines`](super::BodyPolicy::deadlines)).
     pub body: BodyDeadlines,
     /// How long the program may take for a response that it makes on another thread, or a worker
-    /// for the next blocks of a body. Then the client gets status 503, or the response is broken
-    /// off. `None` means the server's own default: 60 s, but no limit in a
+    /// for the next blocks of a body. It includes the time in which a body waits for its thread
+    /// ([THREAD-11]). Then the client gets status 503, or the response is broken off. `None` means the server's own default: 60 s, but no limit in a
     /// [`ThreadingHttpServer`](super::ThreadingHttpServer). A response can have its own limit
     /// ([`Response::respond_within`](super::Response::respond_within)). For comparison: nginx waits
     /// 60 s for its backend, gunicorn 30 s for a worker.
+    ///
+    /// [THREAD-11]: crate::spec#thread-11
     pub response: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     /// The time begins when the operating system has taken the last byte of the response ([RT-13]).
