@@ -1,8 +1,9 @@
 //! A graceful shutdown: the first Ctrl-C lets requests finish, a second one does not.
 //!
-//! The listener is closed immediately, so new clients are refused, or a load balancer sends them to
-//! another server. Idle connections are closed. A response that has begun is sent, and then its
-//! connection is closed. Connections that are still open after ten seconds are reset.
+//! Idle connections are closed. Clients that are queued in the listener are accepted, and then it is
+//! closed: new clients are refused, or a load balancer sends them to another server. A request that
+//! was sent or begun before gets its response, and then its connection is closed. Connections that are
+//! still open after ten seconds are reset.
 //!
 //!     cargo run --release --example graceful_shutdown -- 127.0.0.1:8000
 //!

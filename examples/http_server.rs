@@ -16,7 +16,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -156,15 +156,24 @@ fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), 
     let http = Http::new(handler, HttpSettings::default());
     let mut server = Server::new(listener, Evented::new(http))?;
     server.drain_on_signals(PATIENCE)?;
-    println!("{}", start_line(server.server_address()));
+    say(&start_line(server.server_address()));
     server.serve_forever()?;
     match server.shutdown_handle().drained() {
         Some(drained) if drained.aborted > 0 => {
-            println!("\nInterrupted, exiting: {} cut off.", drained.aborted);
+            say(&format!(
+                "\nInterrupted, exiting: {} cut off.",
+                drained.aborted
+            ));
         }
-        _ => println!("\nInterrupted, exiting."),
+        _ => say("\nInterrupted, exiting."),
     }
     Ok(())
+}
+
+/// Like `println!`, which panics if nobody reads the output any more, as after `| head -1`.
+fn say(line: &str) {
+    // Ignore the error: there is nobody to tell.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
