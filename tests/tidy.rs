@@ -131,7 +131,8 @@ fn every_file_is_used() {
     };
     let rust = [sources("src"), sources("tests"), sources("examples")].concat();
     let text: String = rust.iter().map(|path| read(path)).collect();
-    let named = format!("{text}{}{}", read("README.md"), ci);
+    let prose = [read("README.md"), read("CONTRIBUTING.md")].concat();
+    let named = format!("{text}{prose}{ci}");
     for path in rust.iter().chain(&files("tests")) {
         assert!(is_used(path, &named), "{path}: nothing names this file");
     }

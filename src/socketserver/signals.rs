@@ -111,6 +111,9 @@ mod pipe {
     use crate::reactor::{Reactor, Readiness, Slot};
     use crate::socketserver::interrupts::Arrivals;
 
+    /// How often the pipe may fail in one turn.
+    const FAILURES: u32 = 3;
+
     /// A pipe into which each signal writes a byte. Meanwhile the signals do nothing else.
     #[derive(Debug)]
     pub(super) struct Signals {
@@ -152,13 +155,16 @@ mod pipe {
 
         /// Empties the pipe if something may be in it, and returns how many signals there were.
         pub(super) fn take(&mut self, readiness: &mut Readiness) -> usize {
-            let mut count = 0;
+            let (mut count, mut failures) = (0, 0);
             let mut bytes = [0; 64];
             while readiness.readable {
-                match self.reader.read(&mut bytes) {
+                match self.reader.read(&mut bytes).map_err(|error| error.kind()) {
                     Ok(read) if read > 0 => count += read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    // `WouldBlock`: the pipe is empty. Its other end is open as long as this is.
+                    Err(io::ErrorKind::WouldBlock) => readiness.readable = false, // it is empty
+                    Err(io::ErrorKind::Interrupted) => {}
+                    // What if the system is short of memory? No further event tells of a signal
+                    // that is not taken, so look again; but not for ever.
+                    Err(_) if failures < FAILURES => failures += 1,
                     _ => readiness.readable = false,
                 }
             }
