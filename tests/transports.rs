@@ -8,6 +8,9 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
 use serve_forever::socketserver::{
     Accepted, Datagram, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
     UdpServer,
@@ -479,6 +482,65 @@ fn a_listener_that_was_handed_over_has_settings() {
         let (stream, _) = accepted.expect("waited for");
         assert_eq!(stream.nodelay().ok(), Some(nodelay));
     }
+}
+
+/// RT-13: each client's socket tells when the client has gone, and how far it has read. A listener that
+/// was made elsewhere keeps what it has.
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_are_noticed() {
+    let bound = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let set = bound();
+    let own = TcpKeepalive::new().with_time(Duration::from_secs(5));
+    SockRef::from(&set)
+        .set_tcp_keepalive(&own)
+        .expect("an option");
+    let lowat = SockRef::from(&set).set_tcp_notsent_lowat(7000);
+    lowat.expect("an option");
+    let tcp = Tcp::new("127.0.0.1:0").and_then(Tcp::bind_and_activate);
+    for (tcp, time, unsent) in [
+        (tcp, 30, 128 * 1024),
+        (Tcp::from_listener(bound()), 30, 128 * 1024),
+        (Tcp::from_listener(set), 5, 7000),
+    ] {
+        let mut tcp = tcp.expect("a listener");
+        let _client = connect(tcp.server_address());
+        let mut accepted = None;
+        wait_until("accepted", || {
+            accepted = tcp.get_request().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("waited for");
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.keepalive().ok(), Some(true));
+        let silence = socket.tcp_keepalive_time().ok();
+        assert_eq!(silence, Some(Duration::from_secs(time)));
+        assert_eq!(socket.tcp_notsent_lowat().ok(), Some(unsent));
+    }
+}
+
+/// RT-13: what a client has not read waits in the server, where its progress is seen, and not in the
+/// kernel.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_takes_little_in_advance() {
+    let tcp = Tcp::new("127.0.0.1:0").and_then(Tcp::bind_and_activate);
+    let mut tcp = tcp.expect("a listener");
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    client.set_recv_buffer_size(16 * 1024).expect("an option");
+    let address = SockAddr::from(tcp.server_address());
+    client.connect(&address).expect("a listener with room");
+    let mut accepted = None;
+    wait_until("accepted", || {
+        accepted = tcp.get_request().ok();
+        accepted.is_some()
+    });
+    let (mut stream, _) = accepted.expect("waited for");
+    let mut taken = 0;
+    while let Ok(count) = stream.write(&[b'x'; 16 * 1024]) {
+        taken += count;
+    }
+    assert!((16 * 1024..512 * 1024).contains(&taken), "{taken} bytes");
 }
 
 /// What is no listening socket is an error, at once or at the first accept.

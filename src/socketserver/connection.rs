@@ -19,7 +19,7 @@ use self::transfer::{READ, Received, receive, send};
 use super::buffer::Buffer;
 use super::failure::{Failure, HandlerResult, catch, contain};
 use super::mailbox::Post;
-use super::pace::Pace;
+use super::pace::{Pace, Taken};
 use super::protocol::{Conversation, Next, Protocol};
 use super::settings::EventedSettings;
 use super::transport::Duplex;
@@ -162,6 +162,8 @@ pub(crate) struct Connection<S, P: Protocol> {
     has_completed: bool,
     /// Whether the current protocol has been told that the server is stopping.
     is_told: bool,
+    /// How much the client's system has taken.
+    taken: Taken,
     /// Bytes that arrived and that the protocol has not used.
     input: Buffer,
     /// Output that the stream did not take.
@@ -222,6 +224,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             input_closed: false,
             has_completed: false,
             is_told: false,
+            taken: Taken::default(),
             input: Buffer::new(),
             unsent: None,
             inbox: None,
@@ -290,7 +293,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     /// waits for.
     fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
         match (&self.unsent, self.stage) {
-            (Some(unsent), _) => unsent.pace.deadline(settings),
+            (Some(unsent), _) => unsent.pace.deadline(settings, self.taken),
             (None, Stage::Lingering { until, .. }) => until,
             (None, _) => self.conversation.deadline(),
         }
@@ -542,6 +545,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> io::Result<()> {
         let sent = send(&mut self.stream, output, loan.readiness)?;
         pace.advance(sent, loan.now.instant());
+        self.taken.add(sent);
         if output.is_empty() && pace.catch_up() {
             self.conversation.output_sent(loan.now);
         }

@@ -31,6 +31,31 @@ impl Patience {
     }
 }
 
+/// How much the client's system has taken, in units of [`Taken::UNIT`] bytes.
+///
+/// The client reads it from a buffer of that system, which asks for more only when a part of the
+/// buffer is free again ([RT-13]). The buffer holds at most what the system has taken.
+///
+/// [RT-13]: crate::spec#rt-13
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken(u16);
+
+impl Taken {
+    const UNIT: usize = 256;
+
+    /// Adds what was sent in one go. Rounds down, because a small amount fills no buffer.
+    pub(crate) fn add(&mut self, sent: usize) {
+        let units = u16::try_from(sent / Taken::UNIT).unwrap_or(u16::MAX);
+        self.0 = self.0.saturating_add(units);
+    }
+
+    /// Returns how much longer than usual the client may take nothing: 16 s for each MiB, up to 8 MiB.
+    fn respite(self) -> Duration {
+        let mebibytes = u64::from(self.0) / (1024 * 1024 / Taken::UNIT as u64);
+        Duration::from_secs(16 * mebibytes.min(8))
+    }
+}
+
 /// How fast a client reads while output waits for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
@@ -78,11 +103,12 @@ impl Pace {
         }
     }
 
-    /// Returns until when the client must have taken more.
-    pub(crate) fn deadline(&self, settings: &EventedSettings) -> Option<Instant> {
+    /// Returns until when the client must have taken more. So far it has `taken` this much.
+    pub(crate) fn deadline(&self, settings: &EventedSettings, taken: Taken) -> Option<Instant> {
+        let stall = settings.write_stall.saturating_add(taken.respite());
         let patience = Patience {
-            idle: settings.write_stall,
-            grace: settings.write_stall,
+            idle: stall,
+            grace: stall,
             rate: settings.write_rate,
         };
         patience.deadline(self.began, self.since, self.sent)

@@ -13,6 +13,20 @@ use std::time::Duration;
 pub struct EventedSettings {
     /// How long a client may leave output unread without taking a byte: 30 s (nginx's
     /// `send_timeout` has 60 s, Apache's `Timeout` 60 s).
+    ///
+    /// The progress of a client is seen when its operating system takes bytes ([RT-13]). The client
+    /// reads them from a buffer of that system, which asks for more only when a part of the buffer is
+    /// free again. So the time is longer for a client whose system has taken much: by 16 s for each
+    /// MiB of the connection, and by 128 s at most. If the buffer has 6 MiB, as on Linux by default, a
+    /// client that reads 10 KB/s is safe. But a client that reads less, from a full buffer of that
+    /// size or a larger one, cannot be told from a client that has stopped, and is given up. The same
+    /// goes for a client that reads a lot and then pauses for minutes, like `curl --limit-rate`. If
+    /// you have such clients, set a longer time.
+    ///
+    /// A client that stops is given up after once or twice the time, because the system may still take
+    /// some bytes after the client has stopped.
+    ///
+    /// [RT-13]: crate::spec#rt-13
     pub write_stall: Duration,
     /// Bytes a second that a client must take on average, at least one: 240, as in Kestrel. This
     /// applies once output has waited for the client as long as [`write_stall`](Self::write_stall).

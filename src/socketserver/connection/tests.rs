@@ -153,6 +153,25 @@ fn a_slow_reader_is_not_a_stalled_one() {
     assert_eq!(trickle.due(33).0, Fate::Stalled);
 }
 
+/// RT-13: a client whose system has taken much may read that for a while. The system asks for more
+/// when a part of it is read.
+#[test]
+fn a_large_buffer_takes_time_to_read() {
+    for (mebibytes, stall) in [(1, 46), (8, 158), (100, 158)] {
+        let mut reader = slow_reader();
+        reader.connection.stream.room = mebibytes * 1024 * 1024;
+        while reader.connection.stream.room > 0 {
+            reader.hinted(29, Readiness::FRESH);
+        }
+        assert_eq!(
+            reader.due(29 + stall - 1).0,
+            Fate::Sleeps,
+            "{mebibytes} MiB"
+        );
+        assert_eq!(reader.due(29 + stall).0, Fate::Stalled, "{mebibytes} MiB");
+    }
+}
+
 /// RT-12: a rate leaves out the time by which the loop was late, and nothing else.
 #[test]
 fn a_late_loop_is_not_a_slow_reader() {

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Type};
+use socket2::{Domain, SockRef, TcpKeepalive, Type};
 
 use super::bind_error::cannot;
 use super::inet::{self, Options, ServerAddress};
@@ -15,6 +16,25 @@ use super::traits::{Accepted, Duplex, MOST_WAITING, Transport};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 use crate::socketserver::waiter::Waiter;
+
+/// Whether the system copies the options of a listener to the connections that it accepts.
+const STREAMS_INHERIT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// After how much silence the system asks whether the client is still there.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long the system waits for each answer. After three without an answer the client is gone.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "linux",
+    target_os = "android",
+    windows
+))]
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How many bytes the kernel takes and does not send yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 * 1024;
 
 /// A TCP listener and its settings.
 ///
@@ -28,6 +48,22 @@ use crate::socketserver::waiter::Waiter;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// # How clients are noticed
+///
+/// Two options of the socket tell a server what its clients do ([RT-13]). Both are set on the
+/// listener, before the first client. On Linux its connections inherit them. Other values can be
+/// set there through `AsFd`, once the server listens.
+///
+/// - `SO_KEEPALIVE`: after 30 s of silence, the system asks whether the client is still there. So a
+///   client that has vanished is noticed after about a minute, even if nothing is ever sent to it.
+///   If something was sent after it had vanished, the system first repeats that, on Linux for up to a
+///   quarter of an hour. A client that has closed its connection in good order is noticed within two
+///   minutes, if nothing notices it earlier.
+/// - `TCP_NOTSENT_LOWAT` (Linux, Android): the kernel holds at most about 128 KiB that it has not sent.
+///   Otherwise it would take megabytes, and could take more only when a third of them is sent. A
+///   client that reads slowly would look like one that does not read.
+///
+/// [RT-13]: crate::spec#rt-13
 /// [TCP-3]: crate::spec#tcp-3
 #[derive(Debug)]
 pub struct Tcp {
@@ -39,8 +75,8 @@ pub struct Tcp {
     options: Options,
     /// Whether `TCP_NODELAY` is set on each connection.
     disable_nagle_algorithm: bool,
-    /// Whether the system copies the listener's `TCP_NODELAY` to the connections that it accepts.
-    streams_inherit_options: bool,
+    /// Whether the listener has the same `TCP_NODELAY` as its connections have to have.
+    listener_has_nodelay: bool,
     /// Whether others have made the listener, and may share it.
     is_inherited: bool,
     /// The socket itself.
@@ -73,8 +109,9 @@ impl Tcp {
     ///
     /// The listener is bound and listens already. Of the settings here, only
     /// [`disable_nagle_algorithm`](Self::disable_nagle_algorithm) therefore still has an effect.
-    /// The listener becomes non-blocking, also for other processes that share it. Its port stays
-    /// open until the last of them has closed it.
+    /// The listener becomes non-blocking, also for other processes that share it. It gets the options
+    /// by which a server [notices its clients](Self#how-clients-are-noticed), if it has not got them
+    /// yet. Its port stays open until the last process has closed it.
     ///
     /// The safe way to inherit a listener is standard input. inetd (`wait`) and systemd
     /// (`StandardInput=socket`) pass it there; see the example `inherited`. systemd's `LISTEN_FDS`
@@ -89,6 +126,7 @@ impl Tcp {
         // Asked first, so that a descriptor that is not a TCP socket is left as it is.
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
+        watch_clients(&SockRef::from(&listener));
         let life = Life::Active(TcpListener::from_std(listener));
         Ok(Tcp {
             is_inherited: true,
@@ -102,7 +140,7 @@ impl Tcp {
             request_queue_size: REQUEST_QUEUE_SIZE,
             options: Options::default(),
             disable_nagle_algorithm: false,
-            streams_inherit_options: false,
+            listener_has_nodelay: false,
             is_inherited: false,
             life,
         }
@@ -184,9 +222,10 @@ impl Transport for Tcp {
 
     fn server_activate(&mut self) -> io::Result<()> {
         let socket = self.life.created()?;
-        // Set on the listener, which saves a system call for each client.
+        // Set on the listener, which saves system calls for each client.
         socket.set_tcp_nodelay(self.disable_nagle_algorithm)?;
-        self.streams_inherit_options = cfg!(target_os = "linux");
+        self.listener_has_nodelay = true;
+        watch_clients(&SockRef::from(socket));
         stream::listen(socket, self.request_queue_size)
             .map_err(cannot("listen on", self.address))?;
         self.life
@@ -217,8 +256,11 @@ impl Transport for Tcp {
 
     fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, address) = self.life.active()?.accept()?;
-        if self.disable_nagle_algorithm && !self.streams_inherit_options {
+        if self.disable_nagle_algorithm && !(STREAMS_INHERIT && self.listener_has_nodelay) {
             stream.set_nodelay(true)?;
+        }
+        if !STREAMS_INHERIT {
+            watch_clients(&SockRef::from(&stream));
         }
         Ok((stream, address))
     }
@@ -229,6 +271,30 @@ impl Transport for Tcp {
             true => stream.local_addr(),
             false => Ok(*server_address),
         }
+    }
+}
+
+/// Lets the system notice a client that is gone although nothing is sent, and one that reads slowly
+/// ([RT-13]). What is set already stays.
+///
+/// Ignores errors: a system without these options notices the client later.
+///
+/// [RT-13]: crate::spec#rt-13
+fn watch_clients(socket: &SockRef<'_>) {
+    if matches!(socket.keepalive(), Ok(false)) {
+        let keepalive = TcpKeepalive::new().with_time(SILENCE);
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "linux",
+            target_os = "android",
+            windows
+        ))]
+        let keepalive = keepalive.with_interval(ANSWER).with_retries(3);
+        let _ = socket.set_tcp_keepalive(&keepalive);
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if matches!(socket.tcp_notsent_lowat(), Ok(0)) {
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
 }
 
