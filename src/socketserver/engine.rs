@@ -209,10 +209,14 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Returns how long the poll may sleep: zero while work waits, else until the next deadline.
     ///
+    /// Ask immediately before the poll waits. The first call after a turn shows how long the turn and
+    /// your own work have kept the server from looking. That time is not the clients' ([RT-12]).
+    ///
     /// While a shutdown is requested this is `None`: there is nothing to do until a run begins or
     /// the request is [taken back](Self::clear_shutdown_request). So a guest that has stopped does
     /// not keep its host awake ([RT-14]).
     ///
+    /// [RT-12]: crate::spec#rt-12
     /// [RT-14]: crate::spec#rt-14
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.shutdown_requested() {
