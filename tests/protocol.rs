@@ -1153,6 +1153,42 @@ fn a_half_close_while_a_message_is_waited_for_ends_nothing() {
     driven.expect(&mut client, "message last\nend of input\n");
 }
 
+/// RT-10: the settings may say that such a client has left.
+#[test]
+fn a_half_close_may_end_everything() {
+    let mut settings = EventedSettings::default();
+    settings.half_close = false;
+    for order in ["later", "with the request", "behind unread bytes"] {
+        let (mut driven, world) = driven(settings.clone());
+        let losses = world.losses();
+        let mut client = driven.connect();
+        client.send("echo one\nwait\n");
+        if order == "with the request" {
+            client.shutdown_write();
+        }
+        if order == "later" {
+            driven.until(|_| world.received.load(Ordering::SeqCst) > 0);
+            driven.settle();
+            assert_eq!(driven.open_connections(), 1);
+            client.shutdown_write();
+        }
+        if order == "behind unread bytes" {
+            client.send("echo pipelined\n"); // what nobody reads does not hide the end
+            client.shutdown_write();
+        }
+        driven.until(|driven| driven.open_connections() == 0);
+        losses.try_recv().expect("it was told");
+        drop(client);
+    }
+    // Nothing changes for a client that gets its response before anybody waits.
+    let (mut driven, _) = driven(settings);
+    let mut client = driven.connect();
+    client.send("echo one\n");
+    client.shutdown_write();
+    let rest = driven.rest(&mut client);
+    assert!(rest.starts_with(b"one\nend of input\n"), "{}", text(&rest));
+}
+
 /// The input buffer is lent: a protocol may take it whole without harm to anybody.
 #[test]
 fn a_protocol_may_take_the_buffer_with_the_bytes() {

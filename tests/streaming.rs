@@ -2223,6 +2223,35 @@ fn late(intake: BodyPolicy, settings: HttpSettings, steps: &[(&str, u64)]) -> (u
     (code, counted.stats())
 }
 
+/// RT-10: a client that leaves a stream on which nothing happens is noticed, in the ways that there
+/// are: a reset, and the end of its input if that is said to mean so.
+#[test]
+fn a_client_that_leaves_a_quiet_stream_is_noticed() {
+    for (half_close, leave) in [(true, Client::reset as fn(Client)), (false, drop)] {
+        let (site, requests) = hand_out();
+        let mut settings = EventedSettings::default();
+        settings.half_close = half_close;
+        let http = Http::new(site, HttpSettings::default());
+        let mut driven = Driven::new(settings, http);
+        let mut client = driven.connect();
+        client.send(GET);
+        driven.settle();
+        let (_reader, deferred) = requests.try_recv().expect("it was handled");
+        let stream = deferred.stream(|response| response.send_response(200));
+        let stream = stream.expect("the client is there");
+        driven.settle();
+        let mut bytes = Vec::new();
+        driven.until(|_| {
+            take(&mut client, usize::MAX, &mut bytes);
+            bytes.ends_with(b"\r\n\r\n")
+        });
+        assert!(!stream.is_gone());
+        leave(client);
+        driven.until(|_| stream.is_gone());
+        assert_eq!(driven.open_connections(), 0);
+    }
+}
+
 /// Laws 7 and 8: each limit and deadline answers as it should, and counts.
 #[test]
 fn every_limit_and_deadline_is_counted() {

@@ -127,7 +127,8 @@ impl Deferred {
     }
 
     /// Returns whether the client is known to have disconnected, so that nobody waits for the
-    /// response. A client that has only stopped sending may still read.
+    /// response. A client that has only stopped sending may still read; see
+    /// [`EventedSettings::half_close`](crate::socketserver::EventedSettings::half_close).
     pub fn is_gone(&self) -> bool {
         self.0.as_ref().is_none_or(ReplyTo::is_gone)
     }
@@ -200,6 +201,27 @@ impl Drop for Deferred {
 ///
 /// You may push as slowly as you like. But the server gives up a client that does not read
 /// ([`EventedSettings::write_stall`](crate::socketserver::EventedSettings::write_stall)).
+///
+/// What if the client leaves while you push nothing? The stream [is gone](Self::is_gone) immediately
+/// if the client resets the connection. If the client closes it or vanishes, the operating system
+/// finds out within about two minutes
+/// ([`SO_KEEPALIVE`](crate::socketserver::Tcp#how-clients-are-noticed)). To notice a close
+/// immediately, set
+/// [`EventedSettings::half_close`](crate::socketserver::EventedSettings::half_close) to `false`:
+///
+/// ```
+/// use serve_forever::http::{self, Http, HttpSettings, Request, Response};
+/// use serve_forever::socketserver::{Evented, EventedSettings, Server};
+///
+/// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+/// let mut settings = EventedSettings::default();
+/// settings.half_close = false;
+/// let http = Http::new(hello, HttpSettings::default());
+/// let tcp = http::listen("127.0.0.1:0")?;
+/// let server = Server::new(tcp, Evented::with_settings(http, settings))?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// If it is dropped without [`finish`](Self::finish), the response is broken off, as by
 /// [`fail`](Self::fail).

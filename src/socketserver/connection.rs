@@ -577,9 +577,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 Ok(None)
             }
             Stage::Read { unseen: false } => self.read(output, loan),
-            // Nobody would receive the response that it waits for. If there is output, the next
-            // write decides: a client that only stopped sending still takes it (RT-10).
-            Stage::Wait if loan.readiness.hung_up && output.is_empty() => Ok(Some(Fate::BrokenOff)),
+            // Nobody would receive the response that it waits for.
+            Stage::Wait if self.has_left(output, loan) => Ok(Some(Fate::BrokenOff)),
             Stage::Wait => Ok(Some(Fate::Sleeps)),
             Stage::Produce => {
                 let next = self.conversation.produce(output, loan.now);
@@ -604,6 +603,17 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             }
             Stage::Lingering { until, left } => self.discard(until, left, loan),
         }
+    }
+
+    /// Returns whether the client is known to have left.
+    ///
+    /// What if it has only ended its input? Then the settings say what that means ([RT-10]). What if
+    /// there is output? Then the next write decides: a client that only stopped sending still takes it.
+    ///
+    /// [RT-10]: crate::spec#rt-10
+    fn has_left(&self, output: &Buffer, loan: &Loan<'_, P::Message>) -> bool {
+        let ended = self.input_closed || loan.readiness.read_closed;
+        (loan.readiness.hung_up && output.is_empty()) || (ended && !loan.settings.half_close)
     }
 
     /// Gives the oldest message to the protocol.

@@ -37,6 +37,19 @@ pub struct EventedSettings {
     pub linger: Duration,
     /// While more output than this is unsent, nothing more is read or produced: 64 KiB.
     pub high_water: usize,
+    /// Whether a client that has ended its input still gets the response for which it waits
+    /// ([RT-10]): yes.
+    ///
+    /// The end of the input has two meanings, and nothing in TCP tells them apart. After a
+    /// half-close, like that of `printf ... | nc`, the client still reads. But most clients have
+    /// closed the connection, and will never read again. If yours never half-close, set this to
+    /// `false`. Then a connection is closed as soon as its client has ended its input while another
+    /// thread prepares its response, or pushes it. So a client that leaves a quiet stream of events
+    /// is noticed immediately, as in nginx and Go. Otherwise it is noticed when something is sent to
+    /// it, or when the system [asks](super::Tcp#how-clients-are-noticed) whether it is still there.
+    ///
+    /// [RT-10]: crate::spec#rt-10
+    pub half_close: bool,
 }
 
 impl Default for EventedSettings {
@@ -46,6 +59,7 @@ impl Default for EventedSettings {
             write_rate: 240,
             linger: Duration::from_secs(2),
             high_water: 64 * 1024,
+            half_close: true,
         }
     }
 }
