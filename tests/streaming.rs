@@ -9,6 +9,7 @@ mod support;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -1382,6 +1383,38 @@ fn lent_blocks_keep_their_places() {
             );
             answers.expect_end();
             next(&returns);
+        }
+    }
+}
+
+/// Law 10: an owner that panics, or has lost its bytes, when they are to be sent. Its connection
+/// breaks off, and the server goes on.
+#[test]
+fn a_page_whose_owner_fails() {
+    struct Failing(Arc<AtomicBool>, bool);
+    impl AsRef<[u8]> for Failing {
+        fn as_ref(&self) -> &[u8] {
+            let fails = self.0.load(Ordering::SeqCst);
+            assert!(!fails || !self.1, "scripted");
+            if fails { b"" } else { &[b'x'; 20_000] }
+        }
+    }
+    for home in HOMES {
+        for panics in [true, false] {
+            let (site, _lines) = Site::new(move |request, response| {
+                let fails = Arc::new(AtomicBool::new(false));
+                let page = Block::lend(Failing(Arc::clone(&fails), panics));
+                let reply = response.send_response(200).body_block(page);
+                fails.store(request.path() == "/fails", Ordering::SeqCst);
+                reply
+            });
+            let serving = start(home, site);
+            let mut client = serving.connect();
+            client.send(head("GET", "/fails", ""));
+            client.expect_gone();
+            let mut client = serving.connect();
+            client.send(GET);
+            assert_eq!(Answers::of(&client).next().content.len(), 20_000);
         }
     }
 }

@@ -44,7 +44,8 @@ impl Block {
     /// Lends the bytes of `owner`, which is dropped when the block and its clones have been sent.
     ///
     /// The loop's thread may be the one that drops it, and that reads its bytes, so neither may
-    /// wait. The bytes must stay the same. If they become fewer, the connection is broken off.
+    /// wait. The bytes must stay the same. If they become fewer, or reading them panics, the
+    /// connection is broken off.
     ///
     /// ```
     /// use std::sync::Arc;
