@@ -621,8 +621,10 @@ mod unix {
     use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Barrier};
+    use std::thread;
 
     use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response, ThreadedHttp};
     use serve_forever::socketserver::{
@@ -964,6 +966,110 @@ mod unix {
             );
             assert!(place.0.exists());
         }
+    }
+
+    /// A server that unlinks a stale path, kept open.
+    #[expect(dead_code, reason = "it is only kept open")]
+    #[derive(Debug)]
+    enum Started {
+        Streams(UnixStreams),
+        Datagrams(UnixDatagrams),
+    }
+
+    fn start_over_stale(path: &Path, is_stream: bool) -> io::Result<Started> {
+        if is_stream {
+            let unix = UnixStreams::new(path)?.unlink_stale(true);
+            return unix.bind_and_activate().map(Started::Streams);
+        }
+        let unix = UnixDatagrams::new(path)?.unlink_stale(true);
+        unix.bind_and_activate().map(Started::Datagrams)
+    }
+
+    /// What a server leaves behind that is killed.
+    fn leave_stale(path: &Path, is_stream: bool) {
+        let _ = fs::remove_file(path);
+        if is_stream {
+            drop(UnixListener::bind(path).expect("a free path"));
+        } else {
+            drop(UnixDatagram::bind(path).expect("a free path"));
+        }
+    }
+
+    /// UNIX-2: of several servers that start at once, one gets the stale path, and clients reach it.
+    #[test]
+    fn one_server_takes_a_stale_path() {
+        const SERVERS: usize = 3;
+        for round in 0..1000 {
+            let is_stream = round % 2 == 0;
+            let place = Place::new();
+            leave_stale(&place.0, is_stream);
+            if round % 4 >= 2 {
+                // The server before was killed while it started.
+                leave_stale(&lock_of(&place.0), false);
+            }
+            let together = Arc::new(Barrier::new(SERVERS));
+            let servers = [0; SERVERS].map(|_| {
+                let (path, together) = (place.0.clone(), Arc::clone(&together));
+                thread::spawn(move || {
+                    together.wait();
+                    start_over_stale(&path, is_stream)
+                })
+            });
+            // All of them are kept until the end of the round.
+            let servers = servers.map(|server| server.join().expect("no panic"));
+            let started = servers.iter().filter(|server| server.is_ok()).count();
+            assert_eq!(started, 1, "{round}: {servers:?}");
+            for error in servers.iter().filter_map(|server| server.as_ref().err()) {
+                assert_eq!(error.kind(), ErrorKind::AddrInUse, "{round}");
+            }
+            if is_stream {
+                drop(UnixStream::connect(&place.0).expect("it is reached"));
+            } else {
+                let client = UnixDatagram::unbound().expect("a socket");
+                client.connect(&place.0).expect("it is reached");
+            }
+            assert!(!lock_of(&place.0).exists(), "{round}");
+        }
+    }
+
+    fn lock_of(path: &Path) -> PathBuf {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        lock.into()
+    }
+
+    /// UNIX-2: until a server listens, nobody else takes its path, even if it looks stale.
+    #[test]
+    fn a_path_is_kept_between_bind_and_listen() {
+        let place = Place::new();
+        let streams = || UnixStreams::new(&place.0).map(|unix| unix.unlink_stale(true));
+        let mut bound = streams().expect("a socket");
+        bound.server_bind().expect("a free path");
+        let refused = streams().and_then(UnixStreams::bind_and_activate);
+        assert_eq!(refused.expect_err("taken").kind(), ErrorKind::AddrInUse);
+        bound.server_activate().expect("it is still there");
+        let address = bound.server_address();
+        drop(connect(&address));
+        // What is bound and then given up is stale.
+        drop(bound);
+        let mut bound = streams().expect("a socket");
+        bound.server_bind().expect("a stale path");
+        drop(bound);
+        let taken = streams().and_then(UnixStreams::bind_and_activate);
+        drop(taken.expect("a stale path"));
+        assert!(!lock_of(&place.0).exists());
+        // A name that is so long that a lock has no room beside it.
+        let long = place.0.with_file_name(
+            "x".repeat(104 - place.0.parent().map_or(0, |dir| dir.as_os_str().len())),
+        );
+        for _ in 0..2 {
+            let unix = UnixStreams::new(&long).map(|unix| unix.unlink_stale(true));
+            drop(
+                unix.and_then(UnixStreams::bind_and_activate)
+                    .expect("free, or stale"),
+            );
+        }
+        fs::remove_file(&long).expect("ours");
     }
 
     /// UNIX-2: the path goes with the server, if so asked, unless it is another's by then.

@@ -23,28 +23,108 @@ pub(super) struct Unlink {
     pub(super) on_close: bool,
 }
 
-/// Binds the socket. Returns the path if it is to be unlinked later.
-pub(super) fn bind(
-    socket: &Socket,
-    address: &UnixAddress,
-    unlink: Unlink,
-) -> io::Result<Option<BoundPath>> {
-    let name = address.to_socket2()?;
-    let UnixAddress::Path(path) = address else {
-        socket.bind(&name)?;
-        return Ok(None);
-    };
-    match socket.bind(&name) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && unlink.stale => {
-            if !is_stale(path, &name, socket.r#type()?) {
+/// What belongs to a bound socket until it is closed. The default is nothing.
+///
+/// It comes before the socket in its owner, because it has to be dropped first.
+#[derive(Debug, Default)]
+pub(super) struct Bound {
+    /// The path, if it is to be unlinked on close.
+    path: Option<BoundPath>,
+    /// Keeps others from taking the path, until somebody can connect to it.
+    lock: Option<Lock>,
+}
+
+impl Bound {
+    /// Binds the socket.
+    pub(super) fn bind(
+        socket: &Socket,
+        address: &UnixAddress,
+        unlink: Unlink,
+    ) -> io::Result<Bound> {
+        let name = address.to_socket2()?;
+        let mut bound = Bound::default();
+        match address {
+            UnixAddress::Path(path) if unlink.stale => {
+                // Before the first attempt to bind: until this server listens, its path looks stale.
+                bound.lock = Lock::take(path)?;
+                bind_over_stale(socket, path, &name)?;
+            }
+            _ => socket.bind(&name)?,
+        }
+        if let (UnixAddress::Path(path), true) = (address, unlink.on_close) {
+            bound.path = BoundPath::new(path);
+        }
+        Ok(bound)
+    }
+
+    /// The socket can be connected to, so everybody can see that its path is not stale.
+    pub(super) fn is_active(&mut self) {
+        self.lock = None;
+    }
+}
+
+/// Keeps other servers that unlink stale paths from taking a path at the same time.
+///
+/// To look whether a path is stale and to unlink it are two steps. Between them another server could
+/// bind the path, and would lose it. So whoever does this first binds a socket of datagrams beside
+/// it, with `.lock` after its name. Only one can bind that. Everybody can see whether its owner
+/// still lives, and never before it is ready, because a socket of datagrams does not listen.
+#[derive(Debug)]
+struct Lock {
+    /// Unlinks the name of the lock. It comes before the socket, because it has to be dropped first.
+    _path: Option<BoundPath>,
+    /// The owner lives as long as this is open.
+    _socket: Socket,
+}
+
+impl Lock {
+    /// Takes the lock of a path. `None` if the path is so long that the name of its lock is no
+    /// address: then nothing is locked.
+    ///
+    /// # Errors
+    ///
+    /// Returns `AddrInUse` if another server has the lock: it is just about to listen there.
+    fn take(path: &Path) -> io::Result<Option<Lock>> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let Ok(name) = UnixAddress::Path(path.clone()).to_socket2() else {
+            return Ok(None);
+        };
+        let socket = nonblocking(Domain::UNIX, Type::DGRAM)?;
+        match socket.bind(&name) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                if !is_stale(&path, &name, Type::DGRAM) {
+                    return Err(error);
+                }
+                // Its owner was killed. Only one may unlink it, so the lock has a lock.
+                let _lock = Lock::take(&path)?;
+                bind_over_stale(&socket, &path, &name)?;
+            }
+            bound => bound?,
+        }
+        Ok(Some(Lock {
+            _path: BoundPath::new(&path),
+            _socket: socket,
+        }))
+    }
+}
+
+/// Binds the socket, and first unlinks the path if it is stale. The caller has the lock of the path.
+fn bind_over_stale(socket: &Socket, path: &Path, name: &SockAddr) -> io::Result<()> {
+    match socket.bind(name) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            if !is_stale(path, name, socket.r#type()?) {
                 return Err(error);
             }
-            fs::remove_file(path)?;
-            socket.bind(&name)?;
+            match fs::remove_file(path) {
+                // What if the other server has just closed, and unlinked its path itself?
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => socket.bind(name),
+            }
         }
-        bound => bound?,
+        bound => bound,
     }
-    Ok(unlink.on_close.then(|| BoundPath::new(path)).flatten())
 }
 
 /// Returns whether the path is a socket to which no server listens any more.
@@ -60,7 +140,8 @@ fn is_stale(path: &Path, name: &SockAddr, kind: Type) -> bool {
 /// A path that this server has bound. Dropping this unlinks it.
 ///
 /// It is dropped while the socket is still open. Until then no other file can get the same inode
-/// number, so the number tells whether the path is still ours.
+/// number, so the number tells whether the path is still ours. Until then the path is not stale
+/// either, so no server takes it between the look and the unlinking.
 #[derive(Debug)]
 pub(super) struct BoundPath {
     /// The absolute path.

@@ -7,7 +7,7 @@ use mio::net::UnixDatagram;
 use socket2::{Domain, Type};
 
 use super::address::UnixAddress;
-use super::binding::{self, BoundPath, Unlink};
+use super::binding::{Bound, Unlink};
 use crate::socketserver::transport::bind_error::cannot;
 use crate::socketserver::transport::datagram::{Datagram, DatagramSettings, SendTo};
 use crate::socketserver::transport::life::{self, Life};
@@ -44,7 +44,7 @@ pub struct UnixDatagrams {
     /// Which bytes are received and which replies are sent. Each request gets a copy.
     settings: DatagramSettings,
     /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
-    bound: Option<BoundPath>,
+    bound: Bound,
     /// The socket itself.
     life: Life<UnixPackets>,
 }
@@ -84,7 +84,7 @@ impl UnixDatagrams {
             address,
             unlink: Unlink::default(),
             settings: DatagramSettings::default(),
-            bound: None,
+            bound: Bound::default(),
             life,
         }
     }
@@ -150,7 +150,7 @@ impl Transport for UnixDatagrams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)
+        self.bound = Bound::bind(self.life.created()?, &self.address, self.unlink)
             .map_err(cannot("bind", &self.address))?;
         Ok(())
     }
@@ -159,12 +159,13 @@ impl Transport for UnixDatagrams {
     ///
     /// [UDP-1]: crate::spec#udp-1
     fn server_activate(&mut self) -> io::Result<()> {
+        self.bound.is_active();
         self.life
             .activate(|socket| Packets::new(socket, UnixDatagram::from_std))
     }
 
     fn server_close(&mut self) {
-        self.bound = None;
+        self.bound = Bound::default();
         self.life = Life::Closed;
     }
 

@@ -7,7 +7,7 @@ use mio::net::{UnixListener, UnixStream};
 use socket2::{Domain, Type};
 
 use super::address::UnixAddress;
-use super::binding::{self, BoundPath, Unlink};
+use super::binding::{Bound, Unlink};
 use crate::socketserver::failure::HandlerResult;
 use crate::socketserver::handler::Rfile;
 use crate::socketserver::transport::bind_error::cannot;
@@ -41,7 +41,7 @@ pub struct UnixStreams {
     /// When the path is unlinked.
     unlink: Unlink,
     /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
-    bound: Option<BoundPath>,
+    bound: Bound,
     /// Whether others have made the listener, and may share it.
     is_inherited: bool,
     /// The socket itself.
@@ -85,7 +85,7 @@ impl UnixStreams {
             address,
             request_queue_size: REQUEST_QUEUE_SIZE,
             unlink: Unlink::default(),
-            bound: None,
+            bound: Bound::default(),
             is_inherited: false,
             life,
         }
@@ -103,8 +103,10 @@ impl UnixStreams {
     /// which nobody listens. Off by default ([UNIX-2]).
     ///
     /// The check connects to the socket. If a server is there, it sees a client that disconnects
-    /// immediately. Do not start two servers on one path at the same moment: the second may take
-    /// the path from the first before that listens.
+    /// immediately. If two servers with this setting start at the same moment, one of them gets the
+    /// path and the other `AddrInUse`. For that, a socket with `.lock` after its name is beside the
+    /// path until the server listens. A path that leaves no room for these five bytes is not
+    /// protected. Neither is a server without this setting, between its bind and its listen.
     ///
     /// [UNIX-2]: crate::spec#unix-2
     pub fn unlink_stale(mut self, unlink: bool) -> UnixStreams {
@@ -140,7 +142,7 @@ impl Transport for UnixStreams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = binding::bind(self.life.created()?, &self.address, self.unlink)
+        self.bound = Bound::bind(self.life.created()?, &self.address, self.unlink)
             .map_err(cannot("bind", &self.address))?;
         Ok(())
     }
@@ -148,12 +150,13 @@ impl Transport for UnixStreams {
     fn server_activate(&mut self) -> io::Result<()> {
         stream::listen(self.life.created()?, self.request_queue_size)
             .map_err(cannot("listen on", &self.address))?;
+        self.bound.is_active();
         self.life
             .activate(|socket| Ok(UnixListener::from_std(socket.into())))
     }
 
     fn server_close(&mut self) {
-        self.bound = None;
+        self.bound = Bound::default();
         self.life = Life::Closed;
     }
 
