@@ -395,11 +395,16 @@ impl Settings {
     fn find(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
         let mut looks = 0;
         loop {
-            let tree = self.root.tree()?;
             looks += 1;
+            // What if a new version is published just now, and the old one is gone already? Then
+            // look again.
+            let tree = match self.root.tree() {
+                Ok(tree) => tree,
+                Err(error) if looks == LOOKS => return Err(error),
+                Err(_) => continue,
+            };
             match self.find_in(&tree, path, end) {
                 Ok(target) => return Ok((tree, target)),
-                // What if a new version was published just now, and the old one is gone already?
                 Err(error) if looks == LOOKS || self.root.is(&tree) => return Err(error),
                 Err(_) => {}
             }

@@ -7,7 +7,7 @@
 //!
 //! [STATIC-4]: crate::spec#static-4
 
-use std::fs::{self, File, Metadata, OpenOptions, ReadDir};
+use std::fs::{self, File, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -143,7 +143,11 @@ impl Found {
         let file = flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&self.path)?;
         #[cfg(not(unix))]
         let file = File::open(&self.path)?;
-        let metadata = file.metadata()?;
+        // What is marked cannot be another file.
+        let metadata = match self.mark {
+            Some(_) => self.metadata.clone(),
+            None => file.metadata()?,
+        };
         match self.leads_to(&metadata) {
             true => Ok((file, metadata)),
             false => Err(ErrorKind::NotFound.into()),
@@ -185,10 +189,10 @@ impl Found {
 
 /// Opens for reading with these flags, in addition to those of the standard library.
 #[cfg(unix)]
-fn flags(flags: i32) -> OpenOptions {
+fn flags(flags: i32) -> fs::OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
 
-    let mut options = OpenOptions::new();
+    let mut options = File::options();
     options.read(true).custom_flags(flags);
     options
 }
