@@ -1095,3 +1095,179 @@ fn handlers_on_workers_are_logged() {
         assert!(line.ends_with("\"GET /worker HTTP/1.1\" 200 5\n"), "{line}");
     }
 }
+
+/// A log that nobody reads, and what a program does meanwhile.
+#[cfg(unix)]
+mod unread {
+    use std::env;
+    use std::io::{BufRead, BufReader, Read};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    use serve_forever::http::testing::TestServer;
+    use serve_forever::socketserver::{LogQueue, Rfile, TcpServer};
+    use support::client::{answer, connect};
+    use support::patience::in_time;
+    use support::server::run;
+
+    use super::*;
+
+    const REQUESTS: usize = 10_000;
+
+    /// Set in the process whose standard error nobody reads.
+    const CHILD: &str = "SERVE_FOREVER_TEST_UNREAD";
+
+    /// A pipe that is full and has a reader.
+    fn full_pipe() -> (UnixStream, UnixStream) {
+        let (reader, mut writer) = UnixStream::pair().expect("a pair");
+        writer.set_nonblocking(true).expect("an option");
+        while writer.write(&[b'.'; 1024]).is_ok() {}
+        while writer.write(b".").is_ok() {}
+        writer.set_nonblocking(false).expect("an option");
+        (reader, writer)
+    }
+
+    fn hello(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+        response.send_response(200).body("hello")
+    }
+
+    /// Sends so many requests whose log lines are longer than what a queue holds.
+    fn ask(address: SocketAddr) {
+        let stream = connect(address);
+        let mut reader = BufReader::new(&stream);
+        let request = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(300));
+        for _ in 0..REQUESTS / 100 {
+            let requests = request.repeat(100);
+            (&stream).write_all(requests.as_bytes()).expect("it reads");
+            for _ in 0..100 {
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    assert_ne!(reader.read_line(&mut head).expect("a response"), 0);
+                }
+                assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                reader.read_exact(&mut [0; 5]).expect("a body");
+            }
+        }
+    }
+
+    /// How many lines there are with the prefix, and how many are missing according to the last line.
+    fn count(text: &str, whole: &str, missing: &str) -> (usize, usize) {
+        let lines = text.lines().filter(|line| line.contains(whole)).count();
+        let told = text.lines().filter_map(|line| line.split_once(missing));
+        let told: Vec<_> = told.map(|(count, _)| count).collect();
+        let [count] = told[..] else {
+            panic!("it is not told once: {told:?}");
+        };
+        (lines, count.parse().expect("a number"))
+    }
+
+    /// LOG-6, design law 10: a standard error that nobody reads costs entries and stops nobody. The
+    /// entries that are lost are counted, and this is said once.
+    #[test]
+    fn a_standard_error_that_nobody_reads() {
+        let name = "unread::a_standard_error_that_nobody_reads";
+        if env::var_os(CHILD).is_some() {
+            let server = TestServer::new(AccessLog::new(hello, LogFormat::Common, io::stderr()));
+            let server = server.expect("a server");
+            ask(server.address());
+            // The default `handle_error` has to write, too.
+            let fail = |_: &mut dyn Rfile, _: &mut dyn Write| Err("it failed".into());
+            let failing = TcpServer::bind("127.0.0.1:0", move |_: &SocketAddr| fail);
+            let failing = run(failing.expect("a free port"), None);
+            for _ in 0..3 {
+                assert_eq!(answer(connect(failing.address)), "");
+            }
+            println!("\nanswered");
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).expect("the test says go");
+            assert!(LogQueue::stderr().flush(PATIENCE), "somebody reads now");
+            failing.stop();
+            return;
+        }
+        let (mut reader, writer) = full_pipe();
+        let mut command = Command::new(env::current_exe().expect("a path"));
+        command.args(["--exact", name, "--nocapture"]);
+        command.env(CHILD, "1").stderr(OwnedFd::from(writer));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        drop(command); // with its end of the pipe
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut lines = stdout.lines();
+        let lines = in_time(move || {
+            let answered = lines.any(|line| line.is_ok_and(|line| line == "answered"));
+            assert!(answered, "it ended before");
+            lines
+        });
+        let log = support::patience::spawn(move || {
+            let mut log = String::new();
+            reader.read_to_string(&mut log).map(|_| log)
+        });
+        child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(b"go\n")
+            .expect("it reads");
+        let log = log.join().expect("a log");
+        assert!(child.wait().expect("it ends").success());
+        drop(lines); // the child can print until its end
+        let log = log.trim_start_matches('.').replace('(', "\n");
+        let (lines, missing) = count(&log, " 200 5", " entries of this log are missing");
+        let reports = log.matches("it failed").count();
+        assert_eq!(
+            lines + reports + missing,
+            REQUESTS + 3,
+            "{lines} {reports} {missing}"
+        );
+        assert!(missing > 0, "{lines}");
+    }
+
+    /// LOG-6: the same for a queue of the program's own. Dropping it writes what it holds.
+    #[test]
+    fn a_pipe_that_nobody_reads() {
+        let (mut reader, writer) = full_pipe();
+        let queue = LogQueue::new(writer);
+        let server = TestServer::new(AccessLog::new(hello, LogFormat::Common, queue.clone()));
+        let server = server.expect("a server");
+        ask(server.address());
+        assert!(!queue.flush(Duration::ZERO), "nobody reads");
+        drop(server);
+        let log = support::patience::spawn(move || {
+            let mut log = String::new();
+            reader.read_to_string(&mut log).map(|_| log)
+        });
+        drop(queue);
+        let log = log.join().expect("a log");
+        let lines = log.trim_start_matches('.').lines();
+        assert!(
+            lines.clone().all(|line| line.ends_with("\" 200 5")),
+            "not whole"
+        );
+        let count = lines.count();
+        assert!((1..REQUESTS).contains(&count), "{count}");
+    }
+
+    /// Lines arrive in their order, and a flush waits for them.
+    #[test]
+    fn a_queue_loses_nothing_that_is_read() {
+        let (mut reader, writer) = UnixStream::pair().expect("a pair");
+        let log = support::patience::spawn(move || {
+            let mut log = String::new();
+            reader.read_to_string(&mut log).map(|_| log)
+        });
+        let queue = LogQueue::new(writer);
+        assert!(queue.flush(PATIENCE), "there is nothing to write");
+        let mut expected = String::new();
+        for number in 0..5000 {
+            let line = format!("{number}\n");
+            queue.push(&line);
+            expected.push_str(&line);
+            if number % 500 == 0 {
+                assert!(queue.flush(PATIENCE));
+            }
+        }
+        drop(queue);
+        assert_eq!(log.join().expect("a log"), expected);
+    }
+}

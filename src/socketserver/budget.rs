@@ -4,7 +4,6 @@
 //! [design law 10]: crate::spec#law-10
 
 use std::fmt;
-use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,16 +30,6 @@ pub(crate) fn complain(what: &str, error: impl fmt::Display) {
     if let Err(panic) = written.and(dropped) {
         // Ignore the result: it is the logger that panics.
         let _ = log(&panic);
-    }
-}
-
-/// Like [`complain`], but prints to standard error, for reports that Python prints there. `error`
-/// has to escape what it quotes of a client.
-pub(crate) fn print(what: &str, error: &dyn fmt::Display) {
-    static PRINTED: Mutex<Budget> = Mutex::new(Budget::new());
-    if let Some(more) = spend(&PRINTED) {
-        // Ignore the error: standard error may be closed, and there is no other place to report to.
-        let _ = writeln!(io::stderr(), "{what}: {error}{more}");
     }
 }
 

@@ -17,6 +17,7 @@ use super::hooks::{Defaults, Hooks};
 use super::interrupts::Interrupts;
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
+use super::log_queue::FlushOnDrop;
 use super::overload::{Admission, Overload};
 use super::serve_error::ServeError;
 use super::server_handle::ServerHandle;
@@ -94,6 +95,8 @@ pub struct Engine<T, D, H = Defaults> {
     stats: Stats,
     /// Reaches this engine from handlers and other threads.
     handle: ServerHandle,
+    /// Comes last, because everything else may write to standard error when it is dropped.
+    _flush: FlushOnDrop,
 }
 
 /// The result of a turn.
@@ -153,6 +156,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             waited: Cell::new(None),
             stats: Stats::default(),
             handle,
+            _flush: FlushOnDrop,
         };
         let server_address = engine.transport.server_address();
         engine.hooks.attach(&engine.handle);

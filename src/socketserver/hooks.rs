@@ -1,11 +1,11 @@
 //! The methods that a program may override, with Python's names.
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::time::Instant;
 
 use super::budget::{Budget, Spend};
 use super::failure::{Failure, HandlerResult};
+use super::log_queue::report;
 use super::server_handle::ServerHandle;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
@@ -104,7 +104,7 @@ pub trait Hooks<T: Transport> {
     }
 
     /// Reports that a request failed. [`Defaults`] writes an entry to standard error, like Python
-    /// ([REQ-11]). You can downcast the error to find out what failed.
+    /// ([REQ-11]). If standard error blocks, it does not wait; see [`LogQueue`](super::LogQueue). You can downcast the error to find out what failed.
     ///
     /// The request is closed afterwards, whatever this returns ([REQ-9]).
     ///
@@ -172,8 +172,7 @@ impl<T: Transport> Hooks<T> for Defaults {
         match self.budget.spend(Instant::now()) {
             Spend::Denied => {}
             Spend::Granted { denied_before } => {
-                // Ignore the error: standard error may have no reader, and the server goes on.
-                let _ = print_error(error, client_address, denied_before);
+                print_error(error, client_address, denied_before);
             }
         }
         Ok(())
@@ -184,11 +183,7 @@ impl<T: Transport> Hooks<T> for Defaults {
 /// ([REQ-11]).
 ///
 /// [REQ-11]: crate::spec#req-11
-fn print_error(
-    error: &dyn Error,
-    client_address: &dyn std::fmt::Debug,
-    denied_before: u64,
-) -> io::Result<()> {
+fn print_error(error: &dyn Error, client_address: &dyn std::fmt::Debug, denied_before: u64) {
     let rule = "-".repeat(40);
     let mut text = format!("{rule}\nException occurred during processing of request from ");
     text.push_str(&format!("{client_address:?}\n"));
@@ -202,5 +197,5 @@ fn print_error(
         text.push_str(&format!("({denied_before} more not shown)\n"));
     }
     text.push_str(&format!("{rule}\n"));
-    io::stderr().lock().write_all(text.as_bytes())
+    report(&text);
 }

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, BufRead, Cursor, Write};
+use std::io::{BufRead, Cursor, Write};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use percent_encoding::percent_decode_str;
 
 use crate::http::{BodyReader, Request};
+use crate::socketserver::QueuedStderr;
 
 /// The variables of the server, the same for every request ([WSGI-2]).
 ///
@@ -185,7 +186,7 @@ enum Input<'a> {
 
 enum Errors<'a> {
     /// Standard error, by default.
-    Stderr(io::Stderr),
+    Stderr(QueuedStderr),
     /// The stream that [`Environ::set_errors`] was given.
     Given(Box<dyn Write + 'a>),
 }
@@ -200,7 +201,7 @@ impl<'a> Environ<'a> {
             base: &NO_BASE,
             input: Input::Bytes(b""),
             is_streamed: false,
-            errors: Errors::Stderr(io::stderr()),
+            errors: Errors::Stderr(QueuedStderr),
             changes: BTreeMap::new(),
         }
     }

@@ -4,32 +4,25 @@ use std::fs::File;
 use std::io::{self, Stderr, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::socketserver::complain;
+use crate::socketserver::{LogQueue, QueuedStderr, complain};
 
 /// Receives the lines of an [`AccessLog`](super::AccessLog), from any number of threads.
 ///
 /// If a line cannot be written, it is lost, and its request is not affected. A sink that blocks stops
-/// every connection of its loop meanwhile. If yours may block, use a closure that passes the lines to
-/// a thread:
+/// every connection of its loop meanwhile. Standard error and a [`LogQueue`] never block. A
+/// [`File`] blocks no longer than its disk. If your writer may block, for example because it is a pipe,
+/// give it to a [`LogQueue`]:
 ///
 /// ```
-/// use std::sync::mpsc::sync_channel;
 /// use serve_forever::http::{AccessLog, HttpResult, LogFormat, Request, Response};
+/// use serve_forever::socketserver::LogQueue;
 ///
 /// fn handler(_: &Request<'_>, response: Response<'_>) -> HttpResult {
 ///     response.send_response(200).body("hello")
 /// }
 ///
-/// let (sender, lines) = sync_channel::<String>(1000);
-/// std::thread::spawn(move || {
-///     for line in lines {
-///         print!("{line}"); // or something slow
-///     }
-/// });
-/// let handler = AccessLog::new(handler, LogFormat::Json, move |line: &str| {
-///     // An error means that the thread is 1000 lines behind: this line is lost.
-///     let _ = sender.try_send(line.to_owned());
-/// });
+/// let queue = LogQueue::new(std::io::stdout()); // or something slow
+/// let handler = AccessLog::new(handler, LogFormat::Json, queue);
 /// # let _ = handler;
 /// ```
 pub trait LogSink: Send + Sync {
@@ -43,11 +36,20 @@ impl<F: Fn(&str) + Send + Sync> LogSink for F {
     }
 }
 
-/// Writes each line to standard error, whole and in one write. Errors are ignored, because there is
-/// nowhere else to report them.
+/// Writes each line whole to standard error, through the queue [`LogQueue::stderr`]. So a pipe that
+/// nobody reads costs lines, and not the loop. Errors are ignored, because there is nowhere else to
+/// report them.
 impl LogSink for Stderr {
     fn write_line(&self, line: &str) {
-        let _ = self.lock().write_all(line.as_bytes());
+        // A write to a queue does not fail.
+        let _ = QueuedStderr.write(line.as_bytes());
+    }
+}
+
+/// Writes each line whole, on the thread of the queue.
+impl LogSink for LogQueue {
+    fn write_line(&self, line: &str) {
+        self.push(line);
     }
 }
 
@@ -62,7 +64,7 @@ impl LogSink for File {
     }
 }
 
-/// Writes each line whole and in one write, to a pipe, a buffer or any other writer.
+/// Writes each line whole and in one write, to a buffer or any other writer that does not block.
 ///
 /// A lost line is reported through [`log`], at most a few times a second.
 impl<W: Write + Send> LogSink for Mutex<W> {
