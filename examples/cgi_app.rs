@@ -13,6 +13,7 @@
 
 use serve_forever::wsgi::{AppResult, CgiHandler, Environ, StartResponse, make_server};
 use std::error::Error;
+use std::io::{self, Write};
 
 /// Counts the bytes of the body. It also prints the path, and whether it runs on several threads, in
 /// several processes, and only once.
@@ -55,6 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut server = make_server(address, app)?;
     server.shutdown_on_signals()?;
-    println!("Serving on http://{}/", server.server_address());
+    // Ignore the error: it also serves if nobody reads this.
+    let _ = writeln!(
+        io::stdout(),
+        "Serving on http://{}/",
+        server.server_address()
+    );
     Ok(server.serve_forever()?)
 }

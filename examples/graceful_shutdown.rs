@@ -12,6 +12,7 @@
 //!     curl http://127.0.0.1:8000/slow
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl HttpRequestHandler for Handler {
         if request.path() != "/slow" {
             return response.send_response(200).body("Try /slow.\n");
         }
-        println!("A client waits for a slow response");
+        // Not `println!`, which panics if nobody reads the output any more.
+        let _ = writeln!(io::stdout(), "A client waits for a slow response");
         // The loop must not block for a second, so it leaves the response to the worker. If the
         // queue is full, `deferred` is dropped, and the client gets status 500.
         let (deferred, reply) = response.defer();

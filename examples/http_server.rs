@@ -25,7 +25,7 @@ use std::time::Duration;
 use serve_forever::http::{
     AccessLog, Http, HttpRequestHandler, HttpSettings, LogFormat, Pooled, SimpleHttpRequestHandler,
 };
-use serve_forever::socketserver::{Evented, Pool, Server, Tcp, limit_panic_reports};
+use serve_forever::socketserver::{Evented, LogQueue, Pool, Server, Tcp, limit_panic_reports};
 
 const USAGE: &str = "\
 usage: http_server [OPTIONS] [PORT | ADDRESS:PORT]
@@ -44,6 +44,31 @@ Serves the files of a directory over HTTP.
 
 /// How long downloads may go on after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Writes the server's own messages to standard error, beside the access log: that no client can be
+/// accepted, because descriptors are short, for example. Without a logger nobody would see them.
+struct Messages;
+
+impl log::Log for Messages {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            // The loop calls this, so it must not wait.
+            let line = format!("http_server: {}\n", record.args());
+            LogQueue::stderr().push(&line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Prints a line for the user. The server also works if nobody reads it, or if it cannot be written.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
 
 /// The options on the command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -156,11 +181,11 @@ fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), 
     let http = Http::new(handler, HttpSettings::default());
     let mut server = Server::new(listener, Evented::new(http))?;
     server.drain_on_signals(PATIENCE)?;
-    say(&start_line(server.server_address()));
+    say(start_line(server.server_address()));
     server.serve_forever()?;
     match server.shutdown_handle().drained() {
         Some(drained) if drained.aborted > 0 => {
-            say(&format!(
+            say(format_args!(
                 "\nInterrupted, exiting: {} cut off.",
                 drained.aborted
             ));
@@ -168,12 +193,6 @@ fn serve(listener: Tcp, handler: impl HttpRequestHandler + Clone) -> Result<(), 
         _ => say("\nInterrupted, exiting."),
     }
     Ok(())
-}
-
-/// Like `println!`, which panics if nobody reads the output any more, as after `| head -1`.
-fn say(line: &str) {
-    // Ignore the error: there is nobody to tell.
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -195,9 +214,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 fn main() -> ExitCode {
     limit_panic_reports();
+    if log::set_logger(&Messages).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
     let (status, message) = match Options::parse(std::env::args_os().skip(1)) {
         Ok(options) if options.help => {
-            print!("{USAGE}");
+            say(USAGE.trim_end());
             return ExitCode::SUCCESS;
         }
         Ok(options) => match run(&options) {
@@ -206,6 +228,6 @@ fn main() -> ExitCode {
         },
         Err(message) => (2, format!("{message}\n{USAGE}")),
     };
-    eprintln!("http_server: {message}");
+    let _ = writeln!(io::stderr(), "http_server: {message}");
     ExitCode::from(status)
 }

@@ -18,7 +18,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serve_forever::socketserver::{Failure, HandlerResult};
+use serve_forever::socketserver::{Failure, HandlerResult, LogQueue};
 use serve_forever::wsgi::{
     AppResult, Application, Environ, Slow, StartResponse, Validator, make_server, shift_path_info,
 };
@@ -35,7 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let site = ExtraHeaders::new(site).with("X-Content-Type-Options", "nosniff");
     // Two wrappers of this crate: `Slow` reports slow requests, `Validator` violations of PEP 3333.
     let site = Slow::new(site, Duration::from_millis(100), |slow| {
-        eprintln!("{} took {:?}", slow.request_line(), slow.duration());
+        // Not `eprintln!`, which waits if nobody reads standard error.
+        let (line, duration) = (slow.request_line(), slow.duration());
+        LogQueue::stderr().push(&format!("{line} took {duration:?}\n"));
     });
     let mut server = make_server(address, Validator::new(site))?.threads(4);
     server.shutdown_on_signals()?;

@@ -340,6 +340,16 @@ for example in access_log cgi_app chat echo embed_as_one_fd embed_in_your_poll g
     exec 4>&-
 done
 
+# It serves although it cannot print, on the port that was free a moment ago.
+title='http_server, with a full standard output'
+printf -- '-- %s\n' "$title"
+"$examples/http_server" "$host:$port" --directory "$site" >/dev/full 2>"$scratch/output" &
+running=$!
+exec 3<"$scratch/output"
+request /digits.txt --retry 50 --retry-connrefused --retry-delay 0
+expect body '^0123456789$'
+stop INT
+
 # Ends by itself, after its page.
 start oauth
 request '/callback?code=a%20b'
