@@ -328,7 +328,7 @@ impl ResponseHead<'_> {
     /// Returns an error if the head is wrong; nothing of the response is sent.
     pub fn body_block(mut self, body: impl Into<Block>) -> HttpResult {
         let mut body = body.into();
-        let sent = self.begin_whole(body.len())?;
+        let sent = self.begin_whole(body.count())?;
         body.truncate(sent);
         self.keep_blocks();
         self.output.append(body);

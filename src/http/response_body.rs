@@ -159,8 +159,8 @@ impl Framer {
 
     /// Like [`copy`](Self::copy), but the output may keep the block.
     pub(super) fn block(&mut self, mut block: Block, output: &mut Buffer) -> Option<Ending> {
-        output.reserve(output.copied(block.len()) + CHUNK_FRAMING);
-        self.frame(block.len(), output, |output, count| {
+        output.reserve(output.copied(block.count()) + CHUNK_FRAMING);
+        self.frame(block.count(), output, |output, count| {
             block.truncate(count);
             output.append(block);
         })

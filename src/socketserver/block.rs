@@ -78,16 +78,19 @@ impl Block {
     }
 
     /// Drops `count` bytes from the front, or all bytes if there are fewer.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start += count.min(self.count());
     }
 
     /// Keeps only the first `count` bytes.
+    #[inline]
     pub(crate) fn truncate(&mut self, count: usize) {
         self.end = self.end.min(self.start + count);
     }
 
     /// Returns how many bytes there are, even if what lent them has fewer now.
+    #[inline]
     pub(crate) fn count(&self) -> usize {
         self.end - self.start
     }

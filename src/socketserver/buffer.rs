@@ -110,7 +110,7 @@ impl Buffer {
     pub fn append(&mut self, block: impl Into<Block>) {
         let block = block.into();
         match &mut self.kept {
-            Some(kept) if kept.allowed && block.len() >= LARGE => {
+            Some(kept) if kept.allowed && block.count() >= LARGE => {
                 kept.push(block, self.end - self.start);
             }
             _ => self.extend_from_slice(&block),
