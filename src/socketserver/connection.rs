@@ -120,7 +120,7 @@ pub(crate) enum Fate {
     /// The caller must close the connection now.
     Gone,
     /// The caller must close the connection now. It ends early: the client has disconnected before it
-    /// had everything, or its response could not be completed.
+    /// had everything, or the protocol resets the connection.
     BrokenOff,
     /// The caller must close the connection now: the client does not read, or reads too slowly.
     Stalled,

@@ -121,9 +121,9 @@ impl Error for NotStopped {}
 pub struct Drained {
     /// How many were closed in time: the idle ones immediately, the others after their responses.
     pub finished: usize,
-    /// How many ended early: the client disconnected before it had everything, or did not read, or
-    /// its response could not be completed. A request of a [`Threading`](super::Threading) thread
-    /// is never one of them, because only its handler knows.
+    /// How many ended early: the client disconnected before it had everything, or did not read, or the
+    /// protocol [reset](super::Next::Abort) the connection or panicked. A request of a
+    /// [`Threading`](super::Threading) thread is never one of them, because only its handler knows.
     pub broken_off: usize,
     /// How many were still open when the patience was over, and were reset.
     pub aborted: usize,

@@ -71,7 +71,7 @@ pub trait Dispatch<T: Transport> {
     }
 
     /// Returns how many requests have ended before their clients had everything: the client has
-    /// disconnected or does not read, or the response could not be completed.
+    /// disconnected or does not read, or the protocol has reset the connection or panicked.
     fn broken_off(&self) -> u64 {
         0
     }
