@@ -1,5 +1,5 @@
 //! Draining: what was begun is finished, what is left when the patience is over is reset, and the
-//! report says which. Design laws 8 and 11, SHUT-5 to SHUT-8 for a drain.
+//! report says which. Design laws 8 and 11, SHUT-5 to SHUT-8 for a drain, SHUT-14.
 //!
 //! Patience is either endless or none, so that no test depends on how long something takes.
 #![cfg(feature = "server")]
@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use serve_forever::http::{
-    Deferred, Http, HttpResult, HttpServer, HttpSettings, Message, Request, Response,
+    Deferred, Http, HttpResult, HttpServer, HttpSettings, Message, Request, Response, ThreadedHttp,
     ThreadingHttpServer,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Buffer, Drained, EventedSettings, Mailbox, Next, NotStopped, Overload, Protocol, Rfile,
-    ShutdownHandle, Tcp, Transport, UdpServer,
+    Buffer, Drained, Evented, EventedSettings, Mailbox, Next, NotStopped, Overload, Pool, Protocol,
+    Rfile, Server, ShutdownHandle, Tcp, Transport, UdpServer,
 };
 use support::client::{Client, ask, connect, queue, take, text};
 use support::driven::Driven;
-use support::patience::{LONG, PATIENCE, spawn};
+use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::script::{Script, served};
 use support::server::{Running, listen, run};
 use support::trace::Trace;
@@ -359,11 +359,17 @@ fn a_drop_loses_what_was_not_sent() {
     let world = World::new();
     let mut phases = world.phases();
     let (late, address) = (world.deferred(), world.server.address);
+    let mut arrived = Client::connect(address);
+    arrived.send(get("/"));
+    assert_eq!(read_head(&mut arrived), (200, false));
+    arrived.expect("hello");
     let server = world.server.stop();
     let mut queued = Client::connect(address);
-    queued.send(get("/"));
+    for client in [&mut queued, &mut arrived] {
+        client.send(get("/"));
+    }
     drop(server);
-    assert!(is_reset(&mut queued));
+    assert!(is_reset(&mut queued) && is_reset(&mut arrived));
     phases.silent.expect_end();
     phases.idle.expect_end();
     phases.mid_head.expect_end();
@@ -891,6 +897,42 @@ fn a_listener_that_fails_does_not_end_the_drain() {
         pages.until(|_| handle.drained().is_some());
         assert_eq!(handle.drained().expect("it is").aborted, 0);
     }
+}
+
+/// SHUT-14: the terms of a request that a worker has had since before the drain are those of that
+/// moment. Its response says goodbye all the same, and so do those that are queued.
+#[test]
+fn a_worker_that_was_busy_says_goodbye() {
+    let (deferreds, _received) = channel();
+    let trace = Trace::default();
+    let handler = Handler {
+        trace: trace.clone(),
+        deferreds: Arc::new(Mutex::new(deferreds)),
+        stopper: Arc::default(),
+    };
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), Pool::new().threads(1));
+    let server = Server::new(listen(), Evented::new(http)).expect("a poll");
+    let server = run(server, None);
+    let mut clients = [(); 3].map(|()| Client::connect(server.address));
+    clients[0].send(get("/hold"));
+    trace.wait_for("held", 1);
+    clients[1].send(get("/"));
+    clients[2].send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let handle = server.handle.clone();
+    let drain = spawn(move || handle.drain(ENDLESS));
+    let mut late = None;
+    wait_until("closed", || {
+        late = std::net::TcpStream::connect(server.address).ok();
+        late.is_none()
+    });
+    trace.note("go");
+    for client in &mut clients {
+        expect_last(client, "hello");
+    }
+    drop(clients);
+    let drained = drain.join().expect("it drains");
+    assert_eq!((drained.broken_off, drained.aborted), (0, 0));
+    server.returned();
 }
 
 /// SHUT-14: datagrams that lie in the socket get their replies.
