@@ -333,8 +333,11 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     /// [RT-12]: crate::spec#rt-12
     fn go_on(&mut self, occasion: Occasion, loan: &mut Loan<'_, P::Message>) -> Fate {
         // A deadline may have moved since it was armed, so the clock decides.
-        let is_armed = mem::take(&mut loan.readiness.timeout);
-        let Some(lateness) = self.lateness(loan).filter(|_| is_armed) else {
+        let lateness = match mem::take(&mut loan.readiness.timeout) {
+            true => self.lateness(loan),
+            false => None,
+        };
+        let Some(lateness) = lateness else {
             return self.take_steps(occasion, STEPS, loan);
         };
         loan.readiness.readable = true;
