@@ -20,8 +20,8 @@ pub struct EventedSettings {
     /// MiB of the connection, and by 128 s at most. If the buffer has 6 MiB, as on Linux by default, a
     /// client that reads 10 KB/s is safe. But a client that reads less, from a full buffer of that
     /// size or a larger one, cannot be told from a client that has stopped, and is given up. The same
-    /// goes for a client that reads a lot and then pauses for minutes, like `curl --limit-rate`. If
-    /// you have such clients, set a longer time.
+    /// goes for a client that reads a lot and then pauses for minutes. If you have such clients, set a
+    /// longer time.
     ///
     /// A client that stops is given up after once or twice the time, because the system may still take
     /// some bytes after the client has stopped.
