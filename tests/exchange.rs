@@ -1275,6 +1275,10 @@ fn a_deadline_follows_from_what_the_client_does() {
     }
     wire.receive("x");
     assert_eq!(wire.deadline(), Some(18 * SECOND));
+    // RT-13: while output waits for the client, what it sends may not be read.
+    wire.at(17 * SECOND);
+    wire.output_sent();
+    assert_eq!(wire.deadline(), Some(27 * SECOND));
 
     let (sender, duties) = channel();
     let mut patient = Wire::new(move |_: &Request<'_>, response: Response<'_>| {
@@ -1287,6 +1291,7 @@ fn a_deadline_follows_from_what_the_client_does() {
     patient.at(50 * SECOND);
     deferred.send_interim(102, &[]).expect("it is one");
     patient.deliver();
+    patient.output_sent();
     assert_eq!(patient.deadline(), Some(60 * SECOND), "owed all the same");
     assert!(!deferred.is_gone());
     drop(patient);

@@ -126,6 +126,11 @@ impl Wire {
         self.follow(next);
     }
 
+    /// Output had to wait for the client, and is sent now.
+    pub fn output_sent(&mut self) {
+        self.protocol.output_sent(&self.now);
+    }
+
     pub fn timed_out(&mut self) {
         let next = self.protocol.timed_out(&mut self.output, &self.now);
         self.follow(next);

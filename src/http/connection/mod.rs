@@ -296,10 +296,15 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     }
 
     fn output_sent(&mut self, now: &Now) {
-        // The client could not send earlier, or had no reason to: its time begins now. What if it
-        // sends the body of a request while it reads the response? Then the response is not its
-        // progress, and the deadline stays.
-        if let Phase::Head(_, Awaited::Next | Awaited::Rest { .. }) | Phase::Body(_) = self.phase {
+        // While the output waited, nobody may have read what the client sends. So its time begins now.
+        // What if the program is waited for? Then the client's reading changes nothing.
+        let awaits_client = match &self.phase {
+            Phase::Head(_, awaited) => *awaited != Awaited::First,
+            Phase::Body(_) => true,
+            Phase::Exchange(exchange) => exchange.awaits_client(),
+            Phase::Closed => false,
+        };
+        if awaits_client {
             self.since = Some(now.instant());
         }
     }
