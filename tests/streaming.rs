@@ -2449,6 +2449,51 @@ fn every_limit_and_deadline_is_counted() {
     }
 }
 
+/// Design law 7: the connections of a server share the budget for bodies, and so do a body that arrives
+/// and one that waits for its handler.
+#[test]
+fn the_clients_of_a_server_share_a_budget_for_bodies() {
+    for home in HOMES {
+        let (go, gate) = channel();
+        let gate = Mutex::new(gate);
+        let (site, _lines) = Site::new(move |request, response| {
+            if request.path() == "/waits" {
+                next(&gate.lock().expect("no panic"));
+            }
+            response.send_response(200).body(request.body())
+        });
+        let site = site.body_policy(|_| BodyPolicy::whole());
+        let mut settings = HttpSettings::default();
+        settings.limits.bodies = 10;
+        let serving = start_with(home, settings.clone(), site);
+        let kept = |bytes| wait_until("kept", || settings.stats().body_bytes == bytes);
+        let mut first = serving.connect();
+        let waits = matches!(home, Home::Threads);
+        let path = if waits { "/waits" } else { "/a" };
+        first.send(sized(path, 8));
+        first.send("123456");
+        kept(6);
+        let refused = |length| {
+            let mut client = serving.connect();
+            client.send(sized("/b", length));
+            let mut answers = Answers::of(&client);
+            let head = answers.head().expect("a head");
+            assert!(head.starts_with("HTTP/1.1 503 "), "{home:?}: {head}");
+            assert!(head.contains("\r\nRetry-After: 1\r\n"), "{home:?}: {head}");
+        };
+        refused(5);
+        first.send("78");
+        if waits {
+            kept(8);
+            refused(3);
+            go.send(()).expect("it waits");
+        }
+        let answer = Answers::of(&first).next();
+        assert_eq!(answer.short(), (200, "12345678".into()), "{home:?}");
+        kept(0);
+    }
+}
+
 /// RFC 9110 §9.3.2: no content in an answer to HEAD, not even that of an error page.
 #[test]
 fn a_head_that_is_refused_gets_no_error_page() {
