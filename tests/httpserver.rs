@@ -418,6 +418,12 @@ fn date_and_server_of_a_handler() {
         }
         .body("")
     });
+    let again = |_: &Request<'_>, response: Response<'_>| {
+        let head = response.send_response(200).send_header("Server", "mine");
+        head.send_date().send_server().send_date().body("")
+    };
+    let expected = format!("HTTP/1.1 200 OK\r\n{SERVER}{DATE}Content-Length: 0\r\n\r\n");
+    assert_eq!(exchange(again, GET).0, expected);
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
     wire.receive(get("/") + &get("/?all") + &get("/none?all"));
     let one = "X-Date: 1\r\ndATE: then\r\nContent-Length: 0\r\n\r\n";

@@ -276,15 +276,17 @@ impl ResponseHead<'_> {
 
     /// Adds the `Server` field, if the settings have one.
     ///
-    /// [`Response::send_response`] does that by itself. Call this only after
-    /// [`Response::send_response_only`].
+    /// [`Response::send_response`] does that by itself, so call this after
+    /// [`Response::send_response_only`]. A `Server` that is there already is replaced.
     pub fn send_server(self) -> Self {
+        self.state.remove_field(self.output, "Server");
         self.output.put(self.context.settings.server_field());
         self
     }
 
     /// Adds the `Date` field; see [`send_server`](Self::send_server).
     pub fn send_date(self) -> Self {
+        self.state.remove_field(self.output, "Date");
         self.output.put(b"Date: ");
         self.output.put(&date_line(self.context.now));
         self

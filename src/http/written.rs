@@ -255,39 +255,33 @@ impl Written {
         value: &[u8],
     ) -> Result<(), ResponseError> {
         let special = match name.len() {
-            4 if name.eq_ignore_ascii_case("date") => self.remove_field(output, name),
-            6 if name.eq_ignore_ascii_case("server") => self.remove_field(output, name),
+            4 => name.eq_ignore_ascii_case("date"),
+            6 => name.eq_ignore_ascii_case("server"),
             10 => name.eq_ignore_ascii_case("connection"),
             14 => name.eq_ignore_ascii_case("content-length"),
             17 => name.eq_ignore_ascii_case("transfer-encoding"),
             _ => false,
         };
-        if special && !self.note_framing(name, value)? {
+        if special && !self.note_special(output, name, value)? {
             return Ok(());
         }
         h1::field(output, name, value).map_err(ResponseError::Head)
     }
 
-    /// Removes a field from the head. Returns `false`: nothing about it is special any more.
+    /// Notes what a field says about the framing, and makes place for one that the server has written.
+    /// Returns whether the field is written as well.
     #[cold]
-    fn remove_field(&self, output: &mut Buffer, name: &str) -> bool {
-        let mut end = self.head;
-        while let Some(line) = output.get(end..).and_then(first_line) {
-            let start = end;
-            end += line.len();
-            let before_colon = line.split(|&byte| byte == b':').next();
-            if before_colon.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes())) {
-                output.remove(start..end);
-                break;
-            }
-        }
-        false
-    }
-
-    /// Notes what a field says about the framing. Returns whether the field is written as well.
-    #[cold]
-    fn note_framing(&mut self, name: &str, value: &[u8]) -> Result<bool, ResponseError> {
+    fn note_special(
+        &mut self,
+        output: &mut Buffer,
+        name: &str,
+        value: &[u8],
+    ) -> Result<bool, ResponseError> {
         match name.len() {
+            4 | 6 => {
+                self.remove_field(output, name);
+                Ok(true)
+            }
             10 => {
                 let is = |token: &[u8], option: &[u8]| token.eq_ignore_ascii_case(option);
                 self.close |= h1::tokens(value).any(|token| is(token, b"close"));
@@ -303,6 +297,21 @@ impl Written {
             }
             14 => Err(ResponseError::ContentLength),
             _ => Err(ResponseError::TransferEncoding),
+        }
+    }
+
+    /// Removes a field from the head, if it is there.
+    #[cold]
+    pub(super) fn remove_field(&self, output: &mut Buffer, name: &str) {
+        let mut end = self.head;
+        while let Some(line) = output.get(end..).and_then(first_line) {
+            let start = end;
+            end += line.len();
+            let before_colon = line.split(|&byte| byte == b':').next();
+            if before_colon.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes())) {
+                output.remove(start..end);
+                break;
+            }
         }
     }
 
