@@ -55,6 +55,10 @@ impl BodyPolicy {
 
     /// Does not read the body: the client gets the error page of `code`, for example 413 or 417,
     /// and the connection closes.
+    ///
+    /// For a response with fields of its own, such as a 401 with `WWW-Authenticate`, use
+    /// [`streamed`](Self::streamed) and respond without the body. The client is not asked for it then
+    /// either.
     pub fn refused(code: u16) -> BodyPolicy {
         BodyPolicy::new(Way::Refused(code))
     }

@@ -29,7 +29,8 @@ pub trait BodySource: Send {
     /// It is called at the end of a chunked response. No other response can have trailers
     /// (RFC 9112 §7.1.2). A field that has to come before the body, such as `Content-Type`, breaks
     /// the response off, and the failure is reported
-    /// ([`ForbiddenTrailer`](super::h1::EncodeError::ForbiddenTrailer)).
+    /// ([`ForbiddenTrailer`](super::h1::EncodeError::ForbiddenTrailer)). A client may ignore trailers,
+    /// unless its `TE` field has `trailers` (RFC 9110 §6.5.1).
     fn trailers(&mut self) -> Vec<(String, Vec<u8>)> {
         Vec::new()
     }
