@@ -2,6 +2,16 @@
 //!
 //! A quotation is a code block that is marked `rust,ignore`. The last file that is named before it,
 //! as in `src/lib.rs`, is where its lines stand. A line `// …` stands for lines that are left out.
+//!
+//! The pages of the eight steps say what you can type, and what you will see. A terminal here is typed
+//! into, and must show the same.
+
+#[path = "guide/program.rs"]
+mod program;
+// Elsewhere a stopped process is not interrupted.
+#[cfg(all(target_os = "linux", feature = "server"))]
+#[path = "guide/terminal.rs"]
+mod terminal;
 
 use std::fs;
 use std::path::Path;
@@ -44,6 +54,81 @@ fn from_python_shows_every_block_of_the_article() {
 }
 
 #[test]
+fn the_steps_quote_the_source() {
+    for step in program::STEPS {
+        let page = read(&format!("src/guide/{step}.md"));
+        for (path, lines) in quotations(&page) {
+            assert!(
+                stands_in(&lines, &read(&path)),
+                "{path} has no longer what {step}.md says:\n{lines}"
+            );
+        }
+    }
+}
+
+/// Every page has its program, which is built as an example, and the four parts of a step.
+#[test]
+fn the_steps_are_whole() {
+    let manifest = read("Cargo.toml");
+    let guide = read("src/guide/mod.rs");
+    for step in program::STEPS {
+        let path = format!("examples/guide/{step}.rs");
+        assert!(manifest.contains(&format!("name = \"guide_{step}\"\npath = \"{path}\"")));
+        assert!(guide.contains(&format!("step_{step}")), "{step}");
+        assert!(
+            read(&path).contains(&format!("`guide::step_{step}`")),
+            "{path}"
+        );
+        let page = read(&format!("src/guide/{step}.md"));
+        let parts: Vec<&str> = page.split("\n# ").skip(1).collect();
+        for title in ["What is new", "See it", "Break it", "Exercises"] {
+            assert!(
+                parts.iter().any(|part| part.starts_with(title)),
+                "{step}: {title}"
+            );
+        }
+    }
+}
+
+/// What you can type is typed, and the screen shows what the page says.
+#[cfg(all(target_os = "linux", feature = "server"))]
+#[test]
+fn the_steps_show_what_they_say() {
+    let mut wrong = Vec::new();
+    for step in program::STEPS {
+        let page = read(&format!("src/guide/{step}.md"));
+        for title in ["See it", "Break it"] {
+            let part = page.split("\n# ").find(|part| part.starts_with(title));
+            let typed = commands(part.expect("the part"));
+            assert!(typed.len() >= 2, "{step}: {title}");
+            let shown = type_all(&typed);
+            wrong.extend(
+                shown
+                    .err()
+                    .map(|shown| format!("{step}.md, {title}: {shown}")),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Types the commands into a new terminal, until one of them shows something else than it should.
+#[cfg(all(target_os = "linux", feature = "server"))]
+fn type_all(typed: &[(&str, Vec<&str>)]) -> Result<(), String> {
+    let mut terminal = terminal::Terminal::open();
+    // The last command finds what the others have shown too late.
+    let last = ("echo the end", vec!["the end"]);
+    for (command, expected) in typed.iter().chain([&last]) {
+        let shown = terminal.type_in(command, expected.len());
+        if shown != *expected {
+            let (shown, expected) = (shown.join("\n"), expected.join("\n"));
+            return Err(format!("`{command}` shows\n{shown}\nand not\n{expected}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_quotation_can_be_out_of_date() {
     let source = "fn a() {\n    b();\n\n    c();\n}\n";
     for good in ["b();\n\nc();\n", "fn a() {\n    b();\n", "    c();\n}\n"] {
@@ -65,7 +150,8 @@ fn quotations(page: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (start, _) in page.match_indices(FENCE) {
         let before = &page[..start];
-        let path = before.rfind("`src/").and_then(|at| {
+        let file = ["`src/", "`examples/"].map(|folder| before.rfind(folder));
+        let path = file.into_iter().max().flatten().and_then(|at| {
             let name = &before[at + 1..];
             name.find('`').map(|end| name[..end].to_owned())
         });
@@ -77,6 +163,28 @@ fn quotations(page: &str) -> Vec<(String, String)> {
                 .split(GAP)
                 .map(|lines| (path.clone(), lines.to_owned())),
         );
+    }
+    found
+}
+
+#[cfg(all(target_os = "linux", feature = "server"))]
+/// The commands of a part of a page, each with the lines that it shows.
+fn commands(part: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (number, block) in part.split("```").enumerate() {
+        let Some(lines) = block.strip_prefix("text\n") else {
+            continue;
+        };
+        if number % 2 == 0 || !lines.starts_with("$ ") {
+            continue;
+        }
+        for line in lines.lines() {
+            match (line.strip_prefix("$ "), found.last_mut()) {
+                (Some(command), _) => found.push((command, Vec::new())),
+                (None, Some((_, shown))) => shown.push(line),
+                (None, None) => {}
+            }
+        }
     }
     found
 }

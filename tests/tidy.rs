@@ -220,6 +220,8 @@ fn the_checkers_can_fail() {
         ["1: .unwrap()"]
     );
     assert!(is_used("src/a/lost.rs", "mod lost;") && !is_used("src/a/lost.rs", "mod last;"));
+    let step = "examples/guide/1_a.rs";
+    assert!(is_used(step, "`guide_1_a`") && !is_used(step, "`1_a` and `guide_1_ab`"));
     assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
     let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
     assert_eq!(length_of(&long, "pub fn f"), 52);
@@ -344,6 +346,7 @@ fn is_used(path: &str, named: &str) -> bool {
     let target = folder == "tests" || path == "src/lib.rs";
     let module = if stem == "mod" { &folder } else { stem };
     match folder.as_ref() {
+        "guide" if path.starts_with("examples/") => named.contains(&format!("`guide_{stem}`")),
         "examples" => named.contains(&format!("`{stem}`")),
         _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
         _ => named.contains(&*name.to_string_lossy()),

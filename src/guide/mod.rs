@@ -1,264 +1,44 @@
-//! The tour, from a bare poll to an application: one echo server, five times.
+//! The guide: what an event loop does, in eight steps. Each step is a program that you can run.
 //!
-//! Each step is a program that the tests compile and run, and each replaces something that the
-//! previous one did by hand. If you only want to serve something, start at the end.
+//! The steps go from `select` to a WSGI application. Each program differs little from the one before.
+//! Its page shows the program and explains the difference. *See it* has commands that you can type, and
+//! what you will see. *Break it* shows what is still wrong; the next step mends that. At the end there
+//! are exercises, and most have a test that tells you when you are done.
 //!
-//! If you know Python's `socketserver`, or have read how `wsgiref` works, read [`from_python`] first;
-//! [`porting`] has every name of those modules. If you want to know which trait and which server you
-//! need, [`choosing`] has two tables, and the meaning of the words.
+//! | step | program | what it adds |
+//! | --- | --- | --- |
+//! | [1. `select` by hand](step_1_select) | `guide_1_select` | many clients on one thread, and what an edge is |
+//! | [2. Level out of edges](step_2_reactor) | `guide_2_reactor` | a queue, so that nothing is forgotten |
+//! | [3. The loop](step_3_loop) | `guide_3_loop` | the interval, signals, errors, `service_actions` |
+//! | [4. Stopping](step_4_stopping) | `guide_4_stopping` | a request that wakes the loop, and an event that tells of its end |
+//! | [5. Handlers](step_5_handlers) | `guide_5_handlers` | one client after the other, and then threads |
+//! | [6. A protocol](step_6_protocol) | `guide_6_protocol` | a conversation as a state machine, with a deadline |
+//! | [7. HTTP by hand](step_7_http) | `guide_7_http` | heads, bodies, keep-alive, and how smuggling works |
+//! | [8. WSGI](step_8_wsgi) | `guide_8_wsgi` | an application, and blocks that are pulled |
 //!
-//! # 1. A bare poll
+//! More pages:
 //!
-//! [`mio`] tells you which of a program's sockets are ready. It is Python's `selectors`, with one
-//! difference: it reports *edges* (something has changed) where `select` reports *levels* (something
-//! can be done).
+//! * [`from_python`] has Python's lines beside ours, from `make_server` down to `select`.
+//! * [`porting`] has every name of Python's modules, and where it is here.
+//! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
 //!
-//! ```
-//! use std::io::{ErrorKind, Read, Write};
+//! And below are [servers inside another program](#inside-another-program) and
+//! [servers on more than one core](#more-than-one-core).
 //!
-//! use mio::net::{TcpListener, TcpStream};
-//! use mio::{Events, Interest, Poll, Token};
+//! # How to type along
 //!
-//! const LISTENER: Token = Token(0);
-//! const CLIENT: Token = Token(1);
+//! The programs are in the folder `examples/guide` of the source. Open a terminal there, start `bash`,
+//! and type the lines that begin with `$`, without the `$`. A program starts with
+//! `cargo run -q --example guide_1_select &`. The `&` puts it into the background, so that you can talk
+//! to it from the same terminal. The first time, wait for Cargo until the program says that it serves.
 //!
-//! let mut poll = Poll::new()?;
-//! let mut events = Events::with_capacity(64);
-//! let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
-//! poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-//! let mut client: Option<TcpStream> = None;
-//! # let address = listener.local_addr()?;
-//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
-//! #     let mut client = std::net::TcpStream::connect(address)?;
-//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
-//! #     client.shutdown(std::net::Shutdown::Write)?;
-//! #     let mut echo = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
-//! #     Ok(echo)
-//! # });
-//! 'serving: loop {
-//!     poll.poll(&mut events, None)?;
-//!     for event in &events {
-//!         if event.token() == LISTENER {
-//!             let (mut stream, _) = listener.accept()?;
-//!             poll.registry().register(&mut stream, CLIENT, Interest::READABLE)?;
-//!             client = Some(stream);
-//!         } else if let Some(stream) = &mut client {
-//!             let mut bytes = [0; 1024];
-//!             loop {
-//!                 match stream.read(&mut bytes) {
-//!                     Ok(0) => break 'serving, // the client is done, and so are we
-//!                     Ok(count) => stream.write_all(&bytes[..count])?,
-//!                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-//!                     Err(error) => return Err(error.into()),
-//!                 }
-//!             }
-//!         }
-//!     }
-//! }
-//! # drop(client);
-//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! You will also see lines such as `[1] 4242` and `[1]+  Exit 1`. They are from `bash`, about programs
+//! in the background; the pages leave them out. `kill %1` ends the program, and `exec 3>&- 4>&-` closes
+//! the connections 3 and 4. Do that after each *See it* and each *Break it*, because the next program
+//! wants the same port.
 //!
-//! It works, for one client. If two clients connect at the same moment, only one is accepted: one edge
-//! announced both. The other is accepted when a third connects, and then replaces the first in
-//! `client`. A signal ends the program, because the wait fails with `Interrupted`. So does a client
-//! that does not read, as soon as a write would block. While one client keeps sending, all others wait.
-//! There is also no way to stop the program.
-//!
-//! # 2. The reactor
-//!
-//! The [`reactor`](crate::reactor) turns edges into levels. An event is only *recorded*. Then each
-//! source gets one turn, and a source with work left puts itself back into the queue. While the queue
-//! is not empty, the next wait returns immediately. A [`Slot`](crate::reactor::Slot) names a source, so
-//! there can be many.
-//!
-//! ```
-//! use std::collections::HashMap;
-//! use std::io::{ErrorKind, Read, Write};
-//! use std::time::Instant;
-//!
-//! use mio::Interest;
-//! use mio::net::{TcpListener, TcpStream};
-//! use serve_forever::reactor::{EventLoop, Reactor, Slot};
-//!
-//! let mut event_loop = EventLoop::new()?;
-//! let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..100)?;
-//! let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
-//! let listening = reactor.open().ok_or("no slot")?;
-//! reactor.register(listening, &mut listener, Interest::READABLE)?;
-//! let mut clients: HashMap<Slot, TcpStream> = HashMap::new();
-//! # let address = listener.local_addr()?;
-//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
-//! #     let mut client = std::net::TcpStream::connect(address)?;
-//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
-//! #     client.shutdown(std::net::Shutdown::Write)?;
-//! #     let mut echo = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
-//! #     Ok(echo)
-//! # });
-//! 'serving: loop {
-//!     let timeout = reactor.timeout(Instant::now()); // zero while somebody is queued
-//!     event_loop.wait(timeout, |event| {
-//!         reactor.feed(event);
-//!     })?;
-//!     for _ in 0..reactor.queued() {
-//!         let Some(slot) = reactor.next_ready() else {
-//!             break;
-//!         };
-//!         if slot == listening {
-//!             let Ok((mut stream, _)) = listener.accept() else {
-//!                 continue;
-//!             };
-//!             if let Some(slot) = reactor.open() {
-//!                 reactor.register(slot, &mut stream, Interest::READABLE)?;
-//!                 clients.insert(slot, stream);
-//!             }
-//!             reactor.enqueue(listening); // there may be another
-//!         } else if let Some(mut stream) = clients.remove(&slot) {
-//!             let mut bytes = [0; 1024];
-//!             match stream.read(&mut bytes) {
-//!                 Ok(0) => {
-//!                     reactor.close(slot, &mut stream);
-//!                     if clients.is_empty() {
-//!                         break 'serving; // nobody is left
-//!                     }
-//!                     continue;
-//!                 }
-//!                 Ok(count) => {
-//!                     stream.write_all(&bytes[..count])?;
-//!                     reactor.enqueue(slot);
-//!                 }
-//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-//!                 Err(error) => return Err(error.into()),
-//!             }
-//!             clients.insert(slot, stream);
-//!         }
-//!     }
-//! }
-//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Signals no longer disturb [`EventLoop::wait`](crate::reactor::EventLoop::wait), and no client
-//! starves. But one client can still bring down the server for everybody: any I/O error ends the loop.
-//!
-//! # 3. The server
-//!
-//! [`socketserver`](crate::socketserver) has the loop and everything around it: how it starts and
-//! stops, and what happens to a request that fails. A
-//! [`RequestHandler`](crate::socketserver::RequestHandler) decides what happens with a client. It
-//! reads and writes as if there were no other client. This is Python's `TCPServer`, and
-//! `serve_forever` is its loop, line by line.
-//!
-//! ```
-//! use std::io::Write;
-//!
-//! use serve_forever::socketserver::{Rfile, TcpServer};
-//!
-//! let handle = |rfile: &mut dyn Rfile, wfile: &mut dyn Write| {
-//!     std::io::copy(rfile, wfile)?;
-//!     Ok(())
-//! };
-//! let mut server = TcpServer::bind("127.0.0.1:0", move |_client_address: &_| handle)?;
-//! let stop = server.shutdown_handle(); // for any thread, a handler, a signal
-//! # let address = server.server_address();
-//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
-//! #     let mut client = std::net::TcpStream::connect(address)?;
-//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
-//! #     client.shutdown(std::net::Shutdown::Write)?;
-//! #     let mut echo = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
-//! #     stop.request();
-//! #     Ok(echo)
-//! # });
-//! server.serve_forever()?;
-//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! And there really is no other client: the next one waits until this one is finished, as in Python.
-//!
-//! # 4. The protocol
-//!
-//! So the handler is turned inside out. It is no longer a function that waits for bytes, but one that
-//! is called when bytes have arrived. A [`Protocol`](crate::socketserver::Protocol) touches no socket
-//! and no clock. [`Evented`](crate::socketserver::Evented) keeps all connections on one loop, each with
-//! its own buffers, limits and deadlines. The loop stops reading from a client that does not read
-//! what it is sent.
-//!
-//! ```
-//! use std::convert::Infallible;
-//!
-//! use serve_forever::reactor::Now;
-//! use serve_forever::socketserver::{
-//!     Buffer, Evented, Next, Protocol, Server, Tcp,
-//! };
-//!
-//! struct Echo;
-//!
-//! impl Protocol for Echo {
-//!     type Message = Infallible; // other threads have nothing to tell it
-//!
-//!     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, _now: &Now) -> Next {
-//!         output.extend_from_slice(input);
-//!         input.clear();
-//!         Next::Read
-//!     }
-//! }
-//!
-//! let tcp = Tcp::new("127.0.0.1:0")?.bind_and_activate()?;
-//! let mut server = Server::new(tcp, Evented::new(|_client_address: &_| Echo))?;
-//! # let (address, stop) = (server.server_address(), server.shutdown_handle());
-//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
-//! #     let mut client = std::net::TcpStream::connect(address)?;
-//! #     std::io::Write::write_all(&mut client, b"hello\n")?;
-//! #     client.shutdown(std::net::Shutdown::Write)?;
-//! #     let mut echo = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut echo)?;
-//! #     stop.request();
-//! #     Ok(echo)
-//! # });
-//! server.serve_forever()?;
-//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! The same `Echo` runs without a loop, in memory or on a blocking socket
-//! ([`Driver`](crate::socketserver::Driver)), and in a test that has nothing but arrays.
-//!
-//! # 5. The application
-//!
-//! [`HttpConnection`](crate::http::HttpConnection) is such a protocol. It finds the end of a request,
-//! and your [`HttpRequestHandler`](crate::http::HttpRequestHandler) produces the response.
-//! [`wsgi`](crate::wsgi) has a handler that calls an application.
-//!
-//! ```
-//! use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
-//!
-//! fn echo(environ: &mut Environ, start_response: &mut dyn StartResponse) -> AppResult {
-//!     let mut text = Vec::new();
-//!     std::io::Read::read_to_end(&mut environ.input(), &mut text)?;
-//!     start_response.call("200 OK", &[("Content-type", "text/plain")])?;
-//!     Ok(text.into())
-//! }
-//!
-//! let mut server = make_server("127.0.0.1:0", echo)?;
-//! # let (address, stop) = (server.server_address(), server.shutdown_handle());
-//! # let visitor = std::thread::spawn(move || -> std::io::Result<String> {
-//! #     let mut client = std::net::TcpStream::connect(address)?;
-//! #     let request = b"POST / HTTP/1.0\r\nContent-Length: 6\r\n\r\nhello\n";
-//! #     std::io::Write::write_all(&mut client, request)?;
-//! #     let mut reply = String::new();
-//! #     std::io::Read::read_to_string(&mut client, &mut reply)?;
-//! #     stop.request();
-//! #     Ok(reply.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
-//! # });
-//! server.serve_forever()?;
-//! # assert_eq!(visitor.join().map_err(|_| "a panic")??, "hello\n");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! A test types the same commands and compares what it sees with the pages. It runs on Linux. On other
+//! systems the error numbers differ.
 //!
 //! # Inside another program
 //!
@@ -290,6 +70,49 @@
 //! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
 //! sent before it began. But a client that connects at the moment when the listener closes is reset,
 //! even if another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
+
+/// Makes the page of a step: its title, its program, its text.
+macro_rules! step {
+    ($module:ident, $file:literal, $title:literal) => {
+        #[doc = $title]
+        ///
+        /// ```no_run
+        #[doc = include_str!(concat!("../../examples/guide/", $file, ".rs"))]
+        /// ```
+        ///
+        #[doc = include_str!(concat!($file, ".md"))]
+        pub mod $module {}
+    };
+}
+
+step!(
+    step_1_select,
+    "1_select",
+    "Step 1: `select` by hand, and what an edge is."
+);
+step!(step_2_reactor, "2_reactor", "Step 2: level out of edges.");
+step!(
+    step_3_loop,
+    "3_loop",
+    "Step 3: the loop, its interval, its signals and its errors."
+);
+step!(step_4_stopping, "4_stopping", "Step 4: stopping.");
+step!(
+    step_5_handlers,
+    "5_handlers",
+    "Step 5: handlers that block, one at a time and on threads."
+);
+step!(
+    step_6_protocol,
+    "6_protocol",
+    "Step 6: a conversation as a state machine, with a deadline."
+);
+step!(step_7_http, "7_http", "Step 7: HTTP by hand.");
+step!(
+    step_8_wsgi,
+    "8_wsgi",
+    "Step 8: an application, and blocks that are pulled."
+);
 
 pub mod choosing {
     #![doc = include_str!("choosing.md")]
