@@ -262,8 +262,8 @@ mod exercise {
         client.say("GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")?;
         let responses = client.rest()?;
         let (head, next) = responses.split_once("\r\n\r\n").ok_or("no head")?;
-        let same = head.contains("Content-Length: 16"); // as in the response to GET
-        match same && next.starts_with("HTTP/1.1 200 OK\r\n") {
+        let length = head.contains("Content-Length: 1"); // of `HEAD /a, 0 bytes`, or with GET
+        match length && next.starts_with("HTTP/1.1 200 OK\r\n") {
             true => Ok(()),
             false => Err(format!("the responses are\n{responses}")),
         }
