@@ -66,7 +66,7 @@ fn the_steps_quote_the_source() {
     }
 }
 
-/// Every page has its program, which is built as an example, and the four parts of a step.
+/// Every page has its program, which is built as an example, its picture, and the four parts of a step.
 #[test]
 fn the_steps_are_whole() {
     let manifest = read("Cargo.toml");
@@ -79,6 +79,20 @@ fn the_steps_are_whole() {
             read(&path).contains(&format!("`guide::step_{step}`")),
             "{path}"
         );
+        // An empty line would end the picture in the middle of the page. Its only colour is that of the
+        // text, which depends on the reader's theme.
+        let picture = read(&format!("src/guide/{step}.svg"));
+        assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+        assert!(!picture.contains("\n\n"), "{step}.svg has an empty line");
+        for colour in ["fill", "stroke"] {
+            for value in picture.split(&format!(" {colour}=\"")).skip(1) {
+                let value = value.split('"').next();
+                assert!(
+                    matches!(value, Some("none" | "currentColor")),
+                    "{step}.svg: {value:?}"
+                );
+            }
+        }
         let page = read(&format!("src/guide/{step}.md"));
         let parts: Vec<&str> = page.split("\n# ").skip(1).collect();
         for title in ["What is new", "See it", "Break it", "Exercises"] {

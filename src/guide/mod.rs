@@ -71,7 +71,7 @@
 //! sent before it began. But a client that connects at the moment when the listener closes is reset,
 //! even if another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
 
-/// Makes the page of a step: its title, its program, its text.
+/// Makes the page of a step: its title, its program, its picture, its text.
 macro_rules! step {
     ($module:ident, $file:literal, $title:literal) => {
         #[doc = $title]
@@ -79,6 +79,8 @@ macro_rules! step {
         /// ```no_run
         #[doc = include_str!(concat!("../../examples/guide/", $file, ".rs"))]
         /// ```
+        ///
+        #[doc = include_str!(concat!($file, ".svg"))]
         ///
         #[doc = include_str!(concat!($file, ".md"))]
         pub mod $module {}
