@@ -27,8 +27,8 @@
 //!
 //! # How to type along
 //!
-//! The programs are in the folder `examples/guide` of the source. Open a terminal there, start `bash`,
-//! and type the lines that begin with `$`, without the `$`. A program starts with
+//! The programs are in the folder `examples/guide` of the source. Open a terminal in the folder with
+//! `Cargo.toml`, start `bash`, and type the lines that begin with `$`, without the `$`. A program starts with
 //! `cargo run -q --example guide_1_select &`. The `&` puts it into the background, so that you can talk
 //! to it from the same terminal. The first time, wait for Cargo until the program says that it serves.
 //!
