@@ -15,7 +15,6 @@ use mio::{Interest, Waker};
 use serve_forever::reactor::{EventLoop, Reactor};
 
 /// Stops the loop from any thread: where requests go, what wakes the loop, what tells of its end.
-#[derive(Clone)]
 struct ShutdownHandle(Sender<()>, Arc<Waker>, Receiver<()>);
 
 impl ShutdownHandle {
@@ -63,10 +62,7 @@ fn serve_forever(
                 match process_request(client, stop) {
                     Ok(1..) => reactor.enqueue(slot), // more bytes may be waiting
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    result => {
-                        if let Err(error) = result {
-                            handle_error(&error);
-                        }
+                    _ => {
                         reactor.close(slot, client);
                         clients.remove(&slot);
                     }
@@ -89,11 +85,6 @@ fn process_request(client: &mut TcpStream, stop: &ShutdownHandle) -> io::Result<
     Ok(count)
 }
 
-/// One client has failed. The others must not notice.
-fn handle_error(error: &io::Error) {
-    println!("A client has failed: {error}");
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let listener = TcpListener::bind(address.parse()?)?;
@@ -101,9 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let event_loop = EventLoop::new()?;
     let (requests, asked) = bounded(1); // a request waits here until the loop takes it
     let (running, is_shut_down) = bounded(0); // nothing is sent; it tells that `running` is gone
-    let waker = event_loop.waker();
-    let stop = ShutdownHandle(requests, waker, is_shut_down);
-    let ShutdownHandle(.., is_shut_down) = stop.clone();
+    let stop = ShutdownHandle(requests, event_loop.waker(), is_shut_down.clone());
     let serving = thread::spawn(move || {
         let _running = running; // dropped when the loop ends, however it ends
         serve_forever(listener, event_loop, &asked, &stop)

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Dispatch, Evented, Next, Protocol, Server, Tcp};
+use serve_forever::socketserver::{Buffer, Evented, Next, Protocol, Server, Tcp};
 
 /// How long a client may take for a line that it has begun.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,17 +46,12 @@ impl Protocol for Echo {
     }
 }
 
-fn serve(address: String, dispatch: impl Dispatch<Tcp>) -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let make_protocol = |_client_address: &SocketAddr| Echo::default();
     let tcp = Tcp::new(address)?.allow_reuse_address(true);
-    let mut server = Server::new(tcp.bind_and_activate()?, dispatch)?;
+    let mut server = Server::new(tcp.bind_and_activate()?, Evented::new(make_protocol))?;
     server.shutdown_on_signals()?;
     println!("Serving on {}", server.server_address());
     Ok(server.serve_forever()?)
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().unwrap_or("127.0.0.1:8000".into());
-    let make_protocol = |_client_address: &SocketAddr| Echo::default();
-    serve(address, Evented::new(make_protocol))
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serve_forever::http::h1::{self, FieldStorage, Framing, HeadLimits, Scanner};
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Dispatch, Evented, Next, Protocol, Server, Tcp};
+use serve_forever::socketserver::{Buffer, Evented, Next, Protocol, Server, Tcp};
 
 /// How long a client may take for a request that it has begun.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest body, in bytes.
 const LONGEST: u64 = 65_536;
 
+#[derive(Default)]
 struct Http {
     /// Looks for the end of the head, and remembers how far it has looked.
     scanner: Scanner,
@@ -97,22 +98,17 @@ impl Protocol for Http {
     }
 }
 
-fn serve(address: String, dispatch: impl Dispatch<Tcp>) -> Result<(), Box<dyn Error>> {
-    let tcp = Tcp::new(address)?.allow_reuse_address(true);
-    let mut server = Server::new(tcp.bind_and_activate()?, dispatch)?;
-    server.shutdown_on_signals()?;
-    println!("Serving on {}", server.server_address());
-    Ok(server.serve_forever()?)
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or("127.0.0.1:8000".into());
     let naive = arguments.next().is_some_and(|argument| argument == "naive");
     let make_protocol = move |_client_address: &SocketAddr| Http {
-        scanner: Scanner::default(),
-        began: None,
         naive,
+        ..Http::default()
     };
-    serve(address, Evented::new(make_protocol))
+    let tcp = Tcp::new(address)?.allow_reuse_address(true);
+    let mut server = Server::new(tcp.bind_and_activate()?, Evented::new(make_protocol))?;
+    server.shutdown_on_signals()?;
+    println!("Serving on {}", server.server_address());
+    Ok(server.serve_forever()?)
 }
