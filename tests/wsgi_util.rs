@@ -305,6 +305,7 @@ fn testing_defaults() {
         ("SERVER_PROTOCOL", "HTTP/1.0"),
         ("wsgi.errors", "<errors>"),
         ("wsgi.input", "<input>"),
+        ("wsgi.input_terminated", "True"),
         ("wsgi.multiprocess", "False"),
         ("wsgi.multithread", "False"),
         ("wsgi.run_once", "False"),

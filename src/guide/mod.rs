@@ -20,6 +20,7 @@
 //!
 //! * [`from_python`] has Python's lines beside ours, from `make_server` down to `select`.
 //! * [`porting`] has every name of Python's modules, and where it is here.
+//! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
 //! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
 //!
 //! And below are [servers inside another program](#inside-another-program) and
@@ -128,4 +129,8 @@ pub mod from_python {
 
 pub mod porting {
     #![doc = include_str!("porting.md")]
+}
+
+pub mod why {
+    #![doc = include_str!("why.md")]
 }
