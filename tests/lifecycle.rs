@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token, Waker};
 use serve_forever::http::{HttpServer, Pooled, Request, Response};
 use serve_forever::socketserver::{
     Engine, Failure, HandlerResult, Inline, NotStopped, POLL_INTERVAL, Pool, Rfile, ServeError,
-    ShutdownHandle, TcpServer, Transport, Turn,
+    ShutdownHandle, TcpServer, Transport, Turn, Waiter,
 };
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
@@ -228,6 +228,59 @@ fn shutdown_ends_the_wait_for_a_client_that_does_not_read() {
     let _client = connect(running.address);
     begins.recv_timeout(PATIENCE).expect("it writes");
     running.stop();
+}
+
+/// SHUT-4: the same for a client that sends without a pause, so that the handler never waits.
+#[test]
+fn shutdown_ends_the_request_of_a_client_that_always_sends() {
+    let (begun, begins) = channel();
+    let swallow = move |rfile: &mut dyn Rfile, _: &mut dyn Write| {
+        begun.send(())?;
+        io::copy(rfile, &mut io::sink())?;
+        Ok(())
+    };
+    let server = TcpServer::bind("127.0.0.1:0", move |_: &SocketAddr| swallow.clone());
+    let running = run(server.expect("a free port"), LONG);
+    let mut client = connect(running.address);
+    let sends = spawn(move || while client.write(&[b'x'; 65536]).is_ok() {});
+    begins.recv_timeout(PATIENCE).expect("it reads");
+    running.stop();
+    sends.join();
+}
+
+/// SHUT-4: a waiter of another transport is told of a stop: at once if it waits, and after a while if its
+/// socket is always ready.
+#[test]
+fn a_waiter_ends_with_its_server() {
+    let mut server = Script::default().server();
+    let waiter = Waiter::on_loop(&server.handle());
+    assert_eq!(server.turn().expect("no failure"), Turn::Idle);
+    let (mut socket, other) = (udp(), udp());
+    waiter.watch(&mut socket).expect("watched");
+    other
+        .send_to(b"x", socket.local_addr().expect("bound"))
+        .expect("sent");
+    let deadline = Instant::now() + PATIENCE;
+    while socket.recv(&mut [0]).is_err() {
+        waiter.wait(Some(deadline)).expect("it becomes ready");
+    }
+    let timed_out = waiter.wait(Some(Instant::now()));
+    assert!(timed_out.is_err_and(|error| error.kind() == ErrorKind::TimedOut));
+    server.shutdown_handle().request();
+    assert!(waiter.check().is_ok(), "what has arrived may be served");
+    let ended = loop {
+        // An event may still tell of the datagram.
+        if let Err(error) = waiter.wait(Some(deadline)) {
+            break error.kind();
+        }
+    };
+    assert_eq!(ended, ErrorKind::ConnectionAborted);
+    wait_until("told", || waiter.check().is_err());
+}
+
+/// A datagram socket on a free port.
+fn udp() -> mio::net::UdpSocket {
+    mio::net::UdpSocket::bind(([127, 0, 0, 1], 0).into()).expect("a free port")
 }
 
 /// SHUT-4: a drain lets the handler wait for its client, as long as its patience lasts.

@@ -32,7 +32,7 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{raise, unregister};
 use support::client::{answer, ask, connect, queue};
-use support::patience::{LONG, PATIENCE, wait_until};
+use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::script::{Act, Factory, Recorded, Script, served};
 use support::server::run;
 
@@ -236,6 +236,28 @@ fn a_second_signal_ends_the_wait_for_a_silent_client() {
         let expected = if again { "" } else { "late" };
         assert_eq!(answer(client), expected);
     }
+}
+
+/// SHUT-4: the patience begins with the signal, and a client that sends little by little does not prolong
+/// it.
+#[test]
+fn a_slow_client_does_not_prolong_the_patience() {
+    let _alone = alone();
+    let script = Script::default();
+    let mut server = script.server();
+    let patience = Duration::from_millis(300);
+    server.drain_on_signals(patience).expect("caught");
+    let running = run(server, LONG);
+    let mut client = connect(running.address);
+    script.trace.wait_for("setup", 1);
+    let sends = spawn(move || {
+        while client.write(b"x").is_ok() {
+            thread::yield_now();
+        }
+    });
+    raise(SIGTERM).expect("raised");
+    running.returned();
+    sends.join();
 }
 
 /// SHUT-6: two signals before the run, and the run that they cancel does not even drain.

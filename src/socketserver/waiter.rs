@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -38,20 +38,38 @@ enum Place {
     Thread,
 }
 
-/// A poll, and what it watches.
+/// A poll, what it watches, and what it has told.
 struct Polling {
+    /// Where the thread sleeps.
     poll: Poll,
+    /// The events of the last wait.
     events: Events,
     /// Ends the wait. It is kept here: the server has only a weak reference.
     _waker: Arc<Waker>,
     /// The signals that the server catches, once the poll watches them.
     signals: signals::Watched,
+    /// Whether something has happened since the last look that may end the waits.
+    changed: bool,
+    /// When the thread last looked whether the server stops.
+    looked: Instant,
+    /// When the waits have to end because the server stops, as far as that look told.
+    end: Option<Instant>,
+    /// When the first signal was seen during this request.
+    signalled: Option<Instant>,
+    /// When it was seen during this request that the waits have to end.
+    ended: Option<Instant>,
 }
 
-/// The token of the socket. No other token matters: any event ends the wait and has everything looked
-/// at again.
+/// The token of the socket. Any other event says that the waits may have to end.
 const SOURCE: Token = Token(0);
 const WAKER: Token = Token(1);
+
+/// How often a thread that never waits looks whether its server stops. A look may be a system call.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a handler may go on with what needs no wait when its server stops: long enough for a request
+/// that has arrived.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Waiter {
     /// Returns a waiter for handlers on the loop's own thread. Its waits end when the server is asked
@@ -86,6 +104,7 @@ impl Waiter {
             Some(polling) => polling,
             none => none.insert(self.open()?),
         };
+        (polling.signalled, polling.ended) = (None, None);
         let registry = polling.poll.registry();
         if let Some((server, Place::Loop)) = &self.ends_with {
             polling.signals.watch(registry, server)?;
@@ -104,6 +123,11 @@ impl Waiter {
             events: Events::with_capacity(8),
             _waker: waker,
             signals: signals::Watched::default(),
+            changed: true, // what happened before is not told
+            looked: Instant::now(),
+            end: None,
+            signalled: None,
+            ended: None,
         })
     }
 
@@ -117,40 +141,72 @@ impl Waiter {
     pub fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
         let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
         let polling = polling.as_mut().ok_or(ErrorKind::InvalidInput)?;
-        let mut signalled = None;
         loop {
             let now = Instant::now();
-            let end = self.end(&polling.signals, &mut signalled, now);
-            if end.is_some_and(|end| end <= now) {
-                return Err(io::Error::new(ErrorKind::ConnectionAborted, Stopping));
+            let interval = polling.signals.interval();
+            if polling.changed || interval.is_some() {
+                self.look(polling, now);
+            }
+            if polling.end.is_some_and(|end| end <= now) {
+                return Err(stopping());
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Err(ErrorKind::TimedOut.into());
             }
-            let ends = [end, deadline].into_iter().flatten();
-            let timeout = ends
-                .map(|end| end - now)
-                .chain(polling.signals.interval())
-                .min();
+            let ends = [polling.end, deadline].into_iter().flatten();
+            let timeout = ends.map(|end| end - now).chain(interval).min();
             match polling.poll.poll(&mut polling.events, timeout) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                Err(_) => {}
-                Ok(()) if polling.events.iter().any(|event| event.token() == SOURCE) => {
-                    return Ok(());
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            let mut is_ready = false;
+            for event in &polling.events {
+                match event.token() {
+                    SOURCE => is_ready = true,
+                    _ => polling.changed = true,
                 }
-                Ok(()) => {}
+            }
+            if is_ready {
+                return Ok(());
             }
         }
     }
 
-    /// Returns when the wait has to end because the server stops; `None` while it does not.
-    /// `signalled` is when this wait has noticed its first signal.
-    fn end(
-        &self,
-        signals: &signals::Watched,
-        signalled: &mut Option<Instant>,
-        now: Instant,
-    ) -> Option<Instant> {
+    /// Looks whether the server stops. Call it before each read and write, because a client that is
+    /// always ready never lets you wait. What needs no wait may go on for a second. Cheap: it looks ten
+    /// times a second.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ConnectionAborted` if the server stops, like [`wait`](Self::wait).
+    pub fn check(&self) -> io::Result<()> {
+        let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(polling) = polling.as_mut() else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        if now.saturating_duration_since(polling.looked) >= LOOK {
+            self.look(polling, now);
+        }
+        match polling.end {
+            Some(end) if end <= now => {
+                let ended = *polling.ended.get_or_insert(now);
+                let is_over = now.saturating_duration_since(ended) >= GRACE;
+                if is_over { Err(stopping()) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds out when the waits have to end.
+    fn look(&self, polling: &mut Polling, now: Instant) {
+        polling.changed = false;
+        polling.looked = now;
+        polling.end = self.end(polling, now);
+    }
+
+    /// Returns when the waits have to end because the server stops; `None` while it does not.
+    fn end(&self, polling: &mut Polling, now: Instant) -> Option<Instant> {
         let (server, place) = self.ends_with.as_ref()?;
         let interrupts = server.interrupts();
         if *place == Place::Thread {
@@ -164,14 +220,19 @@ impl Waiter {
         let Some((arrivals, patience)) = interrupts.signals() else {
             return asked;
         };
-        match (signals.count(&arrivals), patience) {
+        match (polling.signals.count(&arrivals), patience) {
             (0, _) => asked,
             (1, Some(patience)) if asked.is_none() => {
-                signalled.get_or_insert(now).checked_add(patience)
+                polling.signalled.get_or_insert(now).checked_add(patience)
             }
             _ => Some(now),
         }
     }
+}
+
+/// Returns the error of a wait that ends because the server stops.
+fn stopping() -> io::Error {
+    io::Error::new(ErrorKind::ConnectionAborted, Stopping)
 }
 
 impl fmt::Debug for Waiter {

@@ -150,6 +150,7 @@ impl<'a, S> Blocking<'a, S> {
         mut operate: impl FnMut(&'a S) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
+            self.waiter.check()?;
             match operate(self.stream) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if let (None, Some(timeout)) = (*deadline, self.timeout.get()) {
