@@ -1,7 +1,8 @@
 //! The exercises of the guide, one test for each: `cargo test --test exercises step_1 -- --ignored`.
 //!
 //! A test runs the program as it is now, so it fails until you have done the exercise. That is why these
-//! tests are ignored. One test is not: it sees that each of the others fails with the original programs.
+//! tests are ignored. Two tests are not. One sees that each exercise fails with the original programs,
+//! and the other that it passes with the programs in `examples/guide/solved`.
 
 #![cfg(all(target_os = "linux", feature = "server"))]
 
@@ -19,6 +20,11 @@ use std::time::{Duration, Instant};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Which programs are tried: the end of the examples' names.
+type Programs = &'static str;
+const YOURS: Programs = "";
+const SOLVED: Programs = "_solved";
+
 /// What is still wrong with the program.
 type Outcome<T = ()> = Result<T, String>;
 
@@ -28,13 +34,13 @@ macro_rules! exercises {
             #[test]
             #[ignore = "it fails until you have done the exercise"]
             fn $name() {
-                if let Err(wrong) = exercise::$name() {
+                if let Err(wrong) = exercise::$name(YOURS) {
                     panic!("not yet: {wrong}");
                 }
             }
         )*
 
-        const EXERCISES: &[(&str, fn() -> Outcome)] = &[$((stringify!($name), exercise::$name)),*];
+        const EXERCISES: &[(&str, fn(Programs) -> Outcome)] = &[$((stringify!($name), exercise::$name)),*];
     };
 }
 
@@ -53,19 +59,32 @@ exercises! {
 /// put the original program back.
 #[test]
 fn every_exercise_is_still_to_be_done() {
+    for (name, outcome) in try_all(YOURS) {
+        assert!(outcome.is_err(), "{name} is done");
+    }
+}
+
+#[test]
+fn every_exercise_can_be_done() {
+    for (name, outcome) in try_all(SOLVED) {
+        assert_eq!(outcome, Ok(()), "{name}");
+    }
+}
+
+/// Tries all exercises side by side. When it returns, all programs have ended.
+fn try_all(programs: Programs) -> Vec<(&'static str, Outcome)> {
     let running: Vec<_> = EXERCISES
         .iter()
-        .map(|(name, exercise)| (name, thread::spawn(exercise)))
+        .map(|(name, exercise)| (*name, thread::spawn(|| exercise(programs))))
         .collect();
-    // First all must end, and with them their programs.
-    let outcomes: Vec<_> = running
+    let ended: Vec<_> = running
         .into_iter()
         .map(|(name, exercise)| (name, exercise.join()))
         .collect();
-    for (name, outcome) in outcomes {
-        let outcome = outcome.expect("the program can be tried");
-        assert!(outcome.is_err(), "{name} is done");
-    }
+    ended
+        .into_iter()
+        .map(|(name, outcome)| (name, outcome.expect("the program can be tried")))
+        .collect()
 }
 
 #[test]
@@ -94,8 +113,8 @@ mod exercise {
 
     const LONG: &str = "0123456789abcdefghijklmnopqrstuvwxyz\n";
 
-    pub fn step_1_long_line() -> Outcome {
-        let program = Program::start("1_select");
+    pub fn step_1_long_line(programs: Programs) -> Outcome {
+        let program = Program::start("1_select", programs);
         let mut client = program.connect()?;
         client.say(LONG)?;
         client.hear(LONG)?;
@@ -103,8 +122,8 @@ mod exercise {
         client.hear("short\n")
     }
 
-    pub fn step_1_signal() -> Outcome {
-        let program = Program::start("1_select");
+    pub fn step_1_signal(programs: Programs) -> Outcome {
+        let program = Program::start("1_select", programs);
         let mut client = program.connect()?;
         client.say("hello\n")?;
         client.hear("hello\n")?;
@@ -114,8 +133,8 @@ mod exercise {
         client.hear("again\n")
     }
 
-    pub fn step_1_two_clients() -> Outcome {
-        let program = Program::start("1_select");
+    pub fn step_1_two_clients(programs: Programs) -> Outcome {
+        let program = Program::start("1_select", programs);
         program.stop()?;
         let (mut one, mut two) = (program.connect()?, program.connect()?);
         program.signal("CONT");
@@ -126,8 +145,8 @@ mod exercise {
         two.hear("hello\n")
     }
 
-    pub fn step_2_reset() -> Outcome {
-        let program = Program::start("2_reactor");
+    pub fn step_2_reset(programs: Programs) -> Outcome {
+        let program = Program::start("2_reactor", programs);
         let (mut rude, mut other) = (program.connect()?, program.connect()?);
         rude.say("hello\n")?;
         rude.hear("h")?;
@@ -141,8 +160,8 @@ mod exercise {
         Ok(())
     }
 
-    pub fn step_3_idle() -> Outcome {
-        let program = Program::start("3_loop");
+    pub fn step_3_idle(programs: Programs) -> Outcome {
+        let program = Program::start("3_loop", programs);
         let (mut idle, mut busy) = (program.connect()?, program.connect()?);
         idle.say("hello\n")?;
         idle.hear("hello\n")?;
@@ -154,9 +173,9 @@ mod exercise {
         idle.end()
     }
 
-    pub fn step_3_late_reader() -> Outcome {
+    pub fn step_3_late_reader(programs: Programs) -> Outcome {
         const SIZE: usize = 8_000_000;
-        let program = Program::start("3_loop");
+        let program = Program::start("3_loop", programs);
         let mut client = program.connect()?;
         let mut writing = client.0.try_clone().map_err(as_text)?;
         let (pieces, written) = mpsc::channel();
@@ -182,8 +201,8 @@ mod exercise {
         read
     }
 
-    pub fn step_4_own_thread() -> Outcome {
-        let program = Program::start("4_stopping");
+    pub fn step_4_own_thread(programs: Programs) -> Outcome {
+        let program = Program::start("4_stopping", programs);
         let (mut one, mut two) = (program.connect()?, program.connect()?);
         one.say("shutdown\n")?;
         two.say("hello\n")?;
@@ -194,8 +213,8 @@ mod exercise {
         }
     }
 
-    pub fn step_4_goodbye() -> Outcome {
-        let program = Program::start("4_stopping");
+    pub fn step_4_goodbye(programs: Programs) -> Outcome {
+        let program = Program::start("4_stopping", programs);
         let (mut one, mut two) = (program.connect()?, program.connect()?);
         for client in [&mut one, &mut two] {
             client.say("hello\n")?;
@@ -209,16 +228,16 @@ mod exercise {
         Ok(())
     }
 
-    pub fn step_5_silent_client() -> Outcome {
-        let program = Program::start("5_handlers");
+    pub fn step_5_silent_client(programs: Programs) -> Outcome {
+        let program = Program::start("5_handlers", programs);
         let mut client = program.connect()?;
         client.say("hello\n")?;
         client.hear("hello\n")?;
         client.end()
     }
 
-    pub fn step_5_slow_line() -> Outcome {
-        let program = Program::start("5_handlers");
+    pub fn step_5_slow_line(programs: Programs) -> Outcome {
+        let program = Program::start("5_handlers", programs);
         let mut client = program.connect()?;
         let half = Duration::from_millis(500);
         client.0.set_read_timeout(Some(half)).map_err(as_text)?;
@@ -230,8 +249,8 @@ mod exercise {
         Err("after four seconds the line is not complete, and the client is still there".into())
     }
 
-    pub fn step_6_long_line() -> Outcome {
-        let program = Program::start("6_protocol");
+    pub fn step_6_long_line(programs: Programs) -> Outcome {
+        let program = Program::start("6_protocol", programs);
         let mut client = program.connect()?;
         let good = format!("{}\n", "x".repeat(1000));
         client.say(&good)?;
@@ -241,8 +260,8 @@ mod exercise {
         client.end()
     }
 
-    pub fn step_6_later() -> Outcome {
-        let program = Program::start("6_protocol");
+    pub fn step_6_later(programs: Programs) -> Outcome {
+        let program = Program::start("6_protocol", programs);
         let (mut one, mut two) = (program.connect()?, program.connect()?);
         one.say("later\n")?;
         two.say("hello\n")?;
@@ -255,8 +274,8 @@ mod exercise {
         one.hear("later\n")
     }
 
-    pub fn step_7_head() -> Outcome {
-        let program = Program::start("7_http");
+    pub fn step_7_head(programs: Programs) -> Outcome {
+        let program = Program::start("7_http", programs);
         let mut client = program.connect()?;
         client.say("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n")?;
         client.say("GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")?;
@@ -269,8 +288,8 @@ mod exercise {
         }
     }
 
-    pub fn step_7_chunked() -> Outcome {
-        let program = Program::start("7_http");
+    pub fn step_7_chunked(programs: Programs) -> Outcome {
+        let program = Program::start("7_http", programs);
         let mut client = program.connect()?;
         client.say("POST /form HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n")?;
         client.say("Connection: close\r\n\r\n2\r\na=\r\n")?;
@@ -278,8 +297,8 @@ mod exercise {
         client.response("HTTP/1.1 200 OK\r\n", "\r\n\r\nPOST /form, 3 bytes\n")
     }
 
-    pub fn step_7_continue() -> Outcome {
-        let program = Program::start("7_http");
+    pub fn step_7_continue(programs: Programs) -> Outcome {
+        let program = Program::start("7_http", programs);
         let mut client = program.connect()?;
         client.say("POST /form HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n")?;
         client.say("Content-Length: 3\r\nConnection: close\r\n\r\n")?;
@@ -289,8 +308,8 @@ mod exercise {
         client.response("HTTP/1.1 200 OK\r\n", "\r\n\r\nPOST /form, 3 bytes\n")
     }
 
-    pub fn step_8_not_found() -> Outcome {
-        let program = Program::start("8_wsgi");
+    pub fn step_8_not_found(programs: Programs) -> Outcome {
+        let program = Program::start("8_wsgi", programs);
         let mut client = program.connect()?;
         client.say("GET /hello HTTP/1.0\r\n\r\n")?;
         client.response("HTTP/1.1 200 OK\r\n", "GET /hello, 0 bytes\n")?;
@@ -299,8 +318,8 @@ mod exercise {
         client.response("HTTP/1.1 404 Not Found\r\n", "")
     }
 
-    pub fn step_8_query() -> Outcome {
-        let program = Program::start("8_wsgi");
+    pub fn step_8_query(programs: Programs) -> Outcome {
+        let program = Program::start("8_wsgi", programs);
         let mut client = program.connect()?;
         client.say("GET /count?to=3 HTTP/1.0\r\n\r\n")?;
         client.response("HTTP/1.1 200 OK\r\n", "\r\n\r\n1\n2\n3\n")
@@ -321,9 +340,9 @@ struct Program {
 }
 
 impl Program {
-    fn start(step: &str) -> Program {
+    fn start(step: &str, programs: Programs) -> Program {
         let guard = starting();
-        let mut child = Command::new(program::path(&format!("guide_{step}")))
+        let mut child = Command::new(program::path(&format!("guide_{step}{programs}")))
             .arg("127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()

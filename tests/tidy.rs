@@ -222,6 +222,8 @@ fn the_checkers_can_fail() {
     assert!(is_used("src/a/lost.rs", "mod lost;") && !is_used("src/a/lost.rs", "mod last;"));
     let step = "examples/guide/1_a.rs";
     assert!(is_used(step, "`guide_1_a`") && !is_used(step, "`1_a` and `guide_1_ab`"));
+    let solved = "examples/guide/solved/1_a.rs";
+    assert!(is_used(solved, "`guide_1_a`") && !is_used(solved, "`guide_1_b`"));
     assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
     let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
     assert_eq!(length_of(&long, "pub fn f"), 52);
@@ -347,6 +349,8 @@ fn is_used(path: &str, named: &str) -> bool {
     let module = if stem == "mod" { &folder } else { stem };
     match folder.as_ref() {
         "guide" if path.starts_with("examples/") => named.contains(&format!("`guide_{stem}`")),
+        // Beside the program that it solves.
+        "solved" => named.contains(&format!("`guide_{stem}`")),
         "examples" => named.contains(&format!("`{stem}`")),
         _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
         _ => named.contains(&*name.to_string_lossy()),

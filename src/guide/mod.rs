@@ -3,7 +3,8 @@
 //! The steps go from `select` to a WSGI application. Each program differs little from the one before.
 //! Its page shows the program and explains the difference. *See it* has commands that you can type, and
 //! what you will see. *Break it* shows what is still wrong; the next step mends that. At the end there
-//! are exercises, and most have a test that tells you when you are done.
+//! are exercises. Most have a test that tells you when you are done, and `examples/guide/solved` has a
+//! solution of each of these.
 //!
 //! | step | program | what it adds |
 //! | --- | --- | --- |

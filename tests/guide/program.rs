@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Each is `examples/guide/{step}.rs`, `src/guide/{step}.md`, and the example `guide_{step}`.
+/// Each is `examples/guide/{step}.rs`, `src/guide/{step}.md`, and the example `guide_{step}`. With its
+/// exercises solved it is `examples/guide/solved/{step}.rs`, and the example `guide_{step}_solved`.
 pub const STEPS: [&str; 8] = [
     "1_select",
     "2_reactor",
@@ -41,7 +42,9 @@ fn build() -> PathBuf {
     build.args(["build", "--quiet", "--profile", profile, "--target-dir"]);
     build.arg(output.parent().expect("a folder"));
     for step in STEPS {
-        build.args(["--example", &format!("guide_{step}")]);
+        for example in [format!("guide_{step}"), format!("guide_{step}_solved")] {
+            build.args(["--example", &example]);
+        }
     }
     let status = build.status().expect("Cargo starts");
     assert!(status.success(), "the programs of the guide do not compile");
