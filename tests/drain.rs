@@ -777,6 +777,39 @@ fn a_head_that_lies_in_the_mailbox_says_goodbye() {
     expect_goodbye(&mut pages, &mut client, "late");
 }
 
+/// SHUT-14: a client that the drain has accepted has a moment to send its request, and no longer.
+#[test]
+fn who_is_accepted_by_the_drain_has_a_moment() {
+    let (mut pages, ..) = serving(listen());
+    pages.engine.set_max_connections(1, Overload::Wait);
+    let address = pages.engine.transport().server_address();
+    let mut clients = [(); 3].map(|()| Client::connect(address));
+    pages.overlook();
+    let handle = begin_drain(&mut pages);
+    // The first says nothing, and the others wait for its place.
+    assert_eq!(pages.open_connections(), 1);
+    pages.pass(Duration::from_millis(49));
+    assert_eq!(pages.open_connections(), 1);
+    pages.pass(Duration::from_millis(1));
+    let [silent, late, slow] = &mut clients;
+    assert_eq!(text(&pages.rest(silent)), "");
+
+    pages.until(|pages| pages.engine.stats().accepted == 2);
+    pages.pass(Duration::from_millis(49));
+    late.send(get("/"));
+    expect_goodbye(&mut pages, late, "hello");
+    late.shutdown_write();
+    pages.until(|pages| pages.engine.stats().accepted == 3);
+    slow.send("GET / HT");
+    pages.overlook();
+    pages.pass(Duration::from_millis(50));
+    slow.send("TP/1.1\r\nHost: h\r\n\r\n");
+    expect_goodbye(&mut pages, slow, "hello");
+    slow.shutdown_write();
+    pages.until(|_| handle.drained().is_some());
+    assert_eq!(handle.drained(), Some(drained(3, 0, 0)));
+}
+
 /// SHUT-14: the queue is emptied as places become free, and the listener is closed after it. Who comes
 /// then is refused.
 #[test]

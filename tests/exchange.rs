@@ -1760,12 +1760,11 @@ fn with<'a>(response: Response<'a>, name: &str, value: &str) -> ResponseHead<'a>
     response.send_response(200).send_header(name, value)
 }
 
-/// Lets the handler answer on the loop, on a worker, and through a `Deferred`. What was sent, the
-/// verdict, and what was reported.
-fn everywhere(
-    request: &str,
-    answer: Answer,
-) -> [(&'static str, (String, &'static str, Option<String>)); 3] {
+/// What was sent, the verdict, and what was reported.
+type Found = (String, &'static str, Option<String>);
+
+/// Lets the handler answer on the loop, on a worker, and through a `Deferred`.
+fn everywhere(request: &str, answer: Answer) -> [(&'static str, Found); 3] {
     let workers = Pool::new().threads(1);
     let on_worker =
         move |_: &Request<'_>, response: Response<'_>| response.offload(&workers, answer);

@@ -90,8 +90,11 @@ pub(crate) enum Occasion {
 pub(crate) enum Phase {
     /// The server runs.
     Serving,
-    /// A drain: what clients have sent or begun is finished.
+    /// A drain: what clients have sent or begun is finished. Those that it accepts have some time to
+    /// send their first request.
     Draining,
+    /// A drain, at the moment when this time is over.
+    Settled,
     /// The server is being closed: only what has begun is finished, as far as it can be now.
     Closing,
     /// The patience of the drain is over, and the connections were reset.
@@ -160,8 +163,8 @@ pub(crate) struct Connection<S, P: Protocol> {
     input_closed: bool,
     /// Whether the current protocol has completed an exchange.
     has_completed: bool,
-    /// Whether the current protocol has been told that the server is stopping.
-    is_told: bool,
+    /// Whether the current protocol knows that the server is stopping.
+    told: Told,
     /// How much the client's system has taken.
     taken: Taken,
     /// Bytes that arrived and that the protocol has not used.
@@ -174,6 +177,18 @@ pub(crate) struct Connection<S, P: Protocol> {
         reason = "most connections never get one (design law 6)"
     )]
     inbox: Option<Box<VecDeque<P::Message>>>,
+}
+
+/// Whether a protocol knows that the server is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It does not know. If the server is stopping, the next step tells it.
+    Not,
+    /// A drain has accepted the client. The protocol is told when something has arrived, or when the
+    /// client's time is over.
+    Later,
+    /// It knows.
+    Yes,
 }
 
 /// The part of the protocol's last verdict that the connection still has to follow.
@@ -223,7 +238,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
             stage: Stage::Read { unseen: false },
             input_closed: false,
             has_completed: false,
-            is_told: false,
+            told: Told::Not,
             taken: Taken::default(),
             input: Buffer::new(),
             unsent: None,
@@ -456,30 +471,51 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         let mailbox = loan.post.mailbox(loan.slot);
         let next = self.conversation.connection_made(mailbox, output, loan.now);
         self.follow(next, false, output, loan);
+        if loan.phase == Phase::Draining {
+            self.told = Told::Later;
+        }
     }
 
-    /// Tells the protocol that the server is stopping.
+    /// Tells the protocol that the server is stopping, unless that has time.
     ///
     /// In a drain it reads once before. What if the hint says that nothing has arrived? The hint is
     /// as old as the last wait, and the client may have sent its request since ([SHUT-14]). Whether
     /// the input has ended is the next read's business.
     ///
     /// [SHUT-14]: crate::spec#shut-14
-    fn tell(&mut self, output: &mut Buffer, loan: &mut Loan<'_, P::Message>) -> io::Result<()> {
-        let reads = matches!(self.stage, Stage::Read { .. }) && loan.phase == Phase::Draining;
-        let next = if reads {
-            loan.readiness.readable = true;
-            loan.scratch.input.clear();
-            let arrived = &mut loan.scratch.input;
-            while let Received::Interrupted = receive(&mut self.stream, arrived, loan.readiness)? {}
+    fn tell(
+        &mut self,
+        output: &mut Buffer,
+        loan: &mut Loan<'_, P::Message>,
+    ) -> io::Result<Option<Fate>> {
+        let drains = matches!(loan.phase, Phase::Draining | Phase::Settled);
+        let next = if drains && matches!(self.stage, Stage::Read { .. }) {
+            let received = self.look(loan)?;
+            let has_time = self.told == Told::Later && loan.phase == Phase::Draining;
+            if has_time && matches!(received, Received::Nothing) {
+                return Ok(Some(Fate::Sleeps));
+            }
             self.offer(output, loan, Conversation::drain)
         } else {
             let nothing = &mut Buffer::new();
             self.conversation.drain(nothing, output, loan.now)
         };
-        self.is_told = true;
+        self.told = Told::Yes;
         self.follow(next, false, output, loan);
-        Ok(())
+        Ok(None)
+    }
+
+    /// Reads once, whatever the hint says.
+    fn look(&mut self, loan: &mut Loan<'_, P::Message>) -> io::Result<Received> {
+        let arrived = &mut loan.scratch.input;
+        arrived.clear();
+        loan.readiness.readable = true;
+        loop {
+            match receive(&mut self.stream, arrived, loan.readiness)? {
+                Received::Interrupted => {}
+                received => return Ok(received),
+            }
+        }
     }
 
     /// Offers the bytes that have arrived, behind those that are left, to a method of the protocol.
@@ -505,7 +541,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     /// server is stopping, a conversation that was told and reads on has something to finish.
     fn is_idle(&self) -> bool {
         match self.stage {
-            Stage::Read { .. } => self.input.is_empty() && !self.is_told,
+            Stage::Read { .. } => self.input.is_empty() && self.told != Told::Yes,
             Stage::Produce | Stage::Wait | Stage::Abort => false,
             Stage::Close | Stage::Linger | Stage::Lingering { .. } => true,
         }
@@ -563,11 +599,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> io::Result<Option<Fate>> {
         // What if the mark is zero? Then each step waits until all output is sent.
         let full = !output.is_empty() && output.len() >= loan.settings.high_water;
-        let is_stopping = loan.phase != Phase::Serving && !self.is_told;
+        let is_stopping = loan.phase != Phase::Serving && self.told != Told::Yes;
         match self.stage {
             Stage::Read { .. } | Stage::Wait | Stage::Produce if is_stopping => {
-                self.tell(output, loan)?;
-                Ok(None)
+                self.tell(output, loan)
             }
             Stage::Read { .. } | Stage::Wait | Stage::Produce if full => Ok(Some(Fate::Sleeps)),
             Stage::Read { .. } | Stage::Wait if self.inbox.is_some() => {
@@ -760,7 +795,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         loan.failure = loan.failure.take().or(failure);
         loan.completed += self.conversation.take_completed();
         self.has_completed = false; // the new protocol's conversation counts, too
-        self.is_told = false; // if a drain has begun, the next step tells the new protocol
+        self.told = Told::Not; // if a drain has begun, the next step tells the new protocol
         self.conversation = Conversation::Upgraded(protocol);
         output.keep_blocks(self.conversation.keeps_blocks());
         let mailbox = loan.post.mailbox(loan.slot);

@@ -3,6 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::shutdown::Drained;
+use crate::reactor::Now;
+
+/// How long a client that a drain has accepted may take to send its first request.
+///
+/// A client sends it as soon as it is connected, so the request arrives directly after the connection.
+/// This is long for that, and short for a drain with a client that says nothing.
+const FIRST_REQUEST: Duration = Duration::from_millis(50);
 
 /// A drain, from the request until the listener is closed and nothing is open, or until the
 /// patience is over.
@@ -12,6 +19,8 @@ pub(crate) struct Draining {
     until: Instant,
     /// How many more requests may be taken from the listener's queue; `None` once it is closed.
     queued: Option<usize>,
+    /// When those that were taken from there have had their time; `None` if there are none.
+    settles: Option<Instant>,
     /// How many requests it has to finish: those that were open when it began, and those that it has
     /// taken since.
     requests: usize,
@@ -28,6 +37,7 @@ impl Draining {
         Draining {
             until,
             queued: Some(queued),
+            settles: None,
             requests,
             upgraded: 0,
             broken_off,
@@ -40,9 +50,11 @@ impl Draining {
         self
     }
 
-    /// Returns how long the patience lasts.
+    /// Returns how long nothing has to be done: until clients have had their time, or the patience is
+    /// over.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
-        self.until.saturating_duration_since(now)
+        let next = self.settles.map_or(self.until, |at| at.min(self.until));
+        next.saturating_duration_since(now)
     }
 
     /// Returns whether requests may be taken from the listener's queue.
@@ -58,13 +70,16 @@ impl Draining {
     }
 
     /// Notes that a request was taken from the listener's queue.
-    pub(crate) fn note_taken(&mut self) {
+    pub(crate) fn note_taken(&mut self, now: &Now) {
         self.queued = self.queued.map(|queued| queued.saturating_sub(1));
+        self.settles = Some(now + FIRST_REQUEST);
+        self.requests += 1;
     }
 
-    /// Notes that the dispatch has taken a request over, which the drain has to finish.
-    pub(crate) fn note_begun(&mut self) {
-        self.requests += 1;
+    /// Returns whether those that were taken from the queue have had their time now. Returns it once;
+    /// those that are taken later have theirs.
+    pub(crate) fn settle(&mut self, now: Instant) -> bool {
+        self.settles.take_if(|at| *at <= now).is_some()
     }
 
     /// Returns the result of the drain, now that `open` requests are open, and `broken_off` have

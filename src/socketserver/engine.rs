@@ -399,25 +399,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             return Ok(false);
         }
         let has_room = self.has_room();
-        let (transport, reactor) = (&mut self.transport, &mut self.reactor);
-        let accepted = self
-            .listener
-            .accept(transport, reactor, &self.now, &mut self.stats);
+        let accepted = self.accept()?;
         let (request, client_address) = match accepted {
-            Ok(Attempt::Request(request, client_address)) => (request, client_address),
-            Ok(Attempt::Lost) => return Ok(true),
-            Ok(Attempt::Nothing) => return Ok(false),
-            // What if the server drains? It needs no listener to finish what has begun.
-            Err(failure) if self.draining.is_some() => {
-                log::error!("the listener failed in a drain: {failure}");
-                self.close_listener();
-                return Ok(false);
-            }
-            Err(failure) => return Err(failure),
+            Attempt::Request(request, client_address) => (request, client_address),
+            Attempt::Lost => return Ok(true),
+            Attempt::Nothing => return Ok(false),
         };
-        if let Some(draining) = &mut self.draining {
-            draining.note_taken();
-        }
         if !has_room {
             self.stats.shed += 1;
             close(request);
@@ -431,6 +418,27 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(true)
     }
 
+    /// Accepts once. What if the listener fails in a drain? Then it is closed: the drain needs none to
+    /// finish what has begun.
+    fn accept(&mut self) -> Result<Attempt<T::Request, T::Address>, Failure> {
+        let (transport, reactor) = (&mut self.transport, &mut self.reactor);
+        let accepted = self
+            .listener
+            .accept(transport, reactor, &self.now, &mut self.stats);
+        match (&mut self.draining, accepted) {
+            (Some(draining), Ok(Attempt::Request(request, client_address))) => {
+                draining.note_taken(&self.now);
+                Ok(Attempt::Request(request, client_address))
+            }
+            (Some(_), Err(failure)) => {
+                log::error!("the listener failed in a drain: {failure}");
+                self.close_listener();
+                Ok(Attempt::Nothing)
+            }
+            (_, accepted) => accepted,
+        }
+    }
+
     /// Asks the hook, and gives the request to the dispatch or closes it.
     fn process_request(
         &mut self,
@@ -441,11 +449,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             Ok(true) => {
                 let (address, reactor) = (client_address.clone(), &mut self.reactor);
                 self.dispatch
-                    .process_request(request, address, reactor, &self.now)?;
-                if let Some(draining) = &mut self.draining {
-                    draining.note_begun();
-                }
-                Ok(())
+                    .process_request(request, address, reactor, &self.now)
             }
             Ok(false) => {
                 self.stats.refused += 1;
@@ -556,8 +560,16 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Ends a turn, after the connections: if a drain is over, it becomes a shutdown request.
     fn end_turn(&mut self) {
+        let now = self.now.instant();
+        if self
+            .draining
+            .as_mut()
+            .is_some_and(|draining| draining.settle(now))
+        {
+            self.dispatch.drain(&mut self.reactor, &self.now);
+        }
         let (open, broken_off) = (self.dispatch.open(), self.dispatch.broken_off());
-        let (draining, now) = (self.draining.as_ref(), self.now.instant());
+        let draining = self.draining.as_ref();
         let drained = draining.and_then(|draining| draining.end(open, broken_off, now));
         if let Some(drained) = drained {
             self.close_listener();

@@ -22,7 +22,8 @@ const PLENTY: usize = CAPACITY / 4;
 /// How long the end of a server, or of a queue, waits for the lines that are left.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a report waits until it is written. If it waits in vain, later ones do not wait.
+/// How long the loop waits for the writer: for room, or until a report is written. If it waits in vain,
+/// it does not wait again before the queue is empty.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Takes lines of a log without waiting for their reader, and writes them on a thread of its own.
@@ -94,9 +95,10 @@ struct State {
     lost: u64,
     /// What the thread does.
     thread: Thread,
-    /// Whether somebody waited for the thread in vain, and nothing was written since.
+    /// Whether the end of a server has waited in vain, and nothing was written since.
     stuck: bool,
-    /// Whether somebody waited for room in vain, and the queue was never empty since.
+    /// Whether the loop has waited in vain, for room or for a report, and the queue was never empty
+    /// since.
     behind: bool,
     /// Whether no line will come any more.
     closed: bool,
@@ -198,10 +200,6 @@ impl LogQueue {
     pub fn flush(&self, patience: Duration) -> bool {
         self.handle.shared.flush(patience)
     }
-
-    fn settle(&self, patience: Duration) {
-        self.handle.shared.settle(patience);
-    }
 }
 
 impl Shared {
@@ -226,11 +224,19 @@ impl Shared {
         true
     }
 
-    /// Like [`flush`](Self::flush). But if an earlier call has waited in vain, and nothing was written
-    /// since, it does not wait again.
-    fn settle(&self, patience: Duration) {
-        if !self.lock().stuck && !self.flush(patience) {
+    /// Waits at the end of a server until every line is written. If an earlier call has waited in vain,
+    /// and nothing was written since, it does not wait again.
+    fn settle(&self) {
+        if !self.lock().stuck && !self.flush(PATIENCE) {
             self.lock().stuck = true;
+        }
+    }
+
+    /// Waits for a moment until every line is written, unless the writer did not keep up before. A slow
+    /// reader would otherwise delay the loop with each report.
+    fn settle_soon(&self) {
+        if !self.lock().behind && !self.flush(MOMENT) {
+            self.lock().behind = true;
         }
     }
 
@@ -328,7 +334,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.filled.notify_one();
-        self.shared.settle(PATIENCE);
+        self.shared.settle();
     }
 }
 
@@ -361,7 +367,7 @@ impl Write for QueuedStderr {
 
     /// Waits for a moment.
     fn flush(&mut self) -> io::Result<()> {
-        stderr().settle(MOMENT);
+        stderr().handle.shared.settle_soon();
         Ok(())
     }
 }
@@ -370,7 +376,7 @@ impl Write for QueuedStderr {
 /// then, unless standard error blocks for more than a moment.
 pub(super) fn report(text: &str) {
     stderr().push(text);
-    stderr().settle(MOMENT);
+    stderr().handle.shared.settle_soon();
 }
 
 /// Like [`complain`], but prints to standard error, for reports that Python prints there. `error`
@@ -389,7 +395,7 @@ pub(super) struct FlushOnDrop;
 impl Drop for FlushOnDrop {
     fn drop(&mut self) {
         if let Some(stderr) = STDERR.get() {
-            stderr.settle(PATIENCE);
+            stderr.handle.shared.settle();
         }
     }
 }

@@ -52,9 +52,9 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// | that was upgraded | waits for the next run | is [told](super::Protocol::drain), and ends the conversation itself | is closed |
 ///
 /// A drain looks once more before it decides that a connection is idle, and closes the listener when
-/// its queue is empty. So no request is lost that was sent before the drain began. A client that
-/// connects or sends later may still come too late: it is refused, closed without a response, or
-/// reset ([SHUT-14]).
+/// its queue is empty. So no request is lost that was sent before the drain began. A client that the
+/// drain accepts has a moment to send its request. A client that connects or sends later may come too
+/// late: it is refused, closed without a response, or reset ([SHUT-14]).
 ///
 /// When the patience of a drain is over, the connections that are still open are reset, and so are
 /// those that are still queued. A blocking handler that waits for its client gets an error. Otherwise
@@ -119,7 +119,8 @@ impl Error for NotStopped {}
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// How many were closed in time: the idle ones immediately, the others after their responses.
+    /// How many were closed in time: the idle ones immediately, the others after their responses. One
+    /// that was taken from the queue and refused, by a hook or for want of room, is among them.
     pub finished: usize,
     /// How many ended early: the client disconnected before it had everything, or did not read, or the
     /// protocol [reset](super::Next::Abort) the connection or panicked. A request of a

@@ -267,7 +267,9 @@ fn a_busy_loop_takes_no_time_from_a_client() {
 }
 
 /// A protocol that leaves this much of its input unread.
-struct Leaves(usize, fn() -> Next);
+struct Leaves(usize, Verdict);
+
+type Verdict = fn() -> Next;
 
 impl Protocol for Leaves {
     type Message = Infallible;
@@ -285,7 +287,7 @@ fn input_that_was_used_keeps_no_memory() {
     const LARGE: usize = 1024 * 1024;
     let (settings, post) = (EventedSettings::default(), Post::new(1, None));
     let mut scratch = Scratch::default();
-    let cases: [(usize, fn() -> Next, usize); 6] = [
+    let cases: [(usize, Verdict, usize); 6] = [
         (0, || Next::Read, 0),
         (10, || Next::Read, 1024),
         (10, || Next::Wait, 1024),

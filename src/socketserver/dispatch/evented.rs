@@ -389,7 +389,12 @@ where
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
-        self.enter(Phase::Draining, reactor, now);
+        if self.phase == Phase::Draining {
+            self.enter(Phase::Settled, reactor, now);
+            self.phase = Phase::Draining; // those that come later have their time, too
+        } else {
+            self.enter(Phase::Draining, reactor, now);
+        }
         upgraded
     }
 

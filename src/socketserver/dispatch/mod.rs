@@ -99,7 +99,10 @@ pub trait Dispatch<T: Transport> {
 
     /// The server is stopping: handles what clients have sent, and asks everything that is open to
     /// finish what it has begun. Returns how many of these have been upgraded to another protocol.
-    /// Further requests may follow, which were waiting in the listener's queue ([SHUT-14]).
+    ///
+    /// Further requests may follow, which were waiting in the listener's queue. Their clients may not
+    /// have sent anything yet. If there were any, this is called again, a little later: then they have
+    /// had their time ([SHUT-14]).
     ///
     /// [SHUT-14]: crate::spec#shut-14
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
