@@ -32,6 +32,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::{Child, Command, ExitCode};
 use std::thread;
@@ -132,9 +134,15 @@ fn start(command: &str) -> Result<(Started, SocketAddr), Box<dyn Error>> {
     Ok((server, address))
 }
 
+/// Like `println!`, which panics if nobody reads the output any more, as after `| head`.
+fn say(line: fmt::Arguments<'_>) {
+    // Ignore the error: there is nobody to tell.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// Prints each failed case, and a table by group. Returns whether all cases have passed.
 fn report(cases: &[Case], report: &run::Report) -> bool {
-    println!("{report}\n");
+    say(format_args!("{report}\n"));
     let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for case in cases {
         groups.entry(&case.group).or_default().0 += 1;
@@ -142,12 +150,19 @@ fn report(cases: &[Case], report: &run::Report) -> bool {
     for failure in &report.failures {
         groups.entry(&failure.case.group).or_default().1 += 1;
     }
-    println!("{:<20} {:>6} {:>6}", "group", "passed", "failed");
+    say(format_args!(
+        "{:<20} {:>6} {:>6}",
+        "group", "passed", "failed"
+    ));
     for (group, (all, failed)) in groups {
-        println!("{group:<20} {:>6} {failed:>6}", all - failed);
+        say(format_args!("{group:<20} {:>6} {failed:>6}", all - failed));
     }
     let failed = report.failures.len();
-    println!("{:<20} {:>6} {failed:>6}", "all", cases.len() - failed);
+    say(format_args!(
+        "{:<20} {:>6} {failed:>6}",
+        "all",
+        cases.len() - failed
+    ));
     failed == 0
 }
 

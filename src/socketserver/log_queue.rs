@@ -45,9 +45,10 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// use std::process::{Command, Stdio};
 /// use serve_forever::http::{AccessLog, HttpResult, LogFormat, Request, Response};
 /// use serve_forever::socketserver::LogQueue;
-/// # fn handler(_: &Request<'_>, response: Response<'_>) -> HttpResult {
-/// #     response.send_error(404)
-/// # }
+///
+/// fn handler(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     response.send_response(200).body("hello")
+/// }
 ///
 /// # #[cfg(unix)] {
 /// let mut rotate = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
