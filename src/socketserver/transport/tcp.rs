@@ -257,7 +257,8 @@ impl Transport for Tcp {
     fn get_request(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, address) = self.life.active()?.accept()?;
         if self.disable_nagle_algorithm && !(STREAMS_INHERIT && self.listener_has_nodelay) {
-            stream.set_nodelay(true)?;
+            // Ignore the error: on some systems it means that the client has disconnected already.
+            let _ = stream.set_nodelay(true);
         }
         if !STREAMS_INHERIT {
             watch_clients(&SockRef::from(&stream));
