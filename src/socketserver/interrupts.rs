@@ -56,7 +56,8 @@ impl Interrupts {
     pub(crate) fn wake(&self) -> io::Result<()> {
         let state = self.lock();
         let wakers = state.wakers.iter().filter_map(Weak::upgrade);
-        wakers.map(|waker| waker.wake()).collect()
+        // Each is woken, also if another one fails.
+        wakers.map(|waker| waker.wake()).fold(Ok(()), Result::and)
     }
 
     /// Sets whether requests to stop are for the handler on the loop.

@@ -275,7 +275,7 @@ impl Shared {
                     let _ = writeln!(writer, "({lost} {missing})");
                 }
                 (Target::Other, Ok(())) if lost > 0 => {
-                    complain("lines of a log are lost, because nobody read it", &lost);
+                    complain("lines of a log are lost, because nobody read it", lost);
                 }
                 (Target::Other, Err(error)) => complain("lines of a log are lost", &error),
                 _ => {}

@@ -119,7 +119,7 @@ fn bind_over_stale(socket: &Socket, path: &Path, name: &SockAddr) -> io::Result<
             }
             match fs::remove_file(path) {
                 // What if the other server has just closed, and unlinked its path itself?
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
                 _ => socket.bind(name),
             }
         }
