@@ -349,13 +349,12 @@ impl ResponseHead<'_> {
             None => BodyFraming::Length(announced),
             Some(framing) => framing,
         };
-        if self.is_silent() {
-            self.end_headers(framing)?;
-            return Ok(0);
-        }
         // Never send more than was announced. If it is less, close, so that the client notices
         // (WSGI-17).
-        let (sent, wrong) = cut(length, announced);
+        let (sent, wrong) = match self.is_silent() {
+            true => (0, None),
+            false => cut(length, announced),
+        };
         self.state.close |= wrong == Some(ResponseError::TooShort);
         self.end_headers(framing)?;
         self.state.sent = sent as u64;

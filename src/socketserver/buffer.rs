@@ -200,6 +200,7 @@ impl Buffer {
     }
 
     /// Drops `count` bytes from the front, or all bytes if there are fewer.
+    #[inline]
     pub fn consume(&mut self, count: usize) {
         let count = count.min(self.len());
         self.start += match &mut self.kept {
@@ -207,15 +208,17 @@ impl Buffer {
             _ => count,
         };
         if self.is_empty() {
-            self.clear();
+            self.start = 0;
+            self.end = 0;
         }
     }
 
     /// Drops all bytes, and keeps the memory.
+    #[inline]
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
-        if let Some(kept) = &mut self.kept {
+        if let Some(kept) = self.kept.as_mut().filter(|kept| !kept.is_empty()) {
             kept.clear();
         }
     }

@@ -562,14 +562,20 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         pace: &mut Pace,
         loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Fate> {
-        for _ in 0..steps {
-            self.send(output, pace, loan)?;
+        let mut left = steps;
+        loop {
+            // In the common case there is nothing to send before the first step.
+            if !output.is_empty() || pace.lags() {
+                self.send(output, pace, loan)?;
+            }
+            if left == 0 {
+                return Ok(Fate::Again);
+            }
+            left -= 1;
             if let Some(fate) = self.step(output, loan)? {
                 return Ok(fate);
             }
         }
-        self.send(output, pace, loan)?;
-        Ok(Fate::Again)
     }
 
     /// Sends what the stream takes. If output had to wait, and now all of it is sent, the protocol is
@@ -773,6 +779,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     fn release_input(&mut self) {
         if let Stage::Close | Stage::Linger | Stage::Abort = self.stage {
             self.input.clear();
+        }
+        if self.input.capacity() == 0 {
+            return;
         }
         if self.input.is_empty() {
             self.input = Buffer::new();

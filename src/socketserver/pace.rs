@@ -84,6 +84,11 @@ impl Pace {
         self.lags = true;
     }
 
+    /// Returns whether output has waited for the client, and not all of it is sent.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags
+    }
+
     /// Notes that all output is sent. Returns whether output has waited for the client.
     pub(crate) fn catch_up(&mut self) -> bool {
         mem::take(&mut self.lags)

@@ -61,6 +61,7 @@ impl Kept {
     }
 
     /// Passes all bytes to one `write`, in their order. `own` are the buffer's own bytes.
+    #[inline(never)] // most output has no such blocks, and the way of that stays short
     pub(super) fn write_to(&self, mut own: &[u8], sink: &mut impl Write) -> io::Result<usize> {
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
@@ -82,6 +83,7 @@ impl Kept {
     }
 
     /// Drops `count` bytes from the front. Returns how many of them were the buffer's own.
+    #[inline(never)] // as above
     pub(super) fn consume(&mut self, count: usize) -> usize {
         let (mut left, mut own) = (count, 0);
         while let Some(KeptBlock { gap, block }) = self.blocks.front_mut() {
