@@ -1419,6 +1419,43 @@ fn a_page_whose_owner_fails() {
     }
 }
 
+/// Law 12: what follows a page that has become shorter never stands in its place.
+#[test]
+fn nothing_takes_the_place_of_lost_bytes() {
+    struct Shrinking(Arc<AtomicBool>, usize);
+    impl AsRef<[u8]> for Shrinking {
+        fn as_ref(&self) -> &[u8] {
+            let fails = self.0.load(Ordering::SeqCst);
+            &[b'x'; 20_000][..if fails { 0 } else { self.1 }]
+        }
+    }
+    for home in HOMES {
+        for length in [100, 20_000] {
+            let (site, _lines) = Site::new(move |request, response| {
+                let fails = Arc::new(AtomicBool::new(false));
+                let page = Block::lend(Shrinking(Arc::clone(&fails), length));
+                fails.store(request.path() == "/fails", Ordering::SeqCst);
+                response.send_response(200).body_block(page)
+            });
+            let serving = start(home, site);
+            let mut client = serving.connect();
+            client.send(
+                [
+                    head("GET", "/fails", ""),
+                    head("GET", "/next", "Connection: close\r\n"),
+                ]
+                .concat(),
+            );
+            let mut received = Vec::new();
+            let _ = client.0.read_to_end(&mut received); // a reset is fine
+            let heads = String::from_utf8_lossy(&received)
+                .matches("HTTP/1.1")
+                .count();
+            assert!(heads <= 1, "{home:?} {length}: {heads} responses");
+        }
+    }
+}
+
 /// A source of blocks that are lent, owned and static, on a worker.
 #[test]
 fn a_worker_pulls_blocks_that_are_lent() {

@@ -44,8 +44,9 @@ impl Block {
     /// Lends the bytes of `owner`, which is dropped when the block and its clones have been sent.
     ///
     /// The loop's thread may be the one that drops it, and that reads its bytes, so neither may
-    /// wait. The bytes must stay the same. If they become fewer, or reading them panics, the
-    /// connection is broken off.
+    /// wait. The bytes must stay the same. If they become fewer, reading the block panics. Such a panic,
+    /// or one of the owner, breaks the connection off, or becomes a 500 if nothing of the response is
+    /// sent.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -109,9 +110,14 @@ impl Storage {
 impl Deref for Block {
     type Target = [u8];
 
+    /// Returns the bytes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if what lends the bytes has fewer now. Their number is announced already, so whatever
+    /// follows them would stand in their place.
     fn deref(&self) -> &[u8] {
-        let bytes = self.storage.bytes().get(self.start..self.end);
-        bytes.unwrap_or_default()
+        &self.storage.bytes()[self.start..self.end]
     }
 }
 
