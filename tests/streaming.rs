@@ -1419,6 +1419,32 @@ fn a_page_whose_owner_fails() {
     }
 }
 
+/// HTTP-33: a `Date` or `Server` of the handler replaces the server's, also behind a page that is not
+/// copied.
+#[test]
+fn own_fields_behind_a_page_that_is_lent() {
+    for home in HOMES {
+        let (site, _lines) = Site::new(|request, response| match request.path() {
+            "/page" => response.send_response(200).body_block(vec![b'x'; 20_000]),
+            _ => response
+                .send_response(200)
+                .send_header("Date", "now")
+                .send_header("Server", "mine")
+                .body("own"),
+        });
+        let serving = start(home, site);
+        let mut client = serving.connect();
+        client.send([head("GET", "/page", ""), head("GET", "/own", "")].concat());
+        let mut answers = Answers::of(&client);
+        assert_eq!(answers.next().content, vec![b'x'; 20_000]);
+        let own = answers.next();
+        assert_eq!(own.content, b"own");
+        let fields = own.head.lines().skip(1);
+        let fields: Vec<_> = fields.filter(|line| !line.is_empty()).collect();
+        assert_eq!(fields, ["Date: now", "Server: mine", "Content-Length: 3"]);
+    }
+}
+
 /// Law 12: what follows a page that has become shorter never stands in its place.
 #[test]
 fn nothing_takes_the_place_of_lost_bytes() {

@@ -303,6 +303,8 @@ impl Written {
     /// Removes a field from the head, if it is there.
     #[cold]
     pub(super) fn remove_field(&self, output: &mut Buffer, name: &str) {
+        // An earlier response may have left a block in the output that its slice does not show.
+        output.make_contiguous();
         let mut end = self.head;
         while let Some(line) = output.get(end..).and_then(first_line) {
             let start = end;
