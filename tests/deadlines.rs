@@ -292,3 +292,27 @@ fn an_idle_client_has_its_whole_response() {
         assert_eq!(timeouts(&settings), [0, 0, 1, 0], "{behind:?}");
     }
 }
+
+/// RT-12, law 8: the time between two requests is not lateness of the loop. So it does not count for
+/// a body that comes together with its head.
+#[test]
+fn a_body_gains_nothing_from_the_time_before_it() {
+    for path in ["/", "/sink"] {
+        let mut deadlines = rate(100);
+        deadlines.idle = 5 * SECOND;
+        let mut begun = begin(GET, deadlines);
+        assert_eq!(begun.status(), 200);
+        begun.driven.pass(14 * SECOND);
+        begun.client.send(post(path, 10_000) + "1");
+        begun.driven.settle();
+        for _ in 0..2 {
+            begun.driven.pass(4 * SECOND);
+            begun.client.send("2");
+            begun.driven.settle();
+        }
+        begun.driven.pass(SECOND);
+        assert_eq!(timeouts(&begun.settings), [0; 4], "{path}");
+        begun.driven.pass(SECOND);
+        assert_eq!(timeouts(&begun.settings), [0, 1, 0, 0], "{path}");
+    }
+}

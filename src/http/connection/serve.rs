@@ -159,6 +159,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             io.output.extend_from_slice(h1::CONTINUE);
         }
         self.phase = Phase::Body(Box::new(pending));
+        self.since = Some(io.now.instant());
         Step::Continue(())
     }
 
