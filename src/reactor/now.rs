@@ -14,8 +14,9 @@ pub struct Now {
     instant: Instant,
     /// The wall clock.
     wall: SystemTime,
-    /// How long nobody had looked for events when the turn began.
-    unwatched: Duration,
+    /// When the last turn began, and when it had ended, so that somebody waited for events again.
+    /// `None` if that is not known.
+    last: Option<(Instant, Instant)>,
 }
 
 impl Now {
@@ -29,7 +30,7 @@ impl Now {
         Now {
             instant,
             wall,
-            unwatched: Duration::ZERO,
+            last: None,
         }
     }
 
@@ -41,19 +42,20 @@ impl Now {
     /// Moves on to `instant`, when a wait for events has ended that began at `waited`. Until then the
     /// last turn kept the loop, so nobody looked.
     pub(crate) fn advance_after_wait(&mut self, waited: Option<Instant>, instant: Instant) {
-        let unwatched = waited.map_or(Duration::ZERO, |waited| {
-            waited.saturating_duration_since(self.instant)
-        });
+        let last = waited.map(|waited| (self.instant, waited));
         self.advance(instant);
-        self.unwatched = unwatched;
+        self.last = last;
     }
 
     /// Returns how long the last turn kept the loop. A deadline that was set in that turn is too
     /// early by at most this time, because a turn reads the clock only when it begins ([RT-12]).
     ///
     /// [RT-12]: crate::spec#rt-12
+    #[cold]
     pub(crate) fn unwatched(&self) -> Duration {
-        self.unwatched
+        self.last.map_or(Duration::ZERO, |(began, ended)| {
+            ended.saturating_duration_since(began)
+        })
     }
 
     /// Returns the monotonic clock's time, which deadlines are compared with.

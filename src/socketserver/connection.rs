@@ -458,6 +458,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     }
 
     /// Returns when the connection needs its next turn at the latest.
+    #[inline]
     fn wake_up(&self, loan: &Loan<'_, P::Message>) -> Option<Instant> {
         let deadline = self.deadline(loan.settings)?;
         match deadline <= loan.now.instant() {

@@ -545,6 +545,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
 
     /// Closes the listener of a server that drains, as soon as nobody more is taken from its queue.
     fn close_drained_listener(&mut self) {
+        if self.draining.is_none() {
+            return;
+        }
         // `accept` clears the hint when the queue is empty.
         let may_hold_more = self.listener.expects_request(&self.reactor);
         // What if there is no room, and nothing is open that could make room? Then nobody waits.
