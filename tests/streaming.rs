@@ -1419,6 +1419,49 @@ fn a_page_whose_owner_fails() {
     }
 }
 
+/// Law 10: an owner of lent bytes that panics when it is dropped: after the last byte, or because the
+/// client has disconnected before.
+#[test]
+fn a_page_whose_owner_panics_at_the_end() {
+    struct Last(Vec<u8>);
+    impl AsRef<[u8]> for Last {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Last {
+        fn drop(&mut self) {
+            panic!("scripted");
+        }
+    }
+    for home in HOMES {
+        let (site, lines) = Site::new(|request, response| {
+            let length = match request.path() {
+                "/fails" => 20_000,
+                "/unread" => LARGE,
+                _ => return response.send_response(200).body("fine"),
+            };
+            let page = Block::lend(Last(vec![b'x'; length]));
+            response.send_response(200).body_block(page)
+        });
+        let serving = start(home, site);
+        for path in ["/fails", "/unread"] {
+            let mut client = serving.connect();
+            client.send(head("GET", path, ""));
+            next(&lines);
+            client.reset();
+            let mut client = serving.connect();
+            client.send(GET);
+            assert_eq!(
+                Answers::of(&client).next().text(),
+                "fine",
+                "{home:?} {path}"
+            );
+            next(&lines);
+        }
+    }
+}
+
 /// HTTP-33: a `Date` or `Server` of the handler replaces the server's, also behind a page that is not
 /// copied.
 #[test]

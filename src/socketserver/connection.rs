@@ -285,10 +285,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     /// [design law 10]: crate::spec#law-10
     pub(crate) fn end(self, end: End<'_>) -> (usize, HandlerResult) {
         let mut connection = self;
-        let mut completed = connection
-            .unsent
-            .take()
-            .map_or(0, |unsent| unsent.completed);
+        let unsent = connection.unsent.as_ref();
+        let mut completed = unsent.map_or(0, |unsent| unsent.completed);
         // What if the conversation has completed nothing? Then it counts itself (REQ-12).
         let least = usize::from(!connection.has_completed);
         let result = contain(|| {
