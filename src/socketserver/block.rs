@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::budget::complain;
+use super::failure::catch;
+
 /// A block of bytes on its way to a client: a part of a body, or all of it.
 ///
 /// A block owns a [`Vec`], or is static, or [lends](Block::lend) bytes that something else owns: a
@@ -40,13 +43,34 @@ enum Storage {
     Lent(Arc<dyn AsRef<[u8]> + Send + Sync>),
 }
 
+/// What lends bytes. It may panic when it is dropped ([design law 10]). What if it did, while a panic
+/// unwinds? Then the process would end.
+///
+/// [design law 10]: crate::spec#law-10
+struct Owner<O>(Option<O>);
+
+impl<O: AsRef<[u8]>> AsRef<[u8]> for Owner<O> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], O::as_ref)
+    }
+}
+
+impl<O> Drop for Owner<O> {
+    fn drop(&mut self) {
+        let owner = self.0.take();
+        if let Err(panic) = catch(|| drop(owner)) {
+            complain("an owner of lent bytes panicked when it was dropped", panic);
+        }
+    }
+}
+
 impl Block {
     /// Lends the bytes of `owner`, which is dropped when the block and its clones have been sent.
     ///
     /// The loop's thread may be the one that drops it, and that reads its bytes, so neither may
     /// wait. The bytes must stay the same. If they become fewer, reading the block panics. Such a panic,
     /// or one of the owner, breaks the connection off, or becomes a 500 if nothing of the response is
-    /// sent.
+    /// sent. A panic when the owner is dropped is only logged.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -65,7 +89,7 @@ impl Block {
     /// }
     /// ```
     pub fn lend(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Block {
-        Block::of(Storage::Lent(Arc::new(owner)))
+        Block::of(Storage::Lent(Arc::new(Owner(Some(owner)))))
     }
 
     /// Returns a block of all bytes in `storage`.
