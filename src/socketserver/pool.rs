@@ -390,7 +390,7 @@ impl Pool {
             return false;
         }
         let shared = &self.handle.0;
-        if self.is_job_of_this() || !shared.is_over() {
+        if self.job_of_this().is_some() || !shared.is_over() {
             return true; // a job waits for this call, so its thread cannot be waited for
         }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -409,19 +409,23 @@ impl Pool {
     /// Waits until no job runs or waits, but not longer than `patience`. Returns whether every job
     /// has ended.
     ///
-    /// The pool stays open. If a job calls this, it waits for the other jobs, but not for itself.
-    /// Two jobs that call this do not wait for each other ([THREAD-10]).
+    /// The pool stays open. If a job calls this, it waits for the other jobs, but not for itself, and
+    /// not for responses that wait for its own thread. Two jobs that call this do not wait for each
+    /// other ([THREAD-10]).
     ///
     /// [THREAD-10]: crate::spec#thread-10
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
         let own = thread::current().id();
-        let by_job = self.is_job_of_this();
-        self.handle.0.wait_until_idle(own, by_job, patience)
+        let by_job = self.job_of_this();
+        self.handle
+            .0
+            .wait_until_idle(own, by_job.as_ref(), patience)
     }
 
-    /// Returns whether the caller is a job of this pool.
-    fn is_job_of_this(&self) -> bool {
-        running().is_some_and(|shared| Arc::ptr_eq(&shared, &self.handle.0))
+    /// Returns the thread of the caller if that is a job of this pool.
+    fn job_of_this(&self) -> Option<Arc<Home>> {
+        let running = running().filter(|it| Arc::ptr_eq(&it.shared, &self.handle.0));
+        running.map(|running| running.home)
     }
 
     /// Makes the pool wake a loop whenever a place becomes free. Only the first call counts.

@@ -44,8 +44,8 @@ pub(super) struct Shared {
     waiters: AtomicUsize,
     /// The threads. Locked to start a thread, to end one, and to wait until the pool is idle.
     threads: Mutex<Threads>,
-    /// Notified when a job or a thread has ended, and when a job begins to wait. Then the waiting
-    /// calls look again.
+    /// Notified when a job or a thread has ended, when a job begins to wait, and when a job comes to
+    /// a thread that has another. Then the waiting calls look again.
     changed: Condvar,
     /// Wakes the loop when a place becomes free.
     pub(super) waker: OnceLock<Alarm>,
@@ -56,8 +56,16 @@ pub(super) struct Shared {
 pub(super) struct Threads {
     /// The threads that the pool has started and not joined.
     pub(super) handles: Vec<JoinHandle<()>>,
-    /// The jobs that wait, each for the end of a thread, or (`None`) until the pool is idle.
-    waiting: Vec<Option<ThreadId>>,
+    /// The jobs that wait for others.
+    waiting: Vec<Waiting>,
+}
+
+/// A job that waits for others. The jobs that wait for its thread wait with it.
+struct Waiting {
+    /// The thread whose end it waits for. `None`: it waits until the pool is idle.
+    whom: Option<ThreadId>,
+    /// Its own thread.
+    home: Arc<Home>,
 }
 
 /// The jobs that wait for any thread. A `None` ends the thread that receives it.
@@ -187,6 +195,7 @@ impl Shared {
     pub(super) fn job_came(&self, home: &Home) {
         if home.load.fetch_add(1, SeqCst) > 0 {
             self.behind.fetch_add(1, SeqCst);
+            self.tell_waiters(); // nobody can wait for it if that thread's job waits
         }
     }
 
@@ -211,6 +220,11 @@ impl Shared {
         if self.jobs.fetch_sub(1, SeqCst) == CLOSED + 1 {
             self.end_threads();
         }
+        self.tell_waiters();
+    }
+
+    /// Has the waiting calls look again.
+    fn tell_waiters(&self) {
         if self.waiters.load(SeqCst) > 0 {
             drop(self.lock()); // so that no waiter has looked at the jobs but does not sleep yet
             self.changed.notify_all();
@@ -298,26 +312,25 @@ impl Shared {
     /// so.
     ///
     /// Some jobs are not waited for, because they would wait for this call. `own`: the calling
-    /// thread. `by_job`: it runs a job of this pool.
+    /// thread. `by_job`: it runs a job of this pool, and this is its place there.
     pub(super) fn wait_until_idle(
         &self,
         own: ThreadId,
-        by_job: bool,
+        by_job: Option<&Arc<Home>>,
         patience: Option<Duration>,
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
-            let excused = match by_job {
-                true => threads.waiting.len(),
-                false => {
-                    let for_this = |whom: &&Option<ThreadId>| **whom == Some(own);
-                    threads.waiting.iter().filter(for_this).count()
-                }
-            };
+            let for_this = |job: &&Waiting| by_job.is_some() || job.whom == Some(own);
+            let excused = threads.waiting.iter().filter(for_this);
+            // Before the jobs are counted: none of these can end while the lock is held, and one that
+            // comes now must not stand for another that runs.
+            let excused: usize = excused.map(|job| job.home.load.load(SeqCst)).sum();
             self.unfinished() > excused
         };
+        let wait = || self.wait_while(patience, is_busy);
         match by_job {
-            true => self.while_waiting(None, || self.wait_while(patience, is_busy)),
-            false => self.wait_while(patience, is_busy),
+            Some(home) => self.while_waiting(None, home, wait),
+            None => wait(),
         }
     }
 
@@ -343,36 +356,55 @@ impl Shared {
         !waited.timed_out()
     }
 
-    /// Runs `wait`, which this job spends waiting for the thread `whom`, or for the pool itself.
-    /// The others then know that they cannot wait for this job.
-    fn while_waiting<R>(&self, whom: Option<ThreadId>, wait: impl FnOnce() -> R) -> R {
-        self.lock().waiting.push(whom);
+    /// Runs `wait`, which the job on the thread `home` spends waiting for the thread `whom`, or for
+    /// the pool itself. The others then know that they cannot wait for this job.
+    fn while_waiting<R>(
+        &self,
+        whom: Option<ThreadId>,
+        home: &Arc<Home>,
+        wait: impl FnOnce() -> R,
+    ) -> R {
+        let home = Arc::clone(home);
+        self.lock().waiting.push(Waiting {
+            whom,
+            home: Arc::clone(&home),
+        });
         self.changed.notify_all();
         let result = wait();
+        let is_this = |job: &Waiting| job.whom == whom && Arc::ptr_eq(&job.home, &home);
         let mut threads = self.lock();
-        if let Some(index) = threads.waiting.iter().position(|it| *it == whom) {
+        if let Some(index) = threads.waiting.iter().position(is_this) {
             threads.waiting.swap_remove(index);
         }
         result
     }
 }
 
-thread_local! {
-    /// The pool whose jobs run on this thread.
-    static RUNNING: Cell<Option<Arc<Shared>>> = const { Cell::new(None) };
+/// The pool whose jobs run on a thread, and the thread's place there.
+#[derive(Clone)]
+pub(super) struct Running {
+    /// The pool.
+    pub(super) shared: Arc<Shared>,
+    /// The thread.
+    pub(super) home: Arc<Home>,
 }
 
-/// Makes `shared` the pool of this thread. Returns the pool that was it before.
-pub(super) fn set_running(shared: Option<Arc<Shared>>) -> Option<Arc<Shared>> {
-    RUNNING.with(|running| running.replace(shared))
+thread_local! {
+    /// The pool whose jobs run on this thread.
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+}
+
+/// Makes `running` the pool of this thread. Returns the pool that was it before.
+pub(super) fn set_running(running: Option<Running>) -> Option<Running> {
+    RUNNING.with(|cell| cell.replace(running))
 }
 
 /// Returns the pool whose jobs run on this thread.
-pub(super) fn running() -> Option<Arc<Shared>> {
-    let copy = |running: &Cell<Option<Arc<Shared>>>| {
-        let shared = running.take();
-        running.set(shared.clone());
-        shared
+pub(super) fn running() -> Option<Running> {
+    let copy = |cell: &Cell<Option<Running>>| {
+        let running = cell.take();
+        cell.set(running.clone());
+        running
     };
     // At the end of a thread there may be nothing to look at any more.
     RUNNING.try_with(copy).ok().flatten()
@@ -384,7 +416,7 @@ pub(super) fn running() -> Option<Arc<Shared>> {
 /// [THREAD-10]: crate::spec#thread-10
 pub(crate) fn wait_for_thread<R>(whom: ThreadId, wait: impl FnOnce() -> R) -> R {
     match running() {
-        Some(shared) => shared.while_waiting(Some(whom), wait),
+        Some(Running { shared, home }) => shared.while_waiting(Some(whom), &home, wait),
         None => wait(),
     }
 }

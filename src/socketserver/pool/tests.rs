@@ -525,3 +525,53 @@ fn many_parked_jobs_leave_nothing_behind() {
     }
     assert!(pool.join(Some(PATIENCE)));
 }
+
+/// THREAD-10: a job that waits for the others does not wait for what waits for its own thread.
+#[test]
+fn a_job_that_waits_is_not_waited_for_by_what_is_behind_it() {
+    let pool = Pool::new().threads(2);
+    let (sender, said) = unbounded();
+    let (parked, home) = park(&pool, &sender);
+    let (also_parked, also_home) = park(&pool, &sender);
+    assert_eq!(home, also_home);
+    let (own, (answer, answered)) = (pool.clone(), unbounded());
+    pool.submit(move || {
+        parked.resume();
+        drop(also_parked);
+        say(
+            &answer,
+            (own.wait_until_idle(Some(PATIENCE)), thread::current().id()),
+        );
+    })
+    .expect("room");
+    assert_eq!(heard(&answered), (true, home));
+    assert!(pool.join(Some(PATIENCE)));
+    let words: HashSet<_> = said.try_iter().collect();
+    assert_eq!(words, HashSet::from([("run", home), ("dropped", home)]));
+}
+
+/// THREAD-10: the same from outside, if the job waits for the thread that waits for the pool.
+#[test]
+fn what_is_behind_a_job_that_waits_for_a_thread_is_not_waited_for() {
+    let pool = Pool::new().threads(2);
+    let (sender, said) = unbounded();
+    let (parked, home) = park(&pool, &sender);
+    let (own, (go, gate)) = (pool.clone(), unbounded::<()>());
+    let closes = thread::spawn(move || {
+        wait_for(&gate);
+        own.wait_until_idle(Some(PATIENCE))
+    });
+    let (answer, answered) = unbounded();
+    pool.submit(move || {
+        drop(go);
+        let joined = shared::wait_for_thread(closes.thread().id(), || {
+            parked.resume(); // now, or while that thread waits
+            closes.join()
+        });
+        say(&answer, joined.is_ok_and(|in_time| in_time));
+    })
+    .expect("room");
+    assert!(heard(&answered));
+    assert_eq!(heard(&said), ("run", home));
+    assert!(pool.join(Some(PATIENCE)));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Select};
 
-use super::shared::{Errand, Job, Seat, Shared, set_running, survive};
+use super::shared::{Errand, Job, Running, Seat, Shared, set_running, survive};
 
 /// The duty of one thread: to run the jobs of a [`Pool`](super::Pool).
 ///
@@ -44,8 +44,11 @@ impl Worker {
     /// A panic of a job is logged, and the thread goes on. Responses that are still to be pulled
     /// are dropped at the end, on this thread.
     pub fn run(self) {
-        let before = set_running(Some(Arc::clone(&self.shared)));
         let (mut seat, errands) = Seat::new();
+        let before = set_running(Some(Running {
+            shared: Arc::clone(&self.shared),
+            home: Arc::clone(&seat.home),
+        }));
         self.work(&mut seat, &errands);
         seat.close();
         set_running(before);
