@@ -231,11 +231,15 @@ impl Shared {
         }
     }
 
-    /// Tells every thread to end. This happens once, when the pool is closed and no job is left. No
-    /// thread is being started then: a submitter counts its job before it starts a thread. A thread
-    /// that is lent later looks whether the pool is over.
+    /// Tells every thread to end. This happens once, when the pool is closed and no job is left.
+    ///
+    /// A thread that is lent later looks whether the pool is over. What if one is being started, for
+    /// jobs that others have done meanwhile? Whoever starts it counts it under the lock.
     fn end_threads(&self) {
-        for _ in 0..self.live.load(SeqCst) {
+        let threads = self.lock();
+        let live = self.live.load(SeqCst);
+        drop(threads);
+        for _ in 0..live {
             self.queue.send(None);
         }
     }

@@ -575,3 +575,28 @@ fn what_is_behind_a_job_that_waits_for_a_thread_is_not_waited_for() {
     assert_eq!(heard(&said), ("run", home));
     assert!(pool.join(Some(PATIENCE)));
 }
+
+/// A pool may be over while a thread is being started, because what the thread was to help with is
+/// done. That thread ends as well.
+#[test]
+fn a_thread_ends_that_is_started_while_the_pool_is_closed() {
+    let pool = Pool::new();
+    let shared = Arc::clone(&pool.handle.0);
+    let mut threads = shared.lock();
+    let (began, begins) = unbounded();
+    let worker = Worker::new(Arc::clone(&shared), false);
+    let thread = thread::spawn(move || {
+        say(&began, ());
+        worker.run();
+    });
+    heard(&begins);
+    let yield_often = || (0..1000).for_each(|_| thread::yield_now());
+    yield_often(); // it looks whether the pool is over, and then waits for a job
+    let closes = thread::spawn(move || pool.close());
+    wait_until("over", || shared.is_over());
+    yield_often(); // and the thread was not counted meanwhile
+    shared.started(&mut threads, Ok(thread)).expect("started");
+    drop(threads);
+    closes.join().expect("no panic");
+    assert!(shared.wait_for_threads(Some(PATIENCE)));
+}
