@@ -320,6 +320,9 @@ impl Pool {
             complain("no thread, so a job waits until there is one", error);
         }
         shared.queue.send(Some(job));
+        if shared.is_closed() {
+            shared.discard_if_deserted(); // what if it was closed just now? Then no thread will come
+        }
     }
 
     /// Parks `job` on the thread of `seat`, until it is [resumed](Parked::resume) or dropped. Both
@@ -467,7 +470,7 @@ impl Pool {
                 _ => Ok(()),
             };
         }
-        let mut threads = shared.lock();
+        let threads = shared.lock();
         if !may_start() || !shared.lacks_threads() {
             return Ok(()); // another submitter has just started a thread
         }
@@ -489,7 +492,7 @@ impl Pool {
                 None => worker.run(),
             }
         });
-        shared.started(&mut threads, thread)
+        shared.started(threads, thread)
     }
 }
 

@@ -179,6 +179,11 @@ impl Shared {
         self.jobs.load(SeqCst) == CLOSED
     }
 
+    /// Returns whether the pool is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.jobs.load(SeqCst) >= CLOSED
+    }
+
     /// Returns whether there are fewer threads than jobs that a thread could run now.
     pub(super) fn lacks_threads(&self) -> bool {
         let behind = self.behind.load(SeqCst);
@@ -244,7 +249,7 @@ impl Shared {
         }
     }
 
-    /// Records a thread that the pool has started.
+    /// Records a thread that the pool has started, and unlocks the threads.
     ///
     /// # Errors
     ///
@@ -254,17 +259,22 @@ impl Shared {
     /// [THREAD-4]: crate::spec#thread-4
     pub(super) fn started(
         &self,
-        threads: &mut Threads,
+        mut threads: MutexGuard<'_, Threads>,
         thread: io::Result<JoinHandle<()>>,
     ) -> io::Result<()> {
-        match thread {
+        let error = match thread {
             Ok(thread) => {
                 threads.handles.push(thread);
                 self.live.fetch_add(1, SeqCst);
+                return Ok(());
             }
-            Err(error) if self.live.load(SeqCst) == 0 => return Err(error),
-            Err(error) => complain("no further thread, so jobs wait for the others", error),
+            Err(error) => error,
+        };
+        if self.live.load(SeqCst) == 0 {
+            return Err(error);
         }
+        drop(threads); // the logger is the program's, and may use the pool
+        complain("no further thread, so jobs wait for the others", error);
         Ok(())
     }
 
