@@ -1248,6 +1248,37 @@ mod unread {
         assert!((1..REQUESTS).contains(&count), "{count}");
     }
 
+    /// Design law 10: a writer that panics loses lines, and not the queue.
+    #[test]
+    fn a_queue_survives_a_writer_that_panics() {
+        let (sender, written) = mpsc::channel();
+        let mut panics = true;
+        let writer = Panicky(move |bytes: &[u8]| {
+            assert!(!std::mem::take(&mut panics), "as told");
+            sender.send(bytes.to_vec()).expect("somebody listens");
+        });
+        let queue = LogQueue::new(writer);
+        queue.push("lost\n");
+        assert!(queue.flush(PATIENCE));
+        queue.push("written\n");
+        assert!(queue.flush(PATIENCE));
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [b"written\n"]);
+    }
+
+    /// A writer that calls this for what it is given.
+    struct Panicky<F>(F);
+
+    impl<F: FnMut(&[u8])> Write for Panicky<F> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            (self.0)(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// Lines arrive in their order, and a flush waits for them.
     #[test]
     fn a_queue_loses_nothing_that_is_read() {

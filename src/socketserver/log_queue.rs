@@ -8,6 +8,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, complain, spend};
+use super::failure::catch;
 
 /// How many bytes may wait for the writer: some thousand lines, and little memory.
 const CAPACITY: usize = 1024 * 1024;
@@ -267,7 +268,8 @@ impl Shared {
         };
         let mut lines = Vec::new();
         while let Some(lost) = self.take(&mut lines) {
-            let written = writer.write_all(&lines).and_then(|()| writer.flush());
+            let written = catch(|| writer.write_all(&lines).and_then(|()| writer.flush()));
+            let written = written.unwrap_or_else(|panic| Err(io::Error::other(panic)));
             match (self.target, written) {
                 // Ignore errors: there is no other place to report them.
                 (Target::Stderr, _) if lost > 0 => {
