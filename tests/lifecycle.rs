@@ -276,6 +276,14 @@ fn a_waiter_ends_with_its_server() {
     };
     assert_eq!(ended, ErrorKind::ConnectionAborted);
     wait_until("told", || waiter.check().is_err());
+    // The next run has nothing to do with that.
+    drop(server.begin_run().expect("it can run"));
+    waiter.watch(&mut udp()).expect("watched");
+    let timed_out = waiter.wait(Some(Instant::now()));
+    assert_eq!(
+        timed_out.map_err(|error| error.kind()),
+        Err(ErrorKind::TimedOut)
+    );
 }
 
 /// A datagram socket on a free port.

@@ -105,6 +105,8 @@ impl Waiter {
             none => none.insert(self.open()?),
         };
         (polling.signalled, polling.ended) = (None, None);
+        // What if an earlier run had to end? That says nothing about this one, so look again.
+        polling.changed |= polling.end.take().is_some();
         let registry = polling.poll.registry();
         if let Some((server, Place::Loop)) = &self.ends_with {
             polling.signals.watch(registry, server)?;
