@@ -1,14 +1,14 @@
-//! How whatever is not the loop ends the loop's wait.
+//! How whatever is not the loop ends the loop's wait, or that of a blocking handler.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
 use mio::Waker;
 
-/// Ends the loop's wait, from any thread ([RT-5]).
+/// Ends the wait of a loop, or of a blocking handler, from any thread ([RT-5]).
 ///
-/// It outlives the loop without keeping the waker's descriptor open: a program may keep handles of a
-/// server that is gone.
+/// It outlives them without keeping the waker's descriptor open: a program may keep handles of a server
+/// that is gone.
 ///
 /// [RT-5]: crate::spec#rt-5
 #[derive(Debug, Clone)]
@@ -19,7 +19,12 @@ impl Alarm {
         Alarm(Arc::downgrade(waker))
     }
 
-    /// Ends the wait, or the next one. Does nothing if the loop is gone.
+    /// Returns whether there is nobody left to wake.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Ends the wait, or the next one. Does nothing if there is nobody left to wake.
     ///
     /// # Errors
     ///

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use mio::Waker;
 
+use crate::reactor::Alarm;
+
 /// Shared by a server and the [waiters](super::Waiter) of its handlers.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupts {
@@ -24,7 +26,7 @@ pub(crate) struct Interrupts {
 #[derive(Debug, Default)]
 struct State {
     /// Each ends the wait of one waiter.
-    wakers: Vec<Weak<Waker>>,
+    alarms: Vec<Alarm>,
     /// Where the signals arrive that the server catches. The server owns it.
     arrivals: Weak<Arrivals>,
     /// How long the first signal lets the server drain; `None`: the first signal stops it.
@@ -48,16 +50,15 @@ impl Interrupts {
     /// From now on, this waker is woken when something may have changed.
     pub(crate) fn subscribe(&self, waker: &Arc<Waker>) {
         let mut state = self.lock();
-        state.wakers.retain(|waker| waker.strong_count() > 0);
-        state.wakers.push(Arc::downgrade(waker));
+        state.alarms.retain(|alarm| !alarm.is_gone());
+        state.alarms.push(Alarm::new(waker));
     }
 
-    /// Has every waiter look again.
+    /// Has every waiter look again. If one cannot be woken, the others are woken nevertheless.
     pub(crate) fn wake(&self) -> io::Result<()> {
         let state = self.lock();
-        let wakers = state.wakers.iter().filter_map(Weak::upgrade);
-        // Each is woken, also if another one fails.
-        wakers.map(|waker| waker.wake()).fold(Ok(()), Result::and)
+        let woken = state.alarms.iter().map(Alarm::wake);
+        woken.fold(Ok(()), io::Result::and)
     }
 
     /// Sets whether requests to stop are for the handler on the loop.

@@ -66,7 +66,8 @@ const QUEUE_LENGTH: u16 = 32;
 /// threads, and a server that never had a request has nothing to join ([THREAD-7]). If there is no
 /// thread and the system cannot start any, the request fails, as in Python ([THREAD-4]). A thread
 /// stays until [`server_close`](crate::socketserver::Server::server_close), even if a handler
-/// panics.
+/// panics. For each request that is served at the same time as others, the server keeps two
+/// descriptors until then, with which the handler waits for its client.
 ///
 /// # Failures
 ///
