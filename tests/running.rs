@@ -287,10 +287,11 @@ const ENDS: [(&str, End); 4] = [
 ];
 
 /// THREAD-10: a handler on a thread may end its own server and wait for that, although the server
-/// waits for its handlers when it closes. It waits for the other handlers, and not for this one.
+/// waits for its handlers when it closes. It waits for the other handlers, and not for this one, nor for
+/// a request that waits for the only thread.
 #[test]
 fn a_handler_on_a_thread_may_end_its_running_server() {
-    for (name, end) in ENDS {
+    for ((name, end), threads) in ENDS.iter().flat_map(|end| [(*end, 1), (*end, 2)]) {
         let cell: Arc<Mutex<Option<RunningServer<SocketAddr>>>> = Arc::default();
         let own = Arc::clone(&cell);
         let dispatch = Threading::new(move |_: &SocketAddr| {
@@ -298,13 +299,17 @@ fn a_handler_on_a_thread_may_end_its_running_server() {
             move |rfile: &mut dyn Rfile, wfile: &mut dyn Write| -> HandlerResult {
                 rfile.read_line(&mut String::new())?;
                 let running = own.lock().expect("no panic").take();
-                end(running.expect("it is there"))?;
+                let Some(running) = running else {
+                    return Ok(());
+                };
+                wait_until("both accepted", || running.stats().accepted == 2);
+                end(running)?;
                 wfile.write_all(b"it has ended")?;
                 Ok(())
             }
         });
         let tcp = listen("127.0.0.1:0").expect("a free port");
-        let mut server = Server::new(tcp, dispatch).expect("a server");
+        let mut server = Server::new(tcp, dispatch.threads(threads)).expect("a server");
         server.set_poll_interval(None);
         let mut locked = cell.lock().expect("no panic");
         let running = locked.insert(server.spawn().expect("a thread"));
@@ -313,6 +318,7 @@ fn a_handler_on_a_thread_may_end_its_running_server() {
         let mut client = TcpStream::connect(address).expect("connected");
         client.set_read_timeout(Some(PATIENCE)).expect("set");
         client.write_all(b"a line\n").expect("sent");
+        let _other = TcpStream::connect(address).expect("connected");
         let mut answer = String::new();
         client.read_to_string(&mut answer).expect("answered");
         assert_eq!(answer, "it has ended", "{name}");

@@ -414,7 +414,7 @@ impl Pool {
     ///
     /// The pool stays open. If a job calls this, it waits for the other jobs, but not for itself, and
     /// not for responses that wait for its own thread. Two jobs that call this do not wait for each
-    /// other ([THREAD-10]).
+    /// other. If every thread has such a job, they do not wait for the queue either ([THREAD-10]).
     ///
     /// [THREAD-10]: crate::spec#thread-10
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {

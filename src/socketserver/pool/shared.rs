@@ -335,11 +335,16 @@ impl Shared {
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
             let for_this = |job: &&Waiting| by_job.is_some() || job.whom == Some(own);
-            let excused = threads.waiting.iter().filter(for_this);
-            // Before the jobs are counted: none of these can end while the lock is held, and one that
-            // comes now must not stand for another that runs.
-            let excused: usize = excused.map(|job| job.home.load.load(SeqCst)).sum();
-            self.unfinished() > excused
+            let (mut held, mut excused) = (0, 0);
+            for job in threads.waiting.iter().filter(for_this) {
+                held += 1;
+                // Before the jobs are counted: none of these can end while the lock is held, and one
+                // that comes now must not stand for another that runs.
+                excused += job.home.load.load(SeqCst);
+            }
+            // What if every thread has such a job? Then nothing that is queued can run meanwhile.
+            let is_stuck = held > 0 && held >= self.live.load(SeqCst);
+            self.unfinished() > excused && !is_stuck
         };
         let wait = || self.wait_while(patience, is_busy);
         match by_job {

@@ -601,6 +601,31 @@ fn a_thread_ends_that_is_started_while_the_pool_is_closed() {
     assert!(shared.wait_for_threads(Some(PATIENCE)));
 }
 
+/// THREAD-10: the same for a job in the queue, if every thread has a job that waits.
+#[test]
+fn jobs_that_wait_on_every_thread_do_not_wait_for_the_queue() {
+    let (pool, release) = busy(Pool::new());
+    let (sender, said) = unbounded();
+    let closes = |name, wait: fn(&Pool) -> bool| {
+        let (own, said) = (pool.clone(), sender.clone());
+        let closes = move || say(&said, (name, wait(&own)));
+        pool.submit(closes).expect("room");
+    };
+    closes("waits", |pool| pool.wait_until_idle(Some(PATIENCE)));
+    closes("has it waited for", |pool| {
+        let own = pool.clone();
+        let thread = thread::spawn(move || own.wait_until_idle(Some(PATIENCE)));
+        let joined = shared::wait_for_thread(thread.thread().id(), || thread.join());
+        joined.expect("no panic")
+    });
+    closes("is queued", |_| true);
+    drop(release);
+    for name in ["waits", "has it waited for", "is queued"] {
+        assert_eq!(heard(&said), (name, true));
+    }
+    assert!(pool.join(Some(PATIENCE)));
+}
+
 thread_local! {
     /// What the logger does on this thread.
     static ON_LOG: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
