@@ -19,7 +19,9 @@ use serve_forever::socketserver::{
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
 use support::script::{Act, Script, Scripted, served};
-use support::server::{Ended, run, run_as};
+#[cfg(target_os = "linux")]
+use support::server::Ended;
+use support::server::{run, run_as};
 
 /// Lets the hook `ready` run in the server's next turn.
 fn make_a_source_ready(server: &mut Scripted) {
