@@ -22,8 +22,8 @@
 //! CPython 3.13. A paragraph that begins with **CPython** is evidence: what CPython does, with the
 //! number of a bug report (`gh-`, `bpo-`, Issue) if there is one. *Measured* means that it was seen
 //! by running CPython. A paragraph that begins with **CPython differs** says where the crate
-//! deliberately does something else. If there is no such paragraph, both do the same. The README's
-//! "Differences from Python" is a summary of these, and `http::differences` has a table for HTTP.
+//! deliberately does something else. If there is no such paragraph, both do the same. `guide::differences`
+//! is a summary of these, and `http::differences` has a table for HTTP.
 //!
 //! A sentence that begins with *Not kept yet* says that the crate does not do this part so far. Some
 //! comments have *Better* after the name of a clause: they are about the part in which the crate
@@ -47,7 +47,7 @@
 //! # How it is tested
 //!
 //! Each test cites the clauses that it tests, in its comment. One test checks that every clause is
-//! cited, unless the README lists it as a difference or the clause itself says *Not kept yet*. It
+//! cited, unless `guide::differences` lists it or the clause itself says *Not kept yet*. It
 //! also checks that every clause that the code cites exists. This prints which file covers which
 //! clause:
 //!

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use serve_forever::http::{Http, HttpSettings, Request, Response};
 use serve_forever::socketserver::{
-    EventedSettings, Overload, Server, Stats, Tcp, Threading, Transport, Turn,
+    EventedSettings, MAX_CONNECTIONS, Overload, Server, Stats, Tcp, Threading, Transport, Turn,
 };
 use support::client::{Client, answer, ask, queue};
 use support::driven::Driven;
@@ -367,4 +367,60 @@ fn a_server_of_one_at_a_time_has_no_use_for_a_limit() {
     assert_eq!(counts(server.stats()), expected);
     assert_eq!(script.trace.count("get"), 3);
     assert_eq!(script.trace.count("verify"), 2);
+}
+
+/// The README's tables have the defaults of the code.
+#[test]
+fn the_readme_tells_the_defaults() {
+    let readme = include_str!("../README.md");
+    let settings = HttpSettings::default();
+    let (limits, deadlines) = (settings.limits, settings.deadlines);
+    let evented = EventedSettings::default();
+    let (head, body) = (limits.head, deadlines.body);
+    let sizes = [
+        (head.request_line as u64, "`Limits::head`"),
+        (head.head as u64, "`Limits::head`"),
+        (limits.body as u64, "`Limits::body`"),
+        (limits.bodies as u64, "`Limits::bodies`"),
+        (limits.upload, "`Limits::upload`"),
+        (evented.high_water as u64, "`EventedSettings::high_water`"),
+    ];
+    let sizes = sizes.map(|(size, setting)| (readable(size), setting));
+    let times = [
+        (deadlines.head, "`Deadlines::head`"),
+        (body.idle, "`BodyDeadlines::idle`"),
+        (body.grace, "`BodyDeadlines::rate`, `grace`"),
+        (body.total, "`BodyDeadlines::total`"),
+        (evented.write_stall, "`EventedSettings::write_stall`"),
+        (deadlines.keep_alive, "`Deadlines::keep_alive`"),
+        (evented.linger, "`EventedSettings::linger`"),
+    ];
+    let times = times.map(|(time, setting)| match time.as_secs() {
+        3600 => ("1 h".to_owned(), setting),
+        seconds => (format!("{seconds} s"), setting),
+    });
+    let rates = [
+        (body.rate, "`BodyDeadlines::rate`, `grace`"),
+        (evented.write_rate, "`EventedSettings::write_rate`"),
+    ];
+    let rates = rates.map(|(rate, setting)| (format!("{rate} bytes a second"), setting));
+    let fields = (head.fields.to_string(), "`Limits::head`");
+    let clients = ("10 000".to_owned(), "`set_max_connections`");
+    assert_eq!(MAX_CONNECTIONS, 10_000);
+    for (figure, setting) in [&sizes[..], &times, &rates, &[fields, clients]].concat() {
+        let mut rows = readme
+            .lines()
+            .filter(|row| row.ends_with(&format!(" {setting} |")));
+        let words = |row: &str| format!(" {} ", row.replace([',', ';'], " "));
+        let found = rows.any(|row| words(row).contains(&format!(" {figure} ")));
+        assert!(found, "no row for {setting} has {figure}");
+    }
+}
+
+fn readable(size: u64) -> String {
+    match size {
+        _ if size % (1 << 30) == 0 => format!("{} GiB", size >> 30),
+        _ if size % (1 << 20) == 0 => format!("{} MiB", size >> 20),
+        _ => format!("{} KiB", size >> 10),
+    }
 }

@@ -21,6 +21,7 @@
 //!
 //! * [`from_python`] has Python's lines beside ours, from `make_server` down to `select`.
 //! * [`porting`] has every name of Python's modules, and where it is here.
+//! * [`differences`] says what behaves differently from Python.
 //! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
 //! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
 //!
@@ -120,6 +121,10 @@ step!(
 
 pub mod choosing {
     #![doc = include_str!("choosing.md")]
+}
+
+pub mod differences {
+    #![doc = include_str!("differences.md")]
 }
 
 pub mod from_python {
