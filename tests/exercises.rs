@@ -257,6 +257,11 @@ mod exercise {
         client.hear(&good)?;
         client.say(&"x".repeat(2000))?;
         client.hear("Too long\n")?;
+        client.end()?;
+        // A line that is complete when it is seen first is not shorter.
+        let mut client = program.connect()?;
+        client.say(&format!("{}\n", "x".repeat(2000)))?;
+        client.hear("Too long\n")?;
         client.end()
     }
 

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the echo of the line `later` takes.
 const LATER: Duration = Duration::from_secs(1);
 
-/// The longest line, in bytes.
+/// The longest line, in bytes without its line feed.
 const LONGEST: usize = 1024;
 
 #[derive(Default)]
@@ -33,6 +33,9 @@ impl Protocol for Echo {
     /// Bytes have arrived. What stays in `input` comes again, with more.
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next {
         while let Some(end) = input.iter().position(|&byte| byte == b'\n') {
+            if end > LONGEST {
+                return too_long(output);
+            }
             self.began = None;
             if &input[..=end] == b"later\n" {
                 input.consume(end + 1);
@@ -43,8 +46,7 @@ impl Protocol for Echo {
             input.consume(end + 1);
         }
         if input.len() > LONGEST {
-            output.extend_from_slice(b"Too long\n");
-            return Next::Linger;
+            return too_long(output);
         }
         if !input.is_empty() {
             self.began.get_or_insert(now.instant());
@@ -64,6 +66,11 @@ impl Protocol for Echo {
         output.extend_from_slice(b"Too slow\n");
         Next::Linger
     }
+}
+
+fn too_long(output: &mut Buffer) -> Next {
+    output.extend_from_slice(b"Too long\n");
+    Next::Linger
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
