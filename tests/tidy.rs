@@ -139,6 +139,22 @@ fn every_file_is_used() {
 }
 
 #[test]
+fn links_of_the_readme_lead_to_files() {
+    // A packed crate has no `fuzz`.
+    let is_packed = !root().join(".ci/run").exists();
+    for page in ["README.md", "CONTRIBUTING.md"] {
+        let text = read(page);
+        let missing = dead_links(&text, |target| {
+            root().join(target).exists() || is_packed && target.starts_with("fuzz/")
+        });
+        assert!(missing.is_empty(), "{page}: {missing:?}");
+    }
+    let page = "[a](b.rs) [c](https://d) [e](#f)\n[g]: h.rs\n";
+    assert_eq!(dead_links(page, |_| false), ["b.rs", "h.rs"]);
+    assert!(dead_links(page, |_| true).is_empty());
+}
+
+#[test]
 fn no_path_of_a_machine() {
     let texts = [
         sources("src"),
@@ -355,6 +371,23 @@ fn is_used(path: &str, named: &str) -> bool {
         _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
         _ => named.contains(&*name.to_string_lossy()),
     }
+}
+
+/// The targets of the links of a page that are files, and that do not exist.
+fn dead_links(page: &str, exists: impl Fn(&str) -> bool) -> Vec<&str> {
+    let inline = page
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    let references = page
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
+        .map(|(_, target)| target);
+    let targets = inline.chain(references);
+    let files = targets.filter(|target| !target.starts_with('#') && !target.contains("://"));
+    files
+        .filter(|target| !exists(target.split('#').next().unwrap_or(target)))
+        .collect()
 }
 
 /// Functions of more than `most` lines, from `fn` to their brace.
