@@ -11,6 +11,22 @@ use super::h1::{ChunkLimits, HeadLimits};
 use super::stats::{Counters, HttpStats};
 
 /// The settings of an HTTP server: limits, deadlines and its `Server` field.
+///
+/// ```
+/// use std::time::Duration;
+/// use serve_forever::http::{HttpServer, HttpSettings, Request, Response};
+///
+/// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+/// let mut settings = HttpSettings::default();
+/// settings.limits.body = 8 * 1024 * 1024; // bytes
+/// settings.deadlines.keep_alive = Duration::from_secs(60);
+/// let server = HttpServer::with_settings("127.0.0.1:0", hello, settings)?;
+/// # let _ = server;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// The limits that any protocol has are in [`EventedSettings`](crate::socketserver::EventedSettings).
+/// [`Evented::with_settings`](crate::socketserver::Evented::with_settings) takes them.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpSettings {
