@@ -31,6 +31,9 @@ use super::failure::is_catching;
 /// your own threads. Failures are reported to [`Hooks::handle_error`](super::Hooks::handle_error)
 /// as before.
 ///
+/// A hook writes by itself, and not through a [`LogQueue`](super::LogQueue). So the hook of the standard
+/// library waits if nobody reads standard error, and the server waits with it.
+///
 /// If you set a hook of your own, do that first. Further calls do nothing.
 ///
 /// # Panics
