@@ -150,6 +150,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 
     /// The response is written: waits for the next request, or closes.
+    #[inline(always)] // runs for each request
     fn next_request(&mut self, ending: &Ending, terms: Terms, now: &Now) -> Step {
         self.has_sent_much |= ending.sent > AT_ONCE;
         if ending.close || self.draining {
@@ -232,6 +233,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         Next::Read
     }
 
+    #[inline(always)] // runs for each request; `drain` calls it, too
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         let io = &mut Io { output, now };
         loop {
