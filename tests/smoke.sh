@@ -299,7 +299,7 @@ END
     read -r -t "$patience" line <&3 || fail 'gets no request'
     stop "$signal"
     wait "$slow" || fail 'leaves a client without its answer'
-    grep -q '^Connections: 1 finished, 0 reset$' "$scratch/log" || fail 'loses a connection'
+    grep -q '^Connections: 1 finished, 0 broken off, 0 reset$' "$scratch/log" || fail 'loses a connection'
 
     start threaded_echo
     # The first client stays, the second is served all the same, and neither delays the end.
