@@ -83,7 +83,7 @@ pub use overload::Overload;
 pub(crate) use pace::Patience;
 pub use panics::limit_panic_reports;
 pub(crate) use pool::Parked;
-pub(crate) use pool::shared::Seat;
+pub(crate) use pool::seat::Seat;
 pub use pool::worker::Worker;
 pub use pool::{Overloaded, Place, Pool};
 pub use protocol::{Next, Protocol};

@@ -34,11 +34,13 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::shared::{CLOSED, Errand, Home, Job, Seat, Shared, count, discard, running, survive};
+use self::seat::{Errand, Home, Job, Seat, discard, survive};
+use self::shared::{CLOSED, Shared, count, running};
 use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
 
+pub(super) mod seat;
 pub(super) mod shared;
 pub(super) mod worker;
 

@@ -2,9 +2,7 @@
 //! that wait for each other.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
@@ -12,16 +10,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::seat::{Home, Job, discard};
 use crate::reactor::Alarm;
 use crate::socketserver::budget::complain;
-use crate::socketserver::failure::catch;
 
 /// The bit that is set in the number of jobs when the pool is closed. Both share a word, so each
 /// submitter is either refused, or counted before the threads are told to end.
 pub(super) const CLOSED: usize = 1 << (usize::BITS - 1);
-
-/// The work that a thread runs.
-pub(super) type Job = Box<dyn FnOnce(&mut Seat) + Send>;
 
 /// The part that handles and threads share.
 #[derive(Default)]
@@ -88,77 +83,6 @@ impl Queue {
     pub(super) fn send(&self, message: Option<Job>) {
         // Ignore the error: sending fails only without a receiver, and the queue owns one.
         let _ = self.sender.send(message);
-    }
-}
-
-/// The part of a thread that others reach: the queue of what only this thread may do.
-pub(super) struct Home {
-    /// Takes the messages about parked jobs.
-    pub(super) errands: Sender<Errand>,
-    /// How many jobs this thread has: the one that it runs, and those that wait for it alone.
-    load: AtomicUsize,
-}
-
-/// A message to the thread on which a job is parked.
-pub(super) enum Errand {
-    /// Runs the job of this number.
-    Resume(u64),
-    /// Drops the job of this number.
-    Discard(u64),
-}
-
-/// What a job sees of the thread that runs it.
-pub(crate) struct Seat {
-    /// Reaches the thread.
-    pub(super) home: Arc<Home>,
-    /// The jobs that are parked here.
-    parked: HashMap<u64, Job>,
-    /// The number of the last parked job.
-    last: u64,
-}
-
-impl Seat {
-    /// Creates the seat of this thread, and the end of its queue.
-    pub(super) fn new() -> (Seat, Receiver<Errand>) {
-        let (errands, receiver) = unbounded();
-        let load = AtomicUsize::new(0);
-        let seat = Seat {
-            home: Arc::new(Home { errands, load }),
-            parked: HashMap::new(),
-            last: 0,
-        };
-        (seat, receiver)
-    }
-
-    /// Parks a job on this thread. Returns its number.
-    pub(super) fn park(&mut self, job: Job) -> u64 {
-        self.last += 1;
-        self.parked.insert(self.last, job);
-        self.last
-    }
-
-    /// Returns whether no job is parked. Then no errand can come.
-    pub(super) fn is_free(&self) -> bool {
-        self.parked.is_empty()
-    }
-
-    /// Runs or drops a parked job.
-    pub(super) fn run(&mut self, errand: Errand) {
-        let (Errand::Resume(number) | Errand::Discard(number)) = errand;
-        let Some(job) = self.parked.remove(&number) else {
-            return;
-        };
-        match errand {
-            Errand::Resume(_) => survive("a job of a pool", || job(self)),
-            Errand::Discard(_) => discard(job),
-        }
-    }
-
-    /// The thread ends: drops the jobs that are parked, here, where they belong.
-    pub(super) fn close(&mut self) {
-        for (_, job) in mem::take(&mut self.parked) {
-            discard(job);
-        }
     }
 }
 
@@ -444,18 +368,4 @@ pub(crate) fn wait_for_thread<R>(whom: ThreadId, wait: impl FnOnce() -> R) -> R 
 pub(super) fn count(counter: &AtomicUsize, permits: impl Fn(usize) -> bool) -> bool {
     let one_more = |count| permits(count).then_some(count + 1);
     counter.fetch_update(SeqCst, SeqCst, one_more).is_ok()
-}
-
-/// Drops a job that has not run. Dropping what it owns may panic ([design law 10]).
-///
-/// [design law 10]: crate::spec#law-10
-pub(super) fn discard(job: Job) {
-    survive("a job that was dropped", move || drop(job));
-}
-
-/// Runs `step`, and logs its panic if there is one.
-pub(super) fn survive(what: &str, step: impl FnOnce()) {
-    if let Err(panic) = catch(step) {
-        complain(what, panic);
-    }
 }

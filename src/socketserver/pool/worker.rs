@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Select};
 
-use super::shared::{Errand, Job, Running, Seat, Shared, set_running, survive};
+use super::seat::{Errand, Job, Seat, survive};
+use super::shared::{Running, Shared, set_running};
 
 /// The duty of one thread: to run the jobs of a [`Pool`](super::Pool).
 ///
