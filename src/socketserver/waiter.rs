@@ -23,19 +23,20 @@ use super::server_handle::ServerHandle;
 /// server.
 #[derive(Default)]
 pub struct Waiter {
-    /// The server whose end is the end of a wait.
-    ends_with: Option<(ServerHandle, Place)>,
+    /// The server, and what of it ends a wait.
+    ends_with: Option<(ServerHandle, Ending)>,
     /// Where the thread sleeps. `None` until a source is watched.
     polling: Mutex<Option<Polling>>,
 }
 
-/// The thread on which a handler runs. It decides which events end a wait.
+/// What ends the waits of a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The loop's own thread: a request to stop, because the loop cannot act on it meanwhile.
-    Loop,
-    /// Another one: the end of the server.
-    Thread,
+enum Ending {
+    /// A request to stop. The handler runs on the loop's thread, so the loop cannot act on the request
+    /// meanwhile.
+    Request,
+    /// The end of the server. The handler runs on another thread.
+    Close,
 }
 
 /// A poll, what it watches, and what it has told.
@@ -75,17 +76,17 @@ impl Waiter {
     /// Returns a waiter for handlers on the loop's own thread. Its waits end when the server is asked
     /// to stop, or when the patience of a drain is over.
     pub fn on_loop(server: &ServerHandle) -> Waiter {
-        Waiter::new(server, Place::Loop)
+        Waiter::new(server, Ending::Request)
     }
 
     /// Returns a waiter for handlers on another thread. Its waits end when the server is closed.
     pub(super) fn on_thread(server: &ServerHandle) -> Waiter {
-        Waiter::new(server, Place::Thread)
+        Waiter::new(server, Ending::Close)
     }
 
-    fn new(server: &ServerHandle, place: Place) -> Waiter {
+    fn new(server: &ServerHandle, ending: Ending) -> Waiter {
         Waiter {
-            ends_with: Some((server.clone(), place)),
+            ends_with: Some((server.clone(), ending)),
             polling: Mutex::default(),
         }
     }
@@ -108,7 +109,7 @@ impl Waiter {
         // What if an earlier run had to end? That says nothing about this one, so look again.
         polling.changed |= polling.end.take().is_some();
         let registry = polling.poll.registry();
-        if let Some((server, Place::Loop)) = &self.ends_with {
+        if let Some((server, Ending::Request)) = &self.ends_with {
             polling.signals.watch(registry, server)?;
         }
         registry.register(source, SOURCE, Interest::READABLE | Interest::WRITABLE)
@@ -209,9 +210,9 @@ impl Waiter {
 
     /// Returns when the waits have to end because the server stops; `None` while it does not.
     fn end(&self, polling: &mut Polling, now: Instant) -> Option<Instant> {
-        let (server, place) = self.ends_with.as_ref()?;
+        let (server, ending) = self.ends_with.as_ref()?;
         let interrupts = server.interrupts();
-        if *place == Place::Thread {
+        if *ending == Ending::Close {
             return interrupts.is_closed().then_some(now);
         }
         if !interrupts.are_heeded() {
