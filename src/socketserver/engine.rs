@@ -17,13 +17,13 @@ use super::hooks::{Defaults, Hooks};
 use super::interrupts::Interrupts;
 use super::interval::{Interval, POLL_INTERVAL};
 use super::listener::{Attempt, Listener};
-use super::log_queue::FlushOnDrop;
 use super::overload::{Admission, Overload};
 use super::serve_error::ServeError;
 use super::server_handle::ServerHandle;
 use super::shutdown::{Control, Run, ShutdownHandle};
 use super::signals::StopSignals;
 use super::stats::Stats;
+use super::stderr::FlushOnDrop;
 use super::transport::{Accepted, Transport};
 use crate::reactor::{Now, Reactor};
 

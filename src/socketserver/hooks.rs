@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::budget::{Budget, Spend};
 use super::failure::{Failure, HandlerResult};
-use super::log_queue::report;
 use super::server_handle::ServerHandle;
+use super::stderr::report;
 use super::transport::Transport;
 use crate::reactor::{Now, Reactor, Slot};
 

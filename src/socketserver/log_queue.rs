@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, complain, spend};
+use super::budget::complain;
 use super::failure::catch;
 
 /// How many bytes may wait for the writer: some thousand lines, and little memory.
@@ -89,8 +89,6 @@ struct Shared {
 struct State {
     /// The writer, until the thread has taken it.
     writer: Option<Box<dyn Write + Send>>,
-    /// Whether the thread was started.
-    started: bool,
     /// The lines that the thread has not taken yet.
     waiting: Vec<u8>,
     /// How many lines were dropped since the last report.
@@ -109,7 +107,9 @@ struct State {
 /// What the thread of a queue does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thread {
-    /// It sleeps until there is a line, or has not started.
+    /// There is none: no line has come, or it could not be started.
+    Missing,
+    /// It sleeps until there is a line.
     Sleeps,
     /// It will look for lines without being woken.
     Looks,
@@ -145,10 +145,9 @@ impl LogQueue {
     fn with_target(target: Target, writer: Box<dyn Write + Send>) -> LogQueue {
         let state = State {
             writer: Some(writer),
-            started: false,
             waiting: Vec::new(),
             lost: 0,
-            thread: Thread::Sleeps,
+            thread: Thread::Missing,
             stuck: false,
             behind: false,
             closed: false,
@@ -170,7 +169,7 @@ impl LogQueue {
         self.push_bytes(lines.as_bytes());
     }
 
-    fn push_bytes(&self, lines: &[u8]) {
+    pub(super) fn push_bytes(&self, lines: &[u8]) {
         let shared = &self.handle.shared;
         let mut state = shared.lock();
         if !state.has_room(lines) && lines.len() <= CAPACITY {
@@ -181,17 +180,12 @@ impl LogQueue {
             true => state.waiting.extend_from_slice(lines),
             false => state.lost += 1,
         }
-        if !state.started {
-            // If there can be no thread now, the lines wait, and the next line tries again.
-            let (thread, shared) = (Builder::new(), Arc::clone(shared));
-            let thread = thread.name("serve_forever log".to_owned());
-            state.started = thread.spawn(move || shared.run()).is_ok();
-        }
         let plenty = before < PLENTY && state.waiting.len() >= PLENTY;
-        if state.thread == Thread::Sleeps {
-            state.thread = Thread::Looks; // one wake is enough
-        } else if !plenty {
-            return;
+        match state.thread {
+            Thread::Missing => return state.start_thread(shared),
+            Thread::Sleeps => state.thread = Thread::Looks, // one wake is enough
+            Thread::Looks | Thread::Writes if plenty => {}
+            Thread::Looks | Thread::Writes => return,
         }
         drop(state);
         shared.filled.notify_one();
@@ -201,6 +195,20 @@ impl LogQueue {
     /// written.
     pub fn flush(&self, patience: Duration) -> bool {
         self.handle.shared.flush(patience)
+    }
+
+    /// Waits for a moment until every line is written, unless the writer did not keep up before. A slow
+    /// reader would otherwise delay the loop with each report.
+    pub(super) fn settle_soon(&self) {
+        let shared = &self.handle.shared;
+        if !shared.lock().behind && !shared.flush(MOMENT) {
+            shared.lock().behind = true;
+        }
+    }
+
+    /// Waits at the end of a server until every line is written; see [`Shared::settle`].
+    pub(super) fn settle(&self) {
+        self.handle.shared.settle();
     }
 }
 
@@ -231,14 +239,6 @@ impl Shared {
     fn settle(&self) {
         if !self.lock().stuck && !self.flush(PATIENCE) {
             self.lock().stuck = true;
-        }
-    }
-
-    /// Waits for a moment until every line is written, unless the writer did not keep up before. A slow
-    /// reader would otherwise delay the loop with each report.
-    fn settle_soon(&self) {
-        if !self.lock().behind && !self.flush(MOMENT) {
-            self.lock().behind = true;
         }
     }
 
@@ -318,6 +318,15 @@ impl Shared {
 }
 
 impl State {
+    /// Starts the thread. If there can be none now, the lines wait, and the next line tries again.
+    fn start_thread(&mut self, shared: &Arc<Shared>) {
+        let (thread, shared) = (Builder::new(), Arc::clone(shared));
+        let thread = thread.name("serve_forever log".to_owned());
+        if thread.spawn(move || shared.run()).is_ok() {
+            self.thread = Thread::Looks;
+        }
+    }
+
     /// Returns whether there is something to write.
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || self.lost > 0
@@ -352,53 +361,9 @@ impl fmt::Debug for LogQueue {
 }
 
 /// The queue for standard error, if anything was written to it.
-static STDERR: OnceLock<LogQueue> = OnceLock::new();
+pub(super) static STDERR: OnceLock<LogQueue> = OnceLock::new();
 
-fn stderr() -> &'static LogQueue {
+/// Returns that queue.
+pub(super) fn stderr() -> &'static LogQueue {
     STDERR.get_or_init(|| LogQueue::with_target(Target::Stderr, Box::new(io::stderr())))
-}
-
-/// Standard error, for the lines of an access log and for `wsgi.errors`. No write waits for it.
-#[derive(Debug)]
-pub(crate) struct QueuedStderr;
-
-impl Write for QueuedStderr {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        stderr().push_bytes(bytes);
-        Ok(bytes.len())
-    }
-
-    /// Waits for a moment.
-    fn flush(&mut self) -> io::Result<()> {
-        stderr().handle.shared.settle_soon();
-        Ok(())
-    }
-}
-
-/// Writes a report to standard error. It is written when this returns, even if the program is killed
-/// then, unless standard error blocks for more than a moment.
-pub(super) fn report(text: &str) {
-    stderr().push(text);
-    stderr().handle.shared.settle_soon();
-}
-
-/// Like [`complain`], but prints to standard error, for reports that Python prints there. `error`
-/// has to escape what it quotes of a client.
-pub(crate) fn print(what: &str, error: &dyn fmt::Display) {
-    static PRINTED: Mutex<Budget> = Mutex::new(Budget::new());
-    if let Some(more) = spend(&PRINTED) {
-        report(&format!("{what}: {error}{more}\n"));
-    }
-}
-
-/// Dropping it waits until standard error has all lines, for one second at most.
-#[derive(Debug)]
-pub(super) struct FlushOnDrop;
-
-impl Drop for FlushOnDrop {
-    fn drop(&mut self) {
-        if let Some(stderr) = STDERR.get() {
-            stderr.handle.shared.settle();
-        }
-    }
 }

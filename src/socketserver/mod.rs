@@ -60,6 +60,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod stats;
+mod stderr;
 mod sync;
 mod transport;
 mod waiter;
@@ -77,7 +78,6 @@ pub use handler::{RequestHandler, Rfile};
 pub use hooks::{Defaults, Hooks};
 pub use interval::POLL_INTERVAL;
 pub use log_queue::LogQueue;
-pub(crate) use log_queue::{QueuedStderr, print};
 pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
 pub use overload::Overload;
 pub(crate) use pace::Patience;
@@ -95,6 +95,7 @@ pub use settings::EventedSettings;
 pub use shutdown::{Drained, NotStopped, Run, ShutdownHandle};
 pub use signals::keep_signals;
 pub use stats::Stats;
+pub(crate) use stderr::{QueuedStderr, print};
 pub use transport::{
     Accepted, Datagram, Duplex, Files, ServerAddress, Stream, Tcp, Transport, Udp,
 };
