@@ -1,5 +1,6 @@
 use super::*;
 use crate::socketserver::mailbox::Mailbox;
+use crate::socketserver::protocol::Next;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
