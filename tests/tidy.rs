@@ -187,9 +187,12 @@ fn the_loop_stays_on_one_screen() {
 /// The tables that show the loop beside Python's quote lines that are there.
 #[test]
 fn the_loops_tables_quote_the_code() {
-    let (server, engine) = ("src/socketserver/server.rs", "src/socketserver/engine.rs");
+    let (server, turn) = (
+        "src/socketserver/server.rs",
+        "src/socketserver/engine/turn.rs",
+    );
     let tables = read(server);
-    let text = [server, engine].map(|path| code(&read(path))).concat();
+    let text = [server, turn].map(|path| code(&read(path))).concat();
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = words(&text);
     let mut quoted = 0;
