@@ -84,6 +84,8 @@ pub(crate) enum Occasion {
     Ready,
     /// The protocol's deadline has passed.
     Overdue,
+    /// A client that a drain has accepted has had its time to send its first request.
+    Settled,
 }
 
 /// Says whether the server runs or is stopping.
@@ -94,8 +96,6 @@ pub(crate) enum Phase {
     /// A drain: what clients have sent or begun is finished. Those that it accepts have some time to
     /// send their first request.
     Draining,
-    /// A drain, at the moment when this time is over.
-    Settled,
     /// The server is being closed: only what has begun is finished, as far as it can be now.
     Closing,
     /// The patience of the drain is over, and the connections were reset.
@@ -411,7 +411,8 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         match occasion {
             Occasion::Made => self.begin(&mut output, loan),
             Occasion::Overdue => self.time_out(&mut output, loan),
-            Occasion::Ready => {}
+            Occasion::Settled if self.told == Told::Later => self.told = Told::Not,
+            Occasion::Ready | Occasion::Settled => {}
         }
         let advanced = self.advance(steps, &mut output, &mut pace, loan);
         let fate = advanced.unwrap_or_else(|error| {

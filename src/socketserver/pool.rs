@@ -435,7 +435,7 @@ impl Pool {
 
     /// Makes the pool wake a loop whenever a place becomes free. Only the first call counts.
     pub(crate) fn wake_when_free(&self, alarm: Alarm) {
-        self.handle.0.waker.get_or_init(|| alarm);
+        self.handle.0.alarm.get_or_init(|| alarm);
     }
 
     fn settings_mut(&mut self) -> &mut Settings {
@@ -551,7 +551,7 @@ impl Drop for Place {
         self.0.taken.fetch_sub(1, SeqCst);
         // The loop may be waiting for a place, or for room below its server's own limit. It may
         // also be waiting for a free descriptor, or for the last job of a drain.
-        if let Some(Err(error)) = self.0.waker.get().map(|waker| waker.wake()) {
+        if let Some(Err(error)) = self.0.alarm.get().map(Alarm::wake) {
             log::error!("cannot wake the loop for a free place: {error}");
         }
     }

@@ -91,11 +91,10 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         output: &mut Buffer,
         loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<Option<Fate>> {
-        let drains = matches!(loan.phase, Phase::Draining | Phase::Settled);
-        let next = if drains && matches!(self.stage, Stage::Read { .. }) {
+        let reads = matches!(self.stage, Stage::Read { .. });
+        let next = if reads && loan.phase == Phase::Draining {
             let received = self.look(loan)?;
-            let has_time = self.told == Told::Later && loan.phase == Phase::Draining;
-            if has_time && matches!(received, Received::Nothing) {
+            if self.told == Told::Later && matches!(received, Received::Nothing) {
                 return Ok(Some(Fate::Sleeps));
             }
             self.offer(output, loan, Conversation::drain)

@@ -222,7 +222,7 @@ where
         while self.factory.server_close() {
             self.collect(reactor);
             let unread = self.unread();
-            self.enter(Phase::Closing, reactor, &Now::new());
+            self.enter(Phase::Closing, Occasion::Ready, reactor, &Now::new());
             if self.unread() == unread {
                 break; // no conversation takes any more messages, or there are none
             }
@@ -230,10 +230,10 @@ where
     }
 
     /// Enters a phase, and gives each connection a turn in it. There its protocol is told.
-    fn enter(&mut self, phase: Phase, reactor: &mut Reactor, now: &Now) {
+    fn enter(&mut self, phase: Phase, occasion: Occasion, reactor: &mut Reactor, now: &Now) {
         self.phase = phase;
         for slot in self.slots() {
-            self.turn(slot, Occasion::Ready, reactor, now);
+            self.turn(slot, occasion, reactor, now);
         }
     }
 
@@ -389,12 +389,11 @@ where
     fn drain(&mut self, reactor: &mut Reactor, now: &Now) -> usize {
         let open = self.connections.iter().flatten();
         let upgraded = open.filter(|entry| entry.connection.is_upgraded()).count();
-        if self.phase == Phase::Draining {
-            self.enter(Phase::Settled, reactor, now);
-            self.phase = Phase::Draining; // those that come later have their time, too
-        } else {
-            self.enter(Phase::Draining, reactor, now);
-        }
+        let occasion = match self.phase {
+            Phase::Draining => Occasion::Settled, // those that come later have their time, too
+            _ => Occasion::Ready,
+        };
+        self.enter(Phase::Draining, occasion, reactor, now);
         upgraded
     }
 

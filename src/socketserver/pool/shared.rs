@@ -43,7 +43,7 @@ pub(super) struct Shared {
     /// a thread that has another. Then the waiting calls look again.
     changed: Condvar,
     /// Wakes the loop when a place becomes free.
-    pub(super) waker: OnceLock<Alarm>,
+    pub(super) alarm: OnceLock<Alarm>,
 }
 
 /// The threads of a pool, and the jobs on them that wait for others.
