@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
+use super::body_budget::BodyShare;
 use super::h1::{Fields, parse_fields};
-use super::kept::Kept;
 use super::message::{ReplyTo, on_the_loop};
 use super::owned::OwnedRequest;
 use super::window::Window;
@@ -97,7 +97,7 @@ pub struct BodyReader {
     /// The trailer section. It is empty until the body was read to its end.
     trailers: Vec<u8>,
     /// The part of the budget that the body uses, or as much of it as waits for this reader.
-    _kept: Option<Kept>,
+    _share: Option<BodyShare>,
 }
 
 /// Where further blocks come from.
@@ -143,7 +143,7 @@ impl BodyReader {
     pub(super) fn new(
         reply_to: ReplyTo,
         ask: bool,
-        kept: Option<Kept>,
+        share: Option<BodyShare>,
     ) -> (BodyReader, BodySender) {
         let (sender, pieces) = unbounded();
         let window = Arc::new(Window::default());
@@ -158,18 +158,18 @@ impl BodyReader {
             ask,
         };
         let reader = BodyReader {
-            _kept: kept,
+            _share: share,
             ..BodyReader::over(source)
         };
         (reader, body_sender)
     }
 
     /// Creates a reader of a body that has arrived.
-    pub(super) fn whole(body: &[u8], trailers: Vec<u8>, kept: Option<Kept>) -> BodyReader {
+    pub(super) fn whole(body: &[u8], trailers: Vec<u8>, share: Option<BodyShare>) -> BodyReader {
         BodyReader {
             block: Block::Arrived(body.to_vec()),
             trailers,
-            _kept: kept,
+            _share: share,
             ..BodyReader::over(Source::Ended)
         }
     }
@@ -194,7 +194,7 @@ impl BodyReader {
             block: Block::Arrived(Vec::new()),
             read: 0,
             trailers: Vec::new(),
-            _kept: None,
+            _share: None,
         }
     }
 

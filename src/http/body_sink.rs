@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, Write};
 
+use super::body_budget::BodyShare;
 use super::body_policy::Want;
 use super::body_reader::BodyReader;
 use super::h1::Fields;
-use super::kept::Kept;
 use super::owned::put_section;
 use super::response::{self, HttpResult, Response};
 use super::written::{Content, ContentSink, Context, Outcome, Reading, Written};
@@ -214,14 +214,14 @@ impl Response<'_> {
         }
         match self.context.content {
             Content::Whole(body, trailers) => {
-                let kept = self.keep_anyway(body.len());
-                BodyReader::whole(body, section(trailers), kept)
+                let share = self.take_share(body.len());
+                BodyReader::whole(body, section(trailers), share)
             }
             Content::Owned(request) => BodyReader::shared(request, section(request.trailers())),
             Content::Coming { ask, window } => match self.context.reply_to() {
                 Some(reply_to) => {
-                    let kept = self.keep_anyway(window);
-                    let (reader, sender) = BodyReader::new(reply_to, ask, kept);
+                    let share = self.take_share(window);
+                    let (reader, sender) = BodyReader::new(reply_to, ask, share);
                     self.state.reading = Some(Box::new(Reading::Sender(sender)));
                     reader
                 }
@@ -240,18 +240,18 @@ impl Response<'_> {
             Content::Owned(_) | Content::Elsewhere | Content::Unwanted => 0,
         };
         // What if a reader has the body already? Then it is counted there.
-        if bytes > 0 && self.state.kept.is_none() && self.state.reading.is_none() {
-            self.state.kept = Kept::of(self.context.settings, bytes);
-            return self.state.kept.is_some();
+        if bytes > 0 && self.state.share.is_none() && self.state.reading.is_none() {
+            self.state.share = BodyShare::of(self.context.settings, bytes);
+            return self.state.share.is_some();
         }
         true
     }
 
     /// Returns the body's part of the budget, to go along with it. A handler that asks for a reader
     /// cannot be refused one, so the body counts even if there is no room.
-    fn keep_anyway(&mut self, bytes: usize) -> Option<Kept> {
-        let kept = self.state.kept.take();
-        kept.or_else(|| (bytes > 0).then(|| Kept::anyway(self.context.settings, bytes)))
+    fn take_share(&mut self, bytes: usize) -> Option<BodyShare> {
+        let share = self.state.share.take();
+        share.or_else(|| (bytes > 0).then(|| BodyShare::anyway(self.context.settings, bytes)))
     }
 }
 

@@ -77,6 +77,7 @@
 mod access;
 mod addresses;
 mod any_handler;
+mod body_budget;
 mod body_policy;
 mod body_reader;
 mod body_sink;
@@ -87,7 +88,6 @@ pub mod differences;
 mod error_page;
 pub mod h1;
 mod handler;
-mod kept;
 mod message;
 mod off_loop;
 mod offload;

@@ -95,7 +95,7 @@ impl Response<'_> {
             Content::Whole(..) | Content::Owned(_) => None, // it goes along with the request
             _ => Some(Box::new(Reading::Reader(self.body_reader()))),
         };
-        let request = OwnedRequest::keeping(request, self.state.kept.take());
+        let request = OwnedRequest::with_share(request, self.state.share.take());
         self.submit(workers, move |reply_to| {
             let content = match reading {
                 Some(_) => Content::Elsewhere,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::addresses::Addresses;
+use super::body_budget::BodyShare;
 use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
-use super::kept::Kept;
 use super::request::Request;
 use crate::socketserver::ServerHandle;
 
@@ -38,17 +38,17 @@ struct Owned {
     /// Reaches the server, if there is one.
     server: Option<ServerHandle>,
     /// The body's part of the budget, until the last clone is dropped.
-    _kept: Option<Kept>,
+    _share: Option<BodyShare>,
 }
 
 impl OwnedRequest {
     /// Copies the request.
     pub fn new(request: &Request<'_>) -> OwnedRequest {
-        OwnedRequest::keeping(request, None)
+        OwnedRequest::with_share(request, None)
     }
 
     /// Copies the request, whose body uses this part of the budget.
-    pub(super) fn keeping(request: &Request<'_>, kept: Option<Kept>) -> OwnedRequest {
+    pub(super) fn with_share(request: &Request<'_>, share: Option<BodyShare>) -> OwnedRequest {
         let head = request.head_bytes();
         let mut bytes = [head, request.body()].concat();
         put_section(&mut bytes, request.trailers());
@@ -58,7 +58,7 @@ impl OwnedRequest {
             body: request.body().len(),
             addresses: request.addresses().clone(),
             server: request.server().cloned(),
-            _kept: kept,
+            _share: share,
         }))
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use super::body_budget::BodyShare;
 use super::body_policy::Want;
 use super::body_reader::{BodyReader, BodySender};
 use super::h1::{self, Fields, Sink, Version};
-use super::kept::Kept;
 use super::message::{Message, Notes, OpenHead, ReplyTo, Upgrade};
 use super::owned::OwnedRequest;
 use super::response_body::{BodyFraming, Ending, Streaming};
@@ -168,7 +168,7 @@ pub(super) struct Written {
     /// The body of the request on its way to another thread. Boxed: few handlers need this.
     pub(super) reading: Option<Box<Reading>>,
     /// The body's part of the budget, if it is kept in memory.
-    pub(super) kept: Option<Kept>,
+    pub(super) share: Option<BodyShare>,
 }
 
 impl Written {
@@ -192,7 +192,7 @@ impl Written {
             open_head: None,
             notes: None,
             reading: None,
-            kept: None,
+            share: None,
         }
     }
 

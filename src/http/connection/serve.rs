@@ -9,10 +9,10 @@ use super::io::Io;
 use super::whole_body::{Unkept, WholeBody};
 use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Record, Subject};
+use crate::http::body_budget::{BodyShare, has_room};
 use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
 use crate::http::handler::HttpRequestHandler;
-use crate::http::kept::{Kept, has_room};
 use crate::http::request::Request;
 use crate::http::request_body::Incoming;
 use crate::http::response;
@@ -96,8 +96,9 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 step
             }
             Plan::Await(incoming) => {
-                let (record, kept) = (Record::new(bytes, &head), Kept::nothing(&self.settings));
-                let pending = WholeBody::new(range, incoming, kept, began, record);
+                let record = Record::new(bytes, &head);
+                let share = BodyShare::nothing(&self.settings);
+                let pending = WholeBody::new(range, incoming, share, began, record);
                 self.await_body(pending, ask, io)
             }
             Plan::Stream(incoming) => {
@@ -250,7 +251,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             (Ok(head), Ok(trailers)) => {
                 let asked = Asked::new(&head, bytes, pending.began());
                 let content = Content::Whole(&input[parts.body], trailers);
-                self.respond(&asked, content, None, Some(pending.into_kept()), io)
+                self.respond(&asked, content, None, Some(pending.into_share()), io)
             }
             (Err(error), _) | (_, Err(error)) => {
                 self.refuse_malformed(error, pending.subject(), io)
@@ -260,8 +261,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         step
     }
 
-    /// Calls the handler. `incoming`: the part of the body that is still to come. `kept`: the part of
-    /// the budget that the whole body uses.
+    /// Calls the handler. `incoming`: the part of the body that is still to come. `share`: the part
+    /// of the budget that the whole body uses.
     ///
     /// `inline(always)`: without it the compiler spills `asked` to the stack, only to read it back.
     #[inline(always)]
@@ -270,7 +271,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         asked: &Asked<'_>,
         content: Content<'_>,
         incoming: Option<Incoming>,
-        kept: Option<Kept>,
+        share: Option<BodyShare>,
         io: &mut Io<'_>,
     ) -> Step {
         let head = asked.head;
@@ -301,7 +302,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         let handler = &mut self.handler;
         let mut written = Written {
-            kept,
+            share,
             ..Written::new(&context)
         };
         let handled = response::write(&mut written, io.output, &context, |response| {

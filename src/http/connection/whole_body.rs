@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::http::access::{Origin, Record, Subject};
+use crate::http::body_budget::BodyShare;
 use crate::http::h1;
-use crate::http::kept::Kept;
 use crate::http::request_body::Incoming;
 use crate::reactor::Now;
 use crate::socketserver::Buffer;
@@ -23,7 +23,7 @@ pub(super) struct WholeBody {
     /// Decodes the body.
     incoming: Incoming,
     /// Its part of the budget.
-    kept: Kept,
+    share: BodyShare,
     /// When the request began to arrive.
     began: Instant,
     /// The request for the log, if the body never becomes whole.
@@ -53,7 +53,7 @@ impl WholeBody {
     pub(super) fn new(
         head: Range<usize>,
         incoming: Incoming,
-        kept: Kept,
+        share: BodyShare,
         began: Instant,
         record: Record,
     ) -> WholeBody {
@@ -62,7 +62,7 @@ impl WholeBody {
             body: 0,
             trailers: 0,
             incoming,
-            kept,
+            share,
             began,
             record,
         }
@@ -80,7 +80,7 @@ impl WholeBody {
         let known = self.head.end + self.body + self.trailers;
         let decoded = self.incoming.decode(&mut input[known..]);
         let progress = decoded.map_err(Unkept::Malformed)?;
-        if !self.kept.grow(progress.content + progress.trailers) {
+        if !self.share.grow(progress.content + progress.trailers) {
             return Err(Unkept::NoRoom);
         }
         self.body += progress.content;
@@ -103,8 +103,8 @@ impl WholeBody {
     }
 
     /// Returns the body's part of the budget. The caller drops it together with the body.
-    pub(super) fn into_kept(self) -> Kept {
-        self.kept
+    pub(super) fn into_share(self) -> BodyShare {
+        self.share
     }
 
     pub(super) fn subject(&self) -> Subject<'_> {

@@ -10,17 +10,17 @@ use super::settings::HttpSettings;
 
 /// The part of the budget that one body uses. It gives its bytes back when it is dropped, so it goes
 /// wherever the body goes.
-pub(super) struct Kept {
+pub(super) struct BodyShare {
     /// The limit, and the sum of all bodies.
     settings: Arc<HttpSettings>,
     /// The bytes of this body.
     bytes: usize,
 }
 
-impl Kept {
+impl BodyShare {
     /// Begins to count a body of which nothing has arrived.
-    pub(super) fn nothing(settings: &Arc<HttpSettings>) -> Kept {
-        Kept {
+    pub(super) fn nothing(settings: &Arc<HttpSettings>) -> BodyShare {
+        BodyShare {
             settings: Arc::clone(settings),
             bytes: 0,
         }
@@ -28,18 +28,18 @@ impl Kept {
 
     /// Counts `bytes` of a body, whether or not there is room for them. Use it where nobody can be
     /// refused any more.
-    pub(super) fn anyway(settings: &Arc<HttpSettings>, bytes: usize) -> Kept {
+    pub(super) fn anyway(settings: &Arc<HttpSettings>, bytes: usize) -> BodyShare {
         settings.counters.keep_anyway(bytes);
-        Kept {
+        BodyShare {
             settings: Arc::clone(settings),
             bytes,
         }
     }
 
     /// Counts `bytes` of a body, if there is room for them.
-    pub(super) fn of(settings: &Arc<HttpSettings>, bytes: usize) -> Option<Kept> {
-        let mut kept = Kept::nothing(settings);
-        kept.grow(bytes).then_some(kept)
+    pub(super) fn of(settings: &Arc<HttpSettings>, bytes: usize) -> Option<BodyShare> {
+        let mut share = BodyShare::nothing(settings);
+        share.grow(bytes).then_some(share)
     }
 
     /// Counts `more` bytes, if there is room for them. Returns whether there was.
@@ -57,15 +57,15 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for BodyShare {
     fn drop(&mut self) {
         self.settings.counters.give_back(self.bytes);
     }
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for BodyShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Kept").field(&self.bytes).finish()
+        f.debug_tuple("BodyShare").field(&self.bytes).finish()
     }
 }
 
@@ -87,19 +87,19 @@ mod tests {
         settings.limits.bodies = 10;
         let settings = Arc::new(settings);
         let total = || settings.stats().body_bytes;
-        let mut first = Kept::nothing(&settings);
+        let mut first = BodyShare::nothing(&settings);
         assert!(first.grow(4));
         assert!(has_room(&settings, 6) && !has_room(&settings, 7));
-        let mut second = Kept::of(&settings, 6).expect("there is room");
+        let mut second = BodyShare::of(&settings, 6).expect("there is room");
         assert!(!second.grow(1) && !first.grow(1));
         assert!(second.grow(0));
-        assert!(Kept::of(&settings, 1).is_none());
+        assert!(BodyShare::of(&settings, 1).is_none());
         assert_eq!(total(), 10, "what is refused is not counted");
         drop(second);
         assert_eq!(total(), 4);
         assert!(first.grow(1000), "it is the only one");
-        assert!(Kept::of(&settings, 1).is_none());
-        let third = Kept::anyway(&settings, 5);
+        assert!(BodyShare::of(&settings, 1).is_none());
+        let third = BodyShare::anyway(&settings, 5);
         assert_eq!(total(), 1009);
         drop((first, third));
         assert_eq!(total(), 0);
