@@ -11,7 +11,7 @@ use super::response::{self, HttpResult, Reply, Response, ResponseHead};
 use super::response_body::{BodyFraming, Framer};
 use super::response_error::ResponseError;
 use super::window::{HIGH_WATER, Window};
-use super::written::{Content, Outcome};
+use super::written::{Content, Outcome, Thread};
 use crate::socketserver::{Buffer, Failure, SendError};
 
 impl Response<'_> {
@@ -85,7 +85,7 @@ impl Deferred {
         respond: impl FnOnce(Response<'_>) -> HttpResult,
     ) -> Result<(), SendError<()>> {
         self.fulfil(|reply_to| {
-            let news = off_loop::write(reply_to, Content::Elsewhere, None, false, respond);
+            let news = off_loop::write(reply_to, Content::Elsewhere, None, Thread::Other, respond);
             reply_to.tell(news)
         })?
     }
@@ -253,7 +253,7 @@ impl ResponseStream {
     ) -> Result<ResponseStream, SendError<()>> {
         let mut framer = None;
         let push = |response: Response<'_>| begin(response).push(&mut framer);
-        let mut news = off_loop::write(reply_to, Content::Elsewhere, None, false, push);
+        let mut news = off_loop::write(reply_to, Content::Elsewhere, None, Thread::Other, push);
         let window = Arc::new(Window::default());
         let (sender, room) = bounded(1);
         if let Some(head) = &mut news.head {

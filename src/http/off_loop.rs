@@ -6,20 +6,20 @@ use std::mem;
 use super::message::{News, ReplyTo, Then};
 use super::response::{self, HttpResult, Response};
 use super::response_error::ResponseError;
-use super::written::{Content, Context, Outcome, Place, Reading, Written};
+use super::written::{Content, Context, Outcome, Reading, Thread, Written};
 use crate::reactor::Now;
 use crate::socketserver::Buffer;
 
 /// Lets `respond` write a response to the request at `reply_to` into memory, and returns it as news
 /// for the loop.
 ///
-/// `content` is the body of the request, or else `reading` is how this thread reads it. `by_worker`:
-/// this thread is a worker.
+/// `content` is the body of the request, or else `reading` is how this thread reads it. `thread` is
+/// what this thread is.
 pub(super) fn write(
     reply_to: &ReplyTo,
     content: Content<'_>,
     reading: Option<Box<Reading>>,
-    by_worker: bool,
+    thread: Thread,
     respond: impl FnOnce(Response<'_>) -> HttpResult,
 ) -> News {
     let (mut output, now) = (Buffer::new(), Now::new());
@@ -29,7 +29,7 @@ pub(super) fn write(
         terms: reply_to.terms,
         address: Some(reply_to.address()),
         content,
-        place: Place::Away { by_worker },
+        thread,
     };
     let mut written = Written {
         reading,

@@ -22,7 +22,7 @@ use super::response_body::Streaming;
 use super::stats::Hit;
 use super::status::{explanation, phrase};
 use super::window::{HIGH_WATER, LEAST};
-use super::written::{Content, Outcome, Reading};
+use super::written::{Content, Outcome, Reading, Thread};
 use crate::socketserver::{Buffer, Place, Pool, Seat, contain};
 
 impl Response<'_> {
@@ -74,7 +74,7 @@ impl Response<'_> {
         let reading = Box::new(Reading::Reader(self.body_reader()));
         self.submit(workers, move |reply_to| {
             let content = Content::Elsewhere;
-            off_loop::write(reply_to, content, Some(reading), true, job)
+            off_loop::write(reply_to, content, Some(reading), Thread::Worker, job)
         })
     }
 
@@ -101,7 +101,7 @@ impl Response<'_> {
                 Some(_) => Content::Elsewhere,
                 None => Content::Owned(&request),
             };
-            off_loop::write(reply_to, content, reading, true, |response| {
+            off_loop::write(reply_to, content, reading, Thread::Worker, |response| {
                 request.with(|request| job(request, response))
             })
         })

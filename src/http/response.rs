@@ -15,7 +15,7 @@ use super::message::{Message, Upgrade};
 use super::response_body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
 use super::response_error::ResponseError;
 use super::status::{explanation, phrase};
-use super::written::{Content, Context, Outcome, Place, Written};
+use super::written::{Content, Context, Outcome, Thread, Written};
 use crate::socketserver::{Block, Buffer, Failure, Protocol, contain};
 
 /// Tells a client for whom there is no room that there may be some soon (RFC 9110 §10.2.3).
@@ -205,11 +205,11 @@ impl<'a> Response<'a> {
         headers: &[(&str, &str)],
     ) -> Result<Response<'a>, ResponseError> {
         let bytes = interim(code, headers)?;
-        match self.context.place {
-            Place::Loop if self.context.terms.knows_interim_responses() => self.output.put(&bytes),
-            Place::Loop => {}
+        match self.context.thread {
+            Thread::Loop if self.context.terms.knows_interim_responses() => self.output.put(&bytes),
+            Thread::Loop => {}
             // Bytes in `output` reach the loop only with the response, which may take a long time.
-            Place::Away { .. } => {
+            Thread::Worker | Thread::Other => {
                 if let Some(reply_to) = self.context.reply_to() {
                     reply_to.suggest(bytes);
                 }
@@ -221,11 +221,10 @@ impl<'a> Response<'a> {
     /// Returns whether a worker writes this response, so that the loop can send its bytes
     /// meanwhile.
     pub(crate) fn is_on_worker(&self) -> bool {
-        let by_worker = matches!(self.context.place, Place::Away { by_worker: true });
-        by_worker && self.context.address.is_some()
+        self.context.thread == Thread::Worker
     }
 
-    /// Returns the time of this turn; away from the loop, the time when the response was begun.
+    /// Returns the time of this turn; on another thread, the time when the response was begun.
     #[cfg(feature = "files")]
     pub(super) fn now(&self) -> &crate::reactor::Now {
         self.context.now
@@ -362,10 +361,10 @@ impl ResponseHead<'_> {
         Ok(sent)
     }
 
-    /// Away from the loop, lets the output keep blocks: the loop takes them as they are. On the
-    /// loop, the output is the connection's, and its owner has decided.
+    /// On another thread, lets the output keep blocks: the loop takes them as they are. On the
+    /// loop's, the output is the connection's, and its owner has decided.
     fn keep_blocks(&mut self) {
-        if let Place::Away { .. } = self.context.place {
+        if self.context.thread != Thread::Loop {
             self.output.keep_blocks(true);
         }
     }
@@ -395,9 +394,9 @@ impl ResponseHead<'_> {
             self.state.sent = sent;
             self.state.wrong = wrong;
         }
-        match (&streaming.ended, self.context.place) {
+        match (&streaming.ended, self.context.thread) {
             // A worker drops the source when the response has left.
-            (None, _) | (Some(_), Place::Away { by_worker: true }) => {
+            (None, _) | (Some(_), Thread::Worker) => {
                 self.leave(Outcome::Stream(Box::new(streaming)))
             }
             (Some(_), _) => self.leave(Outcome::Done),

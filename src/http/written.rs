@@ -43,8 +43,8 @@ pub(super) struct Context<'a> {
     pub(super) address: Option<(&'a Mailbox<Message>, u32)>,
     /// The body of the request.
     pub(super) content: Content<'a>,
-    /// Where the response is written.
-    pub(super) place: Place,
+    /// The thread on which the response is written.
+    pub(super) thread: Thread,
 }
 
 impl Context<'_> {
@@ -54,16 +54,18 @@ impl Context<'_> {
     }
 }
 
-/// Where a response is written.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
-    /// On the loop, straight into the output of the connection.
+/// The thread on which a response is written.
+///
+/// On the loop's thread it is written straight into the output of the connection. On any other it
+/// is written into memory, and the loop ends the head when it takes the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thread {
+    /// The loop's.
     Loop,
-    /// On another thread, into memory; the loop ends the head when it takes the bytes.
-    Away {
-        /// This thread is a worker, which also pulls the body.
-        by_worker: bool,
-    },
+    /// A worker's, which also pulls the body.
+    Worker,
+    /// Any other thread of the program.
+    Other,
 }
 
 /// The body of the request, as its handler can get it.
@@ -339,9 +341,9 @@ impl Written {
             BodyFraming::Chunked => output.put(b"Transfer-Encoding: chunked\r\n"),
             BodyFraming::Close => self.close = true,
         }
-        match context.place {
-            Place::Loop => end_head(output, self.close, context.terms.version),
-            Place::Away { .. } => self.open_head = Some(output.len()),
+        match context.thread {
+            Thread::Loop => end_head(output, self.close, context.terms.version),
+            Thread::Worker | Thread::Other => self.open_head = Some(output.len()),
         }
         Ok(())
     }

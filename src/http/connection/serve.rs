@@ -17,7 +17,7 @@ use crate::http::request::Request;
 use crate::http::request_body::Incoming;
 use crate::http::response;
 use crate::http::terms::Terms;
-use crate::http::written::{Content, Context, Outcome, Place, Written};
+use crate::http::written::{Content, Context, Outcome, Thread, Written};
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, contain};
 
@@ -298,7 +298,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             terms,
             address: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
             content,
-            place: Place::Loop,
+            thread: Thread::Loop,
         };
         let handler = &mut self.handler;
         let mut written = Written {

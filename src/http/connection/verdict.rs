@@ -10,7 +10,7 @@ use crate::http::response_error::ResponseError;
 use crate::http::stats::Hit;
 use crate::http::status::explanation;
 use crate::http::terms::Terms;
-use crate::http::written::{Content, ContentSink, Context, Place};
+use crate::http::written::{Content, ContentSink, Context, Thread};
 use crate::reactor::Now;
 use crate::socketserver::Next;
 
@@ -144,7 +144,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             terms,
             address: self.context_address(),
             content: Content::Elsewhere,
-            place: Place::Loop,
+            thread: Thread::Loop,
         }
     }
 }
