@@ -146,20 +146,14 @@ impl Response<'_> {
 fn send(mut news: News, mut deferred: Deferred, pool: Pool, place: Place, seat: &mut Seat) {
     match mem::replace(&mut news.then, Then::Await) {
         Then::Pull(mut streaming) => {
-            let ended = streaming.ended.take();
+            news.then = streaming.ended.take().map_or(Then::Await, Then::End);
             let pulling = Pulling {
                 deferred,
                 streaming,
                 pool,
                 place: Some(place),
             };
-            match ended {
-                Some(ending) => {
-                    news.then = Then::End(ending);
-                    pulling.end(news);
-                }
-                None => pulling.go_on(Some(news), seat),
-            }
+            pulling.go_on(Some(news), seat);
         }
         then => {
             news.then = then;
@@ -188,37 +182,35 @@ struct Pulling {
 }
 
 impl Pulling {
-    /// Sends `news`, if there is some, and pulls up to the high-water mark.
+    /// Sends `first`, if there is such news, and pulls up to the high-water mark.
     ///
     /// Each block is sent to the loop by itself, because the next block may take long to make. PEP
     /// 3333: no block is held back while the next is made.
-    fn go_on(mut self, mut news: Option<News>, seat: &mut Seat) {
+    fn go_on(mut self, first: Option<News>, seat: &mut Seat) {
         let mut room = HIGH_WATER;
+        let mut news = first.unwrap_or_else(|| self.pull());
         loop {
-            let (mut next, is_last) = match news.take() {
-                Some(news) => (news, false),
-                None => self.pull(),
-            };
-            if is_last {
-                return self.end(next);
+            if !matches!(news.then, Then::Await) {
+                return self.end(news);
             }
-            room = room.saturating_sub(next.bytes.len().max(LEAST));
+            room = room.saturating_sub(news.bytes.len().max(LEAST));
             if room == 0 {
-                return self.park(next, seat);
+                return self.park(news, seat);
             }
-            next.then = Then::GoOn {
+            news.then = Then::GoOn {
                 sent: self.streaming.framer.sent(),
             };
             // What if the client has disconnected? Then the source is dropped, here.
             let reply_to = self.deferred.reply_to();
-            if reply_to.is_none_or(|reply_to| reply_to.tell(next).is_err()) {
+            if reply_to.is_none_or(|reply_to| reply_to.tell(news).is_err()) {
                 return;
             }
+            news = self.pull();
         }
     }
 
-    /// Pulls a block. Returns the news of it, and whether it is the last.
-    fn pull(&mut self) -> (News, bool) {
+    /// Pulls a block. Returns the news of it: [`Then::Await`], unless it is the last.
+    fn pull(&mut self) -> News {
         let mut bytes = Buffer::new();
         bytes.keep_blocks(true);
         let then = match contain(|| self.streaming.pull(&mut bytes)) {
@@ -226,8 +218,7 @@ impl Pulling {
             Ok(Some(ending)) => Then::End(ending),
             Err(failure) => Then::Fail(failure),
         };
-        let is_last = !matches!(then, Then::Await);
-        (News::of(then).with_bytes(bytes), is_last)
+        News::of(then).with_bytes(bytes)
     }
 
     /// Sends `news`, and leaves the rest to a later job on this thread.
