@@ -51,9 +51,7 @@ pub struct TranslatedPath {
 /// [STATIC-5]: crate::spec#static-5
 /// [STATIC-13]: crate::spec#static-13
 pub fn translate_path(path: &str) -> Option<TranslatedPath> {
-    let end = path.find(['?', '#']).unwrap_or(path.len());
-    let written = &path[..end];
-    let decoded: Vec<u8> = percent_decode_str(written).collect();
+    let decoded: Vec<u8> = percent_decode_str(without_query(path)).collect();
     if decoded.contains(&0) {
         return None;
     }
@@ -65,6 +63,12 @@ pub fn translate_path(path: &str) -> Option<TranslatedPath> {
         path,
         trailing_slash: decoded.ends_with(b"/"),
     })
+}
+
+/// Cuts off query and fragment.
+pub(super) fn without_query(path: &str) -> &str {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    &path[..end]
 }
 
 /// Returns the names in a decoded path. If `unix`, only the slash has a meaning in names.

@@ -1,43 +1,41 @@
 //! The files of a directory: Python's `SimpleHTTPRequestHandler`.
 //!
-//! The path of a request is [translated](super::translate_path) to names below the root. `root` finds
-//! the file or directory and opens it, never outside of the root. For a directory the response is a
-//! redirect, its index page or a listing. For a file, `coding` chooses the variant, `preconditions`
-//! decides whether it is sent, and `ranges` decides which bytes. `content` reads them block by block,
-//! as fast as the client takes them.
+//! The path of a request is [translated](super::translate_path) to names below the root. `site` tells
+//! what the path means; `root` finds the file or directory and opens it, never outside of the root. For
+//! a directory the response is a `redirect`, its index page or a `listing`. `file_sender` responds with
+//! a file: `coding` chooses the variant, `preconditions` decides whether it is sent, and `ranges`
+//! decides which bytes. `content` reads them block by block, as fast as the client takes them.
 
 mod coding;
 mod content;
 mod content_types;
+mod file_sender;
 mod listing;
 mod listings;
 mod names;
 mod preconditions;
 mod ranges;
+mod redirect;
 mod root;
+mod site;
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-
-use self::coding::Coding;
-use self::content::FileContent;
-use self::content_types::ContentTypes;
+use self::content_types::{ContentTypes, NOSNIFF};
+use self::file_sender::FileSender;
 use self::listing::Page;
 use self::listings::Listings;
-use self::preconditions::{Validators, Verdict};
-use self::ranges::{ByteRange, Selection};
-use self::root::{Found, Root, Tree};
+use self::redirect::redirect;
+use self::root::{Found, Root};
+use self::site::{End, Site, Target, may_succeed_later};
 use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
 use super::path::translate_path;
 use super::request::Request;
-use super::response::{HttpResult, Response, ResponseHead};
+use super::response::{HttpResult, RETRY_AFTER, Response};
 use super::status::explanation;
 
 /// The index pages of a directory by default ([STATIC-7]).
@@ -52,15 +50,6 @@ const MAX_RANGES: usize = 16;
 /// How many bytes the names of large directories may take by default: enough for half a million
 /// names of 16 bytes.
 const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
-
-/// Tells browsers to believe the `Content-Type` (Fetch Standard, section 3.6). Otherwise a browser
-/// may run a file that somebody has uploaded as text or as a picture ([STATIC-9]).
-///
-/// [STATIC-9]: crate::spec#static-9
-const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
-
-/// How often a request looks for its file, if the root is replaced each time.
-const LOOKS: usize = 3;
 
 /// Serves the files below a directory in response to GET and HEAD; Python's `SimpleHTTPRequestHandler`.
 ///
@@ -134,17 +123,11 @@ pub struct SimpleHttpRequestHandler(Arc<Settings>);
 #[derive(Debug, Clone)]
 struct Settings {
     /// The directory that is served.
-    root: Root,
-    /// The names of index pages; the first that exists is sent.
-    index_pages: Vec<OsString>,
+    site: Site,
     /// Whether a directory without an index page is listed.
     list_directories: bool,
-    /// Whether a compressed variant of a file may be sent.
-    precompressed: bool,
-    /// How many ranges one request may ask for.
-    max_ranges: usize,
-    /// The table of content types.
-    content_types: ContentTypes,
+    /// Responds with files.
+    files: FileSender,
     /// How much memory the names of large directories may take, all together.
     max_listing_memory: usize,
     /// The large directories whose listings are being sent.
@@ -163,12 +146,16 @@ impl SimpleHttpRequestHandler {
         // This fails for an empty path, or if there is no working directory: no file will be found.
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         SimpleHttpRequestHandler(Arc::new(Settings {
-            root: Root::new(absolute),
-            index_pages: INDEX_PAGES.map(OsString::from).to_vec(),
+            site: Site {
+                root: Root::new(absolute),
+                index_pages: INDEX_PAGES.map(OsString::from).to_vec(),
+            },
             list_directories: true,
-            precompressed: false,
-            max_ranges: MAX_RANGES,
-            content_types: ContentTypes::default(),
+            files: FileSender {
+                content_types: ContentTypes::default(),
+                precompressed: false,
+                max_ranges: MAX_RANGES,
+            },
             max_listing_memory: MAX_LISTING_MEMORY,
             listings: Arc::default(),
         }))
@@ -181,7 +168,7 @@ impl SimpleHttpRequestHandler {
     #[must_use]
     pub fn index_pages<P: Into<OsString>>(self, pages: impl IntoIterator<Item = P>) -> Self {
         let pages = pages.into_iter().map(Into::into).collect();
-        self.set(|settings| settings.index_pages = pages)
+        self.set(|settings| settings.site.index_pages = pages)
     }
 
     /// Sets whether a directory without an index page is listed. By default it is. If not, the
@@ -199,7 +186,7 @@ impl SimpleHttpRequestHandler {
     /// [STATIC-4]: crate::spec#static-4
     #[must_use]
     pub fn follow_symlinks(self, follow: bool) -> Self {
-        self.set(|settings| settings.root.follow_symlinks = follow)
+        self.set(|settings| settings.site.root.follow_symlinks = follow)
     }
 
     /// Sets whether `x.js.br` or `x.js.gz` is sent in place of `x.js` to clients that accept it (RFC
@@ -208,7 +195,7 @@ impl SimpleHttpRequestHandler {
     /// A compressed file that is older than the plain one is not used: it is out of date.
     #[must_use]
     pub fn precompressed(self, precompressed: bool) -> Self {
-        self.set(|settings| settings.precompressed = precompressed)
+        self.set(|settings| settings.files.precompressed = precompressed)
     }
 
     /// Sets how many ranges one request may ask for. The default is 16, and 0 turns ranges off. A
@@ -216,7 +203,7 @@ impl SimpleHttpRequestHandler {
     /// longer than the file (RFC 9110 §14.2).
     #[must_use]
     pub fn max_ranges(self, max_ranges: usize) -> Self {
-        self.set(|settings| settings.max_ranges = max_ranges)
+        self.set(|settings| settings.files.max_ranges = max_ranges)
     }
 
     /// Sets how many bytes the names of large directories may take while their listings are sent, all
@@ -244,7 +231,7 @@ impl SimpleHttpRequestHandler {
     /// [STATIC-11]: crate::spec#static-11
     #[must_use]
     pub fn content_type(self, suffix: &str, content_type: &str) -> Self {
-        self.set(|settings| settings.content_types.insert(suffix, content_type))
+        self.set(|settings| settings.files.content_types.insert(suffix, content_type))
     }
 
     /// Returns the content type of a file, guessed from its name; Python's `guess_type`
@@ -261,7 +248,7 @@ impl SimpleHttpRequestHandler {
     ///
     /// [STATIC-11]: crate::spec#static-11
     pub fn guess_type(&self, path: &Path) -> &str {
-        self.0.content_types.guess(path)
+        self.0.files.content_types.guess(path)
     }
 
     /// Responds to a GET or HEAD with the file or directory at `path`.
@@ -289,26 +276,12 @@ impl SimpleHttpRequestHandler {
     ///
     /// Returns the operating system's error if the file could be opened but cannot be read.
     pub fn serve(&self, path: &str, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        let Some(found) = translate_path(path) else {
+        let Some(translated) = translate_path(path) else {
             return send_404("File not found", response);
         };
-        let end = match path {
-            // The prefix included the slash; or the request has no path, which means `/` (RFC 9110
-            // §4.2.3).
-            "" if request.path().is_empty() || request.path().ends_with('/') => End::Slash,
-            _ if path
-                .split(['?', '#'])
-                .next()
-                .unwrap_or_default()
-                .ends_with('/') =>
-            {
-                End::Slash
-            }
-            _ if found.trailing_slash => End::EscapedSlash,
-            _ => End::Name,
-        };
-        match self.0.find(&found.path, end) {
-            Ok((tree, Target::File(file))) => self.0.send_file(&tree, file, request, response),
+        let end = End::of(path, &translated, request);
+        match self.0.site.find(&translated.path, end) {
+            Ok((tree, Target::File(file))) => self.0.files.send(&tree, file, request, response),
             Ok((_, Target::Directory(found))) => self.0.list_directory(found, request, response),
             Ok((_, Target::WithoutSlash)) => redirect(request, response),
             Err(error) => refuse(error, "File not found", response),
@@ -346,96 +319,7 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
     }
 }
 
-/// How a path ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// With a name, so it may lead to a file.
-    Name,
-    /// With a slash, so it leads to a directory.
-    Slash,
-    /// With an escaped slash. It leads to a directory, but the links of a listing would not be
-    /// relative to that.
-    EscapedSlash,
-}
-
-/// The thing that a path leads to.
-enum Target {
-    /// A file, perhaps the index page of a directory.
-    File(Representation),
-    /// A directory without an index page.
-    Directory(Found),
-    /// A directory, but the path does not end in a slash.
-    WithoutSlash,
-}
-
-/// An open file.
-struct Representation {
-    /// The name below the root, which decides the content type.
-    name: PathBuf,
-    /// The open file.
-    file: File,
-    /// Its metadata, read after it was opened.
-    metadata: Metadata,
-}
-
-impl Representation {
-    fn open(name: &Path, found: &Found) -> io::Result<Representation> {
-        let (file, metadata) = found.open()?;
-        let name = name.to_owned();
-        Ok(Representation {
-            name,
-            file,
-            metadata,
-        })
-    }
-}
-
 impl Settings {
-    /// Finds what a path leads to, and the tree in which it was found.
-    fn find(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
-        let mut looks = 0;
-        loop {
-            looks += 1;
-            // What if a new version is published just now, and the old one is gone already? Then
-            // look again.
-            let tree = match self.root.tree() {
-                Ok(tree) => tree,
-                Err(error) if looks == LOOKS => return Err(error),
-                Err(_) => continue,
-            };
-            match self.find_in(&tree, path, end) {
-                Ok(target) => return Ok((tree, target)),
-                Err(error) if looks == LOOKS || self.root.is(&tree) => return Err(error),
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn find_in(&self, tree: &Tree, path: &Path, end: End) -> io::Result<Target> {
-        let found = tree.find(path)?;
-        if !found.metadata.is_dir() {
-            return match end {
-                End::Name => Representation::open(path, &found).map(Target::File),
-                // STATIC-8
-                End::Slash | End::EscapedSlash => Err(ErrorKind::NotADirectory.into()),
-            };
-        }
-        if end != End::Slash {
-            return Ok(Target::WithoutSlash);
-        }
-        for page in &self.index_pages {
-            // The first that exists is the index page. If it cannot be opened, do not list instead.
-            match tree.find_in(&found, Path::new(page)) {
-                Ok(index) if index.metadata.is_file() => {
-                    return Representation::open(&path.join(page), &index).map(Target::File);
-                }
-                Err(error) if may_succeed_later(&error) => return Err(error),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(Target::Directory(found))
-    }
-
     fn list_directory(
         &self,
         directory: Found,
@@ -463,173 +347,6 @@ impl Settings {
             None => head.stream(page),
         }
     }
-
-    fn send_file(
-        &self,
-        tree: &Tree,
-        plain: Representation,
-        request: &Request<'_>,
-        response: Response<'_>,
-    ) -> HttpResult {
-        let content_type = self.content_types.guess(&plain.name);
-        let (Representation { file, metadata, .. }, coding) = self.variant(tree, plain, request);
-        let length = metadata.len();
-        let validators = validators(&metadata, coding, response.now().wall());
-
-        let verdict = preconditions::evaluate(request.headers(), &validators);
-        if verdict == Verdict::NotModified {
-            let head = response.send_response(304);
-            let head = head.send_header("ETag", &validators.etag);
-            return self.vary(head).body(""); // RFC 9110 §15.4.5
-        }
-        if verdict == Verdict::Failed {
-            return response.send_error(412);
-        }
-        let selection = match request.method() {
-            "GET" => self.select(request, &validators, length),
-            _ => Selection::Whole, // RFC 9110 §14.2: ranges are for GET
-        };
-        let Some(payload) = Payload::new(file, selection, content_type, length) else {
-            return response
-                .send_response(416)
-                .send_header("Content-Range", format!("bytes */{length}"))
-                .body("");
-        };
-        let head = response
-            .send_response(payload.code)
-            .send_header("Content-Type", payload.content_type)
-            .send_header(NOSNIFF.0, NOSNIFF.1)
-            .send_header("Content-Length", payload.content.length().to_string());
-        let mut head = self.describe(head, &validators, coding);
-        if let Some(content_range) = payload.content_range {
-            head = head.send_header("Content-Range", content_range);
-        }
-        head.stream(payload.content)
-    }
-
-    /// Returns the file itself, or a compressed one beside it that the client prefers.
-    fn variant(
-        &self,
-        tree: &Tree,
-        plain: Representation,
-        request: &Request<'_>,
-    ) -> (Representation, Option<Coding>) {
-        if self.precompressed {
-            for coding in coding::preferred(request.headers()) {
-                let mut name = plain.name.clone().into_os_string();
-                name.push(coding.suffix());
-                let name = Path::new(&name);
-                let found = tree.find(name);
-                match found.and_then(|found| Representation::open(name, &found)) {
-                    Ok(variant) if is_up_to_date(&variant.metadata, &plain.metadata) => {
-                        return (variant, Some(coding));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        (plain, None)
-    }
-
-    /// Returns which part of the file the request asks for.
-    fn select(&self, request: &Request<'_>, validators: &Validators, length: u64) -> Selection {
-        let mut fields = request.headers().get_all("range");
-        match (fields.next(), fields.next()) {
-            (Some(field), None) if preconditions::if_range(request.headers(), validators) => {
-                ranges::select(field, length, self.max_ranges)
-            }
-            _ => Selection::Whole,
-        }
-    }
-
-    /// Adds the fields that do not depend on which part of the file is sent.
-    fn describe<'a>(
-        &self,
-        mut head: ResponseHead<'a>,
-        validators: &Validators,
-        coding: Option<Coding>,
-    ) -> ResponseHead<'a> {
-        if let Some(modified) = validators.last_modified() {
-            head = head.send_header("Last-Modified", modified);
-        }
-        if let Some(coding) = coding {
-            head = head.send_header("Content-Encoding", coding.name());
-        }
-        if self.max_ranges > 0 {
-            head = head.send_header("Accept-Ranges", "bytes");
-        }
-        self.vary(head.send_header("ETag", &validators.etag))
-    }
-
-    /// Adds `Vary` if other clients may get a compressed variant, even if this one does not.
-    fn vary<'a>(&self, head: ResponseHead<'a>) -> ResponseHead<'a> {
-        match self.precompressed {
-            true => head.send_header("Vary", "Accept-Encoding"),
-            false => head,
-        }
-    }
-}
-
-/// The part of a file that is sent, with the status and the fields that depend on it.
-struct Payload {
-    /// 200 for the whole file, 206 for ranges.
-    code: u16,
-    /// The type of the file, or of a multipart body.
-    content_type: String,
-    /// The value of `Content-Range`, for a single range.
-    content_range: Option<String>,
-    /// The bytes.
-    content: FileContent,
-}
-
-impl Payload {
-    /// `None` if no range overlaps the file.
-    fn new(file: File, selection: Selection, content_type: &str, length: u64) -> Option<Payload> {
-        let mut content_type = content_type.to_owned();
-        let mut content_range = None;
-        let (code, content) = match selection {
-            Selection::Whole => {
-                let whole = ByteRange { first: 0, length };
-                (200, FileContent::range(file, whole))
-            }
-            Selection::Single(range) => {
-                content_range = Some(range.content_range(length));
-                (206, FileContent::range(file, range))
-            }
-            Selection::Several(ranges) => {
-                let (boundary, content) =
-                    FileContent::multipart(file, &ranges, &content_type, length);
-                content_type = format!("multipart/byteranges; boundary={boundary}");
-                (206, content)
-            }
-            Selection::Unsatisfiable => return None,
-        };
-        Some(Payload {
-            code,
-            content_type,
-            content_range,
-            content,
-        })
-    }
-}
-
-/// Makes validators from time and size. Each coding has its own entity tag (RFC 9110 §8.8.3.3).
-fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
-    let modified = metadata.modified().ok();
-    let nanos = match modified.map(|modified| modified.duration_since(UNIX_EPOCH)) {
-        Some(Ok(since)) => since.as_nanos().to_string(),
-        Some(Err(before)) => format!("-{}", before.duration().as_nanos()),
-        None => String::new(),
-    };
-    let suffix = coding.map_or("", Coding::suffix);
-    let etag = format!("\"{nanos}-{}{suffix}\"", metadata.len());
-    Validators::new(etag, modified, now)
-}
-
-/// Returns whether a variant is at least as new as the plain file. A file without a time counts as
-/// oldest.
-fn is_up_to_date(variant: &Metadata, plain: &Metadata) -> bool {
-    variant.modified().ok() >= plain.modified().ok()
 }
 
 /// Responds with 404 if the file cannot be opened, or with 503 if it only cannot be opened now.
@@ -638,7 +355,7 @@ fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult 
         false => send_404(reason, response),
         true => response
             .send_response(503)
-            .send_header("Retry-After", "1")
+            .send_header(RETRY_AFTER.0, RETRY_AFTER.1)
             .send_header("Content-Length", "0")
             .with_failure(error.into())
             .body(""),
@@ -647,58 +364,4 @@ fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult 
 
 fn send_404(reason: &str, response: Response<'_>) -> HttpResult {
     response.send_error_with(404, reason, explanation(404))
-}
-
-/// Returns whether opening the file may succeed later: descriptors or memory are short, or another
-/// program holds a lease on the file.
-fn may_succeed_later(error: &io::Error) -> bool {
-    /// `ENFILE` and `EMFILE`, the same on every Unix.
-    const DESCRIPTORS: [Option<i32>; 2] = [Some(23), Some(24)];
-    let descriptors = cfg!(unix) && DESCRIPTORS.contains(&error.raw_os_error());
-    descriptors || matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::WouldBlock)
-}
-
-/// Bytes that must be escaped in a URI (RFC 3986 appendix A). A backslash is also dangerous:
-/// browsers read it as a slash, and `/\h/` would lead to another host.
-const NOT_IN_A_URI: AsciiSet = CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// Redirects to the same URL with a slash after its path ([STATIC-6]).
-///
-/// [STATIC-6]: crate::spec#static-6
-fn redirect(request: &Request<'_>, response: Response<'_>) -> HttpResult {
-    let target = collapsed(request);
-    let (path, query) = match target.find('?') {
-        Some(mark) => target.split_at(mark),
-        None => (target.as_str(), ""),
-    };
-    let location = utf8_percent_encode(path, &NOT_IN_A_URI).to_string()
-        + "/"
-        + &utf8_percent_encode(query, &NOT_IN_A_URI).to_string();
-    response
-        .send_response(301)
-        .send_header("Location", location)
-        .send_header("Content-Length", "0") // for HEAD as well (STATIC-1)
-        .body("")
-}
-
-/// Returns the target with only one leading slash, because a browser reads `//h` as a host
-/// ([HTTP-15]).
-///
-/// [HTTP-15]: crate::spec#http-15
-fn collapsed(request: &Request<'_>) -> String {
-    let target = request.target();
-    match target.strip_prefix('/') {
-        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
-        None => target.to_owned(),
-    }
 }

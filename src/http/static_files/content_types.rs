@@ -7,6 +7,12 @@ use std::path::Path;
 /// The content type of a file whose suffix is not known.
 const UNKNOWN: &str = "application/octet-stream";
 
+/// Tells browsers to believe the `Content-Type` (Fetch Standard, section 3.6). Otherwise a browser
+/// may run a file that somebody has uploaded as text or as a picture ([STATIC-9]).
+///
+/// [STATIC-9]: crate::spec#static-9
+pub(super) const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+
 /// The built-in table, and the types that the program added to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContentTypes {

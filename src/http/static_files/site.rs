@@ -1,0 +1,137 @@
+//! What a path leads to in the directory that is served.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::root::{Found, Root, Tree};
+use crate::http::path::{TranslatedPath, without_query};
+use crate::http::request::Request;
+
+/// How often a request looks for its file, if the root is replaced each time.
+const LOOKS: usize = 3;
+
+/// The directory that is served, with the names of its index pages.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    /// The directory itself.
+    pub(super) root: Root,
+    /// The names of index pages; the first that exists is sent.
+    pub(super) index_pages: Vec<OsString>,
+}
+
+/// How a path ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// With a name, so it may lead to a file.
+    Name,
+    /// With a slash, so it leads to a directory.
+    Slash,
+    /// With an escaped slash. It leads to a directory, but the links of a listing would not be
+    /// relative to that.
+    EscapedSlash,
+}
+
+impl End {
+    /// Returns how `path` ends, which was `translated`. `path` need not be that of the request: a
+    /// handler may have removed a prefix.
+    pub(super) fn of(path: &str, translated: &TranslatedPath, request: &Request<'_>) -> End {
+        match path {
+            // The prefix included the slash; or the request has no path, which means `/` (RFC 9110
+            // §4.2.3).
+            "" if request.path().is_empty() || request.path().ends_with('/') => End::Slash,
+            _ if without_query(path).ends_with('/') => End::Slash,
+            _ if translated.trailing_slash => End::EscapedSlash,
+            _ => End::Name,
+        }
+    }
+}
+
+/// The thing that a path leads to.
+pub(super) enum Target {
+    /// A file, perhaps the index page of a directory.
+    File(Representation),
+    /// A directory without an index page.
+    Directory(Found),
+    /// A directory, but the path does not end in a slash.
+    WithoutSlash,
+}
+
+/// An open file.
+pub(super) struct Representation {
+    /// The name below the root, which decides the content type.
+    pub(super) name: PathBuf,
+    /// The open file.
+    pub(super) file: File,
+    /// Its metadata. The response announces the size that is in it.
+    pub(super) metadata: Metadata,
+}
+
+impl Representation {
+    pub(super) fn open(name: &Path, found: &Found) -> io::Result<Representation> {
+        let (file, metadata) = found.open()?;
+        let name = name.to_owned();
+        Ok(Representation {
+            name,
+            file,
+            metadata,
+        })
+    }
+}
+
+impl Site {
+    /// Finds what a path leads to, and the tree in which it was found.
+    pub(super) fn find(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            // What if a new version is published just now, and the old one is gone already? Then
+            // look again.
+            let tree = match self.root.tree() {
+                Ok(tree) => tree,
+                Err(error) if looks == LOOKS => return Err(error),
+                Err(_) => continue,
+            };
+            match self.find_in(&tree, path, end) {
+                Ok(target) => return Ok((tree, target)),
+                Err(error) if looks == LOOKS || self.root.is(&tree) => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn find_in(&self, tree: &Tree, path: &Path, end: End) -> io::Result<Target> {
+        let found = tree.find(path)?;
+        if !found.metadata.is_dir() {
+            return match end {
+                End::Name => Representation::open(path, &found).map(Target::File),
+                // STATIC-8
+                End::Slash | End::EscapedSlash => Err(ErrorKind::NotADirectory.into()),
+            };
+        }
+        if end != End::Slash {
+            return Ok(Target::WithoutSlash);
+        }
+        for page in &self.index_pages {
+            // The first that exists is the index page. If it cannot be opened, do not list instead.
+            match tree.find_in(&found, Path::new(page)) {
+                Ok(index) if index.metadata.is_file() => {
+                    return Representation::open(&path.join(page), &index).map(Target::File);
+                }
+                Err(error) if may_succeed_later(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(Target::Directory(found))
+    }
+}
+
+/// Returns whether opening the file may succeed later: descriptors or memory are short, or another
+/// program holds a lease on the file.
+pub(super) fn may_succeed_later(error: &io::Error) -> bool {
+    /// `ENFILE` and `EMFILE`, the same on every Unix.
+    const DESCRIPTORS: [Option<i32>; 2] = [Some(23), Some(24)];
+    let descriptors = cfg!(unix) && DESCRIPTORS.contains(&error.raw_os_error());
+    descriptors || matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::WouldBlock)
+}
