@@ -39,14 +39,14 @@ impl FileSender {
         let length = metadata.len();
         let validators = validators(&metadata, coding, response.now().wall());
 
-        let verdict = preconditions::evaluate(request.headers(), &validators);
-        if verdict == Verdict::NotModified {
-            let head = response.send_response(304);
-            let head = head.send_header("ETag", &validators.etag);
-            return self.vary(head).body(""); // RFC 9110 §15.4.5
-        }
-        if verdict == Verdict::Failed {
-            return response.send_error(412);
+        match preconditions::evaluate(request.headers(), &validators) {
+            Verdict::Perform => {}
+            Verdict::NotModified => {
+                let head = response.send_response(304);
+                let head = head.send_header("ETag", &validators.etag);
+                return self.vary(head).body(""); // RFC 9110 §15.4.5
+            }
+            Verdict::Failed => return response.send_error(412),
         }
         let selection = match request.method() {
             "GET" => self.select(request, &validators, length),
@@ -77,18 +77,19 @@ impl FileSender {
         plain: Representation,
         request: &Request<'_>,
     ) -> (Representation, Option<Coding>) {
-        if self.precompressed {
-            for coding in coding::preferred(request.headers()) {
-                let mut name = plain.name.clone().into_os_string();
-                name.push(coding.suffix());
-                let name = Path::new(&name);
-                let found = tree.find(name);
-                match found.and_then(|found| Representation::open(name, &found)) {
-                    Ok(variant) if is_up_to_date(&variant.metadata, &plain.metadata) => {
-                        return (variant, Some(coding));
-                    }
-                    _ => {}
+        if !self.precompressed {
+            return (plain, None);
+        }
+        for coding in coding::preferred(request.headers()) {
+            let mut name = plain.name.clone().into_os_string();
+            name.push(coding.suffix());
+            let name = Path::new(&name);
+            let found = tree.find(name);
+            match found.and_then(|found| Representation::open(name, &found)) {
+                Ok(variant) if is_up_to_date(&variant.metadata, &plain.metadata) => {
+                    return (variant, Some(coding));
                 }
+                _ => {}
             }
         }
         (plain, None)

@@ -9,7 +9,7 @@ use std::sync::{Arc, TryLockError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::listings::SharedNames;
-use super::names::{Entry, Progress};
+use super::names::{Entry, Known};
 use crate::http::error_page::escape;
 use crate::http::response_body::{BLOCK, BodySource};
 use crate::socketserver::{Block, Failure};
@@ -103,15 +103,15 @@ impl Page {
         };
         while block.len() < BLOCK {
             match names.get(self.sent) {
-                Progress::Found(entry) => {
+                Known::Found(entry) => {
                     put_entry(block, &entry);
                     self.sent += 1;
                 }
-                Progress::Unknown => {
+                Known::Unknown => {
                     names.advance()?;
                     return Ok(false);
                 }
-                Progress::End => {
+                Known::End => {
                     block.push_str("</ul>\n<hr>\n</body>\n</html>\n");
                     return Ok(true);
                 }

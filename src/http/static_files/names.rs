@@ -138,18 +138,18 @@ impl Names {
     }
 
     /// Returns the entry that is at `number` in the listing.
-    pub(super) fn get(&self, number: usize) -> Progress<Entry<'_>> {
+    pub(super) fn get(&self, number: usize) -> Known<'_> {
         match self.order.get(number) {
             Some(&(slice, number)) => {
                 let slice = self.slices.get(slice as usize);
                 match slice.and_then(|slice| slice.get(number as usize)) {
-                    Some(entry) => Progress::Found(entry),
-                    None => Progress::End,
+                    Some(entry) => Known::Found(entry),
+                    None => Known::End,
                 }
             }
-            None if self.failure.is_some() => Progress::Unknown,
-            None if self.unread.is_none() && self.next.is_empty() => Progress::End,
-            None => Progress::Unknown,
+            None if self.failure.is_some() => Known::Unknown,
+            None if self.unread.is_none() && self.next.is_empty() => Known::End,
+            None => Known::Unknown,
         }
     }
 
@@ -216,9 +216,9 @@ impl Names {
 
 /// What is known of an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress<T> {
+pub(super) enum Known<'a> {
     /// This is it.
-    Found(T),
+    Found(Entry<'a>),
     /// Nothing yet: more names must be read or merged.
     Unknown,
     /// There is no such entry.
