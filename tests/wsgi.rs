@@ -1545,6 +1545,35 @@ fn every_variable_is_lent_once() {
     assert_eq!(response.text(), expected);
 }
 
+/// ENV-9, WSGI-2: what `get` returns for a key of the server is also listed, if the request has no
+/// such variable: a client of a Unix-domain socket has no port.
+#[test]
+fn all_variables_that_can_be_looked_up_are_listed() {
+    let app = |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        assert_eq!(environ.get("REMOTE_PORT").as_deref(), Some("7"));
+        assert_eq!(environ.get("REMOTE_ADDR").as_deref(), Some(""));
+        let listed = environ.to_map();
+        let port = listed
+            .get("REMOTE_PORT")
+            .map_or("not listed", String::as_str);
+        Ok(format!("{port} {:?}", listed["REMOTE_ADDR"]).into())
+    };
+    let mut handler = WsgiHandler::new(app, None);
+    for key in ["REMOTE_ADDR", "REMOTE_PORT"] {
+        handler.base_environ_mut().insert(key.into(), "7".into());
+    }
+    let connection = HttpConnection::new(handler, None, Arc::default());
+    let mut response = Vec::new();
+    let stream = Files {
+        rfile: &b"GET / HTTP/1.0\r\n\r\n"[..],
+        wfile: &mut response,
+    };
+    Driver::new(connection).drive(stream).expect("it ends");
+    let response = String::from_utf8(response).expect("text");
+    assert!(response.ends_with("\r\n\r\n7 \"\""), "{response}");
+}
+
 /// WSGI-27: an application may read its input after its call, and nobody else can then.
 #[test]
 fn the_input_can_be_taken() {

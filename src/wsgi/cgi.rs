@@ -5,7 +5,7 @@ use std::env;
 use std::io;
 
 use super::application::Application;
-use super::environ::latin1;
+use super::latin1::latin1;
 use super::simple_handler::SimpleHandler;
 use crate::socketserver::HandlerResult;
 

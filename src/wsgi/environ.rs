@@ -8,73 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, Cursor, Write};
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
 
-use percent_encoding::percent_decode_str;
-
+use super::base_environ::{BaseEnviron, python_bool};
+use super::request_variables::RequestVariables;
 use crate::http::{BodyReader, Request};
 use crate::socketserver::QueuedStderr;
-
-/// The variables of the server, the same for every request ([WSGI-2]).
-///
-/// [WSGI-2]: crate::spec#wsgi-2
-pub(super) type BaseEnviron = BTreeMap<String, String>;
-
-/// The name of the server in `SERVER_SOFTWARE` ([ENV-5]).
-///
-/// [ENV-5]: crate::spec#env-5
-const SERVER_SOFTWARE: &str = concat!("serve_forever/", env!("CARGO_PKG_VERSION"));
-
-/// Builds the base environ from the address that is known after `bind` ([WSGI-2], [ENV-1] to -5).
-///
-/// `SERVER_NAME` is the address, because looking up a name could delay the start ([HTTP-1]). A server
-/// on all interfaces has no such address: each request then has the one that its client reached.
-/// Without an address, name and port are `localhost` and `80`, because PEP 3333 allows neither of
-/// them to be empty. Clients of a Unix-domain socket usually send that in `Host`.
-///
-/// [ENV-1]: crate::spec#env-1
-/// [HTTP-1]: crate::spec#http-1
-/// [WSGI-2]: crate::spec#wsgi-2
-pub(super) fn setup_environ(server_address: Option<SocketAddr>) -> BaseEnviron {
-    let port = server_address.map_or(80, |address| address.port());
-    let variables = [
-        ("SERVER_PORT", port.to_string()),
-        ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
-        ("SCRIPT_NAME", String::new()),
-        ("REMOTE_HOST", String::new()),
-        ("SERVER_SOFTWARE", SERVER_SOFTWARE.to_owned()),
-        ("wsgi.file_wrapper", FILE_WRAPPER.to_owned()),
-    ];
-    let mut base = BaseEnviron::from(variables.map(|(key, value)| (key.to_owned(), value)));
-    if server_address.is_none_or(|address| !address.ip().is_unspecified()) {
-        base.insert("SERVER_NAME".to_owned(), server_name(server_address));
-    }
-    base
-}
-
-/// Returns the address as a `SERVER_NAME`. An IPv6 address has brackets, as in a URI (RFC 3875
-/// section 4.1.14).
-fn server_name(address: Option<SocketAddr>) -> String {
-    match address.map(|address| address.ip().to_canonical()) {
-        Some(IpAddr::V4(ip)) => ip.to_string(),
-        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
-        None => "localhost".to_owned(),
-    }
-}
-
-/// The variables that come from the request, without those called `HTTP_*`.
-const REQUEST_KEYS: [&str; 10] = [
-    "CONTENT_LENGTH",
-    "CONTENT_TYPE",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "REMOTE_ADDR",
-    "REMOTE_PORT",
-    "REQUEST_METHOD",
-    "REQUEST_URI",
-    "SERVER_NAME",
-    "SERVER_PROTOCOL",
-];
 
 /// The variables of the gateway itself. A value that is not text in Python is given as Python
 /// prints it.
@@ -88,16 +26,6 @@ const WSGI_KEYS: [&str; 8] = [
     "wsgi.url_scheme",
     "wsgi.version",
 ];
-
-/// The value of `wsgi.file_wrapper`: the server has a [`FileWrapper`](super::FileWrapper)
-/// ([ENV-20]).
-///
-/// [ENV-20]: crate::spec#env-20
-pub(super) const FILE_WRAPPER: &str = "<FileWrapper>";
-
-/// Flags as Python prints them.
-pub(super) const TRUE: &str = "True";
-pub(super) const FALSE: &str = "False";
 
 /// The request as an application sees it: CGI variables, header fields, the body.
 ///
@@ -162,13 +90,9 @@ pub(super) const FALSE: &str = "False";
 /// [ENV-21]: crate::spec#env-21
 pub struct Environ<'a> {
     /// The HTTP request in which variables are looked up, if there is one.
-    request: Option<Request<'a>>,
-    /// The variables of the server.
-    base: &'a BaseEnviron,
+    request: Option<RequestVariables<'a>>,
     /// `wsgi.input`.
     input: Input<'a>,
-    /// The body of the request had not arrived when the application was called.
-    is_streamed: bool,
     /// `wsgi.errors`.
     errors: Errors<'a>,
     /// The variables that were inserted, and those that were removed (`None`).
@@ -195,12 +119,9 @@ impl<'a> Environ<'a> {
     /// Makes an environ that has no variables but those of the gateway itself (`wsgi.*`). Its
     /// input is empty.
     pub fn new() -> Environ<'a> {
-        static NO_BASE: BaseEnviron = BaseEnviron::new();
         Environ {
             request: None,
-            base: &NO_BASE,
             input: Input::Bytes(b""),
-            is_streamed: false,
             errors: Errors::Stderr(QueuedStderr),
             changes: BTreeMap::new(),
         }
@@ -208,8 +129,11 @@ impl<'a> Environ<'a> {
 
     pub(super) fn of_request(request: &Request<'a>, base: &'a BaseEnviron) -> Environ<'a> {
         Environ {
-            request: Some(*request),
-            base,
+            request: Some(RequestVariables {
+                request: *request,
+                base,
+                is_streamed: false,
+            }),
             input: Input::Bytes(request.body()),
             ..Environ::new()
         }
@@ -220,18 +144,13 @@ impl<'a> Environ<'a> {
         if let Some(change) = self.changes.get(key) {
             return change.as_deref().map(Cow::Borrowed);
         }
-        if let Some(field) = key.strip_prefix("HTTP_") {
-            if let Some(value) = self.http_variable(field) {
-                return Some(value);
-            }
-        }
-        let base = || self.base.get(key).map(|value| value.as_str().into());
         if key.starts_with("wsgi.") {
             // A value that the base environ has replaces the usual one.
-            base().or_else(|| self.wsgi_variable(key))
-        } else {
-            self.request_variable(key).or_else(base)
+            return self.base_variable(key).or_else(|| self.wsgi_variable(key));
         }
+        let request = self.request.as_ref();
+        let variable = request.and_then(|request| request.get(key));
+        variable.or_else(|| self.base_variable(key))
     }
 
     /// Returns whether the variable exists.
@@ -268,8 +187,8 @@ impl<'a> Environ<'a> {
 
     /// Lends each variable to `visit`, in no particular order.
     ///
-    /// It makes few strings: one for the keys of the header fields, one each for `REMOTE_ADDR` and
-    /// `SERVER_PROTOCOL`, and one for each value that has to be decoded or joined.
+    /// It makes few strings: one for the keys of the header fields, and one for each value that has
+    /// to be formatted, such as `REMOTE_ADDR`, decoded or joined.
     ///
     /// Use it to hand all variables to another language or another process.
     ///
@@ -290,45 +209,19 @@ impl<'a> Environ<'a> {
                 visit(key, &value);
             }
         };
-        for key in REQUEST_KEYS {
-            if let Some(value) = self.request_variable(key) {
-                visit(key, value);
+        for key in WSGI_KEYS {
+            match self.wsgi_variable(key) {
+                Some(value) if self.base_variable(key).is_none() => visit(key, value),
+                _ => {}
             }
         }
-        for key in WSGI_KEYS
-            .iter()
-            .filter(|key| !self.base.contains_key(**key))
-        {
-            if let Some(value) = self.wsgi_variable(key) {
-                visit(key, value);
+        if let Some(request) = &self.request {
+            for (key, value) in request.base {
+                if request.get(key).is_none() {
+                    visit(key, value.into());
+                }
             }
-        }
-        for (key, value) in self.base {
-            let of_request = self.request.is_some() && REQUEST_KEYS.contains(&key.as_str());
-            let field = key.strip_prefix("HTTP_");
-            if !of_request && field.is_none_or(|field| self.http_variable(field).is_none()) {
-                visit(key, value.into());
-            }
-        }
-        self.each_field(visit);
-    }
-
-    /// Lends the variables of the header fields to `visit`, each once.
-    fn each_field(&self, mut visit: impl FnMut(&str, Cow<'_, str>)) {
-        let mut key = String::from("HTTP_HOST"); // it may stand in the target only
-        if let Some(value) = self.http_variable("HOST") {
-            visit(&key, value);
-        }
-        let fields = self.request.iter().flat_map(|request| request.headers());
-        for (index, (name, _)) in fields.clone().enumerate() {
-            let repeats = |(other, _): (&str, &[u8])| other.eq_ignore_ascii_case(name);
-            if name.eq_ignore_ascii_case("Host") || fields.clone().take(index).any(repeats) {
-                continue; // visited before, with all its values
-            }
-            put_http_key(&mut key, name);
-            if let Some(value) = self.http_variable(&key["HTTP_".len()..]) {
-                visit(&key, value);
-            }
+            request.for_each(visit);
         }
     }
 
@@ -337,7 +230,7 @@ impl<'a> Environ<'a> {
     ///
     /// Variables that were [inserted](Self::insert) are not in the request.
     pub fn request(&self) -> Option<&Request<'a>> {
-        self.request.as_ref()
+        self.request.as_ref().map(|variables| &variables.request)
     }
 
     /// Returns the body of the request, decoded: `wsgi.input`. A read at its end returns nothing
@@ -382,7 +275,9 @@ impl<'a> Environ<'a> {
     /// Makes the body, as it arrives, the input.
     pub(super) fn stream_input(&mut self, reader: BodyReader) {
         self.input = Input::Reader(reader);
-        self.is_streamed = true;
+        if let Some(request) = &mut self.request {
+            request.is_streamed = true;
+        }
     }
 
     /// Replaces the [`input`](Self::input). Use it in middleware that decodes the body, and in a
@@ -458,7 +353,12 @@ impl<'a> Environ<'a> {
     }
 
     fn flag(&self, key: &str) -> bool {
-        self.get(key).as_deref() == Some(TRUE)
+        self.get(key).as_deref() == Some(python_bool(true))
+    }
+
+    fn base_variable(&self, key: &str) -> Option<Cow<'_, str>> {
+        let value = self.request.as_ref()?.base.get(key)?;
+        Some(value.into())
     }
 
     fn wsgi_variable(&self, key: &str) -> Option<Cow<'_, str>> {
@@ -466,91 +366,13 @@ impl<'a> Environ<'a> {
             "wsgi.errors" if self.has_errors() => "<errors>",
             "wsgi.errors" => "<stderr>",
             "wsgi.input" => "<input>",
-            "wsgi.input_terminated" => TRUE, // WSGI-27
-            "wsgi.multiprocess" | "wsgi.multithread" | "wsgi.run_once" => FALSE,
+            "wsgi.input_terminated" => python_bool(true), // WSGI-27
+            "wsgi.multiprocess" | "wsgi.multithread" | "wsgi.run_once" => python_bool(false),
             "wsgi.url_scheme" => guess_scheme(self),
             "wsgi.version" => "(1, 0)",
             _ => return None,
         };
         Some(value.into())
-    }
-
-    fn request_variable(&self, key: &str) -> Option<Cow<'_, str>> {
-        let request = self.request.as_ref()?;
-        let header = |name| latin1(request.header(name).unwrap_or_default());
-        Some(match key {
-            "CONTENT_LENGTH" if self.has_decoded_body() => request.body().len().to_string().into(),
-            "CONTENT_LENGTH" => header("Content-Length"),
-            // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
-            "CONTENT_TYPE" => header("Content-Type"),
-            "PATH_INFO" => percent_decoded(request.path()),
-            "QUERY_STRING" => request.query().unwrap_or_default().into(),
-            "REMOTE_ADDR" => match request.client_address() {
-                Some(address) => address.ip().to_string().into(),
-                None => "".into(), // UNIX-4
-            },
-            "REMOTE_PORT" => request.client_address()?.port().to_string().into(),
-            "REQUEST_METHOD" => request.method().into(),
-            "REQUEST_URI" => request.target().into(),
-            "SERVER_NAME" => match self.base.get(key) {
-                Some(name) => name.into(),
-                None => server_name(request.local_address()).into(),
-            },
-            "SERVER_PROTOCOL" => request.version().to_string().into(),
-            _ => return None,
-        })
-    }
-
-    /// Returns whether the body was chunked and has arrived whole, so that its length is known and
-    /// its coding is gone ([ENV-11]).
-    ///
-    /// [ENV-11]: crate::spec#env-11
-    fn has_decoded_body(&self) -> bool {
-        let header = |request: &Request<'a>| request.header("Transfer-Encoding");
-        !self.is_streamed && self.request.as_ref().and_then(header).is_some()
-    }
-
-    /// Returns the header field of the variable `HTTP_` and `key` ([ENV-12]).
-    ///
-    /// [ENV-12]: crate::spec#env-12
-    fn http_variable(&self, key: &str) -> Option<Cow<'_, str>> {
-        if self.is_kept_out(key) {
-            return None;
-        }
-        let request = self.request.as_ref()?;
-        if key == "HOST" {
-            // An absolute target comes before the field (RFC 9112 section 3.2.2).
-            return request.authority().map(Cow::from);
-        }
-        let fields = request.headers().iter();
-        let mut values = fields
-            .filter(|(name, _)| is_named(name, key))
-            .map(|(_, value)| latin1(value));
-        let mut joined = values.next()?;
-        // A comma would become a part of the cookie.
-        let separator = if key == "COOKIE" { "; " } else { "," };
-        for value in values {
-            let joined = joined.to_mut();
-            joined.push_str(separator);
-            joined.push_str(&value);
-        }
-        Some(joined)
-    }
-
-    /// Returns whether a header field never becomes a variable.
-    ///
-    /// Some fields have a variable without `HTTP_`, or have the name of one ([ENV-13]). `Proxy` is
-    /// left out because libraries and child processes send their requests to `HTTP_PROXY`
-    /// ([ENV-14], "httpoxy"). A transfer coding that is gone is left out as well ([ENV-11]).
-    ///
-    /// [ENV-11]: crate::spec#env-11
-    /// [ENV-13]: crate::spec#env-13
-    /// [ENV-14]: crate::spec#env-14
-    fn is_kept_out(&self, key: &str) -> bool {
-        if key == "TRANSFER_ENCODING" {
-            return self.has_decoded_body();
-        }
-        key == "PROXY" || REQUEST_KEYS.contains(&key) || self.base.contains_key(key)
     }
 }
 
@@ -586,48 +408,4 @@ pub fn guess_scheme(environ: &Environ<'_>) -> &'static str {
         Some("yes" | "on" | "1") => "https",
         _ => "http",
     }
-}
-
-/// Bytes as text: each byte becomes the character with its number (Latin-1, PEP 3333).
-pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => text.into(),
-        _ => bytes.iter().copied().map(char::from).collect(),
-    }
-}
-
-/// Returns the path with its percent-encoded bytes decoded, each to the character with its number
-/// ([ENV-7]).
-///
-/// [ENV-7]: crate::spec#env-7
-fn percent_decoded(path: &str) -> Cow<'_, str> {
-    if path.contains('%') {
-        percent_decode_str(path).map(char::from).collect()
-    } else {
-        path.into()
-    }
-}
-
-/// Makes `key` the key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
-fn put_http_key(key: &mut String, name: &str) {
-    key.truncate("HTTP_".len());
-    key.extend(name.chars().map(|character| match character {
-        '-' => '_',
-        other => other.to_ascii_uppercase(),
-    }));
-}
-
-/// Returns whether a field called `name` is the variable `HTTP_` and `key`.
-///
-/// A name with an underscore never is. It would look like the field with a hyphen, which a proxy in
-/// front of the server may have checked or set ([ENV-14]).
-///
-/// [ENV-14]: crate::spec#env-14
-fn is_named(name: &str, key: &str) -> bool {
-    let corresponds = |(byte, expected): (u8, u8)| match byte {
-        b'_' => false,
-        b'-' => expected == b'_',
-        other => other.to_ascii_uppercase() == expected,
-    };
-    name.len() == key.len() && name.bytes().zip(key.bytes()).all(corresponds)
 }

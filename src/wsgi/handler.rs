@@ -14,7 +14,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::application::Application;
-use super::environ::{BaseEnviron, Environ, FALSE, TRUE, setup_environ};
+use super::base_environ::{BaseEnviron, python_bool, setup_environ};
+use super::environ::Environ;
 use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
@@ -104,9 +105,11 @@ impl<A> WsgiHandler<A> {
     /// [ENV-18]: crate::spec#env-18
     #[must_use]
     pub fn multithread(mut self, multithread: bool) -> WsgiHandler<A> {
-        let value = if multithread { TRUE } else { FALSE };
         let base_environ = self.base_environ_mut();
-        base_environ.insert("wsgi.multithread".to_owned(), value.to_owned());
+        base_environ.insert(
+            "wsgi.multithread".to_owned(),
+            python_bool(multithread).to_owned(),
+        );
         self
     }
 

@@ -3,7 +3,8 @@
 use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
 
-use super::start_response::{AppError, latin1_bytes};
+use super::latin1::latin1_bytes;
+use super::start_response::AppError;
 
 /// The list in which [`Headers`] keeps its fields: names and values in order.
 type List = Vec<(String, String)>;

@@ -90,12 +90,15 @@
 //! | `FileWrapper`, `shift_path_info`, … | [`FileWrapper`], [`shift_path_info`], … |
 
 mod application;
+mod base_environ;
 mod cgi;
 mod environ;
 mod file_wrapper;
 mod handler;
 mod headers;
+mod latin1;
 mod output;
+mod request_variables;
 mod response_writer;
 mod server;
 mod simple_handler;

@@ -6,7 +6,8 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use super::application::Application;
-use super::environ::{Environ, FALSE, FILE_WRAPPER, TRUE};
+use super::base_environ::{FILE_WRAPPER, python_bool};
+use super::environ::Environ;
 use super::output::{Output, error_output};
 use super::response_writer::{Form, ResponseWriter, Room};
 use crate::http::{BodySource, ResponseError, h1};
@@ -179,8 +180,8 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
     }
 
     fn flag(mut self, key: &str, value: bool) -> Self {
-        let value = if value { TRUE } else { FALSE };
-        self.environ.insert(key.to_owned(), value.to_owned());
+        self.environ
+            .insert(key.to_owned(), python_bool(value).to_owned());
         self
     }
 
@@ -188,7 +189,7 @@ impl<R: BufRead, W: Write + Send, E: Write> SimpleHandler<R, W, E> {
         let length = self.variable("CONTENT_LENGTH").parse().unwrap_or(0);
         let writer = &mut self.writer;
         let defaults = [
-            ("wsgi.multithread", TRUE),
+            ("wsgi.multithread", python_bool(true)),
             ("wsgi.file_wrapper", FILE_WRAPPER),
         ];
         let mut environ: Environ<'_> = defaults.into_iter().collect();

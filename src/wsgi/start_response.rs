@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::latin1::latin1_bytes;
 use crate::http::h1::{self, EncodeError, Sink};
 use crate::socketserver::{Failure, HandlerResult};
 
@@ -375,13 +376,6 @@ fn split_status(status: &str) -> Option<(u16, &str)> {
 fn is_length(value: &str) -> bool {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     digits && value.parse::<u64>().is_ok()
-}
-
-/// Turns "bytes as text" into bytes. Returns `None` if a character is not in Latin-1.
-pub(super) fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
-    text.chars()
-        .map(|character| u8::try_from(character).ok())
-        .collect()
 }
 
 #[cfg(test)]

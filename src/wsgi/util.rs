@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::environ::{Environ, FALSE, guess_scheme};
-use super::start_response::latin1_bytes;
+use super::base_environ::python_bool;
+use super::environ::{Environ, guess_scheme};
+use super::latin1::latin1_bytes;
 use crate::http;
 
 /// Returns the URI of the application: that of the request without `PATH_INFO` and the query
@@ -212,9 +213,9 @@ pub fn setup_testing_defaults(environ: &mut Environ<'_>) {
         environ.set_errors(Vec::new());
     }
     setdefault(environ, "wsgi.version", "(1, 0)");
-    setdefault(environ, "wsgi.run_once", FALSE);
-    setdefault(environ, "wsgi.multithread", FALSE);
-    setdefault(environ, "wsgi.multiprocess", FALSE);
+    setdefault(environ, "wsgi.run_once", python_bool(false));
+    setdefault(environ, "wsgi.multithread", python_bool(false));
+    setdefault(environ, "wsgi.multiprocess", python_bool(false));
     setdefault(environ, "wsgi.input", "<input>");
     setdefault(environ, "wsgi.errors", "<errors>");
     let scheme = guess_scheme(environ);

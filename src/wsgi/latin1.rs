@@ -1,0 +1,18 @@
+//! "Bytes as text": each character stands for the byte with its number (PEP 3333).
+
+use std::borrow::Cow;
+
+/// Returns bytes as text: each byte becomes the character with its number.
+pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.into(),
+        _ => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+/// Returns the bytes that text stands for; `None` if a character is not in Latin-1.
+pub(super) fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
+    text.chars()
+        .map(|character| u8::try_from(character).ok())
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! The variables that come from a request. Each is computed when it is looked up.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::base_environ::{BaseEnviron, server_name};
+use super::latin1::latin1;
+use crate::http::Request;
+
+/// The keys of the variables, without those called `HTTP_*`.
+const KEYS: [&str; 10] = [
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "SERVER_NAME",
+    "SERVER_PROTOCOL",
+];
+
+/// A request as CGI variables.
+pub(super) struct RequestVariables<'a> {
+    /// The request.
+    pub(super) request: Request<'a>,
+    /// The variables of the server. Some of them decide about those of a request.
+    pub(super) base: &'a BaseEnviron,
+    /// The body had not arrived when the application was called.
+    pub(super) is_streamed: bool,
+}
+
+impl RequestVariables<'_> {
+    /// Returns the value of a variable, if the request has it.
+    pub(super) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        match key.strip_prefix("HTTP_") {
+            Some(field) => self.field(field),
+            None => self.cgi(key),
+        }
+    }
+
+    /// Lends each variable to `visit`, in no particular order.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&str, Cow<'_, str>)) {
+        for key in KEYS {
+            if let Some(value) = self.cgi(key) {
+                visit(key, value);
+            }
+        }
+        self.for_each_field(visit);
+    }
+
+    /// Lends the variables of the header fields to `visit`, each once.
+    fn for_each_field(&self, mut visit: impl FnMut(&str, Cow<'_, str>)) {
+        let mut key = String::from("HTTP_HOST"); // it may stand in the target only
+        if let Some(value) = self.field("HOST") {
+            visit(&key, value);
+        }
+        let fields = self.request.headers().iter();
+        for (index, (name, _)) in fields.clone().enumerate() {
+            let repeats = |(other, _): (&str, &[u8])| other.eq_ignore_ascii_case(name);
+            if name.eq_ignore_ascii_case("Host") || fields.clone().take(index).any(repeats) {
+                continue; // visited before, with all its values
+            }
+            put_key(&mut key, name);
+            if let Some(value) = self.field(&key["HTTP_".len()..]) {
+                visit(&key, value);
+            }
+        }
+    }
+
+    /// Returns a variable that is not called `HTTP_*`.
+    fn cgi(&self, key: &str) -> Option<Cow<'_, str>> {
+        let request = &self.request;
+        let header = |name| latin1(request.header(name).unwrap_or_default());
+        Some(match key {
+            "CONTENT_LENGTH" if self.has_decoded_body() => request.body().len().to_string().into(),
+            "CONTENT_LENGTH" => header("Content-Length"),
+            // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
+            "CONTENT_TYPE" => header("Content-Type"),
+            "PATH_INFO" => percent_decoded(request.path()),
+            "QUERY_STRING" => request.query().unwrap_or_default().into(),
+            "REMOTE_ADDR" => match request.client_address() {
+                Some(address) => address.ip().to_string().into(),
+                None => "".into(), // UNIX-4
+            },
+            "REMOTE_PORT" => request.client_address()?.port().to_string().into(),
+            "REQUEST_METHOD" => request.method().into(),
+            "REQUEST_URI" => request.target().into(),
+            "SERVER_NAME" => match self.base.get(key) {
+                Some(name) => name.into(),
+                None => server_name(request.local_address()).into(),
+            },
+            "SERVER_PROTOCOL" => request.version().to_string().into(),
+            _ => return None,
+        })
+    }
+
+    /// Returns the header field of the variable `HTTP_` and `key` ([ENV-12]).
+    ///
+    /// [ENV-12]: crate::spec#env-12
+    fn field(&self, key: &str) -> Option<Cow<'_, str>> {
+        if self.is_kept_out(key) {
+            return None;
+        }
+        if key == "HOST" {
+            // An absolute target comes before the field (RFC 9112 section 3.2.2).
+            return self.request.authority().map(Cow::from);
+        }
+        let fields = self.request.headers().iter();
+        let mut values = fields
+            .filter(|(name, _)| is_named(name, key))
+            .map(|(_, value)| latin1(value));
+        let mut joined = values.next()?;
+        // A comma would become a part of the cookie.
+        let separator = if key == "COOKIE" { "; " } else { "," };
+        for value in values {
+            let joined = joined.to_mut();
+            joined.push_str(separator);
+            joined.push_str(&value);
+        }
+        Some(joined)
+    }
+
+    /// Returns whether a header field never becomes a variable.
+    ///
+    /// Some fields have a variable without `HTTP_`, or have the name of one ([ENV-13]). `Proxy` is
+    /// left out because libraries and child processes send their requests to `HTTP_PROXY`
+    /// ([ENV-14], "httpoxy"). A transfer coding that is gone is left out as well ([ENV-11]).
+    ///
+    /// [ENV-11]: crate::spec#env-11
+    /// [ENV-13]: crate::spec#env-13
+    /// [ENV-14]: crate::spec#env-14
+    fn is_kept_out(&self, key: &str) -> bool {
+        if key == "TRANSFER_ENCODING" {
+            return self.has_decoded_body();
+        }
+        key == "PROXY" || KEYS.contains(&key) || self.base.contains_key(key)
+    }
+
+    /// Returns whether the body was chunked and has arrived whole, so that its length is known and
+    /// its coding is gone ([ENV-11]).
+    ///
+    /// [ENV-11]: crate::spec#env-11
+    fn has_decoded_body(&self) -> bool {
+        !self.is_streamed && self.request.header("Transfer-Encoding").is_some()
+    }
+}
+
+/// Returns the path with its percent-encoded bytes decoded, each to the character with its number
+/// ([ENV-7]).
+///
+/// [ENV-7]: crate::spec#env-7
+fn percent_decoded(path: &str) -> Cow<'_, str> {
+    if path.contains('%') {
+        percent_decode_str(path).map(char::from).collect()
+    } else {
+        path.into()
+    }
+}
+
+/// Makes `key` the key of a field: `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
+fn put_key(key: &mut String, name: &str) {
+    key.truncate("HTTP_".len());
+    key.extend(name.chars().map(|character| match character {
+        '-' => '_',
+        other => other.to_ascii_uppercase(),
+    }));
+}
+
+/// Returns whether a field called `name` is the variable `HTTP_` and `key`.
+///
+/// A name with an underscore never is. It would look like the field with a hyphen, which a proxy in
+/// front of the server may have checked or set ([ENV-14]).
+///
+/// [ENV-14]: crate::spec#env-14
+fn is_named(name: &str, key: &str) -> bool {
+    let corresponds = |(byte, expected): (u8, u8)| match byte {
+        b'_' => false,
+        b'-' => expected == b'_',
+        other => other.to_ascii_uppercase() == expected,
+    };
+    name.len() == key.len() && name.bytes().zip(key.bytes()).all(corresponds)
+}
