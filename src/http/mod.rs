@@ -99,6 +99,7 @@ mod request_body;
 mod response;
 mod response_body;
 mod response_error;
+mod response_stream;
 mod server;
 mod settings;
 #[cfg(feature = "files")]
@@ -120,7 +121,7 @@ pub use body_reader::BodyReader;
 pub use body_sink::BodySink;
 pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
-pub use deferred::{Deferred, ResponseStream};
+pub use deferred::Deferred;
 pub use handler::HttpRequestHandler;
 pub use message::{Late, Message};
 pub use offload::Pooled;
@@ -131,6 +132,7 @@ pub use request::{Request, parse_qsl};
 pub use response::{HttpResult, Reply, Response, ResponseHead};
 pub use response_body::{BodySource, FromRead};
 pub use response_error::ResponseError;
+pub use response_stream::ResponseStream;
 pub use server::{Http, HttpEngine, HttpServer, listen};
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
 #[cfg(feature = "files")]
