@@ -123,7 +123,7 @@ impl Response<'_> {
     /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the body does not come to its end.
     /// Return the result from your handler.
     pub fn receive(mut self, mut sink: impl BodySink + 'static) -> HttpResult {
-        if let Content::Whole(..) | Content::Coming { .. } = self.context.content {
+        if let Content::Whole(..) | Content::Arriving { .. } = self.context.content {
             let sink = Reading::Sink(Box::new(Responding(sink)));
             self.state.reading = Some(Box::new(sink));
             return Ok(self.leave(Outcome::Deferred));
@@ -218,7 +218,7 @@ impl Response<'_> {
                 BodyReader::whole(body, section(trailers), share)
             }
             Content::Owned(request) => BodyReader::shared(request, section(request.trailers())),
-            Content::Coming { ask, window } => match self.context.reply_to() {
+            Content::Arriving { ask, window } => match self.context.reply_to() {
                 Some(reply_to) => {
                     let share = self.take_share(window);
                     let (reader, sender) = BodyReader::new(reply_to, ask, share);
@@ -236,7 +236,7 @@ impl Response<'_> {
     pub(super) fn keep_body(&mut self) -> bool {
         let bytes = match self.context.content {
             Content::Whole(body, _) => body.len(),
-            Content::Coming { window, .. } => window,
+            Content::Arriving { window, .. } => window,
             Content::Owned(_) | Content::Elsewhere | Content::Unwanted => 0,
         };
         // What if a reader has the body already? Then it is counted there.

@@ -436,7 +436,7 @@ impl ResponseHead<'_> {
         if self.context.terms.version < Version::Http11 {
             return Err(ResponseError::Upgrade.into());
         }
-        if let Content::Coming { .. } | Content::Unwanted = self.context.content {
+        if let Content::Arriving { .. } | Content::Unwanted = self.context.content {
             return Err(ResponseError::Unread.into());
         }
         self.state.close = false;

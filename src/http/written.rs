@@ -75,8 +75,8 @@ pub(super) enum Content<'a> {
     Whole(&'a [u8], Fields<'a>),
     /// It has arrived, and lies in a copy of the request.
     Owned(&'a OwnedRequest),
-    /// It will arrive.
-    Coming {
+    /// It is still arriving.
+    Arriving {
         /// The client waits for `100 Continue` first.
         ask: bool,
         /// At most so many bytes of it wait at once for another thread that reads it.
@@ -93,7 +93,7 @@ impl Content<'_> {
     ///
     /// [design law 12]: crate::spec#law-12
     fn is_unread(&self) -> bool {
-        matches!(self, Content::Coming { .. } | Content::Unwanted)
+        matches!(self, Content::Arriving { .. } | Content::Unwanted)
     }
 }
 

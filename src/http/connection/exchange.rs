@@ -236,7 +236,7 @@ impl Exchange {
             Some(Reading::Reader(_)) | None => None,
         };
         match (inlet, incoming, content) {
-            (Some(inlet), Some(incoming), Content::Coming { ask, .. }) => {
+            (Some(inlet), Some(incoming), Content::Arriving { ask, .. }) => {
                 let receiving = StreamedBody::new(incoming, inlet, ask, io);
                 self.inbound = Inbound::Streamed(Box::new(receiving));
                 self.settle(written)

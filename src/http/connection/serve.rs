@@ -103,7 +103,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             }
             Plan::Stream(incoming) => {
                 let window = incoming.window();
-                let content = Content::Coming { ask, window };
+                let content = Content::Arriving { ask, window };
                 let step = self.respond(&asked, content, Some(incoming), None, io);
                 input.consume(range.end);
                 match step {

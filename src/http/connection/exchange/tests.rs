@@ -248,7 +248,7 @@ fn receiving(wants: Want) -> Exchange {
     let mut written = written(Outcome::Deferred);
     written.reading = Some(Box::new(Reading::Sink(Box::new(Sink(wants)))));
     let incoming = Incoming::sized(5, BodyDeadlines::default(), Instant::now());
-    let content = Content::Coming {
+    let content = Content::Arriving {
         ask: false,
         window: 0,
     };
