@@ -48,8 +48,8 @@ use exchange::{Exchange, Verdict};
 use io::Io;
 use whole_body::WholeBody;
 
-/// While more output than this waits to be sent, no further pipelined request is looked at.
-const HIGH_WATER: usize = 64 * 1024;
+/// While at least this much output waits to be sent, no further pipelined request is looked at.
+const MUCH_OUTPUT: usize = 64 * 1024;
 
 /// TCP sends a body of this size without waiting for the client. It is less than the ten segments
 /// that need no acknowledgement (RFC 6928).
@@ -113,8 +113,8 @@ enum Awaited {
     },
 }
 
-/// The verdict on one step: `Continue` with the rest of the input, or `Break` and return this to
-/// the owner.
+/// What follows a step: `Continue` with the rest of the input, or `Break` and return this to the
+/// owner.
 type Step = ControlFlow<Next<Message>>;
 
 impl<H: HttpRequestHandler> HttpConnection<H> {
@@ -186,22 +186,22 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn exchange(
         &mut self,
         io: &mut Io<'_>,
-        event: impl FnOnce(&mut Exchange, bool, &mut Io<'_>) -> Verdict,
+        event: impl FnOnce(&mut Exchange, &mut Io<'_>) -> Verdict,
     ) -> Next<Message> {
         match mem::take(&mut self.phase) {
             Phase::Exchange(mut exchange) => {
-                let verdict = event(&mut exchange, self.draining, io);
+                let verdict = event(&mut exchange, io);
                 next(self.follow(exchange, verdict, io))
             }
             phase => {
                 self.phase = phase;
-                self.verdict()
+                self.awaits()
             }
         }
     }
 
     /// Returns what the connection waits for.
-    fn verdict(&self) -> Next<Message> {
+    fn awaits(&self) -> Next<Message> {
         match &self.phase {
             Phase::Head(..) | Phase::Body(_) => Next::Read,
             Phase::Exchange(exchange) => exchange.next(),
@@ -210,8 +210,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     }
 }
 
-/// Converts the verdict on one step for a caller outside of [`Protocol::receive`], where there is
-/// no further input to look at.
+/// Returns what follows a step outside of [`Protocol::receive`], where there is no further input to
+/// look at.
 fn next(step: Step) -> Next<Message> {
     match step {
         Step::Continue(()) => Next::Read,
@@ -253,7 +253,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
                 Step::Break(Next::Close) if !input.is_empty() => return Next::Linger,
                 Step::Break(next) => return next,
                 Step::Continue(()) if input.is_empty() => return Next::Read,
-                Step::Continue(()) if io.output.len() >= HIGH_WATER => {
+                Step::Continue(()) if io.output.len() >= MUCH_OUTPUT => {
                     // Pipelined requests wait until their responses have room. What if the server
                     // drains meanwhile? These requests have arrived, so they count as begun: the
                     // connection is not closed as an idle one.
@@ -269,8 +269,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn input_closed(&mut self, _output: &mut Buffer, now: &Now) -> Next<Message> {
         // The rest of what has begun can never arrive (HTTP-18, RT-9). What if the request is
-        // whole, and only its response is awaited? Then this is not called yet, because the verdict
-        // is not `Read`.
+        // whole, and only its response is awaited? Then this is not called yet, because the
+        // connection has not returned `Next::Read`.
         match mem::take(&mut self.phase) {
             Phase::Exchange(exchange) => self.break_off(&exchange, now),
             Phase::Head(..) | Phase::Body(_) | Phase::Closed => Next::Close,
@@ -279,21 +279,19 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn produce(&mut self, output: &mut Buffer, now: &Now) -> Next<Message> {
         let io = &mut Io { output, now };
-        self.exchange(io, |exchange, _, io| exchange.pull(io))
+        self.exchange(io, Exchange::pull)
     }
 
     fn deliver(&mut self, message: Message, output: &mut Buffer, now: &Now) -> Next<Message> {
         match message {
             Message::Late(late) if late.serial == self.serial => {
-                let io = &mut Io { output, now };
-                self.exchange(io, |exchange, draining, io| {
-                    exchange.hear(late.news, draining, io)
-                })
+                let (draining, io) = (self.draining, &mut Io { output, now });
+                self.exchange(io, |exchange, io| exchange.hear(late.news, draining, io))
             }
             // What if the response is complete, and another request has begun? Then the serial
             // differs, and the news changes nothing. A custom message is for a protocol that has
             // not taken over.
-            Message::Late(_) | Message::Custom(_) => self.verdict(),
+            Message::Late(_) | Message::Custom(_) => self.awaits(),
         }
     }
 
@@ -335,7 +333,7 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn drain(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         self.draining = true;
         let next = match input.is_empty() {
-            true => self.verdict(),
+            true => self.awaits(),
             // It was sent before the client could know of the drain (SHUT-14).
             false => self.receive(input, output, now),
         };
