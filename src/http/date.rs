@@ -16,6 +16,9 @@ const DATE_LENGTH: usize = 29;
 /// An IMF-fixdate and the end of its line, as a field line ends.
 pub(crate) type DateLine = [u8; DATE_LENGTH + 2];
 
+/// 9999-12-31T23:59:59Z, the last second that a year of four digits can express.
+pub(super) const LAST_SECOND: u64 = 253_402_300_799;
+
 /// The last date that a thread has formatted.
 #[derive(Clone, Copy)]
 struct Last {
@@ -63,9 +66,7 @@ pub(crate) fn format_date_time(time: SystemTime) -> String {
 
 /// Returns the IMF-fixdate of this many seconds after the epoch, with the end of the line.
 pub(crate) fn format_date(second: u64) -> DateLine {
-    /// 9999-12-31T23:59:59Z, the last second that four digits of year can say.
-    const LAST: u64 = 253_402_300_799;
-    let time = UNIX_EPOCH + Duration::from_secs(second.min(LAST));
+    let time = UNIX_EPOCH + Duration::from_secs(second.min(LAST_SECOND));
     let mut date = [b' '; DATE_LENGTH + 2];
     // Ignore the error: the text fits. A String would be an allocation each second.
     let _ = write!(&mut date[..], "{}\r\n", HttpDate::from(time));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::http::date::LAST_SECOND;
 use crate::http::h1::Fields;
 
 /// The version of a file: a client compares it to find out whether the file has changed.
@@ -15,15 +16,12 @@ pub(super) struct Validators {
     now: SystemTime,
 }
 
-/// The first second of the year 10000, which an HTTP date cannot express (RFC 9110 §5.6.7).
-const END_OF_DATES: u64 = 253_402_300_800;
-
 impl Validators {
     /// Cuts the time of modification to whole seconds.
     pub(super) fn new(etag: String, modified: Option<SystemTime>, now: SystemTime) -> Validators {
         let since = modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
         let seconds = since.map(|since| since.as_secs());
-        let seconds = seconds.filter(|&seconds| seconds < END_OF_DATES);
+        let seconds = seconds.filter(|&seconds| seconds <= LAST_SECOND);
         Validators {
             etag,
             modified: seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
@@ -368,7 +366,8 @@ mod tests {
                 Some("Sun, 06 Nov 1994 08:49:37 GMT"),
             ),
             (Some(UNIX_EPOCH - Duration::from_secs(1)), None),
-            (Some(at(END_OF_DATES)), None),
+            (Some(at(LAST_SECOND)), Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+            (Some(at(LAST_SECOND + 1)), None),
             (None, None),
         ];
         for (modified, expected) in cases {
