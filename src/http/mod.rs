@@ -130,6 +130,7 @@ pub use owned::OwnedRequest;
 pub use path::{TranslatedPath, translate_path};
 pub use request::{Request, parse_qsl};
 pub use response::{HttpResult, Reply, Response, ResponseHead};
+pub(crate) use response_body::read_block;
 pub use response_body::{BodySource, FromRead};
 pub use response_error::ResponseError;
 pub use response_stream::ResponseStream;

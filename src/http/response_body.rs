@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 use super::h1::{self, Sink};
 use super::response_error::ResponseError;
@@ -79,19 +79,21 @@ impl<R: Read> FromRead<R> {
 
 impl<R: Read + Send> BodySource for FromRead<R> {
     fn next_block(&mut self) -> Result<Option<Block>, Failure> {
-        let mut block = vec![0; BLOCK];
-        loop {
-            match self.0.read(&mut block) {
-                Ok(0) => return Ok(None),
-                Ok(count) => {
-                    block.truncate(count);
-                    return Ok(Some(block.into()));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(read_block(&mut self.0, BLOCK)?.map(Block::from))
     }
+}
+
+/// Reads a block of at most `size` bytes. Returns `None` at the end.
+pub(crate) fn read_block(reader: &mut impl Read, size: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut block = vec![0; size];
+    let count = loop {
+        match reader.read(&mut block) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    block.truncate(count);
+    Ok((count > 0).then_some(block))
 }
 
 /// How the body of a response ends.

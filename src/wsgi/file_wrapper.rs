@@ -6,6 +6,7 @@ use std::io::{self, Read};
 
 use super::application::{Body, Iterable};
 use super::start_response::StartResponse;
+use crate::http::read_block;
 use crate::socketserver::{Block, Failure, HandlerResult};
 
 /// A file as a body, read block by block ([UTIL-1]).
@@ -61,18 +62,7 @@ impl<F: Read> Iterator for FileWrapper<F> {
 
     fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         let file = self.file.as_mut()?;
-        let mut block = vec![0; self.block_size];
-        loop {
-            match file.read(&mut block) {
-                Ok(0) => return None,
-                Ok(count) => {
-                    block.truncate(count);
-                    return Some(Ok(block));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        read_block(file, self.block_size).transpose()
     }
 }
 

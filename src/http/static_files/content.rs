@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 
 use super::ranges::ByteRange;
-use crate::http::response_body::{BLOCK, BodySource};
+use crate::http::response_body::{BLOCK, BodySource, read_block};
 use crate::socketserver::{Block, Failure};
 
 /// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks
@@ -87,16 +87,9 @@ impl FileContent {
             self.position = range.first;
         }
         let size = usize::try_from(range.length).map_or(BLOCK, |length| length.min(BLOCK));
-        let mut block = vec![0; size];
-        let count = loop {
-            match self.file.read(&mut block) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        self.position += count as u64;
-        block.truncate(count);
-        Ok((count > 0).then_some(block))
+        let block = read_block(&mut self.file, size)?;
+        self.position += block.as_ref().map_or(0, Vec::len) as u64;
+        Ok(block)
     }
 }
 
