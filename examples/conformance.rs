@@ -14,7 +14,7 @@
 //!
 //! # What your server has to do
 //!
-//! It is an echo. For each request that it accepts it answers 200 with `Content-Type:
+//! It is an echo. To each request that it accepts it responds with status 200, `Content-Type:
 //! application/json`, and one JSON object:
 //!
 //! - `method` and `version`; `target` as it was sent.
@@ -22,13 +22,14 @@
 //!   values. Names may be in lower case.
 //! - `body`: the decoded content. `trailers`: like `headers`, for a chunked request.
 //!
-//! Each byte is one character of Latin-1, so a byte beyond ASCII is `\u0080` to `\u00ff`. The answer
-//! comes after the whole content was read. HEAD is answered like GET, without the content. Any
-//! method is accepted; CONNECT and TRACE may be refused.
+//! Each byte is one character of Latin-1, so a byte beyond ASCII is `\u0080` to `\u00ff`. The response
+//! comes after the whole content was read. The response to HEAD is that to GET, without the content.
+//! Any method is accepted; CONNECT and TRACE may be refused.
 //!
 //! It accepts at least 8000 bytes of request line, 12 KB of header fields, 90 fields, and 2 MB of
-//! content. It refuses a head of 2 MB. It has no timeout below 5 seconds. What it cannot parse it
-//! answers itself, and closes the connection so that the client can still read the answer.
+//! content. It refuses a head of 2 MB. It has no timeout below 5 seconds. To a request
+//! that it cannot parse it responds with an error, and it closes the connection so that the client can
+//! still read the response.
 
 use std::collections::BTreeMap;
 use std::error::Error;

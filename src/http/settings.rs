@@ -155,7 +155,8 @@ pub struct Deadlines {
     pub body: BodyDeadlines,
     /// How long the program may take for a response that it makes on another thread, or a worker
     /// for the next blocks of a body. It includes the time in which a body waits for its thread
-    /// ([THREAD-11]). Then the client gets status 503, or the response is broken off. `None` means the server's own default: 60 s, but no limit in a
+    /// ([THREAD-11]). Then the client gets status 503, or the response is broken off. `None` means
+    /// the server's own default: 60 s, but no limit in a
     /// [`ThreadingHttpServer`](super::ThreadingHttpServer). A response can have its own limit
     /// ([`Response::respond_within`](super::Response::respond_within)). For comparison: nginx waits
     /// 60 s for its backend, gunicorn 30 s for a worker.

@@ -1,4 +1,4 @@
-//! How whatever is not the loop ends the loop's wait, or that of a blocking handler.
+//! Ends the wait of a loop, or of a blocking handler, from elsewhere.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
@@ -7,8 +7,8 @@ use mio::Waker;
 
 /// Ends the wait of a loop, or of a blocking handler, from any thread ([RT-5]).
 ///
-/// It outlives them without keeping the waker's descriptor open: a program may keep handles of a server
-/// that is gone.
+/// A program may keep handles of a server that is gone. An alarm in such a handle does not keep the
+/// waker's descriptor open.
 ///
 /// [RT-5]: crate::spec#rt-5
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ impl Alarm {
     }
 }
 
-/// Repeats a step while signals interrupt it (PEP 475). A wake-up that is lost would be a loop that
-/// sleeps forever.
+/// Repeats a step while signals interrupt it (PEP 475). If a wake-up were lost, the loop would sleep
+/// forever.
 fn until_done(mut step: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     loop {
         match step() {

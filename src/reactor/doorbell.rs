@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
 use super::alarm::Alarm;
 use super::slot::Slot;
-use crossbeam_channel::{Receiver, Sender, unbounded};
 
 /// Gives one slot a turn, from any thread.
 ///

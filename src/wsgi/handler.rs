@@ -123,8 +123,8 @@ impl<A> WsgiHandler<A> {
     /// A client that sends faster than the application reads is held back. A client that waits for
     /// `100 Continue` gets it when the application first reads ([WSGI-4]). But a slow client now
     /// holds a worker, which waits for it in each read, up to
-    /// [`Deadlines::body`](crate::http::Deadlines::body): an hour in all by default. If the application leaves a part of the
-    /// body unread, the connection is closed after the response.
+    /// [`Deadlines::body`](crate::http::Deadlines::body): an hour in all by default. If the
+    /// application leaves a part of the body unread, the connection is closed after the response.
     ///
     /// [WSGI-4]: crate::spec#wsgi-4
     #[must_use]

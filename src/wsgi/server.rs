@@ -111,8 +111,9 @@ impl<A: Application + 'static, H: Hooks<Tcp>> WsgiServer<A, H> {
     /// Call it where you make the server, because connections that are open already do not change.
     /// When the server ends it does not wait for the threads; each of them ends after its last
     /// request. To wait for them, to prepare them, or to use threads of your own, pass a
-    /// [`Pool`](crate::socketserver::Pool::worker) to [`WsgiHandler::workers`]. If an application takes longer than
-    /// [`Deadlines::response`](crate::http::Deadlines::response), the client gets a 503.
+    /// [`Pool`](crate::socketserver::Pool::worker) to [`WsgiHandler::workers`]. If an application
+    /// takes longer than [`Deadlines::response`](crate::http::Deadlines::response), the client gets
+    /// a 503.
     #[must_use]
     pub fn threads(self, threads: usize) -> WsgiServer<A, H> {
         let workers = Pool::new().threads(threads.max(1));
