@@ -32,8 +32,8 @@ const OVERHEAD: usize = mem::size_of::<Place>() + mem::size_of::<(u32, u32)>();
 pub(super) struct Names {
     /// The directory. It must stay open while it is read.
     directory: Found,
-    /// The entries that were not read yet.
-    unread: Option<ReadDir>,
+    /// How far they have come.
+    stage: Stage,
     /// The slices that were read, each of them sorted.
     slices: Vec<Slice>,
     /// The next name of each slice that is not merged to its end. The smallest comes first.
@@ -42,8 +42,17 @@ pub(super) struct Names {
     order: Vec<(u32, u32)>,
     /// The memory that they take.
     room: Room,
-    /// Why no more names can be read.
-    failure: Option<ErrorKind>,
+}
+
+/// How far the names of a directory have come.
+#[derive(Debug)]
+enum Stage {
+    /// These entries were not read yet.
+    Reading(ReadDir),
+    /// All are read, and are merged as far as somebody asks for them.
+    Merging,
+    /// No more can be read, for this reason.
+    Failed(ErrorKind),
 }
 
 /// Some of the names, sorted.
@@ -102,15 +111,14 @@ fn key(name: &[u8]) -> Key {
 impl Names {
     /// Begins to read a directory: reads the first slice.
     pub(super) fn open(directory: Found) -> io::Result<Names> {
-        let unread = Some(directory.read_dir()?);
+        let stage = Stage::Reading(directory.read_dir()?);
         let mut names = Names {
             directory,
-            unread,
+            stage,
             slices: Vec::new(),
             next: BinaryHeap::new(),
             order: Vec::new(),
             room: Room::default(),
-            failure: None,
         };
         names.read()?;
         Ok(names)
@@ -118,12 +126,13 @@ impl Names {
 
     /// Returns whether these are the names in the directory `now`.
     pub(super) fn are_in(&self, now: &Found) -> bool {
-        self.failure.is_none() && self.directory.is_unchanged(now)
+        let failed = matches!(self.stage, Stage::Failed(_));
+        !failed && self.directory.is_unchanged(now)
     }
 
     /// Returns whether the first slice has all names.
     pub(super) fn is_small(&self) -> bool {
-        self.unread.is_none() && self.slices.len() == 1
+        matches!(self.stage, Stage::Merging) && self.slices.len() == 1
     }
 
     /// Takes the memory of these names, and of all that are still to be read, from `room`.
@@ -147,8 +156,7 @@ impl Names {
                     None => Known::End,
                 }
             }
-            None if self.failure.is_some() => Known::Unknown,
-            None if self.unread.is_none() && self.next.is_empty() => Known::End,
+            None if matches!(self.stage, Stage::Merging) && self.next.is_empty() => Known::End,
             None => Known::Unknown,
         }
     }
@@ -160,28 +168,29 @@ impl Names {
     /// Returns the operating system's error if the directory cannot be read, or an error if there
     /// is no room for its names.
     pub(super) fn advance(&mut self) -> io::Result<()> {
-        if let Some(failure) = self.failure {
-            return Err(failure.into());
+        match self.stage {
+            // What if this fails? The names of the slice are lost, so no client may go on.
+            Stage::Reading(_) => self
+                .read()
+                .inspect_err(|error| self.stage = Stage::Failed(error.kind())),
+            Stage::Merging => {
+                self.merge();
+                Ok(())
+            }
+            Stage::Failed(failure) => Err(failure.into()),
         }
-        if self.unread.is_none() {
-            self.merge();
-            return Ok(());
-        }
-        // What if this fails? The names of the slice are lost, so no client may go on.
-        self.read()
-            .inspect_err(|error| self.failure = Some(error.kind()))
     }
 
     /// Reads a slice and sorts it.
     fn read(&mut self) -> io::Result<()> {
         let mut slice = Slice::default();
         while slice.places.len() < SLICE && slice.bytes.len() < SLICE_BYTES {
-            match self.unread.as_mut().and_then(Iterator::next) {
+            let Stage::Reading(unread) = &mut self.stage else {
+                break;
+            };
+            match unread.next() {
                 Some(entry) => slice.push(&entry?),
-                None => {
-                    self.unread = None;
-                    break;
-                }
+                None => self.stage = Stage::Merging,
             }
         }
         self.room.take(slice.size())?;
