@@ -45,8 +45,9 @@ Serves the files of a directory over HTTP.
 /// How long downloads may go on after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Writes the server's own messages to standard error, beside the access log: that no client can be
-/// accepted, because descriptors are short, for example. Without a logger nobody would see them.
+/// Writes the server's own messages to standard error, beside the access log. For example, it says
+/// when no client can be accepted because descriptors are short. Without a logger nobody would see
+/// that.
 struct Messages;
 
 impl log::Log for Messages {

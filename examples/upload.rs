@@ -2,10 +2,11 @@
 //!
 //! An upload is written to disk as it arrives, and is never held in memory. The server reads no faster
 //! than it writes. The file gets its name when it is complete, so nobody ever sees half a file. An
-//! upload with a bad name or a too large announced size is refused before it is sent.
+//! upload is refused before it is sent if its name is bad or its announced size is too large.
 //!
-//! A client that wants to replace only what it has seen sends the `ETag` in `If-Match`. One that wants to
-//! replace nothing sends `If-None-Match: *`. If that is not so, it gets 412 and the file stays.
+//! A client that wants to replace only what it has seen sends the `ETag` in `If-Match`. A client that
+//! wants to replace nothing sends `If-None-Match: *`. If the condition is not met, it gets 412 and the
+//! file stays.
 //!
 //!     cargo run --release --example upload -- 127.0.0.1:8000 .
 //!
