@@ -109,11 +109,15 @@ impl Conditions {
 
     /// Whether the file may be changed, if this is its tag. `None`: there is no file.
     fn allow(&self, tag: Option<&str>) -> bool {
-        let matches = self.if_match.as_deref().is_none_or(|list| has(list, tag));
-        matches && !self.is_known(tag)
+        self.is_wanted(tag) && !self.is_known(tag)
     }
 
-    /// Whether the client has this version. For a GET that is a 304, and not a failure.
+    /// Whether the client asks for this version, or for any.
+    fn is_wanted(&self, tag: Option<&str>) -> bool {
+        self.if_match.as_deref().is_none_or(|list| has(list, tag))
+    }
+
+    /// Whether the client has this version. For a GET that is a 304, for a PUT a failure.
     fn is_known(&self, tag: Option<&str>) -> bool {
         let list = self.if_none_match.as_deref();
         // Here, a weak tag says the same as a strong one.
@@ -214,12 +218,12 @@ impl HttpRequestHandler for Store {
         let metadata = file.metadata()?;
         let tag = entity_tag(&metadata);
         let conditions = Conditions::of(request);
+        if !conditions.is_wanted(Some(&tag)) {
+            return response.send_error(412);
+        }
         if conditions.is_known(Some(&tag)) {
             let head = response.send_response(304);
             return head.send_header("ETag", tag).body("");
-        }
-        if !conditions.allow(Some(&tag)) {
-            return response.send_error(412);
         }
         response
             .send_response(200)

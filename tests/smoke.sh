@@ -157,6 +157,7 @@ for signal in INT TERM; do
 412 /file --upload-file $scratch/few --header If-Match:"other"
 412 /new --upload-file $scratch/few --header If-Match:*
 304 /file --header If-None-Match:*
+412 /file --header If-None-Match:* --header If-Match:"other"
 405 /file --request POST
 404 /../large
 END
