@@ -10,9 +10,12 @@
 //!
 //!     cargo test --test clauses -- --nocapture
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use sources::{files_ending, is_of_tests, read, sources};
 
 const DIFFERENCES: &str = "src/guide/differences.md";
 
@@ -49,8 +52,8 @@ fn every_clause_and_law_that_is_cited_exists() {
     let mut unknown = Vec::new();
     let folders = ["src", "tests", "examples", "benches", "fuzz"];
     let mut paths: Vec<String> = folders.into_iter().flat_map(sources).collect();
-    paths.extend(files("src", "md"));
-    paths.extend(files("tests/against_cpython", "jsonl"));
+    paths.extend(files_ending("src", ".md"));
+    paths.extend(files_ending("tests/against_cpython", ".jsonl"));
     paths.extend(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
     // This file names clauses that do not exist.
     for path in paths.iter().filter(|path| *path != "tests/clauses.rs") {
@@ -70,7 +73,7 @@ fn every_clause_and_law_that_is_cited_exists() {
 fn every_citation_in_a_doc_comment_is_a_link() {
     let mut faults = Vec::new();
     for path in sources("src") {
-        if path == "src/spec.rs" || path.ends_with("/tests.rs") {
+        if path == "src/spec.rs" || is_of_tests(&path) {
             continue;
         }
         let text = read(&path);
@@ -81,7 +84,7 @@ fn every_citation_in_a_doc_comment_is_a_link() {
             faults.extend(found.into_iter().map(|fault| format!("{path}: {fault}")));
         }
     }
-    for path in files("src", "md") {
+    for path in files_ending("src", ".md") {
         if !path.starts_with("src/spec/") {
             let found = faults_of_links(&read(&path));
             faults.extend(found.into_iter().map(|fault| format!("{path}: {fault}")));
@@ -289,7 +292,7 @@ fn parts() -> Vec<String> {
         .collect();
     let mut sorted = parts.clone();
     sorted.sort();
-    assert_eq!(sorted, files("src/spec", "md"));
+    assert_eq!(sorted, files_ending("src/spec", ".md"));
     parts
 }
 
@@ -313,7 +316,7 @@ fn covered() -> BTreeMap<String, BTreeSet<String>> {
 
 /// The part of a file that is tests: all of it, or what follows the first `#[cfg(test)]`.
 fn tests<'a>(path: &str, text: &'a str) -> &'a str {
-    if path.starts_with("tests/") || path.ends_with("/tests.rs") {
+    if is_of_tests(path) {
         return text;
     }
     let start = text
@@ -402,38 +405,4 @@ fn number_alone(word: &str) -> Option<u32> {
 /// A word without what surrounds it.
 fn bare(word: &str) -> &str {
     word.trim_matches(|character: char| !character.is_ascii_alphanumeric())
-}
-
-/// The Rust files below a folder, in order.
-fn sources(folder: &str) -> Vec<String> {
-    files(folder, "rs")
-}
-
-fn files(folder: &str, extension: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::from(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(root().join(&folder))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let path = folder.join(entry.file_name());
-            if entry.path().is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|found| found == extension) {
-                found.push(path.to_string_lossy().replace('\\', "/"));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -8,6 +8,8 @@
 
 #[path = "guide/program.rs"]
 mod program;
+#[path = "support/sources.rs"]
+mod sources;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -91,8 +93,7 @@ fn try_all(programs: Programs) -> Vec<(&'static str, Outcome)> {
 fn every_exercise_is_on_its_page() {
     let mut commands = 0;
     for step in program::STEPS {
-        let path = format!("{}/src/guide/{step}.md", env!("CARGO_MANIFEST_DIR"));
-        let page = fs::read_to_string(path).expect("the page");
+        let page = sources::read(&format!("src/guide/{step}.md"));
         let number = &step[..1];
         for (name, _) in EXERCISES {
             let command = format!("`cargo test --test exercises {name} -- --ignored`");

@@ -8,13 +8,14 @@
 
 #[path = "guide/program.rs"]
 mod program;
+#[path = "support/sources.rs"]
+mod sources;
 // Elsewhere a stopped process is not interrupted.
 #[cfg(all(target_os = "linux", feature = "server"))]
 #[path = "guide/terminal.rs"]
 mod terminal;
 
-use std::fs;
-use std::path::Path;
+use sources::read;
 
 const FENCE: &str = "```rust,ignore\n";
 const GAP: &str = "// …\n";
@@ -221,9 +222,4 @@ fn stands_in(lines: &str, source: &str) -> bool {
                 false => ours.strip_prefix(indent) == Some(line),
             })
     })
-}
-
-fn read(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

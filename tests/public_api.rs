@@ -8,9 +8,14 @@
 //! It reads the sources as rustfmt leaves them. An item that is `pub` can be reached, because the
 //! lint `unreachable_pub` warns of any other.
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::{is_of_tests, root};
 
 const LISTING: &str = "tests/public-api.txt";
 
@@ -110,10 +115,11 @@ mod tests {
 /// The whole listing.
 fn listing() -> String {
     let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in sources(&root().join("src")) {
-        let text = fs::read_to_string(&path).expect("a source");
+    let mut paths = sources::sources("src");
+    paths.retain(|path| !is_of_tests(path));
+    for path in paths {
         let items = modules.entry(module(&path)).or_default();
-        read(&text, items);
+        read(&sources::read(&path), items);
     }
     let mut listing = String::new();
     for (module, items) in modules.iter().filter(|(_, items)| !items.is_empty()) {
@@ -127,7 +133,7 @@ fn listing() -> String {
 }
 
 /// The public module that shows the items of a file.
-fn module(path: &Path) -> String {
+fn module(path: &str) -> String {
     const FACES: [&str; 8] = [
         "http/testing",
         "http/h1",
@@ -138,7 +144,7 @@ fn module(path: &Path) -> String {
         "reactor",
         "spec",
     ];
-    let path = path.strip_prefix(root().join("src")).expect("a source");
+    let path = Path::new(path).strip_prefix("src").expect("a source");
     let path = path.with_extension("");
     let face = FACES.iter().find(|face| path.starts_with(face));
     face.map_or("(root)".to_owned(), |face| face.replace('/', "::"))
@@ -252,23 +258,4 @@ fn is_private_tuple(head: &str) -> bool {
 fn of(head: &str, name: &str) -> bool {
     let mut words = head.split(|c: char| !c.is_alphanumeric() && c != '_');
     words.any(|word| word == name)
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && path.file_stem().is_some_and(|stem| stem != "tests")
-        {
-            found.push(path);
-        }
-    }
-    found
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -8,12 +8,15 @@
 mod examples;
 #[path = "tidy/imports.rs"]
 mod imports;
+#[path = "support/sources.rs"]
+mod sources;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use examples::hidden_but_needed;
 use imports::Tree;
+use sources::{files, is_of_tests, read, root, sources};
 
 /// The layers, each of which may import only those before it.
 const LAYERS: [&str; 4] = ["reactor", "socketserver", "http", "wsgi"];
@@ -455,9 +458,9 @@ fn code(text: &str) -> String {
     bare.collect::<Vec<_>>().join("\n")
 }
 
-/// Fails if `breaches` finds any in a file's code. A `tests.rs` is a module of tests.
+/// Fails if `breaches` finds any in a file's code.
 fn keep(mut paths: Vec<String>, mut breaches: impl FnMut(&str, &str) -> Vec<String>) {
-    paths.retain(|path| !path.ends_with("/tests.rs"));
+    paths.retain(|path| !is_of_tests(path));
     let found: Vec<String> = paths
         .iter()
         .flat_map(|path| {
@@ -477,44 +480,9 @@ fn keep(mut paths: Vec<String>, mut breaches: impl FnMut(&str, &str) -> Vec<Stri
 /// The crate's files and what they import.
 fn tree() -> Tree {
     let mut paths = sources("src");
-    paths.retain(|path| !path.ends_with("/tests.rs"));
+    paths.retain(|path| !is_of_tests(path));
     Tree::new(paths.iter().map(|path| {
         let below = path.strip_prefix("src/").expect("a source");
         (below.to_owned(), code(&read(path)))
     }))
-}
-
-fn sources(folder: &str) -> Vec<String> {
-    let mut found = files(folder);
-    found.retain(|path| path.ends_with(".rs"));
-    found
-}
-
-/// The files under `folder`, from the crate's root.
-fn files(folder: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.path() {
-                path if path.is_dir() => folders.push(path),
-                path => {
-                    let path = path
-                        .strip_prefix(root())
-                        .expect("below the root")
-                        .to_owned();
-                    found.push(path.to_string_lossy().replace('\\', "/"));
-                }
-            }
-        }
-    }
-    found
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
