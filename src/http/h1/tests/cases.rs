@@ -1,0 +1,350 @@
+//! Single heads, and what is expected of each.
+
+use super::*;
+
+const SLASH: (&str, &str) = ("GET", "/");
+
+type Summary = (
+    (&'static str, &'static str),
+    TargetForm,
+    Version,
+    Framing,
+    bool,
+    Expect,
+);
+
+fn plain(version: Version, framing: Framing, keep_alive: bool, expect: Expect) -> Option<Summary> {
+    Some((
+        SLASH,
+        TargetForm::Origin,
+        version,
+        framing,
+        keep_alive,
+        expect,
+    ))
+}
+
+#[test]
+fn good_heads() {
+    use Version::{Http10, Http11};
+    let get = plain(Http11, Framing::Empty, true, Expect::None);
+    let closing = plain(Http11, Framing::Empty, false, Expect::None);
+    let get10 = plain(Http10, Framing::Empty, false, Expect::None);
+    let cases: Vec<(&str, Option<Summary>)> = vec![
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", get),
+        ("\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", get),
+        ("GET / HTTP/1.7\r\nHost: h\r\n\r\n", get),
+        ("GET / HTTP/1.1\r\nhOST:\t h:80 \t\r\n\r\nrest", get),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", get),
+        ("GET / HTTP/1.1\r\nHost: h\r\nA: \u{e9} \r\nB:\r\n\r\n", get),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: closed, xclose\r\n\r\n",
+            get,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: close me\r\nKeep-Alive: close\r\n\r\n",
+            get,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: ,, CLOSE ,\r\n\r\n",
+            closing,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nConnection: x,close\r\n\r\n",
+            closing,
+        ),
+        ("GET / HTTP/1.0\r\n\r\n", get10),
+        (
+            "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
+            get10,
+        ),
+        (
+            "GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\nExpect: x\r\n\r\n",
+            get10,
+        ),
+        (
+            "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+            plain(Http10, Framing::Empty, true, Expect::None),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent_Length: 9\r\nExpect: 100-Continue\r\n\r\n",
+            plain(Http11, Framing::Length(5), true, Expect::Continue),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:Chunked\r\nTE: x\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n",
+            plain(Http11, Framing::Chunked, true, Expect::Continue),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n",
+            plain(Http11, Framing::Length(0), true, Expect::None),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: x, 100-continue\r\n\r\n",
+            plain(Http11, Framing::Length(1), true, Expect::Unknown),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nExpect: 200-ok\r\n\r\n",
+            plain(Http11, Framing::Empty, true, Expect::Unknown),
+        ),
+        (
+            "GET / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+            plain(Http10, Framing::Length(5), false, Expect::None),
+        ),
+        (
+            "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+            Some((
+                ("OPTIONS", "*"),
+                TargetForm::Asterisk,
+                Http11,
+                Framing::Empty,
+                true,
+                Expect::None,
+            )),
+        ),
+        (
+            "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n",
+            Some((
+                ("CONNECT", "h:443"),
+                TargetForm::Authority,
+                Http11,
+                Framing::Empty,
+                true,
+                Expect::None,
+            )),
+        ),
+        (
+            "M-SEARCH HTTP://H:8?q HTTP/1.1\r\nHost: other\r\n\r\n",
+            Some((
+                ("M-SEARCH", "HTTP://H:8?q"),
+                TargetForm::Absolute,
+                Http11,
+                Framing::Empty,
+                true,
+                Expect::None,
+            )),
+        ),
+        ("", None),
+        ("\r\n\r", None),
+        ("GET / HTTP/1.1\r", None),
+        ("GET / HTTP/1.1\r\n", None),
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r", None),
+    ];
+    for (input, expected) in cases {
+        let limits = HeadLimits::default();
+        let found = check_splits(input.as_bytes(), &limits);
+        let Ok(found) = found else {
+            panic!("{input:?}: {found:?}")
+        };
+        assert_eq!(found.is_some(), expected.is_some(), "{input:?}");
+        let Some(((range, _), expected)) = found.zip(expected) else {
+            continue;
+        };
+        let mut storage = FieldStorage::new();
+        match Head::parse(&input.as_bytes()[range], &mut storage, &limits) {
+            Ok(h) => {
+                let words = (h.method, h.target);
+                let summary = (
+                    words,
+                    h.target_form,
+                    h.version,
+                    h.framing,
+                    h.keep_alive,
+                    h.expect,
+                );
+                assert_eq!(summary, expected, "{input:?}");
+            }
+            Err(error) => panic!("{input:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn bad_heads() {
+    let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n").into_bytes();
+    let many = |count: usize| with(&vec!["A: b"; count].join("\r\n"));
+    let cases: Vec<(Vec<u8>, Error)> = vec![
+        (b"\r\n\r\n\r\n\r\n\r\n".to_vec(), Error::EmptyLines),
+        (b"\nGET / HTTP/1.1\r\n".to_vec(), Error::BareLf),
+        (b"\rGET / HTTP/1.1\r\n".to_vec(), Error::Method),
+        (b"\x16\x03\x01".to_vec(), Error::Method),
+        (b" ".to_vec(), Error::Method),
+        (b"hello\r\n".to_vec(), Error::RequestLine),
+        (b"GET /nine\r\n".to_vec(), Error::SimpleRequest),
+        (b"GET /nine\n".to_vec(), Error::SimpleRequest),
+        (b"+OK ready\r\n".to_vec(), Error::SimpleRequest),
+        (b"GET /a\rb".to_vec(), Error::Target),
+        (b"GET / HTTP/1.1\rHost: h".to_vec(), Error::Version),
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            Error::VersionNotSupported,
+        ),
+        (b"GET / HTTP/1.1\nHost: h\n\n".to_vec(), Error::BareLf),
+        (b"GET / HTTP/1.1\r\nHost: h\n".to_vec(), Error::BareLf),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\n\r\r\n".to_vec(),
+            Error::FieldValue,
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\r\n".to_vec(),
+            Error::FieldValue,
+        ),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Error::MissingHost),
+        (
+            b"GET http://h/ HTTP/1.1\r\n\r\n".to_vec(),
+            Error::MissingHost,
+        ),
+        (b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n".to_vec(), Error::Host),
+        (
+            b"GET / HTTP/1.1\r\n Host: h\r\n\r\n".to_vec(),
+            Error::FieldFold,
+        ),
+        (with("Host: h"), Error::RepeatedHost),
+        (with("hOsT:"), Error::RepeatedHost),
+        (with("A: b\r\n c"), Error::FieldFold),
+        (with(" "), Error::FieldFold),
+        (with("A"), Error::FieldColon),
+        (with("A : b"), Error::FieldName),
+        (with(": b"), Error::FieldName),
+        (with("A\u{e9}: b"), Error::FieldName),
+        (with("A: \0"), Error::FieldValue),
+        (with("A: \x7f"), Error::FieldValue),
+        (with("A: b\rc"), Error::FieldValue),
+        (with("A: b\r"), Error::FieldValue),
+        (with("\rA: b"), Error::FieldName),
+        (
+            with("Content-Length: 5\r\ncontent-length: 5"),
+            Error::RepeatedContentLength,
+        ),
+        (with("Content-Length: 5,5"), Error::ContentLength),
+        (with("Content-Length:"), Error::ContentLength),
+        (
+            with("Content-Length: 5\r\nTransfer-Encoding: chunked"),
+            Error::LengthWithCoding,
+        ),
+        (
+            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+            Error::TransferEncoding,
+        ),
+        (
+            with("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked"),
+            Error::UnknownCoding,
+        ),
+        (many(100), Error::TooManyFields),
+        (many(300), Error::TooManyFields),
+    ];
+    for (input, error) in cases {
+        let found = check_splits(&input, &HeadLimits::default());
+        assert_eq!(found, Err(error), "{}", input.escape_ascii());
+    }
+    assert!(matches!(
+        check_splits(&many(99), &HeadLimits::default()),
+        Ok(Some(_))
+    ));
+}
+
+#[test]
+fn head_limits() {
+    let limits = HeadLimits {
+        request_line: 20,
+        head: 60,
+        fields: 9,
+    };
+    let line = |target: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(target));
+    let field = |value: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n",
+            "a".repeat(value)
+        )
+    };
+    let cases = [
+        (line(6), None),
+        (line(7), Some(Error::RequestLineTooLong)),
+        (field(28), None),
+        (field(29), Some(Error::HeadTooLarge)),
+        ("G".repeat(30), Some(Error::MethodTooLong)),
+        (
+            format!("GET /{}", "a".repeat(30)),
+            Some(Error::RequestLineTooLong),
+        ),
+        (
+            format!("GET / HTTP/1.{}", "1".repeat(30)),
+            Some(Error::Version),
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}", "a".repeat(50)),
+            Some(Error::HeadTooLarge),
+        ),
+    ];
+    for (input, error) in cases {
+        let found = check_splits(input.as_bytes(), &limits);
+        assert_eq!(found.as_ref().err(), error.as_ref(), "{input:?}");
+        assert!(found.is_err() || matches!(found, Ok(Some(_))), "{input:?}");
+    }
+    for (error, status) in [
+        (Error::ContentLengthOverflow, 413),
+        (Error::RequestLineTooLong, 414),
+        (Error::HeadTooLarge, 431),
+        (Error::UnknownCoding, 501),
+        (Error::VersionNotSupported, 505),
+        (Error::Host, 400),
+    ] {
+        assert_eq!(error.status(), status);
+    }
+}
+
+#[test]
+fn parse_trusts_nobody() {
+    let cases: [(&[u8], Error); 8] = [
+        (b"", Error::Unterminated),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n", Error::Unterminated),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\n", Error::Unterminated),
+        (b"GET / HTTP/1.1\nHost: h\r\n\r\n", Error::BareLf),
+        (b"GET / HTTP/1.1\r\nHost: h\n\r\n", Error::BareLf),
+        (b"GET / HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", Error::BareLf),
+        (b"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", Error::RequestLine),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\n\r\nA: b\r\n\r\n",
+            Error::FieldColon,
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let mut storage = FieldStorage::new();
+        let found = Head::parse(bytes, &mut storage, &HeadLimits::default());
+        assert_eq!(found.err(), Some(expected), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn authority_of_each_form() {
+    let cases = [
+        ("GET / HTTP/1.1\r\nHost: h:1\r\n\r\n", Some("h:1")),
+        ("GET http://a:2?x HTTP/1.1\r\nHost: h\r\n\r\n", Some("a:2")),
+        ("CONNECT c:3 HTTP/1.1\r\nHost: h\r\n\r\n", Some("c:3")),
+        ("GET / HTTP/1.0\r\n\r\n", None),
+    ];
+    for (input, expected) in cases {
+        let mut storage = FieldStorage::new();
+        let head = Head::parse(input.as_bytes(), &mut storage, &HeadLimits::default());
+        assert_eq!(head.map(|head| head.authority()), Ok(expected), "{input:?}");
+    }
+}
+
+#[test]
+fn scanner_is_small_and_starts_over() {
+    assert!(size_of::<Scanner>() <= 16);
+    let limits = HeadLimits::default();
+    let mut scanner = Scanner::default();
+    assert_eq!(scanner.scan(b"\r\n", &limits), Ok(None));
+    assert!(!scanner.has_begun());
+    assert_eq!(scanner.scan(b"\r\nG", &limits), Ok(None));
+    assert!(scanner.has_begun());
+    assert_eq!(
+        scanner.scan(b"\r\nG / HTTP/1.1\r\n\r\nG", &limits),
+        Ok(Some(2..18))
+    );
+    assert!(!scanner.has_begun());
+    assert_eq!(
+        scanner.scan(b"G / HTTP/1.1\r\n\r\n", &limits),
+        Ok(Some(0..16))
+    );
+}

@@ -1,0 +1,209 @@
+//! Generated heads: whole equals split, fast equals slow, the scanner equals its reference.
+
+use super::*;
+
+/// Marsaglia's xorshift: random enough for a test, and the same every time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+
+    fn pick<'a>(&mut self, choices: &[&'a [u8]]) -> &'a [u8] {
+        choices[self.below(choices.len())]
+    }
+}
+
+const PIECES: &[&[u8]] = &[
+    b"GET",
+    b"POST",
+    b"CONNECT",
+    b"OPTIONS",
+    b" ",
+    b"/",
+    b"/a?b",
+    b"*",
+    b"http://h/",
+    b"h:80",
+    b"#",
+    b"HTTP/1.1",
+    b"HTTP/1.0",
+    b"HTTP/1.2",
+    b"HTTP/2.0",
+    b"\r\n",
+    b"\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\r",
+    b"\t",
+    b":",
+    b"Host: h\r\n",
+    b"Host: b@d\r\n",
+    b"A: b\r\n",
+    b"A : b\r\n",
+    b" fold\r\n",
+    b"X: \xff\t\r\n",
+    b"Y:\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 5,5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close, x\r\n",
+    b"Expect: 100-continue\r\n",
+    b"\0",
+    b"\x7f",
+    b"\x80",
+    b"\xc3\xa9",
+    b"z",
+    b"9",
+    b"GET / HTTP/1.1\r\nHost: h\r\n",
+];
+
+/// Good heads, almost good heads, and pieces put together at random.
+fn generated(chance: &mut Chance) -> Vec<u8> {
+    let mut input = Vec::new();
+    let good = chance.below(4) > 0;
+    if good {
+        input.extend_from_slice(chance.pick(&[b"", b"", b"", b"\r\n"]));
+        input.extend_from_slice(
+            chance.pick(&[b"GET / HTTP/1.1\r\nHost: h\r\n", b"GET / HTTP/1.0\r\n"]),
+        );
+    }
+    for _ in 0..chance.below(7) {
+        input.extend_from_slice(chance.pick(PIECES));
+    }
+    if good {
+        input.extend_from_slice(b"\r\n\r\n"[chance.below(3)..].as_ref());
+    }
+    for _ in 0..chance.below(3) {
+        let piece = chance.pick(PIECES);
+        let at = chance.below(input.len() + 1);
+        let end = (at + chance.below(2)).min(input.len());
+        input.splice(at..end, piece.iter().copied());
+    }
+    input
+}
+
+#[test]
+fn whole_equals_split() {
+    let mut chance = Chance(0x5eed);
+    let small = HeadLimits {
+        request_line: 16,
+        head: 48,
+        fields: 2,
+    };
+    let odd = HeadLimits {
+        request_line: 40,
+        head: 24,
+        fields: 0,
+    };
+    let mut accepted = 0;
+    for _ in 0..8_000 {
+        let input = generated(&mut chance);
+        let whole = check_splits(&input, &HeadLimits::default());
+        accepted += usize::from(matches!(whole, Ok(Some(_))));
+        let _ = check_splits(&input, &small);
+        let _ = check_splits(&input, &odd);
+    }
+    assert!(
+        accepted > 600,
+        "the generator makes too few good heads: {accepted}"
+    );
+}
+
+#[test]
+fn fast_equals_slow_and_httparse_agrees() {
+    let mut chance = Chance(0xfa57);
+    for _ in 0..100_000 {
+        let input = generated(&mut chance);
+        let mut storage = FieldStorage::new();
+        let fast = parse_fast(&input, &mut storage, MAX_FIELDS)
+            .filter(|&(_, end)| end == input.len())
+            .map(|(found, _)| format!("{found:?}"));
+        let slow = parse_slowly(&input, MAX_FIELDS).map(|found| format!("{found:?}"));
+        let input_text = input.escape_ascii();
+        match (&fast, &slow) {
+            (Some(fast), slow) => assert_eq!(Ok(fast), slow.as_ref(), "{input_text}"),
+            (None, Ok(_)) => assert!(
+                format!("{input_text}").contains(" HTTP/1.2\\r"),
+                "{input_text}"
+            ),
+            (None, Err(_)) => {}
+        }
+        if fast.is_some() || (slow.is_ok() && !format!("{input_text}").contains("HTTP/1.2")) {
+            let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
+            let parsed = httparse::Request::new(&mut headers).parse(&input);
+            assert_eq!(
+                parsed,
+                Ok(httparse::Status::Complete(input.len())),
+                "{input_text}"
+            );
+        }
+    }
+}
+
+/// The same search as [`Scanner`]'s, over a whole input, written as simply as possible.
+fn reference(input: &[u8], limits: &HeadLimits) -> Option<Option<Range<usize>>> {
+    let mut start = 0;
+    while input[start..].starts_with(b"\r\n") && start < 8 {
+        start += 2;
+    }
+    let head = &input[start..];
+    if start == 8 && matches!(head.first(), Some(b'\r' | b'\n')) || matches!(head, [b'\r', _, ..]) {
+        return None;
+    }
+    let mut lines = Vec::new();
+    let mut rest = head;
+    while let Some(lf) = rest.iter().position(|&byte| byte == b'\n') {
+        let line = rest[..lf].strip_suffix(b"\r")?;
+        (!line.ends_with(b"\r")).then_some(())?;
+        lines.push(line);
+        rest = &rest[lf + 1..];
+        let end = head.len() - rest.len();
+        if end > limits.head || lines[0].len() > limits.request_line {
+            return None;
+        }
+        if lines.last() == Some(&&b""[..]) {
+            return Some(Some(start..start + end));
+        }
+    }
+    match lines.first() {
+        Some(line) => drop(RequestLine::parse(line).ok()?),
+        None => {
+            let line = head.strip_suffix(b"\r").unwrap_or(head);
+            let fits = head.len() <= limits.request_line + 1;
+            let bytes_fit = line.iter().all(|&byte| (32..127).contains(&byte));
+            let starts_well = line.first().is_none_or(|&byte| grammar::is_tchar(byte));
+            (fits && bytes_fit && starts_well).then_some(())?;
+        }
+    }
+    (head.len() < limits.head).then_some(None)
+}
+
+#[test]
+fn scanner_equals_reference() {
+    let mut chance = Chance(0x5ca7);
+    for limits in [
+        HeadLimits::default(),
+        HeadLimits {
+            request_line: 16,
+            head: 48,
+            fields: 2,
+        },
+    ] {
+        for _ in 0..50_000 {
+            let input = generated(&mut chance);
+            let found = Scanner::default().scan(&input, &limits).ok();
+            assert_eq!(
+                found,
+                reference(&input, &limits),
+                "{}",
+                input.escape_ascii()
+            );
+        }
+    }
+}
