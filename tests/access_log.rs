@@ -18,6 +18,7 @@ use serve_forever::http::{
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Evented, Failure, Mailbox, Pool, Protocol};
 use serve_forever::wsgi::{AppResult, Body, Environ, StartResponse, WsgiHandler};
+use support::client::read_through;
 use support::patience::PATIENCE;
 use support::server::{Serving, serve};
 use support::wire::{GET, Wire, status};
@@ -1009,12 +1010,7 @@ fn storm(servers: &[Serving]) {
             thread::spawn(move || {
                 for number in 0..REQUESTS {
                     stream.send(get(&format!("/{client}-{number}")));
-                    let mut answer = Vec::new();
-                    while !answer.ends_with(b"\r\n\r\nhello") {
-                        let mut byte = [0];
-                        io::Read::read_exact(&mut stream.0, &mut byte).expect("an answer");
-                        answer.extend(byte);
-                    }
+                    read_through(&mut stream.0, "\r\n\r\nhello");
                 }
             })
         })

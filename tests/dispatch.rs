@@ -26,7 +26,7 @@ use serve_forever::socketserver::{
     Overload, Pool, Protocol, RequestHandler, Rfile, Server, ShutdownHandle, Tcp, Threading,
     Transport,
 };
-use support::client::{Client, answer, ask, connect, queue};
+use support::client::{Client, answer, ask, connect, queue, read_through};
 use support::driving::Driving;
 use support::patience::{LONG, PATIENCE, wait_until};
 use support::server::{Report, run, run_as};
@@ -640,12 +640,7 @@ fn idle_connections_hold_no_thread() {
     for _ in 0..64 {
         let mut client = connect(server.address);
         client.write_all(get("/").as_bytes()).expect("sent");
-        let mut got = Vec::new();
-        while !got.ends_with(b"index") {
-            let mut byte = [0];
-            client.read_exact(&mut byte).expect("an answer");
-            got.push(byte[0]);
-        }
+        read_through(&mut client, "index");
         idle.push(client);
     }
     let mut next = connect(server.address);

@@ -23,7 +23,7 @@ use serve_forever::socketserver::{
     Buffer, Drained, Evented, EventedSettings, Mailbox, Next, NotStopped, Overload, Pool, Protocol,
     Rfile, Server, ShutdownHandle, Tcp, Transport, UdpServer,
 };
-use support::client::{Client, ask, connect, queue, take, text};
+use support::client::{Client, ask, connect, queue, read_through, take, text};
 use support::driven::Driven;
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::script::{Script, served};
@@ -180,13 +180,7 @@ fn get(path: &str) -> String {
 
 /// Reads the head of an answer: its status, and whether it says `Connection: close`.
 fn read_head(client: &mut Client) -> (u16, bool) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.0.read_exact(&mut byte).expect("the rest of a head");
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).expect("UTF-8");
+    let head = read_through(&mut client.0, "\r\n\r\n");
     let code = head.get(9..12).and_then(|code| code.parse().ok());
     (
         code.expect("a status"),

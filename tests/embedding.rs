@@ -27,7 +27,7 @@ use serve_forever::socketserver::{
     Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Overload, Pool, Protocol,
     Server, Tcp, Transport, Turn,
 };
-use support::client::connect;
+use support::client::{connect, read_through};
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::server::run;
 use support::trace::Trace;
@@ -51,13 +51,8 @@ fn listen() -> Tcp {
 /// One request and its answer, on a connection that stays open.
 fn get(client: &mut TcpStream, path: &str) {
     write!(client, "GET {path} HTTP/1.1\r\nHost: h.test\r\n\r\n").expect("sent");
-    let mut answer = Vec::new();
-    while !answer.ends_with(format!("\r\n\r\n{path}").as_bytes()) {
-        let mut byte = [0];
-        client.read_exact(&mut byte).expect("an answer");
-        answer.push(byte[0]);
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    let answer = read_through(client, format!("\r\n\r\n{path}"));
+    assert!(answer.starts_with("HTTP/1.1 200 "));
 }
 
 /// Answers each line.

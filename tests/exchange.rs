@@ -7,7 +7,7 @@ mod support;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serve_forever::http::{
     Block, BodyPolicy, BodyReader, BodySink, BodySource, Deferred, HttpRequestHandler, HttpResult,
@@ -18,13 +18,11 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Failure, MAILBOX_CAPACITY, Next, Pool, Protocol, SendError,
 };
+use support::patience::{PATIENCE, wait_until};
 use support::wire::{GET, Wire, answer, status};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How long another thread may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A handler that decides from the head, made of closures, which writes a log.
 #[derive(Clone)]
@@ -90,11 +88,7 @@ fn streamed(_: &Request<'_>) -> BodyPolicy {
 
 /// Delivers what a worker has to say, once it has.
 fn await_news(wire: &mut Wire) {
-    let deadline = Instant::now() + PATIENCE;
-    while wire.deliver() == 0 {
-        assert!(Instant::now() < deadline, "the worker goes on");
-        std::thread::yield_now();
-    }
+    wait_until("the worker goes on", || wire.deliver() > 0);
 }
 
 fn taken(log: &Log) -> Vec<String> {

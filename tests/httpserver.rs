@@ -17,7 +17,7 @@ use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Driver, Evented, EventedSettings, Failure, Files, Mailbox, Next, Protocol, SendError,
 };
-use support::client::{Client, text};
+use support::client::{Client, read_through, text};
 use support::driven::Driven;
 use support::driving::Driving;
 use support::server::{Serving, serve};
@@ -1266,20 +1266,6 @@ fn start<H: HttpRequestHandler + Clone + Send + 'static>(handler: H) -> Serving 
     serve(move || Evented::new(Http::new(handler, HttpSettings::default())))
 }
 
-/// Reads one answer whose content ends as given.
-fn read_answer(client: &mut Client, end: &str) -> String {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        client
-            .0
-            .read_exact(&mut byte)
-            .expect("the rest of an answer");
-        bytes.push(byte[0]);
-    }
-    String::from_utf8(bytes).expect("the tests send UTF-8")
-}
-
 /// HTTP-4.
 #[test]
 fn two_requests_on_a_connection() {
@@ -1288,7 +1274,7 @@ fn two_requests_on_a_connection() {
     for _ in 0..2 {
         client.send(GET);
         assert_eq!(
-            undated(&read_answer(&mut client, "hello")),
+            undated(&read_through(&mut client.0, "hello")),
             undated(&hello_answer(""))
         );
     }
@@ -1378,9 +1364,9 @@ fn a_slow_client_delays_nobody() {
         slow.send([byte]);
         let mut quick = server.connect();
         quick.send(GET);
-        read_answer(&mut quick, "GET /|Host=h|\n");
+        read_through(&mut quick.0, "GET /|Host=h|\n");
     }
-    assert_eq!(status(&read_answer(&mut slow, "|abc\n")), 200);
+    assert_eq!(status(&read_through(&mut slow.0, "|abc\n")), 200);
 }
 
 #[test]
@@ -1406,7 +1392,7 @@ fn a_deferred_request_is_answered_from_another_thread() {
         for (number, client) in clients.iter_mut().enumerate() {
             for part in ["a", "b"] {
                 let end = format!("/{round}.{number}.{part}\n");
-                assert_eq!(status(&read_answer(client, &end)), 200);
+                assert_eq!(status(&read_through(&mut client.0, &end)), 200);
             }
         }
     }
@@ -1468,7 +1454,7 @@ fn a_handler_that_panics_is_answered_and_reported() {
     assert_eq!(address, client.address());
     let mut next = server.connect();
     next.send(GET);
-    read_answer(&mut next, "hello");
+    read_through(&mut next.0, "hello");
 }
 
 /// Law 8: a limit that no clock will ever reach is none, in whatever phase.

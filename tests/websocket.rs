@@ -7,7 +7,7 @@ mod support;
 #[allow(dead_code)]
 mod websocket_echo;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Pool, Protocol};
-use support::client::{Client, text};
+use support::client::{Client, read_through, text};
 use support::server::serve;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, WebSocket};
@@ -43,15 +43,9 @@ fn frame(first: u8, content: &[u8]) -> Vec<u8> {
     [&[first][..], &length, &[0; 4], content].concat()
 }
 
-/// Reads the answer's head, a byte at a time so that nothing else is taken.
+/// The answer's head.
 fn head(client: &mut Client) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.0.read_exact(&mut byte).expect("a head");
-        head.extend(byte);
-    }
-    String::from_utf8(head).expect("a head is text")
+    read_through(&mut client.0, "\r\n\r\n")
 }
 
 /// A conversation of tungstenite's own client.

@@ -84,6 +84,19 @@ pub fn text(bytes: &[u8]) -> String {
     format!("{} bytes {start} ... {end}, sum {sum}", bytes.len())
 }
 
+/// Reads up to the end of `end`. Takes a byte at a time, so that nothing after it is taken.
+pub fn read_through(stream: &mut impl Read, end: impl AsRef<[u8]>) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_ref()) {
+        let mut byte = [0];
+        match stream.read_exact(&mut byte) {
+            Ok(()) => bytes.push(byte[0]),
+            Err(error) => panic!("{error} after {:?}", text(&bytes)),
+        }
+    }
+    String::from_utf8(bytes).expect("the tests send UTF-8")
+}
+
 /// Reads what is there, `limit` bytes at most. Returns whether the server has closed.
 pub fn take(client: &mut Client, limit: usize, bytes: &mut Vec<u8>) -> bool {
     client.0.set_nonblocking(true).expect("an option");
