@@ -20,7 +20,7 @@ use serve_forever::socketserver::{
 use support::client::{answer, ask, connect, queue};
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::script::{Act, Script, served};
-use support::server::{Running, run};
+use support::server::{Running, accept, run};
 use support::trace::Trace;
 
 // One request: REQ-1 to REQ-11, HND-1, HND-2.
@@ -418,16 +418,6 @@ fn unread_input_does_not_destroy_the_answer() {
 }
 
 // The listener: TCP-1 to TCP-12, SRV-1 to SRV-6.
-
-/// What the listener accepts next.
-fn accept(tcp: &mut Tcp) -> (mio::net::TcpStream, SocketAddr) {
-    let mut accepted = None;
-    wait_until("accepted", || {
-        accepted = tcp.get_request().ok();
-        accepted.is_some()
-    });
-    accepted.expect("waited for")
-}
 
 /// TCP-1, TCP-5, RT-11: five clients queue (Linux: one more) unless more are asked for.
 #[cfg(target_os = "linux")]

@@ -16,9 +16,9 @@ use serve_forever::socketserver::{
     UdpServer,
 };
 use support::client::{answer, ask, connect};
-use support::patience::{LONG, PATIENCE, wait_until};
+use support::patience::{LONG, PATIENCE};
 use support::script::{Act, Script};
-use support::server::{Running, run};
+use support::server::{Running, accept, run};
 use support::transport::Intercepted;
 
 // Errors of any transport.
@@ -213,12 +213,7 @@ fn a_request_does_not_close_the_shared_socket() {
 /// Takes the datagram that the client sends.
 fn receive(udp: &mut Udp, client: &UdpSocket, text: &str) -> (Datagram<SocketAddr>, SocketAddr) {
     client.send(text.as_bytes()).expect("sent");
-    let mut taken = None;
-    wait_until("received", || {
-        taken = udp.get_request().ok();
-        taken.is_some()
-    });
-    taken.expect("waited for")
+    accept(udp)
 }
 
 /// UDP-4: that an earlier reply found nobody is the next receive's error, and nobody else's.
@@ -474,12 +469,7 @@ fn a_listener_that_was_handed_over_has_settings() {
         let tcp = Tcp::from_listener(listener).expect("a listener");
         let mut tcp = tcp.disable_nagle_algorithm(nodelay);
         let _client = connect(tcp.server_address());
-        let mut accepted = None;
-        wait_until("accepted", || {
-            accepted = tcp.get_request().ok();
-            accepted.is_some()
-        });
-        let (stream, _) = accepted.expect("waited for");
+        let (stream, _) = accept(&mut tcp);
         assert_eq!(stream.nodelay().ok(), Some(nodelay));
     }
 }
@@ -505,12 +495,7 @@ fn clients_are_noticed() {
     ] {
         let mut tcp = tcp.expect("a listener");
         let _client = connect(tcp.server_address());
-        let mut accepted = None;
-        wait_until("accepted", || {
-            accepted = tcp.get_request().ok();
-            accepted.is_some()
-        });
-        let (stream, _) = accepted.expect("waited for");
+        let (stream, _) = accept(&mut tcp);
         let socket = SockRef::from(&stream);
         assert_eq!(socket.keepalive().ok(), Some(true));
         let silence = socket.tcp_keepalive_time().ok();
@@ -530,12 +515,7 @@ fn the_kernel_takes_little_in_advance() {
     client.set_recv_buffer_size(16 * 1024).expect("an option");
     let address = SockAddr::from(tcp.server_address());
     client.connect(&address).expect("a listener with room");
-    let mut accepted = None;
-    wait_until("accepted", || {
-        accepted = tcp.get_request().ok();
-        accepted.is_some()
-    });
-    let (mut stream, _) = accepted.expect("waited for");
+    let (mut stream, _) = accept(&mut tcp);
     let mut taken = 0;
     while let Ok(count) = stream.write(&[b'x'; 16 * 1024]) {
         taken += count;

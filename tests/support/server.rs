@@ -17,7 +17,7 @@ use serve_forever::socketserver::{
 };
 
 use super::client::Client;
-use super::patience::{Job, PATIENCE, spawn};
+use super::patience::{Job, PATIENCE, spawn, wait_until};
 
 /// Hooks that hand every failure to the test.
 pub struct Report(Sender<(String, SocketAddr)>);
@@ -109,6 +109,16 @@ pub fn listen() -> Tcp {
         .disable_nagle_algorithm(true)
         .bind_and_activate()
         .expect("a free port")
+}
+
+/// Waits for the next request of a transport.
+pub fn accept<T: Transport>(transport: &mut T) -> (T::Request, T::Address) {
+    let mut accepted = None;
+    wait_until("accepted", || {
+        accepted = transport.get_request().ok();
+        accepted.is_some()
+    });
+    accepted.expect("waited for")
 }
 
 /// A server in a thread of its own; dropping it ends its loop.
