@@ -374,7 +374,7 @@ impl Program {
     fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let guard = starting();
-        let status = Command::new("bash").args(["-c", &kill]).status();
+        let status = Command::new("sh").args(["-c", &kill]).status();
         drop(guard);
         assert!(status.is_ok_and(|status| status.success()), "{kill}");
     }

@@ -109,6 +109,10 @@ fn the_steps_are_whole() {
 #[cfg(all(target_os = "linux", feature = "server"))]
 #[test]
 fn the_steps_show_what_they_say() {
+    for tool in ["bash", "curl"] {
+        let found = std::process::Command::new(tool).arg("--version").output();
+        assert!(found.is_ok(), "this test needs `{tool}`; please install it");
+    }
     let mut wrong = Vec::new();
     for step in program::STEPS {
         let page = read(&format!("src/guide/{step}.md"));

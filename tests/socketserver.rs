@@ -18,6 +18,7 @@ use serve_forever::socketserver::{
     Overload, Protocol, Rfile, Server, Tcp, Transport, Turn,
 };
 use support::client::{answer, ask, connect, queue};
+use support::missing::has_ipv6;
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
 use support::script::{Act, Script, served};
 use support::server::{Running, accept, run};
@@ -575,8 +576,8 @@ fn the_address_chooses_the_interface_and_the_family() {
         assert_eq!(ask(loopback, "hello"), "hello");
         server.stop();
     }
-    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        return; // a machine without IPv6
+    if !has_ipv6("the_address_chooses_the_interface_and_the_family") {
+        return;
     }
     let tcp = bind(&|| Tcp::new("[::1]:0")).expect("a free port");
     let server = Server::new(tcp, Inline::new(Script::default().factory())).expect("a poll");

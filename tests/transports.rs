@@ -16,6 +16,7 @@ use serve_forever::socketserver::{
     UdpServer,
 };
 use support::client::{answer, ask, connect};
+use support::missing::has_ipv6;
 use support::patience::{LONG, PATIENCE};
 use support::script::{Act, Script};
 use support::server::{Running, accept, run};
@@ -401,8 +402,8 @@ fn a_udp_server_by_name_and_by_socket() {
 /// asked for; IPv4 clients then have mapped addresses.
 #[test]
 fn both_families_on_one_socket_by_choice() {
-    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        return; // a machine without IPv6
+    if !has_ipv6("both_families_on_one_socket_by_choice") {
+        return;
     }
     let peer = |client_address: &SocketAddr| {
         let text = client_address.ip().to_string();

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod driven;
 pub mod driving;
+pub mod missing;
 pub mod patience;
 pub mod protocols;
 pub mod script;
