@@ -159,14 +159,17 @@ fn links_of_the_readme_lead_to_files() {
 
 #[test]
 fn no_path_of_a_machine() {
+    let pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
     let texts = [
-        sources("src"),
+        files("src"),
         sources("examples"),
         sources("benches"),
-        vec!["README.md".into()],
+        sources("tests"),
+        pages.map(str::to_owned).to_vec(),
     ];
+    let folders = ["home", "root", "work", "tmp"].map(|folder| format!("/{folder}/"));
     for path in texts.concat() {
-        let found = find(&read(&path), &["/home/", "/root/", "/work/", "/tmp/"]);
+        let found = find(&read(&path), &folders);
         assert!(found.is_empty(), "{path}: {found:?}");
     }
 }
