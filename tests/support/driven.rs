@@ -73,10 +73,7 @@ where
     pub fn turn(&mut self) {
         let asked = self.engine.timeout(self.now);
         let moment = asked.map_or(MOMENT, |asked| asked.min(MOMENT));
-        match self.poll.poll(&mut self.events, Some(moment)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
-            _ => {}
-        }
+        self.look(moment);
         for event in &self.events {
             self.engine.feed(event);
         }
@@ -85,9 +82,18 @@ where
 
     /// Waits for events, and keeps them from the engine: so it does not know yet what has arrived.
     pub fn overlook(&mut self) {
-        match self.poll.poll(&mut self.events, Some(PATIENCE)) {
+        let began = Instant::now();
+        self.events.clear();
+        while self.events.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "nothing has arrived");
+            self.look(MOMENT);
+        }
+    }
+
+    fn look(&mut self, patience: Duration) {
+        match self.poll.poll(&mut self.events, Some(patience)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
-            _ => assert!(!self.events.is_empty(), "nothing has arrived"),
+            _ => {}
         }
     }
 
@@ -102,19 +108,10 @@ where
         self.blind_turn();
     }
 
-    /// Waits until an event has come, and keeps the events from the engine: a wait reports only so
-    /// many of them. Then lets time pass, all at once, as if a handler had kept the loop so long.
+    /// Lets time pass, all at once, as if a handler had kept the loop so long. What arrived meanwhile
+    /// is not reported yet, because a wait reports only so many events.
     pub fn come_late(&mut self, time: Duration) {
-        let began = Instant::now();
-        self.events.clear();
-        while self.events.is_empty() {
-            assert!(began.elapsed() < PATIENCE, "nothing has arrived");
-            match self.poll.poll(&mut self.events, Some(MOMENT)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
-                _ => {}
-            }
-        }
-        self.events.clear();
+        self.overlook();
         self.pass(time);
     }
 

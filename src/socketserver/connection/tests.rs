@@ -286,8 +286,6 @@ impl Protocol for Leaves {
 #[test]
 fn input_that_was_used_keeps_no_memory() {
     const LARGE: usize = 1024 * 1024;
-    let (settings, post) = (EventedSettings::default(), Post::new(1, None));
-    let mut scratch = Scratch::default();
     let cases: [(usize, Verdict, usize); 6] = [
         (0, || Next::Read, 0),
         (10, || Next::Read, 1024),
@@ -297,25 +295,15 @@ fn input_that_was_used_keeps_no_memory() {
         (LARGE, || Next::Close, 0),
     ];
     for (left, next, most) in cases {
-        let mut connection = Connection::new(Wire { room: 0 }, Leaves(left, next));
-        connection.input.extend_from_slice(&vec![b'x'; LARGE]);
-        connection.stage = Stage::Read { unseen: true };
-        let mut loan = Loan {
-            slot: Slot::default(),
-            readiness: &mut Readiness::FRESH.clone(),
-            scratch: &mut scratch,
-            settings: &settings,
-            post: &post,
-            now: &Now::at(Instant::now(), std::time::SystemTime::UNIX_EPOCH),
-            phase: Phase::Serving,
-            failure: None,
-            completed: 0,
-        };
-        connection.turn(Occasion::Ready, &mut loan);
-        let kept = connection.input.capacity();
+        let mut used = Turning::new(Leaves(left, next));
+        used.connection.input.extend_from_slice(&vec![b'x'; LARGE]);
+        used.connection.stage = Stage::Read { unseen: true };
+        used.turn(Occasion::Ready, 0, Readiness::FRESH);
+        let input = &used.connection.input;
+        let kept = input.capacity();
         assert!(kept <= most, "{kept} for {left} of {:?}", next());
         if most > 0 {
-            assert_eq!(connection.input.len(), left);
+            assert_eq!(input.len(), left);
         }
     }
 }
