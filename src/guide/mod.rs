@@ -3,8 +3,9 @@
 //! The steps go from `select` to a WSGI application. Each program differs little from the one before.
 //! Its page shows the program and explains the difference. *See it* has commands that you can type, and
 //! what you will see. *Break it* shows what is still wrong; the next step mends that. At the end there
-//! are exercises. Most have a test that tells you when you are done, and `examples/guide/solved` has a
-//! solution of each of these.
+//! are exercises. Most have a test that tells you when you are done. `examples/guide/solved` has each
+//! program once more, whole, with these exercises solved: you can run it, and compare it with the program
+//! that you began with (`diff -u examples/guide/1_select.rs examples/guide/solved/1_select.rs`).
 //!
 //! | step | program | what it adds |
 //! | --- | --- | --- |
