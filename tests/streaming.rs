@@ -351,6 +351,20 @@ fn hand_out() -> (Site, Receiver<(BodyReader, serve_forever::http::Deferred)>) {
     (site, requests)
 }
 
+/// Begins to push the answer to each request, and hands out the reader and the rest of the answer.
+fn begin_with(first: &'static str) -> (Site, Receiver<(BodyReader, ResponseStream)>) {
+    let (sender, requests) = channel();
+    let (site, _) = Site::new(move |_, mut response| {
+        let reader = response.body_reader();
+        let (deferred, reply) = response.defer();
+        let stream = deferred.stream(|response| response.send_response(200))?;
+        stream.send(first)?;
+        sender.send((reader, stream))?;
+        Ok(reply)
+    });
+    (site, requests)
+}
+
 fn evented(site: Site, settings: HttpSettings) -> Driven<Http<Site>> {
     Driven::new(EventedSettings::default(), Http::new(site, settings))
 }

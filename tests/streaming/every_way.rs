@@ -180,15 +180,7 @@ fn a_drain_waits_for_every_kind_of_answer() {
 #[test]
 fn a_drain_does_not_hold_pushes_back() {
     for home in HOMES {
-        let (sender, requests) = channel();
-        let (site, _lines) = Site::new(move |_, mut response| {
-            let reader = response.body_reader();
-            let (deferred, reply) = response.defer();
-            let stream = deferred.stream(|response| response.send_response(200))?;
-            stream.send("begun,")?;
-            sender.send((reader, stream))?;
-            Ok(reply)
-        });
+        let (site, requests) = begin_with("begun,");
         let serving = start(home, site);
         let mut client = serving.connect();
         client.send(head("PUT", "/", CHUNKED));

@@ -525,15 +525,7 @@ fn content_is_asked_for_when_it_is_wanted() {
 #[test]
 fn content_is_not_asked_for_in_the_middle_of_the_answer() {
     for home in HOMES {
-        let (sender, requests) = channel();
-        let (site, _lines) = Site::new(move |_, mut response| {
-            let reader = response.body_reader();
-            let (deferred, reply) = response.defer();
-            let stream = deferred.stream(|response| response.send_response(200))?;
-            stream.send("one,")?;
-            sender.send((reader, stream))?;
-            Ok(reply)
-        });
+        let (site, requests) = begin_with("one,");
         let serving = start(home, site);
         let mut client = serving.connect();
         let fields = "Content-Length: 5\r\nExpect: 100-continue\r\n";
