@@ -35,6 +35,7 @@
 //! `Cargo.toml`, start `bash`, and type the lines that begin with `$`, without the `$`. A program starts with
 //! `cargo run -q --example guide_1_select &`. The `&` puts it into the background, so that you can talk
 //! to it from the same terminal. The first time, wait for Cargo until the program says that it serves.
+//! Steps 7 and 8 also need `curl`.
 //!
 //! You will also see lines such as `[1] 4242` and `[1]+  Exit 1`. They are from `bash`, about programs
 //! in the background; the pages leave them out. `kill %1` ends the program, and `exec 3>&- 4>&-` closes
