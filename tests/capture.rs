@@ -1,6 +1,6 @@
 //! The codec on its own, as the example `parse_capture` uses it.
 
-#[path = "../examples/parse_capture.rs"]
+#[path = "../examples/protocols/parse_capture.rs"]
 #[allow(dead_code)]
 mod parse_capture;
 

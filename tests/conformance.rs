@@ -13,7 +13,7 @@
 //! latin-1 character), after it has read the whole request content. Requests
 //! that are refused while parsing never reach it.
 //!
-//! `examples/conformance.rs` plays the same cases against any other server.
+//! `examples/checks/conformance.rs` plays the same cases against any other server.
 //!
 //! There is one test per group of cases. To look at one case (or a few), name a
 //! part of its id; `SCALE` stretches all time limits for a slow machine:
@@ -37,7 +37,7 @@ mod response;
 #[path = "conformance/run.rs"]
 mod run;
 
-#[path = "../examples/http_echo.rs"]
+#[path = "../examples/checks/http_echo.rs"]
 #[allow(dead_code)]
 mod http_echo;
 

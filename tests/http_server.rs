@@ -1,7 +1,7 @@
 //! The file server as a program. What it does with signals is in `smoke.sh`.
 #![cfg(feature = "files")]
 
-#[path = "../examples/http_server.rs"]
+#[path = "../examples/jobs/http_server.rs"]
 #[allow(dead_code)] // its main
 mod http_server;
 #[path = "support/missing.rs"]

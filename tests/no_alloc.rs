@@ -20,7 +20,7 @@ use serve_forever::http::{
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Protocol};
 
-#[path = "../examples/plaintext.rs"]
+#[path = "../examples/checks/plaintext.rs"]
 #[allow(dead_code)]
 mod plaintext;
 

@@ -376,7 +376,7 @@ fn is_used(path: &str, named: &str) -> bool {
         "guide" if path.starts_with("examples/") => named.contains(&format!("`guide_{stem}`")),
         // Beside the program that it solves.
         "solved" => named.contains(&format!("`guide_{stem}`")),
-        "examples" => named.contains(&format!("`{stem}`")),
+        _ if path.starts_with("examples/") => named.contains(&format!("`{stem}`")),
         _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
         _ => named.contains(&*name.to_string_lossy()),
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-#[path = "../examples/websocket_echo.rs"]
+#[path = "../examples/protocols/websocket_echo.rs"]
 #[allow(dead_code)]
 mod websocket_echo;
 

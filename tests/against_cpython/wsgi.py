@@ -1,6 +1,6 @@
 """Applications: CPython's wsgiref.simple_server against make_server.
 
-The same application in both languages: this one, and examples/wsgi_probe.rs. The path says what it
+The same application in both languages: this one, and examples/checks/wsgi_probe.rs. The path says what it
 does, the query with what.
 """
 

@@ -12,6 +12,7 @@ pub fn files(folder: &str) -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.path() {
+                path if path.ends_with("target") => {} // what Cargo builds in a package below
                 path if path.is_dir() => folders.push(path),
                 path => {
                     let path = path.strip_prefix(root()).expect("below the root");

@@ -81,7 +81,7 @@
 //! The fast path is `httparse`, plus checks for input that it accepts and we do not. Input that the
 //! fast path does not accept goes to our own plain parser, which names the defect and decides.
 //!
-//! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/parse_capture.rs
+//! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/protocols/parse_capture.rs
 
 mod chunked;
 mod encode;

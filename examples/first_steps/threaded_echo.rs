@@ -1,4 +1,4 @@
-//! The line echo of `examples/echo.rs` with a thread for each client; Python's `ThreadingMixIn`.
+//! The line echo of `examples/first_steps/echo.rs` with a thread for each client; Python's `ThreadingMixIn`.
 //!
 //! The handler is the same: it blocks, and does not know about threads. In `echo` the loop's own thread
 //! runs it, so there is one client at a time. Here the loop passes each client to a worker thread.

@@ -8,7 +8,7 @@
 //!
 //!     cargo run --release --example conformance -- --start './mine 127.0.0.1:{port}'
 //!
-//! Without a server it tests the one of this crate (`examples/http_echo.rs`). `--group NAME` plays
+//! Without a server it tests the one of this crate (`examples/checks/http_echo.rs`). `--group NAME` plays
 //! only the cases of that group, and `--case TEXT` only those with this text in their name.
 //! `--scale 2` doubles all time limits, for a slow server. The exit status is 0 if every case passes.
 //!
@@ -42,20 +42,20 @@ use std::time::{Duration, Instant};
 
 use serve_forever::HttpServer;
 
-#[path = "../tests/conformance/case.rs"]
+#[path = "../../tests/conformance/case.rs"]
 mod case;
-#[path = "../tests/conformance/client.rs"]
+#[path = "../../tests/conformance/client.rs"]
 mod client;
-#[path = "../tests/conformance/escape.rs"]
+#[path = "../../tests/conformance/escape.rs"]
 mod escape;
 #[path = "http_echo.rs"]
 #[allow(dead_code)] // its `main`
 mod http_echo;
-#[path = "../tests/conformance/judge.rs"]
+#[path = "../../tests/conformance/judge.rs"]
 mod judge;
-#[path = "../tests/conformance/response.rs"]
+#[path = "../../tests/conformance/response.rs"]
 mod response;
-#[path = "../tests/conformance/run.rs"]
+#[path = "../../tests/conformance/run.rs"]
 mod run;
 
 use case::Case;
@@ -169,7 +169,7 @@ fn report(cases: &[Case], report: &run::Report) -> bool {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = options(std::env::args().skip(1))?;
-    let cases = case::parse_all(include_str!("../tests/conformance/cases.jsonl"))
+    let cases = case::parse_all(include_str!("../../tests/conformance/cases.jsonl"))
         .map_err(|faults| faults.join("\n"))?;
     let cases = options.select(cases);
     let play = |address| {
