@@ -8,6 +8,7 @@
 //! | | | [`http::h1`]: the codec, which does no I/O and needs no `std` | `httparse`, `memchr` |
 //! | `server` | on | everything else: the loop, the sockets, HTTP and WSGI | `crossbeam-channel`, `httpdate`, `log`, `mio`, `percent-encoding`, `signal-hook`, `socket2`, and four that these need |
 //! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | |
+//! | `tls` | off | TLS around any protocol: `http::HttpsServer`, `socketserver::Tls`; turns on `server` | `rustls`, and six that it needs |
 //!
 //! For the codec alone, write `default-features = false` beside the version of this crate in your
 //! `Cargo.toml`.

@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | LOOP, SHUT, SRV, REQ | the loop, stopping it, the server, one request |
 //! | RT | the reactor under the loop |
-//! | TCP, UDP, UNIX | the sockets |
+//! | TCP, UDP, UNIX, TLS | the sockets, and TLS on them |
 //! | THREAD, HND, STREAM, DGRAM | threads, and the handlers of requests |
 //! | HTTP, LOG, STATIC, CLI | HTTP, its log, files, and the programs |
 //! | WSGI, ENV, HDR, UTIL, VALID | WSGI: applications, environ, header fields, utilities, the validator |
@@ -81,6 +81,7 @@
 #![doc(alias("TCP-7", "TCP-8", "TCP-9", "TCP-10", "TCP-11", "TCP-12"))]
 #![doc(alias("UDP-1", "UDP-2", "UDP-3", "UDP-4", "UDP-5"))]
 #![doc(alias("UNIX-1", "UNIX-2", "UNIX-3", "UNIX-4"))]
+#![doc(alias("TLS-1", "TLS-2", "TLS-3", "TLS-4", "TLS-5", "TLS-6"))]
 #![doc(alias("THREAD-1", "THREAD-2", "THREAD-3", "THREAD-4", "THREAD-5"))]
 #![doc(alias("THREAD-6", "THREAD-7", "THREAD-8", "THREAD-9"))]
 #![doc(alias("THREAD-10"))]
@@ -114,6 +115,7 @@
 #![doc(alias("ENV-7", "ENV-8", "ENV-9", "ENV-10", "ENV-11", "ENV-12"))]
 #![doc(alias("ENV-13", "ENV-14", "ENV-15", "ENV-16", "ENV-17", "ENV-18"))]
 #![doc(alias("ENV-19", "ENV-20", "ENV-21", "ENV-22", "ENV-23"))]
+#![doc(alias("ENV-24"))]
 #![doc(alias("HDR-1", "HDR-2", "HDR-3", "HDR-4", "HDR-5"))]
 #![doc(alias("UTIL-1", "UTIL-2", "UTIL-3", "UTIL-4", "UTIL-5", "UTIL-6"))]
 #![doc(alias("UTIL-7", "UTIL-8"))]

@@ -1,6 +1,9 @@
-//! The addresses of the two ends of a connection.
+//! The addresses of the two ends of a connection, and the TLS between them.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+#[cfg(feature = "tls")]
+use crate::socketserver::TlsSession;
 
 /// Two socket addresses in half the space of one, because an idle connection is small ([design law
 /// 6]).
@@ -34,6 +37,9 @@ enum Repr {
     },
     /// Any other pair; it hardly ever occurs.
     Other(Box<(Option<SocketAddr>, Option<SocketAddr>)>),
+    /// Any pair, with TLS between its ends. So a connection without TLS is as small as it was.
+    #[cfg(feature = "tls")]
+    Tls(Box<(Addresses, TlsSession)>),
 }
 
 /// Two addresses of IPv6 without their ports. They have no flow information and the same scope,
@@ -76,6 +82,8 @@ impl Addresses {
                 client_port, hosts, ..
             } => Some(hosts.address(hosts.client, *client_port)),
             Repr::Other(pair) => pair.0,
+            #[cfg(feature = "tls")]
+            Repr::Tls(inside) => inside.0.client(),
         }
     }
 
@@ -88,6 +96,32 @@ impl Addresses {
                 local_port, hosts, ..
             } => Some(hosts.address(hosts.local, *local_port)),
             Repr::Other(pair) => pair.1,
+            #[cfg(feature = "tls")]
+            Repr::Tls(inside) => inside.0.local(),
+        }
+    }
+
+    /// Adds TLS between the two ends.
+    #[cfg(feature = "tls")]
+    pub(super) fn over_tls(self, session: TlsSession) -> Addresses {
+        Addresses(Repr::Tls(Box::new((self, session))))
+    }
+
+    /// Returns the TLS between the two ends, if there is any.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&self) -> Option<&TlsSession> {
+        match &self.0 {
+            Repr::Tls(inside) => Some(&inside.1),
+            _ => None,
+        }
+    }
+
+    /// Returns the scheme of URLs that lead here (RFC 9110 section 4.2).
+    pub(super) fn scheme(&self) -> &'static str {
+        match &self.0 {
+            #[cfg(feature = "tls")]
+            Repr::Tls(_) => "https",
+            _ => "http",
         }
     }
 }

@@ -88,6 +88,8 @@ pub mod differences;
 mod error_page;
 pub mod h1;
 mod handler;
+#[cfg(feature = "tls")]
+mod https;
 mod message;
 mod off_loop;
 mod offload;
@@ -123,6 +125,8 @@ pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
 pub use handler::HttpRequestHandler;
+#[cfg(feature = "tls")]
+pub use https::HttpsServer;
 pub use message::{Late, Message};
 pub use offload::Pooled;
 pub use owned::OwnedRequest;

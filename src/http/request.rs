@@ -10,6 +10,8 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use super::addresses::Addresses;
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 use crate::socketserver::ServerHandle;
+#[cfg(feature = "tls")]
+use crate::socketserver::TlsSession;
 
 /// One request, as the handler sees it. It borrows all its data, and decodes a part only when you
 /// ask for it.
@@ -303,6 +305,19 @@ impl<'a> Request<'a> {
     /// address.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.addresses.local()
+    }
+
+    /// Returns `https` if the request came by TLS (the feature `tls`), and `http` otherwise.
+    pub fn scheme(&self) -> &'static str {
+        self.addresses.scheme()
+    }
+
+    /// Returns what client and server have agreed on, if the request came by
+    /// [TLS](crate::socketserver::Tls): the version, the host name that the client asked for, its
+    /// certificate.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&'a TlsSession> {
+        self.addresses.tls()
     }
 }
 

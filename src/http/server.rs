@@ -170,9 +170,22 @@ impl<H> Http<H> {
 }
 
 impl<H: HttpRequestHandler + Clone> Http<H> {
-    fn connection(&self, client_address: Option<SocketAddr>) -> HttpConnection<H> {
+    /// Makes the connection for the client at `ends`, which may have an address.
+    fn connection<A>(
+        &self,
+        ends: &Ends<'_, A>,
+        client_address: Option<SocketAddr>,
+        local_address: Option<SocketAddr>,
+    ) -> HttpConnection<H> {
         let settings = Arc::clone(&self.settings);
-        HttpConnection::new(self.handler.clone(), client_address, settings)
+        let connection = HttpConnection::new(self.handler.clone(), client_address, settings);
+        let connection = connection.local_address(local_address);
+        #[cfg(feature = "tls")]
+        if let Some(session) = ends.tls() {
+            return connection.over_tls(session.clone());
+        }
+        let _ = ends;
+        connection
     }
 }
 
@@ -180,8 +193,8 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
     type Made = HttpConnection<H>;
 
     fn make(&self, ends: &Ends<'_, SocketAddr>) -> Result<HttpConnection<H>, Failure> {
-        let connection = self.connection(Some(*ends.client_address()));
-        Ok(connection.local_address(ends.local_address().ok()))
+        let client_address = *ends.client_address();
+        Ok(self.connection(ends, Some(client_address), ends.local_address().ok()))
     }
 }
 
@@ -193,7 +206,7 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
 impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
     type Made = HttpConnection<H>;
 
-    fn make(&self, _ends: &Ends<'_, UnixAddress>) -> Result<HttpConnection<H>, Failure> {
-        Ok(self.connection(None))
+    fn make(&self, ends: &Ends<'_, UnixAddress>) -> Result<HttpConnection<H>, Failure> {
+        Ok(self.connection(ends, None, None))
     }
 }

@@ -274,6 +274,31 @@ impl Buffer {
         Ok(count)
     }
 
+    /// Makes room for `more` bytes, and appends as many as `write` says that it has written there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `write`; the buffer is then unchanged.
+    #[cfg(feature = "tls")]
+    pub(crate) fn write_with<E>(
+        &mut self,
+        more: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        self.reserve(more);
+        self.end += write(&mut self.storage[self.end..])?;
+        Ok(())
+    }
+
+    /// Returns the first bytes that lie together: all of them, unless there are kept blocks.
+    #[cfg(feature = "tls")]
+    pub(crate) fn first_piece(&self) -> &[u8] {
+        match &self.kept {
+            Some(kept) if !kept.is_empty() => kept.first_piece(self),
+            _ => self,
+        }
+    }
+
     /// Makes room for `more` bytes after the end, and appends `parts`. If moving the bytes to the
     /// front is enough, the storage does not grow.
     #[cold]

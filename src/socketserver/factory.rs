@@ -5,6 +5,8 @@ use std::io;
 
 use super::failure::Failure;
 use super::server_handle::ServerHandle;
+#[cfg(feature = "tls")]
+use super::tls::TlsSession;
 
 /// Makes what serves a client: a [`RequestHandler`](super::RequestHandler) for
 /// [`Inline`](super::Inline) and [`Threading`](super::Threading), a [`Protocol`](super::Protocol)
@@ -84,6 +86,9 @@ pub struct Ends<'a, A> {
     local_address: Option<&'a dyn Fn() -> io::Result<A>>,
     /// Reaches the server, if there is one.
     server: Option<&'a ServerHandle>,
+    /// What the handshake will agree on, if there is one.
+    #[cfg(feature = "tls")]
+    tls: Option<&'a TlsSession>,
 }
 
 impl<'a, A> Ends<'a, A> {
@@ -94,6 +99,8 @@ impl<'a, A> Ends<'a, A> {
             client_address,
             local_address: None,
             server: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -116,6 +123,23 @@ impl<'a, A> Ends<'a, A> {
     /// `self.server`.
     pub fn server(&self) -> Option<&'a ServerHandle> {
         self.server
+    }
+
+    /// Returns the same ends inside of TLS.
+    #[cfg(feature = "tls")]
+    pub(super) fn over_tls<'b>(&'b self, session: &'b TlsSession) -> Ends<'b, A> {
+        Ends {
+            tls: Some(session),
+            ..*self
+        }
+    }
+
+    /// Returns what client and server agree on if the conversation is inside of [`Tls`](super::Tls).
+    /// It is empty when a factory gets it, and filled when its protocol is
+    /// [connected](super::Protocol::connection_made), so keep a clone.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&'a TlsSession> {
+        self.tls
     }
 
     /// Returns the address of the client.

@@ -62,6 +62,8 @@ mod signals;
 mod stats;
 mod stderr;
 mod sync;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod waiter;
 
@@ -96,6 +98,8 @@ pub use shutdown::{Drained, NotStopped, Run, ShutdownHandle};
 pub use signals::keep_signals;
 pub use stats::Stats;
 pub(crate) use stderr::{QueuedStderr, print};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsConfig, TlsConnection, TlsSession, TlsStats};
 pub use transport::{
     Accepted, Datagram, Duplex, Files, ServerAddress, Stream, Tcp, Transport, Udp,
 };

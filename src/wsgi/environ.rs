@@ -43,6 +43,7 @@ const WSGI_KEYS: [&str; 8] = [
 /// | `CONTENT_LENGTH` | the length of the body; empty if there is none, or if its length is not known |
 /// | `REMOTE_ADDR`, `REMOTE_PORT` | the client's address and port; on a Unix-domain socket the first is empty and there is no second. `REMOTE_HOST` is empty |
 /// | `SERVER_NAME`, `SERVER_PORT` | where the server listens |
+/// | `HTTPS` | `on` if the request came by TLS, else it does not exist |
 /// | `HTTP_HOST` | the `Host` field, or the authority of an absolute target |
 /// | `HTTP_*` | the other header fields; repeated ones joined by `,`, cookies by `; ` |
 /// | `wsgi.file_wrapper` | present: the server has a [`FileWrapper`](super::FileWrapper). You can remove it from the [base environ](super::WsgiHandler::base_environ_mut) |

@@ -9,9 +9,10 @@ use super::latin1::latin1;
 use crate::http::Request;
 
 /// The keys of the variables, without those called `HTTP_*`.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "CONTENT_LENGTH",
     "CONTENT_TYPE",
+    "HTTPS",
     "PATH_INFO",
     "QUERY_STRING",
     "REMOTE_ADDR",
@@ -79,6 +80,7 @@ impl RequestVariables<'_> {
             "CONTENT_LENGTH" => header("Content-Length"),
             // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
             "CONTENT_TYPE" => header("Content-Type"),
+            "HTTPS" => (request.scheme() == "https").then(|| "on".into())?,
             "PATH_INFO" => percent_decoded(request.path()),
             "QUERY_STRING" => request.query().unwrap_or_default().into(),
             "REMOTE_ADDR" => match request.client_address() {

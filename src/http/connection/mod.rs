@@ -43,6 +43,8 @@ use super::settings::HttpSettings;
 use super::stats::Hit;
 use super::terms::Terms;
 use crate::reactor::Now;
+#[cfg(feature = "tls")]
+use crate::socketserver::TlsSession;
 use crate::socketserver::{Buffer, Failure, Mailbox, Next, Protocol};
 use exchange::{Exchange, Verdict};
 use io::Io;
@@ -146,6 +148,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// [`Request::local_address`](super::Request::local_address).
     pub fn local_address(mut self, address: impl Into<Option<SocketAddr>>) -> HttpConnection<H> {
         self.addresses = Addresses::new(self.addresses.client(), address.into());
+        self
+    }
+
+    /// Adds the TLS that is between client and server; see [`Request::tls`](super::Request::tls).
+    #[cfg(feature = "tls")]
+    pub(super) fn over_tls(mut self, session: TlsSession) -> HttpConnection<H> {
+        self.addresses = self.addresses.over_tls(session);
         self
     }
 

@@ -60,6 +60,16 @@ impl Kept {
         Some((gap, block))
     }
 
+    /// Returns the first bytes that lie together. `own` are the buffer's own bytes.
+    #[cfg(feature = "tls")]
+    pub(super) fn first_piece<'a>(&'a self, own: &'a [u8]) -> &'a [u8] {
+        match self.blocks.front() {
+            Some(first) if first.gap == 0 => &first.block,
+            Some(first) => &own[..first.gap],
+            None => own,
+        }
+    }
+
     /// Passes all bytes to one `write`, in their order. `own` are the buffer's own bytes.
     #[inline(never)] // most output has no such blocks, and the way of that stays short
     pub(super) fn write_to(&self, mut own: &[u8], sink: &mut impl Write) -> io::Result<usize> {
