@@ -6,7 +6,7 @@ set -euo pipefail
 set -m
 cd "$(dirname "$0")/.."
 # The profile `ci` is nearly `release`, and builds in a fraction of the time.
-cargo build --quiet --profile ci --examples
+cargo build --quiet --profile ci --examples --all-features
 examples=${CARGO_TARGET_DIR:-target}/ci/examples
 patience=5 # seconds, for anything one waits for
 scratch=$(mktemp -d)
@@ -360,6 +360,30 @@ wait "$running" || fail 'does not end well'
 running=
 exec 3<&-
 grep -q '^code: a b$' "$scratch/log" || fail 'does not say the code'
+
+# A certificate is renewed while the server runs.
+if command -v openssl >/dev/null; then
+    certify() {
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1" \
+            -addext subjectAltName=IP:127.0.0.1 -keyout "$scratch/key.pem" -out "$scratch/cert.pem" 2>/dev/null
+    }
+    certify one
+    start https "$scratch/cert.pem" "$scratch/key.pem"
+    request_tls() {
+        curl --silent --fail --noproxy '*' --max-time "$patience" --cacert "$scratch/cert.pem" \
+            "https://$host:$port/" >"$scratch/body" || fail 'no good answer over TLS'
+        grep -q '^Hello! You asked an address over TLSv1' "$scratch/body" || fail "$(cat "$scratch/body")"
+    }
+    request_tls
+    certify two
+    kill -HUP "$running"
+    read -r -t "$patience" line <&3 || fail 'does not notice a hangup'
+    [ "$line" = 'The certificate is renewed.' ] || fail "$line"
+    request_tls
+    stop INT
+else
+    echo 'SKIPPED: https, because there is no openssl'
+fi
 
 title=parse_capture
 printf -- '-- %s\n' "$title"
