@@ -76,6 +76,7 @@
 
 mod access;
 mod addresses;
+mod allowed_hosts;
 mod any_handler;
 mod body_budget;
 mod body_policy;
@@ -117,6 +118,8 @@ mod written;
 pub use crate::socketserver::Block;
 pub(crate) use access::Handled;
 pub use access::{AccessLog, LogEntry, LogFormat, LogSink};
+pub use allowed_hosts::AllowedHosts;
+pub(crate) use allowed_hosts::Refusal;
 pub use any_handler::AnyHandler;
 pub use body_policy::{BodyPolicy, Want};
 pub use body_reader::BodyReader;

@@ -20,7 +20,8 @@ use super::output::{Output, error_output};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
 use crate::http::{
-    AccessLog, BodyPolicy, Handled, HttpRequestHandler, HttpResult, LogEntry, Request, Response,
+    AccessLog, AllowedHosts, BodyPolicy, Handled, HttpRequestHandler, HttpResult, LogEntry,
+    Refusal, Request, Response,
 };
 use crate::socketserver::{Block, Failure, Pool, complain};
 
@@ -57,6 +58,8 @@ struct Gateway<A> {
     error_output: Arc<dyn Application>,
     /// Writes a line for each request.
     access_log: Option<AccessLog<()>>,
+    /// Refuses requests for other hosts.
+    allowed_hosts: Option<AllowedHosts<()>>,
 }
 
 /// Hands a request to a worker. This is a pointer to [`offload`], which needs an `A` that is
@@ -77,6 +80,7 @@ impl<A> WsgiHandler<A> {
                 stream_input: false,
                 error_output: Arc::new(error_output),
                 access_log: None,
+                allowed_hosts: None,
             }),
             handled: Handled::default(),
         }
@@ -186,6 +190,31 @@ impl<A> WsgiHandler<A> {
         self
     }
 
+    /// Refuses requests for hosts that are not in a list, before the application is called
+    /// ([GUARD-1]); Django's `ALLOWED_HOSTS`.
+    ///
+    /// [`AllowedHosts`] says why a server on the loopback interface needs this. It wraps any
+    /// handler. This method lets a server with a list keep the type of one without. The list itself
+    /// wraps `()`.
+    ///
+    /// ```
+    /// use serve_forever::http::AllowedHosts;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let hosts = AllowedHosts::loopback(()).same_origin(true);
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.allowed_hosts(hosts));
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// [GUARD-1]: crate::spec#guard-1
+    #[must_use]
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts<()>) -> WsgiHandler<A> {
+        self.gateway_mut().allowed_hosts = Some(hosts);
+        self
+    }
+
     /// Returns the application.
     pub fn application(&self) -> &A {
         &self.gateway.application
@@ -270,6 +299,7 @@ impl<A> Clone for Gateway<A> {
             stream_input: self.stream_input,
             error_output: Arc::clone(&self.error_output),
             access_log: self.access_log.clone(),
+            allowed_hosts: self.allowed_hosts.clone(),
         }
     }
 }
@@ -289,9 +319,10 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     ///
     /// [WSGI-3]: crate::spec#wsgi-3
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        let result = match &self.gateway.offload {
-            Some((workers, offload)) => offload(&self.gateway, workers, request, response),
-            None => self.gateway.respond(request, response),
+        let result = match (self.gateway.refusal(request), &self.gateway.offload) {
+            (Some(refusal), _) => refusal.send(response),
+            (None, Some((workers, offload))) => offload(&self.gateway, workers, request, response),
+            (None, None) => self.gateway.respond(request, response),
         };
         if self.gateway.access_log.is_some() {
             self.handled.note();
@@ -299,10 +330,11 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
         result
     }
 
-    fn body_policy(&mut self, _request: &Request<'_>) -> BodyPolicy {
-        match self.gateway.streams_input() {
-            true => BodyPolicy::streamed(),
-            false => BodyPolicy::whole(),
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        match (self.gateway.refusal(request), self.gateway.streams_input()) {
+            (Some(_), _) => Refusal::body_policy(),
+            (None, true) => BodyPolicy::streamed(),
+            (None, false) => BodyPolicy::whole(),
         }
     }
 
@@ -320,6 +352,11 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
 }
 
 impl<A: Application> Gateway<A> {
+    /// Returns why the application is not called, if it is not.
+    fn refusal(&self, request: &Request<'_>) -> Option<Refusal> {
+        self.allowed_hosts.as_ref()?.refusal(request)
+    }
+
     /// Calls the application on this thread, and sends its result.
     fn respond(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
