@@ -68,6 +68,14 @@ request() {
     tr -d '\r' <"$scratch/head" >"$scratch/fields"
 }
 
+# refused STATUS PATH [CURL OPTION…]: the answer has this status.
+refused() {
+    local status
+    status=$(curl --silent --noproxy '*' --max-time "$patience" --output /dev/null \
+        --write-out '%{http_code}' "${@:3}" "http://$host:$port$2") || true
+    [ "$status" = "$1" ] || fail "answers $status to a request for $2, and not $1"
+}
+
 # expect FILE PATTERN: a line of the answer's body or fields matches, whatever its case.
 expect() {
     grep -qiE -- "$2" "$scratch/$1" || {
@@ -178,7 +186,7 @@ END
     request /
     expect body EventSource
     exec 4<>"/dev/tcp/$host/$port"
-    printf 'GET /events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 0\r\n\r\n' >&4
+    printf 'GET /events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n' >&4
     line=
     while [ "$line" != ': welcome' ]; do
         read -r -t "$patience" line <&4 || fail 'does not welcome who listens'
@@ -189,6 +197,8 @@ END
         read -r -t "$patience" line <&4 || fail 'does not tell what was said'
     done
     exec 4>&-
+    refused 403 /say --data x --header 'Origin: http://evil.example'
+    refused 421 / --header 'Host: evil.example'
     stop "$signal"
 
     site=$scratch/site
@@ -353,6 +363,7 @@ stop INT
 
 # Ends by itself, after its page.
 start oauth
+refused 421 '/callback?code=evil' --header 'Host: evil.example'
 request '/callback?code=a%20b'
 expect body '^<p>You are signed in\.'
 timeout "$patience" cat <&3 >"$scratch/log" || fail 'does not end with its request'

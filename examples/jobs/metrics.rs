@@ -6,7 +6,9 @@
 //!
 //!     curl http://127.0.0.1:8000/metrics
 //!
-//! The server ends with the program, or when the program calls `shutdown`.
+//! The server ends with the program, or when the program calls `shutdown`. It answers requests for this
+//! machine only, so that no web page can read the numbers through a browser. If another machine should
+//! read them, list the names by which it asks: `AllowedHosts::new`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serve_forever::http::AllowedHosts;
 use serve_forever::{HttpServer, Request, Response};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .body(format!("jobs_total {}\n", shown.load(Ordering::Relaxed))),
         _ => response.send_error(404),
     };
-    let server = HttpServer::bind(address, page)?.spawn()?;
+    let server = HttpServer::bind(address, AllowedHosts::loopback(page))?.spawn()?;
     println!("Serving on http://{}/metrics", server.server_address());
     for _ in 0..6000 {
         jobs.fetch_add(1, Ordering::Relaxed); // the program's own work

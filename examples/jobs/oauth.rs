@@ -10,6 +10,7 @@ use std::error::Error;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serve_forever::http::AllowedHosts;
 use serve_forever::{HttpServer, Request, Response};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => response.send_error(404),
         }
     };
-    let mut server = HttpServer::bind("127.0.0.1:0", callback)?;
+    let mut server = HttpServer::bind("127.0.0.1:0", AllowedHosts::loopback(callback))?;
     println!("http://{}/callback", server.server_address());
     server.serve_until(Duration::from_secs(60), || received.get().is_some())?;
     println!("code: {}", received.get().ok_or("nobody signed in")?);

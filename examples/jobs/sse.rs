@@ -20,7 +20,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response, ResponseStream,
+    AllowedHosts, Deferred, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+    ResponseStream,
 };
 
 /// How long a connection may be silent. It is less than the idle limit of proxies. Only by sending
@@ -148,7 +149,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (producer, news) = channel();
     thread::spawn(move || produce(&news));
 
-    let mut server = HttpServer::bind(address, Handler { producer })?;
+    // No page of another site can listen, or say something.
+    let handler = AllowedHosts::loopback(Handler { producer }).same_origin(true);
+    let mut server = HttpServer::bind(address, handler)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)
