@@ -727,6 +727,7 @@ fn a_second_reader_reads_nothing() {
 
 // Answers that come late.
 
+/// GUARD-3: the client is told when to try again.
 #[test]
 fn an_answer_that_is_owed_too_long_is_503() {
     for patience in [None, Some(7 * SECOND)] {
@@ -747,7 +748,9 @@ fn an_answer_that_is_owed_too_long_is_503() {
         assert_eq!(wire.deadline(), Some(due));
         wire.at(due);
         wire.timed_out();
-        assert_eq!((status(&wire.sent()), wire.verdict), (503, "Linger"));
+        let sent = wire.sent();
+        assert_eq!((status(&sent), wire.verdict), (503, "Linger"));
+        assert!(sent.contains("\r\nRetry-After: 1\r\n"), "{sent}");
         let failure = wire.failure();
         assert_eq!(failure, Some(ResponseError::Overdue.to_string()));
         let deferred: Deferred = duties.try_recv().expect("it was handled");

@@ -1,15 +1,16 @@
-//! Guards in front of a handler, as a client sees them: GUARD-1 and GUARD-2.
+//! Guards in front of a handler, as a client sees them: GUARD-1 to GUARD-3.
 #![cfg(feature = "server")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serve_forever::http::testing::{Client, TestResponse};
 use serve_forever::http::{
-    AccessLog, AllowedHosts, HttpConnection, HttpRequestHandler, HttpSettings, LogFormat,
+    AccessLog, AllowedHosts, HttpConnection, HttpRequestHandler, HttpSettings, LogFormat, Pooled,
 };
 use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Next, Protocol};
+use serve_forever::socketserver::{Buffer, Next, Pool, Protocol};
 use serve_forever::wsgi::{AppResult, Environ, StartResponse, WsgiHandler};
 use serve_forever::{HttpResult, Request, Response};
 
@@ -227,4 +228,35 @@ fn other_origins_are_refused_only_on_demand() {
         .request("POST", "/")
         .header("Origin", "https://evil.example");
     assert_eq!(request.send().text(), "served");
+}
+
+/// GUARD-3: the time is that of the settings, in whole seconds.
+#[test]
+fn a_client_is_told_when_to_try_again() {
+    for (milliseconds, told) in [
+        (None, "1"),
+        (Some(0), "0"),
+        (Some(89_001), "90"),
+        (Some(90_000), "90"),
+    ] {
+        let mut settings = HttpSettings::default();
+        settings.deadlines.response = Some(Duration::ZERO);
+        if let Some(milliseconds) = milliseconds {
+            settings.retry_after = Duration::from_millis(milliseconds);
+        }
+        let nobody = Pool::new().threads(0); // refuses every job
+        let refused =
+            Client::with_settings(Pooled::new(Counted::default(), nobody), settings.clone());
+        let (keep, _kept) = mpsc::channel();
+        let never = move |_: &Request<'_>, response: Response<'_>| {
+            let (deferred, reply) = response.defer();
+            keep.send(deferred)?;
+            Ok(reply)
+        };
+        let late = Client::with_settings(never, settings);
+        for response in [refused.get("/"), late.get("/")] {
+            assert_eq!(response.status(), "503 Service Unavailable");
+            assert_eq!(response.header("Retry-After"), Some(told));
+        }
+    }
 }

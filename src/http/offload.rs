@@ -17,7 +17,7 @@ use super::message::{News, ReplyTo, Then};
 use super::off_loop;
 use super::owned::OwnedRequest;
 use super::request::Request;
-use super::response::{HttpResult, RETRY_AFTER, Response};
+use super::response::{HttpResult, Response};
 use super::response_body::Streaming;
 use super::stats::Hit;
 use super::status::{explanation, phrase};
@@ -110,9 +110,10 @@ impl Response<'_> {
     /// Responds to a request for whose body there is no room beside those of other clients.
     #[cold]
     fn shed(self) -> HttpResult {
-        self.context.settings.counters.count(Hit::BodyShed);
-        let more = &[RETRY_AFTER];
-        self.send_error_page(503, phrase(503), explanation(503), more)
+        let settings = self.context.settings;
+        settings.counters.count(Hit::BodyShed);
+        let (name, value) = settings.retry_after_field();
+        self.send_error_page(503, phrase(503), explanation(503), &[(name, &value)])
     }
 
     /// Has a worker write the response.
@@ -135,8 +136,7 @@ impl Response<'_> {
             Err((mut deferred, overloaded)) => {
                 deferred.relieve();
                 let head = self.send_response(503).with_failure(overloaded.into());
-                let (name, value) = RETRY_AFTER;
-                head.send_header(name, value).body("")
+                head.send_retry_after().body("")
             }
         }
     }

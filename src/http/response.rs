@@ -18,9 +18,6 @@ use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Thread, Written};
 use crate::socketserver::{Block, Buffer, Failure, Protocol, contain};
 
-/// Tells a client for whom there is no room that there may be some soon (RFC 9110 §10.2.3).
-pub(super) const RETRY_AFTER: (&str, &str) = ("Retry-After", "1");
-
 /// The result of a handler.
 pub type HttpResult = Result<Reply, Failure>;
 
@@ -299,6 +296,15 @@ impl ResponseHead<'_> {
     pub fn with_failure(self, failure: Failure) -> Self {
         self.state.notes().failure = Some(failure);
         self
+    }
+
+    /// Tells the client when to try again ([GUARD-3]).
+    ///
+    /// [GUARD-3]: crate::spec#guard-3
+    #[cold]
+    pub(super) fn send_retry_after(self) -> Self {
+        let (name, value) = self.context.settings.retry_after_field();
+        self.send_header(name, value)
     }
 
     /// Ends the response with its whole body, which is copied. If it is large,

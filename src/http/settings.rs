@@ -34,6 +34,15 @@ pub struct HttpSettings {
     pub limits: Limits,
     /// The limits on times.
     pub deadlines: Deadlines,
+    /// After how long a client may try again that got status 503, because there was no room for it or
+    /// its response took too long: 1 s. It is sent as `Retry-After`, in whole seconds, rounded up (RFC
+    /// 9110 section 10.2.3, [GUARD-3]).
+    ///
+    /// A shortage is mostly over soon: as soon as a worker is free, or a body handled. If your
+    /// responses take minutes, set a longer time.
+    ///
+    /// [GUARD-3]: crate::spec#guard-3
+    pub retry_after: Duration,
     /// The beginning of nearly every response, ready to be copied: the usual status line, the
     /// `Server` field if there is one, and the name `Date`.
     ok_server_date: Vec<u8>,
@@ -54,6 +63,7 @@ impl Default for HttpSettings {
         HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
+            retry_after: Duration::from_secs(1),
             ok_server_date: [OK, SERVER, DATE].concat(),
             counters: Arc::default(),
         }
@@ -82,6 +92,14 @@ impl HttpSettings {
     /// settings or with clones of them.
     pub fn stats(&self) -> HttpStats {
         self.counters.snapshot()
+    }
+
+    /// Returns the field of a 503 that says when to try again.
+    #[cold]
+    pub(super) fn retry_after_field(&self) -> (&'static str, String) {
+        let seconds = self.retry_after.as_secs();
+        let seconds = seconds.saturating_add(u64::from(self.retry_after.subsec_nanos() > 0));
+        ("Retry-After", seconds.to_string())
     }
 
     /// Returns the `Server` field with its line end; empty if it is not sent.
@@ -116,7 +134,7 @@ pub struct Limits {
     /// How many bytes of bodies are kept in memory at once, on all connections with these settings or
     /// with clones of them: 64 MiB, enough for 64 of the largest. Ten thousand clients could
     /// otherwise claim [`body`](Self::body) each. A client for whom there is no room gets status 503
-    /// with `Retry-After`; [`HttpStats::bodies_shed`] counts it. There is always room for a single
+    /// with [`Retry-After`](HttpSettings::retry_after); [`HttpStats::bodies_shed`] counts it. There is always room for a single
     /// body.
     ///
     /// What has arrived counts, not what a client announces. A body counts until its handler has

@@ -35,7 +35,7 @@ use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
 use super::path::translate_path;
 use super::request::Request;
-use super::response::{HttpResult, RETRY_AFTER, Response};
+use super::response::{HttpResult, Response};
 use super::status::explanation;
 
 /// The index pages of a directory by default ([STATIC-7]).
@@ -355,7 +355,7 @@ fn refuse(error: io::Error, reason: &str, response: Response<'_>) -> HttpResult 
         false => send_404(reason, response),
         true => response
             .send_response(503)
-            .send_header(RETRY_AFTER.0, RETRY_AFTER.1)
+            .send_retry_after()
             .send_header("Content-Length", "0")
             .with_failure(error.into())
             .body(""),

@@ -206,7 +206,7 @@ fn jobs_of_clients_that_have_gone_are_not_run() {
     }
 }
 
-/// Law 7: what cannot wait is told so at once, and the connection goes on.
+/// Law 7, GUARD-3: what cannot wait is told so at once, and the connection goes on.
 #[test]
 fn a_full_queue_answers_503() {
     for home in HOMES {

@@ -7,7 +7,7 @@ use crate::http::access::Subject;
 use crate::http::h1;
 use crate::http::handler::HttpRequestHandler;
 use crate::http::message::Message;
-use crate::http::response::{self, RETRY_AFTER};
+use crate::http::response;
 use crate::http::stats::Hit;
 use crate::http::status::{explanation, phrase};
 use crate::http::terms::Terms;
@@ -98,7 +98,22 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     pub(super) fn shed(&mut self, subject: Subject<'_>, io: &mut Io<'_>) -> Step {
         self.settings.counters.count(Hit::BodyShed);
         let terms = Terms::refused(subject.origin.is_head());
-        self.send_error(503, explanation(503), &[RETRY_AFTER], terms, subject, io);
+        self.send_unavailable(terms, subject, io)
+    }
+
+    /// Sends a 503 that says when to try again ([GUARD-3]), and closes.
+    ///
+    /// [GUARD-3]: crate::spec#guard-3
+    #[cold]
+    pub(super) fn send_unavailable(
+        &mut self,
+        terms: Terms,
+        subject: Subject<'_>,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let (name, value) = self.settings.retry_after_field();
+        let more = &[(name, value.as_str())];
+        self.send_error(503, explanation(503), more, terms, subject, io);
         self.close(terms)
     }
 

@@ -8,7 +8,6 @@ use crate::http::handler::HttpRequestHandler;
 use crate::http::response_body::Ending;
 use crate::http::response_error::ResponseError;
 use crate::http::stats::Hit;
-use crate::http::status::explanation;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Context, Thread};
 use crate::reactor::Now;
@@ -119,9 +118,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 if begun {
                     return Step::Break(self.break_off(&exchange, io.now));
                 }
-                let terms = exchange.terms;
-                self.send_error(503, explanation(503), &[], terms, exchange.subject(), io);
-                self.close(terms)
+                self.send_unavailable(exchange.terms, exchange.subject(), io)
             }
         }
     }
