@@ -82,7 +82,7 @@
 #![doc(alias("TCP-1", "TCP-2", "TCP-3", "TCP-4", "TCP-5", "TCP-6"))]
 #![doc(alias("TCP-7", "TCP-8", "TCP-9", "TCP-10", "TCP-11", "TCP-12"))]
 #![doc(alias("UDP-1", "UDP-2", "UDP-3", "UDP-4", "UDP-5"))]
-#![doc(alias("UNIX-1", "UNIX-2", "UNIX-3", "UNIX-4"))]
+#![doc(alias("UNIX-1", "UNIX-2", "UNIX-3", "UNIX-4", "UNIX-5"))]
 #![doc(alias("TLS-1", "TLS-2", "TLS-3", "TLS-4", "TLS-5", "TLS-6"))]
 #![doc(alias("THREAD-1", "THREAD-2", "THREAD-3", "THREAD-4", "THREAD-5"))]
 #![doc(alias("THREAD-6", "THREAD-7", "THREAD-8", "THREAD-9"))]

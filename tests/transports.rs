@@ -1,5 +1,5 @@
 //! Datagrams, Unix-domain sockets, sockets of both families, and such as were handed over: UDP-1 to
-//! UDP-5, DGRAM-1 to DGRAM-3, UNIX-1 to UNIX-4, TCP-9, STREAM-1 and STREAM-2.
+//! UDP-5, DGRAM-1 to DGRAM-3, UNIX-1 to UNIX-5, TCP-9, STREAM-1 and STREAM-2.
 #![cfg(feature = "server")]
 
 mod support;

@@ -1,9 +1,12 @@
-//! Unix-domain sockets: UNIX-1 to UNIX-4.
+//! Unix-domain sockets: UNIX-1 to UNIX-5.
 
 use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -489,6 +492,65 @@ fn a_path_can_go_with_its_server() {
 
 /// TCP-2, TCP-12: an address that cannot be used is an error, and a construction that fails
 /// leaves nothing behind.
+/// The permissions of what is at `path`.
+fn mode_of(path: &Path) -> u32 {
+    let found = fs::symlink_metadata(path).expect("a path");
+    found.permissions().mode() & 0o7777
+}
+
+/// UNIX-5: the permissions are those that were asked for, more or less than those of a new file, and
+/// a stream has them before anybody can connect.
+#[test]
+fn a_path_has_the_permissions_that_were_asked_for() {
+    for mode in [0o600, 0o666, 0o660, 0o777, 0o000] {
+        let place = Place::new();
+        let mut streams = UnixStreams::new(&place.0).expect("an address").mode(mode);
+        streams.server_bind().expect("a free path");
+        assert_eq!(mode_of(&place.0), mode, "before it listens");
+        let error = UnixStream::connect(&place.0).expect_err("it does not listen");
+        let kinds = [ErrorKind::ConnectionRefused, ErrorKind::PermissionDenied];
+        assert!(kinds.contains(&error.kind()), "{error}");
+        streams.server_activate().expect("bound");
+        assert_eq!(mode_of(&place.0), mode);
+
+        let place = Place::new();
+        leave_stale(&place.0, false);
+        let datagrams = UnixDatagrams::new(&place.0).expect("an address");
+        let datagrams = datagrams.unlink_stale(true).mode(mode).bind_and_activate();
+        let datagrams = datagrams.expect("a stale path");
+        assert_eq!(mode_of(&place.0), mode);
+        drop(datagrams);
+    }
+}
+
+/// UNIX-5: Linux never gives the path more than it shall have, not even before the bind returns.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_has_its_permissions_before_it_is_bound() {
+    let place = Place::new();
+    let mut datagrams = UnixDatagrams::new(&place.0)
+        .expect("an address")
+        .mode(0o600);
+    datagrams.server_bind().expect("a free path");
+    // The path has the permissions of the socket, less those that the umask takes away.
+    let socket = datagrams.as_fd().try_clone_to_owned().expect("a copy");
+    let socket = fs::File::from(socket).metadata().expect("an inode");
+    assert_eq!(socket.permissions().mode() & 0o7777, 0o600);
+    assert_eq!(mode_of(&place.0), 0o600);
+}
+
+/// UNIX-5: a setting that keeps others out is not silently left out.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_has_no_permissions() {
+    let name = format!("\0transports-{}-mode", std::process::id());
+    let refused = UnixStreams::new(&*name).expect("an address").mode(0o600);
+    let error = refused.bind_and_activate().expect_err("no permissions");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let free = UnixStreams::new(&*name).expect("an address");
+    free.bind_and_activate().expect("the name is free");
+}
+
 #[test]
 fn unusable_addresses() {
     let long = format!("/{}", "x".repeat(200));

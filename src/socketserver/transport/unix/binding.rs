@@ -1,10 +1,13 @@
-//! Binding a Unix-domain socket, and unlinking its path ([UNIX-2]).
+//! Binding a Unix-domain socket, the permissions of its path, and unlinking it ([UNIX-2],
+//! [UNIX-5]).
 //!
 //! [UNIX-2]: crate::spec#unix-2
+//! [UNIX-5]: crate::spec#unix-5
 
-use std::fs;
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -35,14 +38,21 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds the socket.
+    /// Binds the socket. The path gets the permissions `mode`; `None`: those of a new file.
     pub(super) fn bind(
         socket: &Socket,
         address: &UnixAddress,
         unlink: Unlink,
+        mode: Option<u32>,
     ) -> io::Result<Bound> {
         let name = address.to_socket2()?;
         let mut bound = Bound::default();
+        match (address, mode) {
+            (_, None) => {}
+            (UnixAddress::Path(_), Some(mode)) => restrict_before_bind(socket, mode)?,
+            // The caller wants to keep others out, and nothing would.
+            (_, Some(_)) => return Err(no_permissions()),
+        }
         match address {
             UnixAddress::Path(path) if unlink.stale => {
                 // Before the first attempt to bind: until this server listens, its path looks stale.
@@ -53,6 +63,10 @@ impl Bound {
         }
         if let (UnixAddress::Path(path), true) = (address, unlink.on_close) {
             bound.path = BoundPath::new(path);
+        }
+        // What if this fails? Then `bound` is dropped, and the path goes if it was to go on close.
+        if let (UnixAddress::Path(path), Some(mode)) = (address, mode) {
+            set_mode(path, mode)?;
         }
         Ok(bound)
     }
@@ -108,6 +122,36 @@ impl Lock {
             _socket: socket,
         }))
     }
+}
+
+/// Lets the path that the socket is bound to later have no more permissions than `mode`, from its
+/// first moment on.
+///
+/// Linux gives a new path the permissions of the socket itself, less those of the process's `umask`.
+/// Other systems do not let a socket have permissions, so this changes nothing there. The `umask`
+/// would do the same everywhere, but all threads of the process share it.
+fn restrict_before_bind(socket: &Socket, mode: u32) -> io::Result<()> {
+    let socket = File::from(OwnedFd::from(socket.try_clone()?));
+    match socket.set_permissions(Permissions::from_mode(mode)) {
+        Err(error) if cfg!(any(target_os = "linux", target_os = "android")) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the path exactly the permissions `mode`: the `umask` may have taken some away.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    match found.permissions().mode() & 0o7777 == mode {
+        true => Ok(()),
+        false => fs::set_permissions(path, Permissions::from_mode(mode)),
+    }
+}
+
+fn no_permissions() -> io::Error {
+    io::Error::new(
+        ErrorKind::Unsupported,
+        "only a path has permissions, and not an abstract name",
+    )
 }
 
 /// Binds the socket, and first unlinks the path if it is stale. The caller has the lock of the path.

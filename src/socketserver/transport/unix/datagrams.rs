@@ -41,6 +41,8 @@ pub struct UnixDatagrams {
     address: UnixAddress,
     /// When the path is unlinked.
     unlink: Unlink,
+    /// The permissions of the path, if not those of a new file.
+    mode: Option<u32>,
     /// Which bytes are received and which replies are sent. Each request gets a copy.
     settings: DatagramSettings,
     /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
@@ -83,6 +85,7 @@ impl UnixDatagrams {
         UnixDatagrams {
             address,
             unlink: Unlink::default(),
+            mode: None,
             settings: DatagramSettings::default(),
             bound: Bound::default(),
             life,
@@ -110,6 +113,24 @@ impl UnixDatagrams {
     /// [UNIX-2]: crate::spec#unix-2
     pub fn unlink_on_close(mut self, unlink: bool) -> UnixDatagrams {
         self.unlink.on_close = unlink;
+        self
+    }
+
+    /// Sets the permissions of the path, such as `0o660`: who may send besides the owner. The default
+    /// is those of a new file, which the `umask` of the process decides ([UNIX-5]).
+    ///
+    /// A socket of datagrams can be sent to as soon as it is bound. On Linux the path has no more
+    /// than these permissions from its first moment on. On other systems it has those of a new file
+    /// for a moment; if that matters there, put it into a folder that only your users can enter. To
+    /// set the group, give the path `0o600`, [bind](Transport::server_bind) it, and change first the
+    /// group and then the permissions, with [`chown`](std::os::unix::fs::chown) and
+    /// [`set_permissions`](std::fs::set_permissions).
+    ///
+    /// An abstract name has no permissions. With this setting it cannot be bound.
+    ///
+    /// [UNIX-5]: crate::spec#unix-5
+    pub fn mode(mut self, mode: u32) -> UnixDatagrams {
+        self.mode = Some(mode);
         self
     }
 
@@ -150,7 +171,8 @@ impl Transport for UnixDatagrams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = Bound::bind(self.life.created()?, &self.address, self.unlink)
+        let socket = self.life.created()?;
+        self.bound = Bound::bind(socket, &self.address, self.unlink, self.mode)
             .map_err(cannot("bind", &self.address))?;
         Ok(())
     }

@@ -10,10 +10,11 @@
 //! before it binds.
 //!
 //! The permissions of the path and of its folder decide who may connect. The path gets the
-//! permissions of a new file.
+//! permissions of a new file, unless [`mode`](UnixStreams::mode) sets others ([UNIX-5]).
 //!
 //! [UNIX-1]: crate::spec#unix-1
 //! [UNIX-2]: crate::spec#unix-2
+//! [UNIX-5]: crate::spec#unix-5
 
 mod address;
 mod binding;

@@ -40,6 +40,8 @@ pub struct UnixStreams {
     request_queue_size: u32,
     /// When the path is unlinked.
     unlink: Unlink,
+    /// The permissions of the path, if not those of a new file.
+    mode: Option<u32>,
     /// The path to unlink on close. It comes before the socket, because it has to be dropped first.
     bound: Bound,
     /// Whether others have made the listener, and may share it.
@@ -85,6 +87,7 @@ impl UnixStreams {
             address,
             request_queue_size: REQUEST_QUEUE_SIZE,
             unlink: Unlink::default(),
+            mode: None,
             bound: Bound::default(),
             is_inherited: false,
             life,
@@ -123,6 +126,37 @@ impl UnixStreams {
         self
     }
 
+    /// Sets the permissions of the path, such as `0o660`: who may connect besides the owner. The
+    /// default is those of a new file, which the `umask` of the process decides ([UNIX-5]).
+    ///
+    /// To connect, a client needs the permission to write to the socket, and to pass through the
+    /// folders above it. There is no moment at which the path has other permissions and somebody
+    /// can connect. Set the owner or the group between [`server_bind`](Transport::server_bind) and
+    /// [`server_activate`](Transport::server_activate), because nobody can connect before the
+    /// server listens:
+    ///
+    /// ```
+    /// use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    /// use serve_forever::socketserver::{Transport, UnixStreams};
+    ///
+    /// let path = std::env::temp_dir().join(format!("doc-{}.group", std::process::id()));
+    /// let mut unix = UnixStreams::new(&path)?.mode(0o660).unlink_on_close(true);
+    /// unix.server_bind()?;
+    /// let group = std::fs::metadata(&path)?.gid(); // or that of your users
+    /// chown(&path, None, Some(group))?;
+    /// unix.server_activate()?;
+    /// assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o660);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// An abstract name has no permissions. With this setting it cannot be bound.
+    ///
+    /// [UNIX-5]: crate::spec#unix-5
+    pub fn mode(mut self, mode: u32) -> UnixStreams {
+        self.mode = Some(mode);
+        self
+    }
+
     /// Binds and listens: Python's `bind_and_activate=True`.
     ///
     /// # Errors
@@ -142,7 +176,8 @@ impl Transport for UnixStreams {
     type Address = UnixAddress;
 
     fn server_bind(&mut self) -> io::Result<()> {
-        self.bound = Bound::bind(self.life.created()?, &self.address, self.unlink)
+        let socket = self.life.created()?;
+        self.bound = Bound::bind(socket, &self.address, self.unlink, self.mode)
             .map_err(cannot("bind", &self.address))?;
         Ok(())
     }
