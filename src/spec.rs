@@ -107,7 +107,7 @@
 #![doc(alias("STATIC-10", "STATIC-11", "STATIC-12", "STATIC-13"))]
 #![doc(alias("STATIC-14"))]
 #![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4"))]
-#![doc(alias("GUARD-1", "GUARD-2", "GUARD-3"))]
+#![doc(alias("GUARD-1", "GUARD-2", "GUARD-3", "GUARD-4"))]
 #![doc(alias("WSGI-1", "WSGI-2", "WSGI-3", "WSGI-4", "WSGI-5", "WSGI-6"))]
 #![doc(alias("WSGI-7", "WSGI-8", "WSGI-9", "WSGI-10", "WSGI-11"))]
 #![doc(alias("WSGI-12", "WSGI-13", "WSGI-14", "WSGI-15", "WSGI-16"))]

@@ -738,6 +738,8 @@ impl Household {
                 let overloads = [Overload::Wait, Overload::Shed];
                 let overload = overloads[numbers.below(2) as usize];
                 engine.set_max_connections(numbers.below(6) as usize, overload);
+                let limits = [1, 2, 4, usize::MAX];
+                engine.set_max_connections_per_address(limits[numbers.below(4) as usize]);
             }
             7 => engine.set_poll_interval((numbers.below(2) == 0).then_some(LONG)),
             8 => {

@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use serve_forever::http::{Http, HttpSettings, Request, Response};
+use serve_forever::http::{Http, HttpSettings, Request, Response, ThreadedHttp};
 use serve_forever::socketserver::{
-    EventedSettings, MAX_CONNECTIONS, Overload, Server, Stats, Tcp, Threading, Transport, Turn,
+    EventedSettings, Factory, MAX_CONNECTIONS, Overload, Pool, Protocol, Server, Stats, Tcp,
+    Threading, Transport, Turn,
 };
 use support::client::{Client, answer, ask, queue};
 use support::driven::Driven;
@@ -367,6 +368,169 @@ fn a_server_of_one_at_a_time_has_no_use_for_a_limit() {
     assert_eq!(counts(server.stats()), expected);
     assert_eq!(script.trace.count("get"), 3);
     assert_eq!(script.trace.count("verify"), 2);
+}
+
+/// A client at another address of this machine. All of 127/8 is loopback on Linux.
+#[cfg(target_os = "linux")]
+fn neighbour(address: SocketAddr, number: u8) -> Client {
+    use socket2::{Domain, Socket, Type};
+
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let own = SocketAddr::from(([127, 0, 0, number], 0));
+    socket.bind(&own.into()).expect("a free port");
+    socket
+        .connect(&address.into())
+        .expect("a listener with room");
+    Client(socket.into())
+}
+
+/// GUARD-4: a client beyond the limit is closed, and those at other addresses are served. Whoever
+/// leaves makes room.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_address_cannot_take_all_connections() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    driven.engine.set_max_connections_per_address(2);
+    let address = driven.engine.transport().server_address();
+    let mut served = [driven.connect(), driven.connect()];
+    for round in 1..=3 {
+        for talks in [false, true] {
+            let mut refused = Client::connect(address);
+            if talks {
+                refused.send("me, too\n");
+            }
+            assert_eq!(driven.rest(&mut refused), b"");
+        }
+        let mut other = neighbour(address, 2);
+        exchange(&mut driven, &mut other, "other\n");
+        drop(other);
+        driven.until(|driven| driven.open_connections() == 2);
+        let expected = stats(|stats| {
+            stats.accepted = 1 + 4 * round;
+            stats.crowded = 2 * round;
+            (stats.open, stats.slots) = (2, 2);
+        });
+        assert_eq!(counts(driven.engine.stats()), expected);
+        let [mut first, second] = served;
+        exchange(&mut driven, &mut first, "one\n");
+        drop(first);
+        driven.until(|driven| driven.open_connections() == 1);
+        served = [second, driven.connect()];
+    }
+}
+
+/// GUARD-4: a connection that has ended makes room, also if the loop sees its end and the next
+/// connection at the same time, and takes the next one first (RT-6).
+#[test]
+fn a_client_may_leave_and_come_back() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    driven.engine.set_max_connections_per_address(1);
+    let mut client = driven.connect();
+    for _ in 0..10 {
+        drop(client);
+        client = Client::connect(driven.engine.transport().server_address());
+        exchange(&mut driven, &mut client, "again\n");
+    }
+    assert_eq!(driven.open_connections(), 1);
+    let stats = driven.engine.stats();
+    assert_eq!((stats.accepted, stats.crowded), (11, 0));
+}
+
+/// GUARD-4: the limit may be changed at any time. It counts what is open already, and closes nothing.
+#[test]
+fn the_limit_of_an_address_may_be_changed() {
+    let mut driven = Driven::new(EventedSettings::default(), echo as fn(&_) -> _);
+    let mut open = [(); 3].map(|()| driven.connect());
+    let address = driven.engine.transport().server_address();
+    for (limit, crowded) in [(3, 1), (2, 2), (0, 3)] {
+        driven.engine.set_max_connections_per_address(limit);
+        assert_eq!(driven.rest(&mut Client::connect(address)), b"");
+        assert_eq!(driven.engine.stats().crowded, crowded);
+        for client in &mut open {
+            exchange(&mut driven, client, "still here\n");
+        }
+    }
+    for limit in [4, usize::MAX] {
+        driven.engine.set_max_connections_per_address(limit);
+        drop(driven.connect());
+        driven.until(|driven| driven.open_connections() == 3);
+    }
+}
+
+/// GUARD-4: the same on threads. A request counts until its end, whoever serves it.
+#[test]
+fn one_address_cannot_take_all_threads() {
+    let script = Script::of(&[("handle", Act::Hold)]);
+    let handlers = script.clone();
+    let dispatch = Threading::new(move |_: &SocketAddr| handlers.clone());
+    let mut server = Server::new(listen(), dispatch.threads(1)).expect("a poll");
+    server.set_max_connections_per_address(2);
+    let server = run(server, LONG);
+    let first = queue(server.address, "one");
+    script.trace.wait_for("handle(one)", 1);
+    let second = queue(server.address, "two"); // waits for the thread
+    assert_eq!(answer(queue(server.address, "three")), "");
+    script.trace.note("go");
+    assert_eq!([first, second].map(answer), ["one", "two"]);
+    for _ in 0..3 {
+        assert_eq!(ask(server.address, "four"), "four");
+    }
+    let server = server.stop();
+    let stats = server.stats();
+    assert_eq!((stats.accepted, stats.crowded, stats.shed), (6, 1, 0));
+}
+
+/// What an HTTP server sends to a client that it closes immediately.
+fn turned_away<F>(http: F, limit: impl FnOnce(&mut Driven<F>)) -> String
+where
+    F: Factory<SocketAddr, Made: Protocol>,
+{
+    let mut driven = Driven::new(EventedSettings::default(), http);
+    let _served = driven.connect();
+    limit(&mut driven);
+    let mut client = Client::connect(driven.engine.transport().server_address());
+    client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let sent = driven.rest(&mut client);
+    let stats = driven.engine.stats();
+    assert_eq!(
+        (stats.shed + stats.crowded, stats.failed, stats.open),
+        (1, 0, 1)
+    );
+    String::from_utf8(sent).expect("text")
+}
+
+/// GUARD-3, GUARD-4: HTTP tells those who are turned away when to try again.
+#[test]
+fn an_http_client_that_is_turned_away_gets_503() {
+    let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+    let settings = || {
+        let mut settings = HttpSettings::default();
+        settings.retry_after = Duration::from_secs(7);
+        settings.server(None).expect("no field");
+        settings
+    };
+    let http = || Http::new(hello, settings());
+    let threaded = ThreadedHttp::new(hello, settings(), Pool::new());
+    for sent in [
+        turned_away(http(), |driven| {
+            driven.engine.set_max_connections(1, Overload::Shed)
+        }),
+        turned_away(http(), |driven| {
+            driven.engine.set_max_connections_per_address(1)
+        }),
+        turned_away(threaded, |driven| {
+            driven.engine.set_max_connections_per_address(1)
+        }),
+    ] {
+        let (line, fields) = sent.split_once("\r\n").expect("a status line");
+        assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+        let (date, fields) = fields.split_once("\r\n").expect("fields");
+        assert!(date.starts_with("Date: "), "{sent}");
+        assert_eq!(
+            fields,
+            "Retry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    }
 }
 
 /// The README's tables have the defaults of the code.

@@ -112,6 +112,7 @@ mod status;
 mod terms;
 pub mod testing;
 mod threading;
+mod turned_away;
 mod window;
 mod written;
 

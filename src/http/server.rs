@@ -11,6 +11,8 @@ use super::connection::HttpConnection;
 use super::handler::HttpRequestHandler;
 use super::settings::HttpSettings;
 use super::stats::HttpStats;
+use super::turned_away::turned_away;
+use crate::reactor::Now;
 #[cfg(unix)]
 use crate::socketserver::UnixAddress;
 use crate::socketserver::{
@@ -196,6 +198,10 @@ impl<H: HttpRequestHandler + Clone> Factory<SocketAddr> for Http<H> {
         let client_address = *ends.client_address();
         Ok(self.connection(ends, Some(client_address), ends.local_address().ok()))
     }
+
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        turned_away(&self.settings, now)
+    }
 }
 
 /// On a Unix-domain socket a client has no host and port, so a request has no client address
@@ -208,5 +214,9 @@ impl<H: HttpRequestHandler + Clone> Factory<UnixAddress> for Http<H> {
 
     fn make(&self, ends: &Ends<'_, UnixAddress>) -> Result<HttpConnection<H>, Failure> {
         Ok(self.connection(ends, None, None))
+    }
+
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        turned_away(&self.settings, now)
     }
 }

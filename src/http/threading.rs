@@ -186,6 +186,10 @@ where
         self.http.make(ends)
     }
 
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        self.http.turned_away(now)
+    }
+
     fn server_close(&mut self) -> bool {
         self.join()
     }

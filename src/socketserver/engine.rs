@@ -206,6 +206,29 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.admission = Admission { limit, overload };
     }
 
+    /// Sets how many requests of one client address may be open at the same time. With `usize::MAX`,
+    /// the default, an address may have all of them ([GUARD-4]).
+    ///
+    /// Use it for a server that anybody can reach, because otherwise one client can take all
+    /// connections. All IPv6 addresses that begin with the same 64 bits count as one, and so do an
+    /// IPv4 address and the IPv6 address that stands for it. A client beyond the limit cannot wait
+    /// in the kernel's queue, because others wait behind it. So it is closed immediately; an HTTP
+    /// client is first sent a 503 with `Retry-After`. [`Stats::crowded`] counts it.
+    ///
+    /// There is no default, because every number is wrong for some server. Behind a proxy all
+    /// clients have the proxy's address, so leave it off, and limit the clients in the proxy. Many
+    /// people can share an address, too. A browser opens six connections to a host. (nginx's
+    /// `limit_conn` has no default either.)
+    ///
+    /// [`Evented`](super::Evented) and [`Threading`](super::Threading) keep the limit.
+    /// [`Inline`](super::Inline) serves one request after the other, and has no use for it. Clients
+    /// on Unix-domain sockets, and datagrams, are not counted. Lowering the limit closes nothing.
+    ///
+    /// [GUARD-4]: crate::spec#guard-4
+    pub fn set_max_connections_per_address(&mut self, limit: usize) {
+        self.dispatch.set_max_per_address(limit);
+    }
+
     /// Records what an event says, and runs nothing.
     ///
     /// Returns `false` if the event's token is not one of the engine's.
@@ -454,6 +477,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             open: self.dispatch.open(),
             stalled: self.dispatch.stalled(),
             shed: self.stats.shed + self.dispatch.shed(),
+            crowded: self.dispatch.crowded(),
             slots: self.reactor.open_slots(),
             timers: self.reactor.armed(),
             ..self.stats

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::server_handle::ServerHandle;
 #[cfg(feature = "tls")]
 use super::tls::TlsSession;
+use crate::reactor::Now;
 
 /// Makes what serves a client: a [`RequestHandler`](super::RequestHandler) for
 /// [`Inline`](super::Inline) and [`Threading`](super::Threading), a [`Protocol`](super::Protocol)
@@ -57,6 +58,17 @@ pub trait Factory<A> {
     ///
     /// [REQ-7]: crate::spec#req-7
     fn make(&self, ends: &Ends<'_, A>) -> Result<Self::Made, Failure>;
+
+    /// Returns what an [`Evented`](super::Evented) sends to a client that it closes immediately,
+    /// because there is no room for it, or because its address has too many connections. By default
+    /// it returns nothing, and the client is closed without a word.
+    ///
+    /// It is sent without waiting: bytes that the socket does not take at once are lost. So are all
+    /// of them if the client goes on sending and its system drops what it has not read.
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        let _ = now;
+        Vec::new()
+    }
 
     /// Called when an [`Evented`](super::Evented) is about to close its connections. Wait here for
     /// your threads that work for these connections.

@@ -22,6 +22,7 @@ use crate::reactor::{Now, Reactor, Slot};
 /// | `verify_request` returns `Ok(false)` | nothing more |
 /// | `verify_request` or the handler fails | `handle_error` |
 /// | there is no room, and it is [shed](super::Overload::Shed) | nothing |
+/// | its client has [too many others](super::Engine::set_max_connections_per_address) | `verify_request`, then nothing more |
 ///
 /// In every case the request is closed, and `service_actions` runs at the end of the turn.
 ///

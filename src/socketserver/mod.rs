@@ -34,6 +34,7 @@ mod block;
 mod budget;
 mod buffer;
 mod connection;
+mod crowd;
 mod dispatch;
 mod draining;
 mod driver;

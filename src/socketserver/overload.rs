@@ -18,11 +18,15 @@ pub enum Overload {
     /// or busy.
     #[default]
     Wait,
-    /// The client is accepted and closed immediately, without a word, and
-    /// [`Stats::shed`](super::Stats::shed) counts it. nginx (`worker_connections`) does the same.
+    /// The client is accepted and closed immediately, and [`Stats::shed`](super::Stats::shed) counts
+    /// it. nginx (`worker_connections`) does the same. An HTTP client is sent a 503 with
+    /// `Retry-After` first; your own protocols can have [`Factory::turned_away`] say something, and
+    /// otherwise nothing is said.
     ///
     /// Use it behind a balancer that has other servers to ask, or if a late response is worth
     /// nothing.
+    ///
+    /// [`Factory::turned_away`]: super::Factory::turned_away
     Shed,
 }
 

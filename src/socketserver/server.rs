@@ -377,6 +377,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.set_max_connections(limit, overload);
     }
 
+    /// Sets how many requests of one client address may be open at the same time; see
+    /// [`Engine::set_max_connections_per_address`].
+    pub fn set_max_connections_per_address(&mut self, limit: usize) {
+        self.engine.set_max_connections_per_address(limit);
+    }
+
     /// Returns the counts so far, and how much is open now.
     pub fn stats(&self) -> Stats {
         self.engine.stats()

@@ -21,6 +21,9 @@ pub struct Stats {
     /// Of these, how many were closed because there was no room (see
     /// [`Overload::Shed`](super::Overload)).
     pub shed: u64,
+    /// Of these, how many were closed because their client had too many others open
+    /// ([`set_max_connections_per_address`](super::Engine::set_max_connections_per_address)).
+    pub crowded: u64,
     /// Requests that vanished before they were taken ([REQ-2]).
     ///
     /// [REQ-2]: crate::spec#req-2
@@ -55,6 +58,7 @@ pub(crate) struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
     shed: AtomicU64,
+    crowded: AtomicU64,
     lost: AtomicU64,
     shortages: AtomicU64,
     failed: AtomicU64,
@@ -71,6 +75,7 @@ impl Counters {
         self.accepted.store(stats.accepted, Relaxed);
         self.refused.store(stats.refused, Relaxed);
         self.shed.store(stats.shed, Relaxed);
+        self.crowded.store(stats.crowded, Relaxed);
         self.lost.store(stats.lost, Relaxed);
         self.shortages.store(stats.shortages, Relaxed);
         self.failed.store(stats.failed, Relaxed);
@@ -86,6 +91,7 @@ impl Counters {
             accepted: self.accepted.load(Relaxed),
             refused: self.refused.load(Relaxed),
             shed: self.shed.load(Relaxed),
+            crowded: self.crowded.load(Relaxed),
             lost: self.lost.load(Relaxed),
             shortages: self.shortages.load(Relaxed),
             failed: self.failed.load(Relaxed),

@@ -1,6 +1,7 @@
 //! Transports whose requests pass through the test before they reach the server.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -61,6 +62,10 @@ impl<R: Accepted, T: Transport> Transport for Intercepted<R, T> {
 
     fn get_request(&mut self) -> io::Result<(R, T::Address)> {
         (self.get_request)(&mut self.inner)
+    }
+
+    fn ip_address(client_address: &T::Address) -> Option<IpAddr> {
+        T::ip_address(client_address)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::mem;
 
 use mio::Interest;
@@ -11,13 +11,14 @@ use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor, Slot};
 use crate::socketserver::budget::complain;
 use crate::socketserver::connection::{Connection, End, Fate, Loan, Occasion, Phase, Scratch};
+use crate::socketserver::crowd::Crowd;
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::mailbox::{Home, Post};
 use crate::socketserver::protocol::Protocol;
 use crate::socketserver::server_handle::ServerHandle;
 use crate::socketserver::settings::EventedSettings;
-use crate::socketserver::transport::{Duplex, Stream, Transport};
+use crate::socketserver::transport::{Accepted, Duplex, Stream, Transport};
 
 /// Runs a [`Protocol`] on each connection, so that no client waits for another ([RT-8]).
 ///
@@ -51,6 +52,12 @@ where
     scratch: Scratch,
     /// Failures of conversations that the engine has not taken yet.
     failures: VecDeque<(Failure, T::Address)>,
+    /// How many connections each client has, if that is limited.
+    crowd: Option<Crowd>,
+    /// A client that has too many, unless one of them ends in this turn.
+    late: Option<(T::Request, T::Address)>,
+    /// How many clients were turned away because they had too many.
+    crowded: u64,
 }
 
 /// The message that a mailbox of a conversation takes.
@@ -109,6 +116,9 @@ where
             post: Post::new(0, None),
             scratch: Scratch::default(),
             failures: VecDeque::new(),
+            crowd: None,
+            late: None,
+            crowded: 0,
         }
     }
 
@@ -196,10 +206,62 @@ where
             self.open -= 1;
             reactor.close(slot, &mut entry.connection.stream);
             self.post.close(slot);
+            if let Some(crowd) = &mut self.crowd {
+                crowd.leave(T::ip_address(&entry.client_address));
+            }
             let (completed, failure) = entry.end(end);
             self.completed += completed as u64;
             self.failures.extend(failure);
         }
+    }
+
+    /// Makes a connection of a request, and gives it its first turn.
+    fn open(
+        &mut self,
+        request: T::Request,
+        client_address: T::Address,
+        reactor: &mut Reactor,
+        now: &Now,
+    ) -> Result<(), Refused<T::Request>> {
+        let local_address = || match &self.server_address {
+            Some(server_address) => T::local_address(&request, server_address),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        let ends = Ends::new(&client_address)
+            .with_local_address(&local_address)
+            .with_server(self.post.server());
+        let made = contain(|| self.factory.make(&ends));
+        let protocol = match made {
+            Ok(protocol) => protocol,
+            Err(failure) => return Err(Refused { request, failure }),
+        };
+        let Some(slot) = reactor.open() else {
+            let failure = io::Error::other("every slot of the reactor is taken").into();
+            return Err(Refused { request, failure });
+        };
+        self.post.open(slot);
+        if self.connections.len() <= slot.index() {
+            self.connections.resize_with(slot.index() + 1, || None);
+        }
+        self.open += 1;
+        if let Some(crowd) = &mut self.crowd {
+            crowd.enter(T::ip_address(&client_address));
+        }
+        self.connections[slot.index()] = Some(Open {
+            slot,
+            connection: Connection::new(request, protocol),
+            client_address,
+        });
+        // The first bytes have often arrived already. A client that sends a single request is then
+        // served without the poll.
+        self.turn(slot, Occasion::Made, reactor, now);
+        Ok(())
+    }
+
+    /// Returns whether the client has as many connections as it may have.
+    fn is_crowded(&self, client_address: &T::Address) -> bool {
+        let crowd = self.crowd.as_ref();
+        crowd.is_some_and(|crowd| !crowd.admits(T::ip_address(client_address)))
     }
 
     /// Closes every connection.
@@ -309,36 +371,13 @@ where
         reactor: &mut Reactor,
         now: &Now,
     ) -> Result<(), Refused<T::Request>> {
-        let local_address = || match &self.server_address {
-            Some(server_address) => T::local_address(&request, server_address),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        };
-        let ends = Ends::new(&client_address)
-            .with_local_address(&local_address)
-            .with_server(self.post.server());
-        let made = contain(|| self.factory.make(&ends));
-        let protocol = match made {
-            Ok(protocol) => protocol,
-            Err(failure) => return Err(Refused { request, failure }),
-        };
-        let Some(slot) = reactor.open() else {
-            let failure = io::Error::other("every slot of the reactor is taken").into();
-            return Err(Refused { request, failure });
-        };
-        self.post.open(slot);
-        if self.connections.len() <= slot.index() {
-            self.connections.resize_with(slot.index() + 1, || None);
+        if self.is_crowded(&client_address) {
+            // The listener's turn comes before those of the connections. What if one of this client
+            // has just ended, and its turn is still to come? Then there is room after all.
+            self.late = Some((request, client_address));
+            return Ok(());
         }
-        self.open += 1;
-        self.connections[slot.index()] = Some(Open {
-            slot,
-            connection: Connection::new(request, protocol),
-            client_address,
-        });
-        // The first bytes have often arrived already. A client that sends a single request is then
-        // served without the poll.
-        self.turn(slot, Occasion::Made, reactor, now);
-        Ok(())
+        self.open(request, client_address, reactor, now)
     }
 
     fn collect(&mut self, reactor: &mut Reactor) {
@@ -359,6 +398,49 @@ where
 
     fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> bool {
         self.turn(slot, Occasion::Ready, reactor, now)
+    }
+
+    fn turn_away(&mut self, mut request: T::Request, now: &Now) {
+        match contain(|| Ok(self.factory.turned_away(now))) {
+            Ok(farewell) if farewell.is_empty() => {}
+            // Ignore the error: the client is closed in any case.
+            Ok(farewell) => drop(request.write(&farewell)),
+            Err(failure) => complain("a client was turned away without a word", failure),
+        }
+        request.shutdown_request();
+    }
+
+    fn set_max_per_address(&mut self, limit: usize) {
+        self.crowd = (limit < usize::MAX).then(|| {
+            let mut crowd = Crowd::new(limit);
+            for entry in self.connections.iter().flatten() {
+                crowd.enter(T::ip_address(&entry.client_address));
+            }
+            crowd
+        });
+    }
+
+    fn crowded(&self) -> u64 {
+        self.crowded
+    }
+
+    fn settle(&mut self, reactor: &mut Reactor, now: &Now) {
+        let Some((request, client_address)) = self.late.take() else {
+            return;
+        };
+        if self.is_crowded(&client_address) {
+            self.crowded += 1;
+            return self.turn_away(request, now);
+        }
+        let opened = self.open(request, client_address.clone(), reactor, now);
+        if let Err(Refused {
+            mut request,
+            failure,
+        }) = opened
+        {
+            request.shutdown_request();
+            self.failures.push_back((failure, client_address));
+        }
     }
 
     fn next_failure(&mut self) -> Option<(Failure, T::Address)> {

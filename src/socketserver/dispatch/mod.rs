@@ -10,7 +10,7 @@ pub use threading::Threading;
 
 use super::failure::Failure;
 use super::server_handle::ServerHandle;
-use super::transport::Transport;
+use super::transport::{Accepted, Transport};
 use crate::reactor::{Now, Reactor, Slot};
 
 /// Serves requests that were accepted and verified.
@@ -42,6 +42,31 @@ pub trait Dispatch<T: Transport> {
         reactor: &mut Reactor,
         now: &Now,
     ) -> Result<(), Refused<T::Request>>;
+
+    /// Closes a request for which there is no room. By default its client is told nothing.
+    fn turn_away(&mut self, mut request: T::Request, now: &Now) {
+        let _ = now;
+        request.shutdown_request();
+    }
+
+    /// Sets how many requests of one client may be open at the same time ([GUARD-4]). Those beyond
+    /// it are [turned away](Self::turn_away), and count as [`crowded`](Self::crowded). By default
+    /// this does nothing, and there is no limit.
+    ///
+    /// [GUARD-4]: crate::spec#guard-4
+    fn set_max_per_address(&mut self, limit: usize) {
+        let _ = limit;
+    }
+
+    /// Returns how many requests were turned away because their clients had too many.
+    fn crowded(&self) -> u64 {
+        0
+    }
+
+    /// Every source that was ready has had its turn: decides about a request that waited for that.
+    fn settle(&mut self, reactor: &mut Reactor, now: &Now) {
+        let _ = (reactor, now);
+    }
 
     /// Receives what other threads have sent. A source that can go on because of it joins the run
     /// queue.

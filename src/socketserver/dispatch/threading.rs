@@ -26,6 +26,7 @@ use super::inline::finish_request;
 use super::{Dispatch, Refused};
 use crate::reactor::{Now, Reactor};
 use crate::socketserver::budget::complain;
+use crate::socketserver::crowd::Crowd;
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::{Failure, contain};
 use crate::socketserver::handler::RequestHandler;
@@ -115,6 +116,14 @@ pub struct Threading<T: Transport, F> {
     failed: Sender<(Failure, T::Address)>,
     /// The values that each request needs on its thread. `None` until the server is put together.
     common: Option<Arc<Common<T::Address, F>>>,
+    /// How many requests each client has, if that is limited.
+    crowd: Option<Crowd>,
+    /// How many clients were turned away because they had too many.
+    crowded: u64,
+    /// Receives the addresses whose requests have ended, on the loop.
+    departures: Receiver<T::Address>,
+    /// Sends them, on the threads.
+    departed: Sender<T::Address>,
 }
 
 /// Says whether the server waits for its threads when it is closed ([THREAD-5]).
@@ -134,6 +143,7 @@ impl<T: Transport, F> Threading<T, F> {
     pub fn new(factory: F) -> Threading<T, F> {
         // Unbounded, but it holds at most the failures of the requests between two turns.
         let (failed, failures) = unbounded();
+        let (departed, departures) = unbounded(); // the same
         Threading {
             factory: Arc::new(factory),
             pool: Pool::new().queue_length(QUEUE_LENGTH.into()),
@@ -143,6 +153,10 @@ impl<T: Transport, F> Threading<T, F> {
             failures,
             failed,
             common: None,
+            crowd: None,
+            crowded: 0,
+            departures,
+            departed,
         }
     }
 
@@ -220,6 +234,26 @@ impl<T: Transport, F> Threading<T, F> {
         self.pool.open()
     }
 
+    /// Returns whether the client has as many requests as it may have.
+    fn is_crowded(&mut self, client_address: &T::Address) -> bool {
+        let Some(crowd) = &mut self.crowd else {
+            return false;
+        };
+        while let Ok(departed) = self.departures.try_recv() {
+            crowd.leave(T::ip_address(&departed));
+        }
+        !crowd.admits(T::ip_address(client_address))
+    }
+
+    /// Counts a request of the client, until what this returns is dropped.
+    fn enter(&mut self, client_address: &T::Address) -> Option<Departure<T::Address>> {
+        self.crowd.as_mut()?.enter(T::ip_address(client_address));
+        Some(Departure {
+            address: Some(client_address.clone()),
+            departed: self.departed.clone(),
+        })
+    }
+
     /// Ends the waits of handlers for their clients, now and from now on.
     fn end_waits(&self) {
         if let Some(common) = &self.common {
@@ -266,20 +300,39 @@ where
         request: T::Request,
         client_address: T::Address,
         _reactor: &mut Reactor,
-        _now: &Now,
+        now: &Now,
     ) -> Result<(), Refused<T::Request>> {
+        if self.is_crowded(&client_address) {
+            self.crowded += 1;
+            self.turn_away(request, now);
+            return Ok(());
+        }
         let Some(common) = self.common.clone() else {
             let failure = io::Error::other("the pool is not attached to a loop").into();
             return Err(Refused { request, failure });
         };
+        let departure = self.enter(&client_address);
         let submitted = self.pool.submit_with(request, move |request, place| {
-            common.serve::<T>(request, client_address, place);
+            common.serve::<T>(request, client_address, departure, place);
         });
         submitted.map_err(|(request, overloaded)| {
             self.shed += u64::from(matches!(overloaded, Overloaded::Full));
             let failure = overloaded.into();
             Refused { request, failure }
         })
+    }
+
+    fn set_max_per_address(&mut self, limit: usize) {
+        match &mut self.crowd {
+            Some(crowd) => crowd.set_limit(limit),
+            None if limit == usize::MAX => {}
+            // Requests that are open already are not counted.
+            None => self.crowd = Some(Crowd::new(limit)),
+        }
+    }
+
+    fn crowded(&self) -> u64 {
+        self.crowded
     }
 
     fn next_failure(&mut self) -> Option<(Failure, T::Address)> {
@@ -323,6 +376,24 @@ impl<T: Transport, F> fmt::Debug for Threading<T, F> {
     }
 }
 
+/// Tells the loop that a request of this address has ended, when it is dropped: also if the request
+/// was never served.
+struct Departure<A> {
+    /// The address of the client.
+    address: Option<A>,
+    /// Leads to the loop.
+    departed: Sender<A>,
+}
+
+impl<A> Drop for Departure<A> {
+    fn drop(&mut self) {
+        if let Some(address) = self.address.take() {
+            // Ignore the error: the server is gone, and nobody counts any more.
+            let _ = self.departed.send(address);
+        }
+    }
+}
+
 /// The values that each request needs on its thread.
 struct Common<A, F> {
     /// Makes the handler.
@@ -347,8 +418,13 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
     /// Serves the request, closes it in any case, and sends a failure to the loop ([THREAD-3]).
     ///
     /// [THREAD-3]: crate::spec#thread-3
-    fn serve<T>(&self, mut request: T::Request, client_address: A, place: Place)
-    where
+    fn serve<T>(
+        &self,
+        mut request: T::Request,
+        client_address: A,
+        departure: Option<Departure<A>>,
+        place: Place,
+    ) where
         T: Transport<Address = A>,
     {
         let kept = self.waiters().pop();
@@ -362,6 +438,8 @@ impl<A, F: Factory<A, Made: RequestHandler>> Common<A, F> {
             finish_request(handler, &mut request, &waiter)
         });
         self.waiters().push(waiter);
+        // First, because the client may connect again as soon as it sees the end.
+        drop(departure);
         let closed = contain(move || {
             request.shutdown_request();
             Ok(())

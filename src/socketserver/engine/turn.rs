@@ -46,6 +46,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.serve_ready(|| true)?;
         let open = self.dispatch.open();
         let accepted = self.listener_is_ready() && self.handle_request_noblock()?;
+        self.dispatch.settle(&mut self.reactor, &self.now);
         self.close_drained_listener();
         // What if the dispatch goes on with what was accepted? Then nothing has ended yet.
         let goes_on = completed.is_some() && self.dispatch.open() > open;
@@ -113,7 +114,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         };
         if !has_room {
             self.stats.shed += 1;
-            close(request);
+            self.dispatch.turn_away(request, &self.now);
             return Ok(true);
         }
         if let Err(Refused { request, failure }) = self.process_request(request, &client_address) {
@@ -187,6 +188,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 break;
             }
         }
+        self.dispatch.settle(&mut self.reactor, &self.now);
         self.listener.note_open(self.dispatch.open(), &self.now);
         self.report_failures()?;
         Ok(queued > 0)

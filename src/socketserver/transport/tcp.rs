@@ -1,7 +1,7 @@
 //! TCP: `server_bind`, `server_activate`, `get_request`, as in Python's `TCPServer`.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mio::event::Source;
@@ -267,6 +267,10 @@ impl Transport for Tcp {
     }
 
     /// Makes a system call only if the server listens on all interfaces.
+    fn ip_address(client_address: &SocketAddr) -> Option<IpAddr> {
+        Some(client_address.ip())
+    }
+
     fn local_address(stream: &TcpStream, server_address: &SocketAddr) -> io::Result<SocketAddr> {
         match server_address.ip().is_unspecified() {
             true => stream.local_addr(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 
 use mio::event::Source;
 
@@ -82,6 +83,19 @@ pub trait Transport {
     /// Returns `WouldBlock` if no request is waiting, `InvalidInput` if the transport is not
     /// activated, and the operating system's error if a request cannot be accepted.
     fn get_request(&mut self) -> io::Result<(Self::Request, Self::Address)>;
+
+    /// Returns the IP address of a client, by which the clients of
+    /// [`set_max_connections_per_address`] are counted. By default it returns `None`, and the client
+    /// is not counted.
+    ///
+    /// Return `None` if the address proves nothing, as that of a datagram: whoever forges the address
+    /// of another client could lock that client out.
+    ///
+    /// [`set_max_connections_per_address`]: crate::socketserver::Engine::set_max_connections_per_address
+    fn ip_address(client_address: &Self::Address) -> Option<IpAddr> {
+        let _ = client_address;
+        None
+    }
 
     /// Returns the address that the client of `request` connected to.
     ///
