@@ -269,6 +269,7 @@ game_tick ^frame [0-9]+:
 two_servers_one_loop ^0 names$
 reuse_port ^Loop [0-9]+ of
 hooks ^ *ticks: [0-9]+
+activated ^hello$
 END
 
     start rest
@@ -340,7 +341,7 @@ END
 done
 
 # Whatever a silent client does not do: each example stops.
-for example in access_log cgi_app chat echo embed_as_one_fd embed_in_your_poll game_tick \
+for example in access_log activated cgi_app chat echo embed_as_one_fd embed_in_your_poll game_tick \
     graceful_shutdown hooks http_echo http_server inherited jobs middleware multipart plaintext \
     rest reuse_port sse threaded_echo two_servers_one_loop upload websocket_echo wsgi_app wsgi_probe; do
     arguments=()

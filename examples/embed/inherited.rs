@@ -15,8 +15,7 @@
 //! Ctrl-C stops the server. inetd and `systemd-socket-activate --inetd` also pass the socket as standard
 //! output, and inetd even as standard error. So this program does not expect that it can print.
 //!
-//! systemd can also pass sockets as descriptor 3 and up (`LISTEN_FDS`). Rust has no safe way to take a
-//! descriptor by its number, and this crate and its examples have no unsafe code.
+//! systemd can also pass sockets as descriptor 3 and up (`LISTEN_FDS`): see the example `activated`.
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -113,10 +113,11 @@ impl Tcp {
     /// by which a server [notices its clients](Self#how-clients-are-noticed), if it has not got them
     /// yet. Its port stays open until the last process has closed it.
     ///
-    /// The safe way to inherit a listener is standard input. inetd (`wait`) and systemd
-    /// (`StandardInput=socket`) pass it there; see the example `inherited`. systemd's `LISTEN_FDS`
-    /// names descriptors by their number, and in Rust it is unsafe to own a descriptor by its
-    /// number.
+    /// A listener can be inherited as standard input, where inetd (`wait`) and systemd
+    /// (`StandardInput=socket`) pass it; see the example `inherited`. Otherwise systemd passes
+    /// sockets by the numbers of their descriptors (`LISTEN_FDS`). In Rust it is unsafe to own a
+    /// descriptor by its number, and the crate `listenfd` does it for you; see the example
+    /// `activated`.
     ///
     /// # Errors
     ///
