@@ -364,6 +364,51 @@ fn a_server_in_a_foreign_poller_comes_to_rest() {
     );
 }
 
+/// RT-14: a host that counts in milliseconds does not wake before a deadline.
+#[test]
+fn a_timeout_is_a_whole_number_of_milliseconds() {
+    let mut server = Server::new(listen(), pages()).expect("a poll");
+    let address = server.server_address();
+    assert_eq!(server.timeout(), Some(Duration::ZERO), "somebody may wait");
+    let client = connect(address); // it has a deadline for its request
+    wait_until("accepted", || {
+        server.turn().expect("no failure");
+        server.engine().dispatch().open_connections() == 1
+    });
+    wait_until("idle", || server.turn().expect("no failure") == Turn::Idle);
+    // Each look is at another time, so by chance one of them may be whole already, but not all.
+    for _ in 0..20 {
+        let timeout = server.timeout().expect("a deadline");
+        assert!(!timeout.is_zero());
+        assert_eq!(timeout.subsec_nanos() % 1_000_000, 0, "{timeout:?}");
+    }
+    drop(client);
+}
+
+/// RT-5: the wait between two turns of a loop with frames ends as soon as there is something to do.
+#[test]
+fn a_server_is_slept_in_until_it_has_something_to_do() {
+    let mut server = Server::new(listen(), pages()).expect("a poll");
+    server.set_poll_interval(None);
+    let (address, stop) = (server.server_address(), server.shutdown_handle());
+    server.wait(Duration::ZERO).expect("a look");
+    server.turn().expect("no failure");
+    let client = spawn(move || {
+        let mut client = connect(address);
+        for path in ["/one", "/two", "/three"] {
+            get(&mut client, path);
+        }
+        stop.request();
+    });
+    // No wait is so long that another one fits into the patience.
+    wait_until("stopped", || {
+        server.wait(PATIENCE).expect("a wait");
+        let frame = Instant::now() + PATIENCE;
+        server.turn_until(frame).expect("no failure") == Turn::Shutdown
+    });
+    client.join();
+}
+
 // A turn a frame.
 
 /// RT-6, LOOP-10: each frame lets one client in, and serves all who are connected.

@@ -1,8 +1,8 @@
 //! A server in a loop with frames: it gets what is left of each frame.
 //!
 //! A simulation takes fifty steps a second, whatever its clients do. After a step the server serves
-//! until the next frame is due. If it has nothing to do, the program sleeps on its descriptor, so a
-//! client does not wait for the next frame. The simulation is a bouncing ball, which clients can kick.
+//! until the next frame is due. If it has nothing to do, the program sleeps in the server, so a client
+//! does not wait for the next frame. The simulation is a bouncing ball, which clients can kick.
 //!
 //!     cargo run --release --example game_tick -- 127.0.0.1:8000
 //!
@@ -15,7 +15,6 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -78,64 +77,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
 
-    let mut sleep = Sleep::new(&server)?;
     let mut next_frame = Instant::now();
     loop {
         world.set(world.get().step());
         next_frame += FRAME;
-        loop {
+        while Instant::now() < next_frame {
+            // Sleeps until a client wants something, or the frame is over.
+            server.wait(next_frame.saturating_duration_since(Instant::now()))?;
             // Serves everybody who is ready, and stops when the frame is over.
             if server.turn_until(next_frame)? == Turn::Shutdown {
                 return Ok(());
             }
-            let rest = next_frame.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                break;
-            }
-            sleep.wait(server.timeout().map_or(rest, |timeout| timeout.min(rest)))?;
         }
-    }
-}
-
-/// Sleeps until the server has something to do.
-#[cfg(unix)]
-struct Sleep {
-    poll: mio::Poll,
-    events: mio::Events,
-}
-
-#[cfg(unix)]
-impl Sleep {
-    fn new(server: &impl std::os::fd::AsRawFd) -> io::Result<Sleep> {
-        use mio::{Events, Interest, Poll, Token, unix::SourceFd};
-        let (poll, events) = (Poll::new()?, Events::with_capacity(1));
-        let descriptor = server.as_raw_fd();
-        let mut source = SourceFd(&descriptor);
-        poll.registry()
-            .register(&mut source, Token(0), Interest::READABLE)?;
-        Ok(Sleep { poll, events })
-    }
-
-    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            waited => waited,
-        }
-    }
-}
-
-/// Without descriptors a client waits for the next frame.
-#[cfg(not(unix))]
-struct Sleep;
-
-#[cfg(not(unix))]
-impl Sleep {
-    fn new<S>(_server: &S) -> io::Result<Sleep> {
-        Ok(Sleep)
-    }
-
-    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        std::thread::sleep(timeout);
-        Ok(())
     }
 }

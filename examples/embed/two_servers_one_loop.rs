@@ -20,10 +20,10 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Instant;
 
-use serve_forever::http::{self, Http, HttpResult, HttpSettings, Request, Response};
+use serve_forever::http::{HttpEngine, HttpResult, Request, Response};
 use serve_forever::reactor::{EventLoop, Now};
 use serve_forever::socketserver::{
-    Buffer, Defaults, Engine, Evented, Next, Protocol, ServerAddress, Tcp, Transport, Turn,
+    Buffer, Defaults, Engine, Evented, Next, Protocol, ServerAddress, Tcp, Turn,
 };
 
 /// The counts, which both servers share. They run on one thread, so there is no lock.
@@ -88,14 +88,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Each engine has its own range of tokens. Both share the registry and the waker of the loop.
     let shown = Rc::clone(&tally);
     let page = move |_: &Request<'_>, response: Response<'_>| show(&shown, response);
-    let mut admin = Engine::attach(
-        http::listen(admin_address)?,
-        Evented::new(Http::new(page, HttpSettings::default())),
-        Defaults::default(),
-        event_loop.registry(),
-        event_loop.waker(),
-        0..100,
-    )?;
+    let (registry, waker) = (event_loop.registry(), event_loop.waker());
+    let mut admin = HttpEngine::bind(admin_address, page, registry, waker, 0..100)?;
 
     let make_protocol = move |_client_address: &_| Counting {
         tally: Rc::clone(&tally),
@@ -114,8 +108,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     admin.shutdown_on_signals()?;
     println!(
         "Counting on {}, administration on http://{}/",
-        counting.transport().server_address(),
-        admin.transport().server_address()
+        counting.server_address(),
+        admin.server_address()
     );
     loop {
         let now = Instant::now();

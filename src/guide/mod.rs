@@ -51,9 +51,20 @@
 //!
 //! * An [`Engine`](crate::socketserver::Engine) is a server that does not wait, and runs as a guest in
 //!   any `mio` poll. [`HttpEngine::bind`](crate::http::HttpEngine::bind) makes one for HTTP.
-//! * A [`Server`](crate::socketserver::Server) is one descriptor for any other poller.
-//! * A loop that never waits calls [`turn_until`](crate::socketserver::Server::turn_until) in each
-//!   frame.
+//! * A [`Server`](crate::socketserver::Server) is one descriptor for any other poller. Each time the
+//!   poller wakes, give the server [one turn](crate::socketserver::Server::turn). The poller waits no
+//!   longer than [`timeout`](crate::socketserver::Server::timeout) says. If the poller wants to own a
+//!   descriptor, give it a duplicate: `server.as_fd().try_clone_to_owned()`. The package
+//!   `examples/hosts` does this in the loops of calloop, GLib, tokio and others.
+//! * A loop with frames calls [`turn_until`](crate::socketserver::Server::turn_until) in each frame,
+//!   and sleeps in [`wait`](crate::socketserver::Server::wait) for the rest of it.
+//! * A loop without descriptors, such as the one of a windowing library, leaves the server on
+//!   [a thread of its own](crate::socketserver::Server::spawn). The handler sends an
+//!   [`OwnedRequest`](crate::http::OwnedRequest) and a [`Deferred`](crate::http::Deferred) to the loop
+//!   as an event, and the loop responds.
+//!
+//! If other threads wait for the end of your loop, hold a
+//! [`Run`](crate::socketserver::Server::begin_run) around it.
 //!
 //! Conversely, your own sockets, timers and threads can get turns on the server's loop, through
 //! [`Hooks::ready`](crate::socketserver::Hooks::ready) and a [`Doorbell`](crate::reactor::Doorbell).

@@ -10,6 +10,9 @@ use crate::socketserver::ServerHandle;
 
 /// A copy of a [`Request`] that can be kept, or sent to another thread. Its clones share the bytes.
 ///
+/// `request.to_owned()` does not make one: it copies the view, which borrows the bytes. Use
+/// [`new`](Self::new) or `OwnedRequest::from(request)`.
+///
 /// ```
 /// use serve_forever::http::{HttpResult, OwnedRequest, Request, Response};
 ///

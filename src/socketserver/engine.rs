@@ -283,6 +283,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// `service_actions` ([LOOP-2], [RT-6]).
     ///
     /// [`Server::serve_forever`](super::Server::serve_forever) shows it beside Python's loop.
+    /// [`Server::turn`](super::Server::turn) says why a wake of your poll should have one turn.
     ///
     /// # Errors
     ///
