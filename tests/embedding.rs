@@ -22,10 +22,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serve_forever::http::{
     self, Deferred, Http, HttpRequestHandler, HttpResult, HttpSettings, Request, Response,
 };
-use serve_forever::reactor::{EventLoop, Now, Reactor, Slot};
+use serve_forever::reactor::{self, EventLoop, Now, Reactor, Slot};
 use serve_forever::socketserver::{
     Buffer, Defaults, Engine, Evented, HandlerResult, Hooks, Next, Overload, Pool, Protocol,
-    Server, Tcp, Transport, Turn,
+    Server, ServerHandle, Tcp, Transport, Turn,
 };
 use support::client::{connect, read_through};
 use support::patience::{LONG, PATIENCE, spawn, wait_until};
@@ -615,6 +615,57 @@ fn a_programs_own_sources_are_served_through_the_hooks() {
     assert_eq!(trace.count("error"), 0);
 }
 
+/// RT-5, SRV-2: hooks open their sources when the server is put together. A handler on the same loop
+/// sends them messages, and they need no other method.
+#[test]
+fn a_handler_reaches_the_hooks_on_its_loop() {
+    struct Desk {
+        questions: reactor::Receiver<Deferred>,
+        may_open: bool,
+    }
+
+    impl Hooks<Tcp> for Desk {
+        fn attach(&mut self, _: &ServerHandle, reactor: &mut Reactor) -> io::Result<()> {
+            if !self.may_open {
+                return Err(ErrorKind::PermissionDenied.into());
+            }
+            self.questions.open(reactor).map(drop)
+        }
+
+        fn ready(&mut self, slot: Slot, _: &mut Reactor, _: &Now) -> HandlerResult {
+            assert!(self.questions.is_at(slot));
+            while let Some(client) = self.questions.receive() {
+                client.respond(|response| response.send_response(200).body("answered"))?;
+            }
+            Ok(())
+        }
+    }
+
+    let attach = |may_open| {
+        let (ask, questions) = reactor::channel(4);
+        let page = move |_: &Request<'_>, response: Response<'_>| {
+            let (client, reply) = response.defer();
+            assert!(ask.send(client).is_ok());
+            Ok(reply)
+        };
+        let dispatch = Evented::new(Http::new(page, HttpSettings::default()));
+        let desk = Desk {
+            questions,
+            may_open,
+        };
+        Server::with_hooks(listen(), dispatch, desk)
+    };
+    let refused = attach(false).map(drop).map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::PermissionDenied));
+    let server = run(attach(true).expect("a server"), LONG);
+    let mut client = connect(server.address);
+    for _ in 0..2 {
+        write!(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("sent");
+        let answer = read_through(&mut client, "\r\n\r\nanswered");
+        assert!(answer.starts_with("HTTP/1.1 200 "));
+    }
+}
+
 /// REQ-12, REQ-14: they are served while `handle_request` waits, too, and end no wait.
 #[test]
 fn own_sources_go_on_while_a_request_is_waited_for() {
@@ -789,7 +840,7 @@ impl Household {
             7 => engine.set_poll_interval((numbers.below(2) == 0).then_some(LONG)),
             8 => {
                 let reactor = engine.reactor_mut();
-                if let Some(slot) = reactor.open() {
+                if let Ok(slot) = reactor.open() {
                     reactor.doorbell(slot).ring();
                     reactor.arm(slot, self.now + PATIENCE);
                     self.own.push(slot);

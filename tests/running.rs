@@ -5,7 +5,7 @@ mod support;
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -19,9 +19,9 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::{Now, Reactor};
 use serve_forever::socketserver::{
-    Buffer, Defaults, Dispatch, Drained, Driver, Ends, Evented, Factory, Failure, Files,
-    HandlerResult, Hooks, Inline, Mailbox, Next, NotStopped, Pool, Protocol, RequestHandler, Rfile,
-    RunningServer, ServeError, Server, ServerHandle, Tcp, Threading, Turn,
+    Buffer, Dispatch, Drained, Driver, Ends, Evented, Factory, Failure, Files, HandlerResult,
+    Hooks, Inline, Mailbox, Next, NotStopped, Pool, Protocol, RequestHandler, Rfile, RunningServer,
+    ServeError, Server, ServerHandle, Tcp, Threading, Turn,
 };
 use support::patience::{LONG, PATIENCE, in_time, spawn, wait_until};
 
@@ -62,16 +62,9 @@ fn hooks_are_attached() {
     struct Attached(Arc<OnceLock<ServerHandle>>);
 
     impl Hooks<Tcp> for Attached {
-        fn attach(&mut self, server: &ServerHandle) {
+        fn attach(&mut self, server: &ServerHandle, _: &mut Reactor) -> io::Result<()> {
             self.0.set(server.clone()).expect("once");
-        }
-
-        fn handle_error(
-            &mut self,
-            error: &(dyn Error + Send + Sync + 'static),
-            client: &SocketAddr,
-        ) -> HandlerResult {
-            Hooks::<Tcp>::handle_error(&mut Defaults::default(), error, client)
+            Ok(())
         }
     }
 
@@ -370,14 +363,6 @@ fn a_hook_may_end_its_running_server() {
                 stop.request(); // what if it only waited?
             }
             Ok(())
-        }
-
-        fn handle_error(
-            &mut self,
-            error: &(dyn Error + Send + Sync + 'static),
-            client: &SocketAddr,
-        ) -> HandlerResult {
-            Hooks::<Tcp>::handle_error(&mut Defaults::default(), error, client)
         }
     }
 

@@ -18,20 +18,19 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::ErrorKind;
-#[cfg(unix)]
-use std::io::Read;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::Interest;
 use mio::net::UdpSocket;
 use serve_forever::http::{self, Http, HttpSettings, Request, Response};
-use serve_forever::reactor::{Now, Reactor, Slot};
-use serve_forever::socketserver::{Defaults, Evented, HandlerResult, Hooks, Server, Tcp};
+use serve_forever::reactor::{Now, Reactor, Receiver, Slot, channel};
+use serve_forever::socketserver::{
+    Evented, HandlerResult, Hooks, Server, ServerHandle, Tcp, Transport,
+};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -46,26 +45,47 @@ struct Board {
     iterations: u64,
 }
 
-/// The source that has a slot.
+/// A source. Its slot identifies it in `ready`.
 enum Source {
     /// A socket.
     Datagrams(UdpSocket),
     /// A timer; it has no socket.
     Ticker,
-    /// A channel. The other thread sends, and then rings the slot's doorbell.
-    Measurements(Receiver<u64>),
     /// A pipe into which SIGHUP writes.
     #[cfg(unix)]
     Hangups(mio::net::UnixStream),
 }
 
 struct Feeds {
+    /// Where the datagrams arrive.
+    address: SocketAddr,
     sources: HashMap<Slot, Source>,
+    /// The messages of another thread. They have a slot of their own.
+    measurements: Receiver<u64>,
     board: Rc<RefCell<Board>>,
-    defaults: Defaults,
 }
 
 impl Hooks<Tcp> for Feeds {
+    /// Opens the sources. It is called once, before the loop starts.
+    fn attach(&mut self, _server: &ServerHandle, reactor: &mut Reactor) -> io::Result<()> {
+        let mut datagrams = UdpSocket::bind(self.address)?;
+        let slot = reactor.watch(&mut datagrams, Interest::READABLE)?;
+        self.sources.insert(slot, Source::Datagrams(datagrams));
+
+        let slot = reactor.open()?;
+        reactor.enqueue(slot); // its first tick is now
+        self.sources.insert(slot, Source::Ticker);
+
+        #[cfg(unix)]
+        {
+            let mut pipe = catch_hangups()?;
+            let slot = reactor.watch(&mut pipe, Interest::READABLE)?;
+            self.sources.insert(slot, Source::Hangups(pipe));
+        }
+        self.measurements.open(reactor)?;
+        Ok(())
+    }
+
     fn ready(&mut self, slot: Slot, reactor: &mut Reactor, now: &Now) -> HandlerResult {
         let mut board = self.board.borrow_mut();
         match self.sources.get_mut(&slot) {
@@ -88,21 +108,20 @@ impl Hooks<Tcp> for Feeds {
                 board.ticks += 1;
                 reactor.arm(slot, now + TICK);
             }
-            Some(Source::Measurements(messages)) => {
-                // Several rings may come as one: take all messages.
-                if let Some(measured) = messages.try_iter().last() {
-                    board.measured = measured;
-                }
-            }
             #[cfg(unix)]
             Some(Source::Hangups(pipe)) => {
                 // Empty the pipe: several signals may have come. Do what they ask for once, for all
                 // of them.
                 let mut bytes = [0; 64];
-                while pipe.read(&mut bytes).is_ok_and(|count| count > 0) {}
+                while io::Read::read(pipe, &mut bytes).is_ok_and(|count| count > 0) {}
                 board.hangups += 1; // your server would read its settings again here
             }
-            None => {}
+            None => {
+                // Several messages may come as one turn: take all of them.
+                while let Some(measured) = self.measurements.receive() {
+                    board.measured = measured;
+                }
+            }
         }
         Ok(())
     }
@@ -112,36 +131,27 @@ impl Hooks<Tcp> for Feeds {
         self.board.borrow_mut().iterations += 1;
         Ok(())
     }
-
-    fn handle_error(
-        &mut self,
-        error: &(dyn Error + Send + Sync + 'static),
-        client_address: &SocketAddr,
-    ) -> HandlerResult {
-        // This is `super().handle_error()` in Python.
-        Hooks::<Tcp>::handle_error(&mut self.defaults, error, client_address)
-    }
 }
 
 /// Lets SIGHUP write into a pipe that the loop watches. Any other signal can be heard like this.
 #[cfg(unix)]
-fn catch_hangups(reactor: &mut Reactor) -> Result<(Slot, Source), Box<dyn Error>> {
+fn catch_hangups() -> io::Result<mio::net::UnixStream> {
     let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, writer)?;
     reader.set_nonblocking(true)?;
-    let mut pipe = mio::net::UnixStream::from_std(reader);
-    let slot = reactor.open().ok_or("every slot is taken")?;
-    reactor.register(slot, &mut pipe, Interest::READABLE)?;
-    Ok((slot, Source::Hangups(pipe)))
+    Ok(mio::net::UnixStream::from_std(reader))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
+    let tcp = http::listen(address)?;
+    let (sender, measurements) = channel(16);
     let board = Rc::new(RefCell::new(Board::default()));
     let feeds = Feeds {
+        address: tcp.server_address(),
         sources: HashMap::new(),
+        measurements,
         board: Rc::clone(&board),
-        defaults: Defaults::default(),
     };
     let page = move |_: &Request<'_>, response: Response<'_>| {
         response
@@ -150,41 +160,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             .body(format!("{:#?}\n", board.borrow()))
     };
     let dispatch = Evented::new(Http::new(page, HttpSettings::default()));
-    let mut server = Server::with_hooks(http::listen(address)?, dispatch, feeds)?;
+    let mut server = Server::with_hooks(tcp, dispatch, feeds)?;
     server.shutdown_on_signals()?;
-    let address = server.server_address();
-
-    // Each source has a slot. The slot identifies the source in `ready`.
-    let reactor = server.engine_mut().reactor_mut();
-    let open = |reactor: &mut Reactor| reactor.open().ok_or("every slot is taken");
-    let mut datagrams = UdpSocket::bind(address)?;
-    let datagrams_slot = open(reactor)?;
-    reactor.register(datagrams_slot, &mut datagrams, Interest::READABLE)?;
-    let ticker_slot = open(reactor)?;
-    reactor.arm(ticker_slot, Instant::now() + TICK);
-    let measurements_slot = open(reactor)?;
-    let doorbell = reactor.doorbell(measurements_slot);
-    #[cfg(unix)]
-    let hangups = catch_hangups(reactor)?;
-
-    let (sender, measurements) = channel();
     thread::spawn(move || {
         for measured in 1.. {
             thread::sleep(Duration::from_millis(70)); // a slow measurement
-            if sender.send(measured).is_err() {
-                return; // the server has ended
-            }
-            doorbell.ring();
+            // Ignore the error: the loop is behind, and misses this one.
+            let _ = sender.send(measured);
         }
     });
-
-    server.engine_mut().hooks_mut().sources = HashMap::from([
-        (datagrams_slot, Source::Datagrams(datagrams)),
-        (ticker_slot, Source::Ticker),
-        (measurements_slot, Source::Measurements(measurements)),
-    ]);
-    #[cfg(unix)]
-    server.engine_mut().hooks_mut().sources.extend([hangups]);
-    println!("Serving on http://{address}/");
+    println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)
 }

@@ -14,7 +14,7 @@ use serve_forever::reactor::{EventLoop, Reactor};
 fn serve_forever(mut listener: TcpListener, poll_interval: Duration) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
     let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1000)?;
-    let listening = reactor.open().ok_or(ErrorKind::OutOfMemory)?;
+    let listening = reactor.open()?;
     reactor.register(listening, &mut listener, Interest::READABLE)?;
     let mut clients = HashMap::new();
     let mut known = 0;
@@ -29,7 +29,7 @@ fn serve_forever(mut listener: TcpListener, poll_interval: Duration) -> io::Resu
                 // Python: except OSError: return
                 if let Ok((mut client, _address)) = listener.accept() {
                     reactor.enqueue(listening); // another client may be waiting
-                    if let Some(slot) = reactor.open() {
+                    if let Ok(slot) = reactor.open() {
                         reactor.register(slot, &mut client, Interest::READABLE)?;
                         clients.insert(slot, client);
                     }

@@ -22,7 +22,7 @@ use super::slot::Slot;
 ///
 /// let mut event_loop = EventLoop::new()?;
 /// let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1)?;
-/// let slot = reactor.open().ok_or("every slot is taken")?;
+/// let slot = reactor.open()?;
 /// let doorbell = reactor.doorbell(slot);
 /// let (sender, messages) = channel();
 /// thread::spawn(move || {

@@ -6,7 +6,7 @@
 //! * [`Reactor`] remembers the hints of each source ([`Readiness`]), the sources that wait for
 //!   their turn (the run queue), and their deadlines ([`Timers`]). It never owns the poll, so it
 //!   also works in another program's poll. Another thread asks for a source's turn with its
-//!   [`Doorbell`].
+//!   [`Doorbell`], or sends it a message through a [`channel`].
 //! * [`Now`] is the time, read once a turn.
 //!
 //! One rule keeps it simple: *record first, run later*. [`Reactor::feed`] only notes what an event
@@ -21,6 +21,7 @@
 //! [RT-4]: crate::spec#rt-4
 
 mod alarm;
+mod channel;
 mod doorbell;
 mod event_loop;
 mod now;
@@ -29,6 +30,7 @@ mod slot;
 mod timers;
 
 pub(crate) use alarm::Alarm;
+pub use channel::{Receiver, Sender, channel};
 pub use doorbell::Doorbell;
 pub use event_loop::EventLoop;
 pub use now::Now;
@@ -167,11 +169,15 @@ impl Reactor {
 
     /// Takes a slot for a new source, and assumes that the source is ready for everything.
     ///
-    /// Returns `None` if every place is taken. The source is not [registered](Reactor::register)
-    /// yet: a source that is done after its first turn never meets the poll.
-    pub fn open(&mut self) -> Option<Slot> {
+    /// The source is not [registered](Reactor::register) yet: a source that is done after its first
+    /// turn never meets the poll.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if every place is taken.
+    pub fn open(&mut self) -> io::Result<Slot> {
         if self.is_full() {
-            return None;
+            return Err(io::Error::other("every slot of the reactor is taken"));
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
@@ -185,10 +191,25 @@ impl Reactor {
         let place = &mut self.places[index as usize];
         place.occupied = Occupied::Open;
         place.readiness = Readiness::FRESH;
-        Some(Slot {
+        Ok(Slot {
             index,
             generation: place.generation,
         })
+    }
+
+    /// Takes a slot, like [`open`](Reactor::open), and [registers](Reactor::register) its source.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if every place is taken, and the operating system's error if the poll does not
+    /// take the source. The slot is free again then.
+    pub fn watch(&mut self, source: &mut dyn Source, interest: Interest) -> io::Result<Slot> {
+        let slot = self.open()?;
+        if let Err(error) = self.register(slot, source, interest) {
+            self.release(slot);
+            return Err(error);
+        }
+        Ok(slot)
     }
 
     /// Takes a slot, like [`open`](Reactor::open), that never stands in the run queue.
@@ -197,13 +218,13 @@ impl Reactor {
     /// sources that keep their rank, whatever else is ready ([RT-6]).
     ///
     /// [RT-6]: crate::spec#rt-6
-    pub(crate) fn open_unqueued(&mut self) -> Option<Slot> {
+    pub(crate) fn open_unqueued(&mut self) -> io::Result<Slot> {
         let slot = self.open()?;
         // The place may still stand in the queue for a source that is gone. Then `next_ready`
         // finds it there, and passes over it.
         self.places[slot.index()].standing = Standing::Never;
         self.unqueued += 1;
-        Some(slot)
+        Ok(slot)
     }
 
     /// Registers the slot's source for the directions of `interest`, once and for all.
@@ -436,7 +457,7 @@ mod tests {
 
         let other = reactor.open().expect("the last place");
         assert_eq!((reactor.open_slots(), reactor.is_full()), (1, true));
-        assert_eq!(reactor.open_unqueued(), None);
+        reactor.open_unqueued().expect_err("no place is left");
         reactor.close(slot, &mut socket);
         reactor.close(slot, &mut socket);
         assert!(!reactor.is_readable(slot));

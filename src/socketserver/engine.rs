@@ -127,7 +127,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// # Errors
     ///
     /// Returns `InvalidInput` if the transport is not activated, or if there are fewer than two
-    /// tokens. Returns the operating system's error if the transport cannot be registered.
+    /// tokens. Returns the operating system's error if the transport cannot be registered, and the
+    /// error of [`Hooks::attach`].
     pub fn attach(
         transport: T,
         dispatch: D,
@@ -137,7 +138,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         tokens: Range<usize>,
     ) -> io::Result<Engine<T, D, H>> {
         let mut reactor = Reactor::new(registry, waker, tokens)?;
-        let mut own_slot = || reactor.open_unqueued().ok_or(ErrorKind::InvalidInput);
+        let few = |_| ErrorKind::InvalidInput;
+        let mut own_slot = || reactor.open_unqueued().map_err(few);
         let (listener, signals) = (own_slot()?, own_slot()?);
         let interrupts = Arc::new(Interrupts::default());
         let (alarm, waits) = (reactor.alarm(), Arc::clone(&interrupts));
@@ -161,7 +163,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
             _flush: FlushOnDrop,
         };
         let server_address = engine.transport.server_address();
-        engine.hooks.attach(&engine.handle);
+        engine.hooks.attach(&engine.handle, &mut engine.reactor)?;
         engine
             .dispatch
             .attach(&engine.reactor, server_address, &engine.handle);
@@ -517,7 +519,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         &mut self.hooks
     }
 
-    /// Returns the engine's sources. Open your own ones there (see [`Hooks::ready`]).
+    /// Returns the engine's sources. Your own ones are better opened in [`Hooks::attach`].
     pub fn reactor_mut(&mut self) -> &mut Reactor {
         &mut self.reactor
     }

@@ -1,6 +1,8 @@
 //! The methods that a program may override, with Python's names.
 
 use std::error::Error;
+use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::budget::{Budget, Spend};
@@ -13,8 +15,7 @@ use crate::reactor::{Now, Reactor, Slot};
 /// The server's hooks. All of them run on the loop thread, and their defaults are Python's
 /// ([SRV-2]).
 ///
-/// Implement only those that you need. `handle_error` has no default here: call the one of
-/// [`Defaults`], as Python would call `super()`.
+/// Implement only those that you need.
 ///
 /// | the request | hooks that run |
 /// | --- | --- |
@@ -27,26 +28,17 @@ use crate::reactor::{Now, Reactor, Slot};
 /// In every case the request is closed, and `service_actions` runs at the end of the turn.
 ///
 /// ```
-/// use std::error::Error;
 /// use std::net::SocketAddr;
 ///
 /// use mio::net::TcpStream;
-/// use serve_forever::socketserver::{Defaults, Failure, HandlerResult, Hooks, Tcp};
+/// use serve_forever::socketserver::{Failure, Hooks, Tcp};
 ///
 /// /// Serves clients on this computer only.
-/// struct Local(Defaults);
+/// struct Local;
 ///
 /// impl Hooks<Tcp> for Local {
 ///     fn verify_request(&mut self, _: &TcpStream, client: &SocketAddr) -> Result<bool, Failure> {
 ///         Ok(client.ip().is_loopback())
-///     }
-///
-///     fn handle_error(
-///         &mut self,
-///         error: &(dyn Error + Send + Sync + 'static),
-///         client: &SocketAddr,
-///     ) -> HandlerResult {
-///         Hooks::<Tcp>::handle_error(&mut self.0, error, client)
 ///     }
 /// }
 /// ```
@@ -54,9 +46,15 @@ use crate::reactor::{Now, Reactor, Slot};
 /// [SRV-2]: crate::spec#srv-2
 pub trait Hooks<T: Transport> {
     /// Runs once, when the server is put together. Keep a clone of `server` if a hook has to read
-    /// the server's numbers or to stop it.
-    fn attach(&mut self, server: &ServerHandle) {
-        let _ = server;
+    /// the server's numbers or to stop it. Open your own sources in `reactor` (see
+    /// [`ready`](Self::ready)).
+    ///
+    /// # Errors
+    ///
+    /// A failure is an error of whatever puts the server together: there is no server then.
+    fn attach(&mut self, server: &ServerHandle, reactor: &mut Reactor) -> io::Result<()> {
+        let _ = (server, reactor);
+        Ok(())
     }
 
     /// Decides whether to serve this request. `Ok(false)` closes it without a word ([REQ-5]).
@@ -104,8 +102,10 @@ pub trait Hooks<T: Transport> {
         true
     }
 
-    /// Reports that a request failed. [`Defaults`] writes an entry to standard error, like Python
-    /// ([REQ-11]). If standard error blocks, it does not wait; see [`LogQueue`](super::LogQueue). You can downcast the error to find out what failed.
+    /// Reports that a request failed. By default it writes an entry to standard error, like Python
+    /// ([REQ-11]). If standard error blocks, it does not wait; see [`LogQueue`](super::LogQueue). You
+    /// can downcast the error to find out what failed. To call the default in your own method, as
+    /// Python's `super()` does, call the method of [`Defaults`].
     ///
     /// The request is closed afterwards, whatever this returns ([REQ-9]).
     ///
@@ -119,7 +119,10 @@ pub trait Hooks<T: Transport> {
         &mut self,
         error: &(dyn Error + Send + Sync + 'static),
         client_address: &T::Address,
-    ) -> HandlerResult;
+    ) -> HandlerResult {
+        report_failure(error, client_address);
+        Ok(())
+    }
 
     /// Runs when [`Server::handle_request`](super::Server::handle_request) has waited in vain
     /// ([REQ-14]).
@@ -137,9 +140,9 @@ pub trait Hooks<T: Transport> {
     /// [doorbell](Reactor::doorbell) was rung.
     ///
     /// Your sources may be sockets, timers, messages of other threads, or a pipe into which a
-    /// signal such as SIGHUP writes. The example `hooks` has one of each. Open them before the loop
-    /// starts, with [`Engine::reactor_mut`](super::Engine::reactor_mut), or in any hook that is
-    /// given the reactor.
+    /// signal such as SIGHUP writes. The example `hooks` has one of each. Open them in
+    /// [`attach`](Self::attach), or in any other hook that is given the reactor. Messages of other
+    /// threads, and of handlers, come through a [`channel`](crate::reactor::channel).
     ///
     /// The poll reports only what is new. So use the source until it returns `WouldBlock`. Or
     /// [enqueue](Reactor::enqueue) it for another turn, so that clients have theirs in between.
@@ -155,28 +158,28 @@ pub trait Hooks<T: Transport> {
 
 /// The hooks of a server that was given none.
 #[derive(Debug, Default)]
-pub struct Defaults {
-    /// How much may still be written to standard error.
-    budget: Budget,
-}
+#[non_exhaustive]
+pub struct Defaults {}
 
 impl<T: Transport> Hooks<T> for Defaults {
     fn has_service_actions(&self) -> bool {
         false
     }
+}
 
-    fn handle_error(
-        &mut self,
-        error: &(dyn Error + Send + Sync + 'static),
-        client_address: &T::Address,
-    ) -> HandlerResult {
-        match self.budget.spend(Instant::now()) {
-            Spend::Denied => {}
-            Spend::Granted { denied_before } => {
-                print_error(error, client_address, denied_before);
-            }
-        }
-        Ok(())
+/// Writes an entry to standard error, unless the process has written too many in this second
+/// ([REQ-11]).
+///
+/// [REQ-11]: crate::spec#req-11
+fn report_failure(error: &dyn Error, client_address: &dyn std::fmt::Debug) {
+    static BUDGET: Mutex<Budget> = Mutex::new(Budget::new());
+    // The lock is released before anything is written: the error's text comes from the program.
+    let spend = BUDGET
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .spend(Instant::now());
+    if let Spend::Granted { denied_before } = spend {
+        print_error(error, client_address, denied_before);
     }
 }
 

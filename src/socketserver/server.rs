@@ -53,7 +53,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`new`](Server::new).
+    /// Returns the same errors as [`new`](Server::new), and the error of [`Hooks::attach`].
     pub fn with_hooks(transport: T, dispatch: D, hooks: H) -> io::Result<Server<T, D, H>> {
         let event_loop = EventLoop::new()?;
         let (registry, waker) = (event_loop.registry(), event_loop.waker());

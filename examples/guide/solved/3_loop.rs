@@ -25,7 +25,7 @@ struct Client {
 fn serve_forever(mut listener: TcpListener, poll_interval: Duration) -> io::Result<()> {
     let mut event_loop = EventLoop::new()?;
     let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1000)?;
-    let listening = reactor.open().ok_or(ErrorKind::OutOfMemory)?;
+    let listening = reactor.open()?;
     reactor.register(listening, &mut listener, Interest::READABLE)?;
     let mut clients: HashMap<Slot, Client> = HashMap::new();
     let mut known = 0;
@@ -40,7 +40,7 @@ fn serve_forever(mut listener: TcpListener, poll_interval: Duration) -> io::Resu
                 // Python: except OSError: return
                 if let Ok((mut stream, _address)) = listener.accept() {
                     reactor.enqueue(listening); // another client may be waiting
-                    if let Some(slot) = reactor.open() {
+                    if let Ok(slot) = reactor.open() {
                         let both = Interest::READABLE | Interest::WRITABLE;
                         reactor.register(slot, &mut stream, both)?;
                         let (output, heard) = (Vec::new(), Instant::now());

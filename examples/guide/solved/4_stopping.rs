@@ -45,7 +45,7 @@ fn serve_forever(
     stop: &ShutdownHandle,
 ) -> io::Result<()> {
     let mut reactor = Reactor::new(event_loop.registry(), event_loop.waker(), 0..1000)?;
-    let listening = reactor.open().ok_or(ErrorKind::OutOfMemory)?;
+    let listening = reactor.open()?;
     reactor.register(listening, &mut listener, Interest::READABLE)?;
     let mut clients = HashMap::new();
     while asked.try_recv().is_err() {
@@ -59,7 +59,7 @@ fn serve_forever(
                 // Python: except OSError: return
                 if let Ok((mut client, _address)) = listener.accept() {
                     reactor.enqueue(listening); // another client may be waiting
-                    if let Some(slot) = reactor.open() {
+                    if let Ok(slot) = reactor.open() {
                         reactor.register(slot, &mut client, Interest::READABLE)?;
                         clients.insert(slot, client);
                     }

@@ -138,6 +138,45 @@ where
         self.open
     }
 
+    /// Begins a conversation on a connection, which gets its first turn.
+    ///
+    /// # Errors
+    ///
+    /// Returns the connection if every slot is taken.
+    pub(in crate::socketserver) fn begin(
+        &mut self,
+        request: T::Request,
+        client_address: T::Address,
+        protocol: F::Made,
+        reactor: &mut Reactor,
+        now: &Now,
+    ) -> Result<(), Refused<T::Request>> {
+        let slot = match reactor.open() {
+            Ok(slot) => slot,
+            Err(error) => {
+                let failure = error.into();
+                return Err(Refused { request, failure });
+            }
+        };
+        self.post.open(slot);
+        if self.connections.len() <= slot.index() {
+            self.connections.resize_with(slot.index() + 1, || None);
+        }
+        self.open += 1;
+        if let Some(crowd) = &mut self.crowd {
+            crowd.enter(T::ip_address(&client_address));
+        }
+        self.connections[slot.index()] = Some(Open {
+            slot,
+            connection: Connection::new(request, protocol),
+            client_address,
+        });
+        // The first bytes have often arrived already. A client that sends a single request is then
+        // served without the poll.
+        self.turn(slot, Occasion::Made, reactor, now);
+        Ok(())
+    }
+
     /// Gives the slot's connection a turn, and acts on its outcome.
     ///
     /// Returns `false` if there is no such connection.
@@ -235,27 +274,7 @@ where
             Ok(protocol) => protocol,
             Err(failure) => return Err(Refused { request, failure }),
         };
-        let Some(slot) = reactor.open() else {
-            let failure = io::Error::other("every slot of the reactor is taken").into();
-            return Err(Refused { request, failure });
-        };
-        self.post.open(slot);
-        if self.connections.len() <= slot.index() {
-            self.connections.resize_with(slot.index() + 1, || None);
-        }
-        self.open += 1;
-        if let Some(crowd) = &mut self.crowd {
-            crowd.enter(T::ip_address(&client_address));
-        }
-        self.connections[slot.index()] = Some(Open {
-            slot,
-            connection: Connection::new(request, protocol),
-            client_address,
-        });
-        // The first bytes have often arrived already. A client that sends a single request is then
-        // served without the poll.
-        self.turn(slot, Occasion::Made, reactor, now);
-        Ok(())
+        self.begin(request, client_address, protocol, reactor, now)
     }
 
     /// Returns whether the client has as many connections as it may have.
