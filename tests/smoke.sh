@@ -11,10 +11,10 @@ examples=${CARGO_TARGET_DIR:-target}/ci/examples
 patience=5 # seconds, for anything one waits for
 scratch=$(mktemp -d)
 mkfifo "$scratch/output"
-running=
+running= upstream=
 
 cleanup() {
-    [ -z "$running" ] || kill -KILL "$running" 2>/dev/null || true
+    [ -z "$running$upstream" ] || kill -KILL $running $upstream 2>/dev/null || true
     rm -rf "$scratch"
 }
 trap cleanup EXIT
@@ -272,6 +272,23 @@ hooks ^ *ticks: [0-9]+
 activated ^hello$
 END
 
+    start upstream 127.0.0.1:9 # the port `discard`, where nobody listens
+    status=$(curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" \
+        --write-out '%{http_code}' "http://$host:$port/hello")
+    [ "$status" = 502 ] || fail "nobody listens upstream: $status"
+    stop "$signal"
+    rm -f "$scratch/upstream"
+    "$examples/threaded_echo" 127.0.0.1:0 >"$scratch/upstream" 2>&1 &
+    upstream=$!
+    until [ -s "$scratch/upstream" ] || ! kill -0 "$upstream"; do sleep 0.05; done
+    start upstream "$(grep -oE '[0-9.]+:[0-9]+' "$scratch/upstream")"
+    request '/hello[1-20]'
+    expect body '^/hello[0-9]+$'
+    stop "$signal"
+    kill -TERM "$upstream"
+    wait "$upstream" || fail 'the upstream fails'
+    upstream=
+
     start rest
     request /notes
     expect body '^\{\}$'
@@ -343,7 +360,7 @@ done
 # Whatever a silent client does not do: each example stops.
 for example in access_log activated cgi_app chat echo embed_as_one_fd embed_in_your_poll game_tick \
     graceful_shutdown hooks http_echo http_server inherited jobs middleware multipart plaintext \
-    rest reuse_port sse threaded_echo two_servers_one_loop upload websocket_echo wsgi_app wsgi_probe; do
+    rest reuse_port sse threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app wsgi_probe; do
     arguments=()
     [ "$example" != upload ] || arguments=("$scratch/store")
     start "$example" "${arguments[@]}"

@@ -67,9 +67,12 @@
 //! [`Run`](crate::socketserver::Server::begin_run) around it.
 //!
 //! Conversely, your own sockets, timers and threads can get turns on the server's loop, through
-//! [`Hooks::ready`](crate::socketserver::Hooks::ready) and a [`Doorbell`](crate::reactor::Doorbell).
-//! The examples `embed_in_your_poll`, `embed_as_one_fd`, `game_tick`, `two_servers_one_loop` and
-//! `hooks` show each on one page.
+//! [`Hooks::ready`](crate::socketserver::Hooks::ready). Other threads and handlers send their messages
+//! there through a [`channel`](crate::reactor::channel). A handler that asks another server, such as a
+//! database, does so on the same loop, with [`Outgoing`](crate::socketserver::Outgoing).
+//!
+//! The examples `embed_in_your_poll`, `embed_as_one_fd`, `game_tick`, `two_servers_one_loop`, `hooks` and
+//! `upstream` show each on one page.
 //!
 //! # More than one core
 //!

@@ -142,7 +142,8 @@ pub trait Hooks<T: Transport> {
     /// Your sources may be sockets, timers, messages of other threads, or a pipe into which a
     /// signal such as SIGHUP writes. The example `hooks` has one of each. Open them in
     /// [`attach`](Self::attach), or in any other hook that is given the reactor. Messages of other
-    /// threads, and of handlers, come through a [`channel`](crate::reactor::channel).
+    /// threads, and of handlers, come through a [`channel`](crate::reactor::channel). For connections
+    /// to other servers, use [`Outgoing`](super::Outgoing).
     ///
     /// The poll reports only what is new. So use the source until it returns `WouldBlock`. Or
     /// [enqueue](Reactor::enqueue) it for another turn, so that clients have theirs in between.

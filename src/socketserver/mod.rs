@@ -9,7 +9,8 @@
 //! 3. [`Dispatch`] is how many are served at the same time. [`Inline`] serves one after the other,
 //!    [`Threading`] as many as a [`Pool`] has threads, and [`Evented`] all.
 //!
-//! [`Hooks`] are the methods that Python lets a subclass override. An [`Engine`] joins the four
+//! [`Hooks`] are the methods that Python lets a subclass override; [`Outgoing`] are hooks that make
+//! connections to other servers. An [`Engine`] joins the four
 //! and is passive; a [`Server`] is an engine with a poll, and [`Server::serve_forever`] is the
 //! loop. A [`ShutdownHandle`] ends it.
 //!
@@ -48,6 +49,7 @@ mod interval;
 mod listener;
 mod log_queue;
 mod mailbox;
+mod outgoing;
 mod overload;
 mod pace;
 mod panics;
@@ -82,6 +84,7 @@ pub use hooks::{Defaults, Hooks};
 pub use interval::POLL_INTERVAL;
 pub use log_queue::LogQueue;
 pub use mailbox::{Inbox, MAILBOX_CAPACITY, Mailbox, SendError};
+pub use outgoing::Outgoing;
 pub use overload::Overload;
 pub(crate) use pace::Patience;
 pub use panics::limit_panic_reports;
