@@ -14,7 +14,7 @@
 //! | RT | the reactor under the loop |
 //! | TCP, UDP, UNIX, TLS | the sockets, and TLS on them |
 //! | THREAD, HND, STREAM, DGRAM | threads, and the handlers of requests |
-//! | HTTP, LOG, STATIC, CLI | HTTP, its log, files, and the programs |
+//! | HTTP, PATH, FORM, LOG, STATIC, CLI | HTTP, its paths, forms, log and files, and the programs |
 //! | GUARD | guards in front of a handler |
 //! | WSGI, ENV, HDR, UTIL, VALID | WSGI: applications, environ, header fields, utilities, the validator |
 //!
@@ -101,6 +101,8 @@
 #![doc(alias("HTTP-27", "HTTP-28", "HTTP-29", "HTTP-30", "HTTP-31"))]
 #![doc(alias("HTTP-32", "HTTP-33", "HTTP-34", "HTTP-35", "HTTP-36"))]
 #![doc(alias("HTTP-37", "HTTP-38", "HTTP-39"))]
+#![doc(alias("PATH-1"))]
+#![doc(alias("FORM-1", "FORM-2"))]
 #![doc(alias("LOG-1", "LOG-2", "LOG-3", "LOG-4", "LOG-5", "LOG-6"))]
 #![doc(alias("STATIC-1", "STATIC-2", "STATIC-3", "STATIC-4", "STATIC-5"))]
 #![doc(alias("STATIC-6", "STATIC-7", "STATIC-8", "STATIC-9"))]

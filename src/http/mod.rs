@@ -87,6 +87,7 @@ mod date;
 mod deferred;
 pub mod differences;
 mod error_page;
+mod form;
 pub mod h1;
 mod handler;
 #[cfg(feature = "tls")]
@@ -128,6 +129,7 @@ pub use body_sink::BodySink;
 pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
+pub use form::{FormError, parse_qsl};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;
@@ -136,7 +138,7 @@ pub use offload::Pooled;
 pub use owned::OwnedRequest;
 #[cfg(feature = "files")]
 pub use path::{TranslatedPath, translate_path};
-pub use request::{Request, parse_qsl};
+pub use request::Request;
 pub use response::{HttpResult, Reply, Response, ResponseHead};
 pub(crate) use response_body::read_block;
 pub use response_body::{BodySource, FromRead};

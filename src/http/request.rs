@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::str;
+use std::str::{self, Utf8Error};
 use std::time::SystemTime;
 
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::percent_decode_str;
 
 use super::addresses::Addresses;
+use super::form::{self, FormError, parse_qsl};
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 use crate::socketserver::ServerHandle;
 #[cfg(feature = "tls")]
@@ -141,10 +142,45 @@ impl<'a> Request<'a> {
     /// section 2.1). A malformed escape stays as it is.
     ///
     /// They are bytes and not text, because nothing says which encoding they have. An escaped slash
-    /// becomes a slash here. So use [`path`](Self::path) in a router that must tell `/a%2Fb` from
-    /// `/a/b`, and `http::translate_path` in a file server.
+    /// becomes a slash here. So use [`path_segments`](Self::path_segments) in a router that must tell
+    /// `/a%2Fb` from `/a/b`, and `http::translate_path` in a file server.
     pub fn decoded_path(&self) -> Cow<'a, [u8]> {
         percent_decode_str(self.path()).into()
+    }
+
+    /// Returns the segments of the [`path`](Self::path), each percent-decoded by itself, for a router
+    /// ([PATH-1]).
+    ///
+    /// An escaped slash stays inside its segment: `/a%2Fb` has the one segment `a/b`. Nothing is
+    /// normalised: `/` has one segment, which is empty, `/a/` has two, and `.` and `..` are segments
+    /// like any other. An empty path has none; that of `*` is one. A segment is an error if it is
+    /// not UTF-8, for which 400 is the status.
+    ///
+    /// A segment may hold any character, also a slash or a NUL. So do not make the name of a file of
+    /// it; `http::translate_path` is for that.
+    ///
+    /// ```
+    /// use serve_forever::http::{HttpResult, Request, Response};
+    ///
+    /// fn route(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     let Ok(path) = request.path_segments().collect::<Result<Vec<_>, _>>() else {
+    ///         return response.send_error(400);
+    ///     };
+    ///     let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+    ///     match (request.method(), &path[..]) {
+    ///         ("GET", [""]) => response.send_response(200).body("home"),
+    ///         ("GET", ["users", name]) => response.send_response(200).body(name),
+    ///         _ => response.send_error(404),
+    ///     }
+    /// }
+    /// # let _ = route;
+    /// ```
+    ///
+    /// [PATH-1]: crate::spec#path-1
+    pub fn path_segments(&self) -> impl Iterator<Item = Result<Cow<'a, str>, Utf8Error>> + use<'a> {
+        let rooted = self.path().strip_prefix('/');
+        let segments = rooted.into_iter().flat_map(|path| path.split('/'));
+        segments.map(|segment| percent_decode_str(segment).decode_utf8())
     }
 
     /// Returns the part of the target after the first `?`, still encoded; `None` if there is no
@@ -279,6 +315,38 @@ impl<'a> Request<'a> {
         asked.then_some(protocols)
     }
 
+    /// Returns the names and values of a form in the body, decoded like a query by [`parse_qsl`]
+    /// ([FORM-2]).
+    ///
+    /// The body must have arrived [whole](super::BodyPolicy::whole).
+    ///
+    /// ```
+    /// use serve_forever::http::{HttpResult, Request, Response};
+    ///
+    /// fn do_post(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     let mut fields = match request.form() {
+    ///         Ok(fields) => fields,
+    ///         Err(error) => return response.send_error(error.status()),
+    ///     };
+    ///     let name = fields.find(|(key, _)| key == "name");
+    ///     let name = name.map_or("stranger".into(), |(_, value)| value);
+    ///     response.send_response(200).body(format!("Hello, {name}!\n"))
+    /// }
+    /// # let _ = do_post;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the `Content-Type` is not `application/x-www-form-urlencoded`, or if there
+    /// are more than 1000 fields.
+    ///
+    /// [FORM-2]: crate::spec#form-2
+    pub fn form(
+        &self,
+    ) -> Result<impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a>, FormError> {
+        form::fields(self.content_type(), self.body)
+    }
+
     /// Returns the body, decoded; empty if the request has none.
     pub fn body(&self) -> &'a [u8] {
         self.body
@@ -319,66 +387,6 @@ impl<'a> Request<'a> {
     pub fn tls(&self) -> Option<&'a TlsSession> {
         self.addresses.tls()
     }
-}
-
-/// Returns the names and values in a query or a form; Python's `parse_qsl`, with
-/// `keep_blank_values=True`.
-///
-/// The format is `application/x-www-form-urlencoded` as browsers write it. `&` separates fields,
-/// the value follows the first `=`, `+` is a space, and the text is percent-encoded UTF-8. Bytes
-/// that are not UTF-8 become U+FFFD. A name without `=` has an empty value. Empty fields are
-/// skipped.
-///
-/// ```
-/// use serve_forever::http::parse_qsl;
-///
-/// let fields: Vec<_> = parse_qsl("q=a+b%26c&lang=%C3%A9&debug").collect();
-/// assert_eq!(fields, [
-///     ("q".into(), "a b&c".into()),
-///     ("lang".into(), "\u{e9}".into()),
-///     ("debug".into(), "".into()),
-/// ]);
-/// ```
-///
-/// A form that was posted is in the [`body`](Request::body):
-///
-/// ```
-/// use serve_forever::http::{HttpResult, Request, Response, parse_qsl};
-///
-/// fn do_post(request: &Request<'_>, response: Response<'_>) -> HttpResult {
-///     let mut fields = parse_qsl(request.body());
-///     let name = fields.find(|(key, _)| key == "name");
-///     let name = name.map_or("stranger".into(), |(_, value)| value);
-///     response.send_response(200).body(format!("Hello, {name}!\n"))
-/// }
-/// ```
-pub fn parse_qsl<'a, Q>(
-    query: &'a Q,
-) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a, Q>
-where
-    Q: AsRef<[u8]> + ?Sized,
-{
-    let fields = query.as_ref().split(|&byte| byte == b'&');
-    fields.filter(|field| !field.is_empty()).map(|field| {
-        let mut halves = field.splitn(2, |&byte| byte == b'=');
-        let mut half = || unquote_plus(halves.next().unwrap_or_default());
-        (half(), half())
-    })
-}
-
-/// Decodes a name or value. It copies only if there is something to decode.
-fn unquote_plus(text: &[u8]) -> Cow<'_, str> {
-    if !text.contains(&b'+') {
-        return percent_decode(text).decode_utf8_lossy();
-    }
-    let spaced: Vec<u8> = text
-        .split(|&byte| byte == b'+')
-        .collect::<Vec<_>>()
-        .join(&b' ');
-    percent_decode(&spaced)
-        .decode_utf8_lossy()
-        .into_owned()
-        .into()
 }
 
 /// Returns the part of an absolute target after scheme and authority.

@@ -78,6 +78,92 @@ fn path_and_query_of_every_target_form() {
     }
 }
 
+/// PATH-1: an escaped slash does not split, and nothing is normalised.
+#[test]
+fn the_segments_of_a_path() {
+    let cases: [(&str, &[&str]); 16] = [
+        ("/", &[""]),
+        ("/a", &["a"]),
+        ("/a/", &["a", ""]),
+        ("/a/b?c/d", &["a", "b"]),
+        ("/a//b", &["a", "", "b"]),
+        // HTTP-15
+        ("//a//b", &["a", "", "b"]),
+        ("/a%2Fb/c", &["a/b", "c"]),
+        ("/%2f", &["/"]),
+        ("/%2e%2e/../.", &["..", "..", "."]),
+        ("/a+b%20c", &["a+b c"]),
+        ("/%252F", &["%2F"]),
+        ("/%zz%", &["%zz%"]),
+        ("/%C3%A9%00", &["\u{e9}\0"]),
+        ("http://h.test", &[]),
+        ("http://h.test/?x", &[""]),
+        ("http://h.test/a/%2e", &["a", "."]),
+    ];
+    for (target, expected) in cases {
+        ask(
+            &format!("GET {target} HTTP/1.1\r\nHost: h.test\r\n\r\n"),
+            |request| {
+                let found: Result<Vec<_>, _> = request.path_segments().collect();
+                assert_eq!(
+                    found.as_deref(),
+                    Ok(&expected
+                        .iter()
+                        .map(|&s| s.into())
+                        .collect::<Vec<Cow<'_, str>>>()[..]),
+                    "{target}"
+                );
+            },
+        );
+    }
+    let segments = |request: Request<'_>| request.path_segments().count();
+    assert_eq!(ask("OPTIONS * HTTP/1.0\r\n\r\n", segments), 0);
+    ask("GET /a/%ff%2f/b HTTP/1.0\r\n\r\n", |request| {
+        let found: Vec<_> = request.path_segments().map(Result::ok).collect();
+        assert_eq!(found, [Some("a".into()), None, Some("b".into())]);
+        let copied = request.path_segments().next();
+        assert!(matches!(copied, Some(Ok(Cow::Borrowed("a")))));
+    });
+}
+
+/// FORM-2: only a form is read as one, and it has a bounded number of fields.
+#[test]
+fn a_form_that_was_posted() {
+    let ask = |content_type: &str, body: &[u8]| {
+        let head = format!("POST / HTTP/1.0\r\n{content_type}\r\n");
+        let mut storage = FieldStorage::new();
+        let head = Head::parse(head.as_bytes(), &mut storage, &HeadLimits::default());
+        let (head, addresses) = (head.expect("a head"), Addresses::new(None, None));
+        let request = Request::new(&head, b"", body, Fields::default(), &addresses);
+        request.form().map(Iterator::count)
+    };
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(ask(form, b"a=1&b=2&&c"), Ok(3));
+    assert_eq!(ask(form, b""), Ok(0));
+    let odd = "content-type: Application/X-WWW-Form-URLencoded ; charset=utf-8\r\n";
+    assert_eq!(ask(odd, b"a=1"), Ok(1));
+    let others = [
+        "",
+        "Content-Type: text/plain\r\n",
+        "Content-Type: application/x-www-form-urlencoded2\r\n",
+        "Content-Type: multipart/form-data; x=application/x-www-form-urlencoded\r\n",
+    ];
+    for other in others {
+        assert_eq!(ask(other, b"a=1"), Err(FormError::MediaType), "{other}");
+    }
+    let many = "a=1&".repeat(999);
+    assert_eq!(ask(form, many.as_bytes()), Ok(999));
+    // Empty fields count, too: looking at them is work.
+    let too_many = "&".repeat(1000);
+    assert_eq!(
+        ask(form, too_many.as_bytes()),
+        Err(FormError::TooManyFields)
+    );
+    assert_eq!(FormError::TooManyFields.status(), 413);
+    assert_eq!(FormError::MediaType.status(), 415);
+}
+
+/// FORM-1: as browsers write it, and as `parse_qsl` reads it.
 #[test]
 fn queries_and_forms() {
     let cases: [(&[u8], Pairs<'_>); 16] = [
