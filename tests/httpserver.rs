@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::{
-    Block, BodySource, Http, HttpConnection, HttpRequestHandler, HttpResult, HttpSettings, Message,
-    Request, Response,
+    Block, BodyPolicy, BodySource, ErrorFormat, Http, HttpConnection, HttpRequestHandler,
+    HttpResult, HttpSettings, Message, Request, Response,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
@@ -307,7 +307,7 @@ fn methods_that_nobody_serves() {
         let (sent, verdict) = exchange(OnlyGet, request);
         let line = format!("HTTP/1.1 501 Unsupported method ('{method}')\r\n");
         assert!(sent.starts_with(&line), "{sent}");
-        assert_eq!(verdict, "Linger");
+        assert_eq!(verdict, "Read");
     }
 }
 
@@ -339,7 +339,7 @@ fn an_answer_to_head_has_no_content() {
     assert!(sent.contains("\r\nContent-Type: text/html;charset=utf-8\r\n"));
     assert!(sent.contains("\r\nContent-Length: "));
     assert!(sent.ends_with("\r\n\r\n"), "{sent}");
-    assert_eq!(verdict, "Linger");
+    assert_eq!(verdict, "Read");
 }
 
 /// HTTP-35, WSGI-14.
@@ -357,11 +357,9 @@ fn statuses_without_content() {
         let stream = move |_: &Request<'_>, response: Response<'_>| {
             response.send_response(code).stream(["never"].into_iter())
         };
-        assert_eq!(exchange(stream, GET.repeat(2)), (sent, "Read"));
+        assert_eq!(exchange(stream, GET.repeat(2)), (sent.clone(), "Read"));
         let error = move |_: &Request<'_>, response: Response<'_>| response.send_error(code);
-        let (sent, _) = exchange(error, GET);
-        assert!(sent.ends_with("Connection: close\r\n\r\n"), "{sent}");
-        assert!(!sent.contains("Content-"), "{sent}");
+        assert_eq!(exchange(error, GET.repeat(2)), (sent, "Read"));
     }
 }
 
@@ -378,8 +376,8 @@ fn the_error_page() {
              \x20   </body>\n</html>\n"
         );
         format!(
-            "Content-Type: text/html;charset=utf-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{page}",
+            "Content-Type: text/html;charset=utf-8\r\nVary: Accept\r\n\
+             Content-Length: {}\r\n\r\n{page}",
             page.len()
         )
     };
@@ -388,10 +386,10 @@ fn the_error_page() {
         "404 Not Found",
         &page(404, "Not Found", "Nothing matches the given URI"),
     );
-    assert_eq!(exchange(tell, missing), (expected, "Linger"));
+    assert_eq!(exchange(tell, missing), (expected, "Read"));
     let unknown = |_: &Request<'_>, response: Response<'_>| response.send_error(999);
     let expected = answer("999 ???", &page(999, "???", "???"));
-    assert_eq!(exchange(unknown, GET), (expected, "Linger"));
+    assert_eq!(exchange(unknown, GET), (expected, "Read"));
     let script = |_: &Request<'_>, response: Response<'_>| {
         response.send_error_with(400, "<b> & \"q\"", "<script>&amp;</script>é")
     };
@@ -400,7 +398,154 @@ fn the_error_page() {
         "400 <b> & \"q\"",
         &page(400, "&lt;b&gt; &amp; \"q\"", escaped),
     );
-    assert_eq!(exchange(script, GET), (expected, "Linger"));
+    assert_eq!(exchange(script, GET), (expected, "Read"));
+}
+
+/// The last response in `sent`, its fields that are not always there, and its body.
+fn fields_and_body(sent: &str) -> (Vec<&str>, &str) {
+    let (_, last) = sent.rsplit_once("HTTP/1.1 ").expect("a response");
+    let (head, body) = last.split_once("\r\n\r\n").expect("a head");
+    let fields = head.split("\r\n").skip(1);
+    let fields = fields.filter(|field| !SERVER.starts_with(field) && !DATE.starts_with(field));
+    (fields.collect(), body)
+}
+
+/// HTTP-36: the client chooses the format of an error page, and each escapes what it has to.
+#[test]
+fn an_error_page_for_each_client() {
+    let handler = |_: &Request<'_>, response: Response<'_>| {
+        response.send_error_with(404, "No \"such\" <note>", "a\\b\té")
+    };
+    let problem = "{\"title\":\"No \\\"such\\\" <note>\",\"status\":404,\
+                   \"detail\":\"a\\\\b\\u0009\\u00e9\"}\n";
+    let cases = [
+        (
+            "application/problem+json",
+            "application/problem+json",
+            problem,
+        ),
+        (
+            "application/json, text/plain, */*",
+            "application/json",
+            problem,
+        ),
+        (
+            "text/plain",
+            "text/plain;charset=utf-8",
+            "404 No \"such\" <note>\na\\b\té\n",
+        ),
+    ];
+    for (accept, expected, page) in cases {
+        let get = format!("GET / HTTP/1.1\r\nHost: h\r\nAccept: {accept}\r\n\r\n");
+        let (sent, verdict) = exchange(handler, get.repeat(2));
+        let length = format!("Content-Length: {}", page.len());
+        let content_type = format!("Content-Type: {expected}");
+        let fields = [&*content_type, "Vary: Accept", &*length];
+        assert_eq!(fields_and_body(&sent), (fields.to_vec(), page), "{accept}");
+        assert_eq!(
+            (sent.matches("HTTP/1.1 404 ").count(), verdict),
+            (2, "Read")
+        );
+        let value: serde_json::Result<serde_json::Value> = serde_json::from_str(page);
+        assert_eq!(value.is_ok(), expected.contains("json"), "{page}");
+        let (sent, _) = exchange(handler, get.replace("GET", "HEAD"));
+        assert_eq!(fields_and_body(&sent), (fields.to_vec(), ""), "{accept}");
+    }
+}
+
+/// HTTP-36: the same for pages of the server itself, and for those that are made later or elsewhere.
+#[test]
+fn every_error_page_follows_the_client() {
+    struct Failing;
+    impl HttpRequestHandler for Failing {
+        fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+            match request.path() {
+                "/refused" => BodyPolicy::refused(415),
+                "/small" => BodyPolicy::whole().limit(2),
+                "/sink" | "/early" => BodyPolicy::streamed(),
+                _ => BodyPolicy::whole(),
+            }
+        }
+
+        fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+            match request.path() {
+                "/fails" => Err("on purpose".into()),
+                "/sink" => {
+                    response.receive_into(io::sink(), |_, response| response.send_error(409))
+                }
+                "/later" => {
+                    let (deferred, reply) = response.defer();
+                    let sent = deferred.respond(|response| response.send_error(410));
+                    assert_eq!(sent, Ok(()));
+                    Ok(reply)
+                }
+                "/forgotten" => Ok(response.defer().1),
+                "/chunks" => unreachable!("they are malformed"),
+                _ => response.send_error(403),
+            }
+        }
+    }
+    let cases = [
+        ("/", "Content-Length: 3\r\n", "abc", 403, false),
+        ("/refused", "Content-Length: 3\r\n", "", 415, true),
+        ("/small", "Content-Length: 3\r\n", "", 413, true),
+        ("/early", "Content-Length: 3\r\n", "", 403, true),
+        ("/fails", "", "", 500, true),
+        ("/sink", "Content-Length: 3\r\n", "", 409, false),
+        ("/later", "", "", 410, false),
+        ("/forgotten", "", "", 500, true),
+        ("/chunks", "Transfer-Encoding: chunked\r\n", "x", 400, true),
+        ("/", "Expect: nothing\r\n", "", 417, true),
+    ];
+    for (path, fields, body, code, closes) in cases {
+        let mut wire = Wire::new(Failing);
+        wire.receive(format!(
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n{fields}\r\n{body}"
+        ));
+        if path == "/sink" {
+            wire.receive("abc");
+        }
+        wire.deliver();
+        let sent = wire.sent();
+        let closed = if closes { "Linger" } else { "Read" };
+        assert_eq!((status(&sent), wire.verdict), (code, closed), "{sent}");
+        let (fields, page) = fields_and_body(&sent);
+        assert_eq!(fields[0], "Content-Type: application/json", "{path}");
+        assert_eq!(fields.contains(&"Connection: close"), closes, "{path}");
+        assert!(page.contains(&format!("\"status\":{code},")), "{page}");
+    }
+    // The head is malformed, so nobody knows what the client accepts.
+    let (sent, _) = exchange(
+        Failing,
+        "GET / HTTP/1.1\r\nAccept: application/json\r\nX\r\n\r\n",
+    );
+    assert!(sent.contains("<!DOCTYPE HTML>"), "{sent}");
+}
+
+/// HTTP-34, HTTP-36: an error page on a head with fields, and the format of a server for an API.
+#[test]
+fn an_error_page_with_fields() {
+    let not_allowed = |_: &Request<'_>, response: Response<'_>| {
+        let head = response.send_response(405).send_header("Allow", "GET");
+        head.error_page("Only <GET>")
+    };
+    let mut settings = HttpSettings::default();
+    settings.error_format = ErrorFormat::Problem;
+    let mut wire = Wire::with(settings, not_allowed);
+    wire.receive(GET);
+    let page = "{\"title\":\"Method Not Allowed\",\"status\":405,\"detail\":\"Only <GET>\"}\n";
+    let expected = format!(
+        "Allow: GET\r\nContent-Type: application/problem+json\r\nVary: Accept\r\n\
+         Content-Length: {}\r\n\r\n{page}",
+        page.len()
+    );
+    assert_eq!(wire.sent(), answer("405 Method Not Allowed", &expected));
+    wire.receive("BAD\r\n");
+    let (fields, page) = (wire.sent(), "\"status\":400,");
+    assert!(
+        fields.contains("application/problem+json") && fields.contains(page),
+        "{fields}"
+    );
 }
 
 /// HTTP-33: `Date` and `Server` of a handler are sent once, in the place of the server's, also if an

@@ -148,7 +148,10 @@ impl HttpRequestHandler for EveryKind {
                 response.send_response(201).stream(std::iter::once(bytes))
             }),
             // Whether content that nobody reads has arrived decides whether the connection goes on.
-            "/unread" => response.send_error(403),
+            "/unread" => {
+                let head = response.send_response(403);
+                head.send_header("Connection", "close").error_page("unread")
+            }
             "/late/unread" => {
                 let (deferred, reply) = response.defer();
                 deferred.respond(|response| {

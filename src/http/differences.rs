@@ -52,7 +52,7 @@
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
 //! | HTTP-21 | differs | an HTTP/1.1 connection stays open unless a message has `close`, a 1.0 connection is closed unless the client sends `keep-alive`; all `Connection` fields count, as lists | RFC 9112 §9.3 |
-//! | HTTP-22 | differs | a handler closes with `Connection: close`, but cannot keep a connection open that the client closes; errors, deadlines and the end of the client's input also close | RFC 9112 §9.6 |
+//! | HTTP-22 | differs | a handler closes with `Connection: close`, but cannot keep a connection open that the client closes; a refused request, a handler that fails, deadlines and the end of the client's input also close | RFC 9112 §9.6 |
 //! | HTTP-23 | same | `Connection` is read as a list, HTTP/1.1 is the default, and a response without framing closes | |
 //! | HTTP-24 | same | pipelined requests are served in order; while more than 64 KiB of responses wait to be sent, the next request waits | |
 //! | HTTP-25 | differs | a body is decoded and passed to the handler, whole or as it arrives, within a limit; a body that nobody reads never becomes a request | defect: request smuggling |
@@ -69,9 +69,9 @@
 //! | HTTP-31 | differs | order and duplicates are the same; a value is bytes. A control character in a value fails the response: the client gets 500 and nothing of it. `Transfer-Encoding` is refused, and `Content-Length` must be kept to | defect: response splitting |
 //! | HTTP-32 | differs | head and body, or head and first block, are one write | a second write would wait for the client's acknowledgement |
 //! | HTTP-33 | differs | `Server` does not name a language version, and can be changed or left out; `Date` is the same, and is formatted once a second. A handler's own replaces the server's | the version helps only attackers |
-//! | HTTP-34 | differs | the same lines and page; `Connection: close` comes after `Content-Type` and `Content-Length`, all in one write | |
+//! | HTTP-34 | differs | the same lines and page, all in one write, and `Vary: Accept`. An error page of a handler does not close the connection. If the server refuses a request, `Connection: close` comes after `Content-Type` and `Content-Length` | the next request has nothing to do with this one: for an API, 404 is an answer like any other |
 //! | HTTP-35 | differs | 204, 205, 304 and responses to HEAD have no body, also if a HEAD request is refused before its handler; if the handler makes no body for HEAD, there is no `Content-Length`; a 205 has `Content-Length: 0`; a handler that responds with 1xx gets 500 sent | RFC 9110 §8.6; §15.2: an interim response does not end a request; §15.3.6: a 205 has to say that it is empty |
-//! | HTTP-36 | differs | the same page, byte for byte; reason and explanation can be changed ([`send_error_with`](super::Response::send_error_with)). There is no template: a handler writes its own page with [`send_response`](super::Response::send_response) | |
+//! | HTTP-36 | differs | the same page, byte for byte, unless the client prefers JSON (RFC 9457) or plain text in `Accept`; reason and explanation can be changed ([`send_error_with`](super::Response::send_error_with)). There is no template: a handler writes its own page with [`send_response`](super::Response::send_response) | |
 //! | HTTP-37 | same | `???` | |
 //! | HTTP-38 | same | the phrases and explanations of 3.13 | |
 //! | HTTP-39 | differs | only the method of a request is quoted; it is a token, in which nothing needs escaping. A reason with a control character is refused | |

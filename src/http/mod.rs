@@ -86,12 +86,14 @@ mod connection;
 mod date;
 mod deferred;
 pub mod differences;
+mod error_format;
 mod error_page;
 mod form;
 pub mod h1;
 mod handler;
 #[cfg(feature = "tls")]
 mod https;
+mod json;
 mod message;
 mod off_loop;
 mod offload;
@@ -129,6 +131,7 @@ pub use body_sink::BodySink;
 pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
+pub use error_format::ErrorFormat;
 pub use form::{FormError, parse_qsl};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]

@@ -27,6 +27,7 @@ pub(super) fn write(
         settings: &reply_to.settings,
         now: &now,
         terms: reply_to.terms,
+        head: None,
         address: Some(reply_to.address()),
         content,
         thread,

@@ -107,13 +107,15 @@ impl Response<'_> {
         })
     }
 
-    /// Responds to a request for whose body there is no room beside those of other clients.
+    /// Responds to a request for whose body there is no room beside those of other clients. As on the
+    /// loop, the connection closes.
     #[cold]
     fn shed(self) -> HttpResult {
         let settings = self.context.settings;
         settings.counters.count(Hit::BodyShed);
         let (name, value) = settings.retry_after_field();
-        self.send_error_page(503, phrase(503), explanation(503), &[(name, &value)])
+        let more = &[(name, &*value), ("Connection", "close")];
+        self.send_error_page(503, phrase(503), explanation(503), more)
     }
 
     /// Has a worker write the response.

@@ -131,13 +131,21 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Sends the error page of `code` and closes the connection ([HTTP-34]).
+    /// Sends the error page of `code` ([HTTP-34], [HTTP-36]).
+    ///
+    /// The client chooses its format with `Accept`: Python's page in HTML, a problem in JSON
+    /// (RFC 9457), or plain text. Without a preference it is
+    /// [`HttpSettings::error_format`](super::HttpSettings::error_format), which is HTML by default.
+    ///
+    /// The connection stays open, unless a part of the request's body was not read. For a page with
+    /// further fields, such as the `Allow` of a 405, use [`ResponseHead::error_page`].
     ///
     /// # Errors
     ///
     /// Returns an error if `code` is not a status code.
     ///
     /// [HTTP-34]: crate::spec#http-34
+    /// [HTTP-36]: crate::spec#http-36
     pub fn send_error(self, code: u16) -> HttpResult {
         self.send_error_with(code, phrase(code), explanation(code))
     }
@@ -161,18 +169,12 @@ impl<'a> Response<'a> {
         explanation: &str,
         more: &[(&str, &str)],
     ) -> HttpResult {
-        let reason = if reason.is_empty() { "???" } else { reason };
+        let reason = or_unknown(reason);
         let head = self.send_response_with_reason(code, reason);
         let head = more
             .iter()
             .fold(head, |head, (name, value)| head.send_header(name, value));
-        head.state.close = true;
-        head.state.notes().reason = Some(reason.into());
-        if head.state.without_body().is_some() {
-            return head.body("");
-        }
-        head.send_header("Content-Type", "text/html;charset=utf-8")
-            .body(error_page(code, reason, explanation))
+        head.page(reason, explanation)
     }
 
     /// Sets how long this response may take if another thread sends it, and each further part of
@@ -305,6 +307,42 @@ impl ResponseHead<'_> {
     pub(super) fn send_retry_after(self) -> Self {
         let (name, value) = self.context.settings.retry_after_field();
         self.send_header(name, value)
+    }
+
+    /// Ends the response with the error page of its status, like
+    /// [`Response::send_error`], but after fields of your own. `explanation` is a sentence for the
+    /// person who reads the page, without a full stop; [`explanation`] has one for each status.
+    ///
+    /// ```
+    /// use serve_forever::http::{HttpResult, Request, Response, explanation};
+    ///
+    /// fn only_get(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+    ///     let head = response.send_response(405).send_header("Allow", "GET, HEAD");
+    ///     head.error_page(explanation(405))
+    /// }
+    /// # let _ = only_get;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the head is wrong; nothing of the response is sent.
+    #[cold]
+    pub fn error_page(self, explanation: &str) -> HttpResult {
+        let reason = or_unknown(phrase(self.state.code));
+        self.page(reason, explanation)
+    }
+
+    /// Ends the response with an error page in the format that the client prefers.
+    fn page(self, reason: &str, explanation: &str) -> HttpResult {
+        self.state.notes().reason = Some(reason.into());
+        if self.state.without_body().is_some() {
+            return self.body("");
+        }
+        let (code, format) = (self.state.code, self.context.error_format());
+        // Caches must not give one client the format of another (RFC 9110 §12.5.5).
+        self.send_header("Content-Type", format.content_type())
+            .send_header("Vary", "Accept")
+            .body(error_page(format, code, reason, explanation))
     }
 
     /// Ends the response with its whole body, which is copied. If it is large,
@@ -464,6 +502,13 @@ impl ResponseHead<'_> {
         self.state.outcome = outcome;
         Ok(Reply(()))
     }
+}
+
+/// Returns the reason for an error page, which always has one ([HTTP-37]).
+///
+/// [HTTP-37]: crate::spec#http-37
+fn or_unknown(reason: &str) -> &str {
+    if reason.is_empty() { "???" } else { reason }
 }
 
 /// Writes an interim response: status line, fields, empty line.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error_format::ErrorFormat;
 use super::h1::{ChunkLimits, HeadLimits};
 use super::stats::{Counters, HttpStats};
 
@@ -43,6 +44,11 @@ pub struct HttpSettings {
     ///
     /// [GUARD-3]: crate::spec#guard-3
     pub retry_after: Duration,
+    /// The format of an error page for a client that has no preference: Python's page in HTML.
+    ///
+    /// Set [`ErrorFormat::Problem`] for an API. Then curl and most libraries get JSON, because they
+    /// accept anything; a browser still gets HTML.
+    pub error_format: ErrorFormat,
     /// The beginning of nearly every response, ready to be copied: the usual status line, the
     /// `Server` field if there is one, and the name `Date`.
     ok_server_date: Vec<u8>,
@@ -64,6 +70,7 @@ impl Default for HttpSettings {
             limits: Limits::default(),
             deadlines: Deadlines::default(),
             retry_after: Duration::from_secs(1),
+            error_format: ErrorFormat::default(),
             ok_server_date: [OK, SERVER, DATE].concat(),
             counters: Arc::default(),
         }

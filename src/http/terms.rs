@@ -1,5 +1,6 @@
 //! The terms of a response, which follow from the head of its request.
 
+use super::error_format::ErrorFormat;
 use super::h1::Version;
 
 /// The terms of a response, which follow from the head of its request.
@@ -15,6 +16,8 @@ pub(super) struct Terms {
     pub(super) linger: bool,
     /// The connection can go on after the response.
     pub(super) keep_alive: bool,
+    /// The format of an error page, once it was asked for.
+    pub(super) error_format: ErrorFormat,
 }
 
 impl Terms {
@@ -26,6 +29,7 @@ impl Terms {
             version: Version::Http11,
             linger: true,
             keep_alive: false,
+            error_format: ErrorFormat::default(),
         }
     }
 

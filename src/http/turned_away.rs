@@ -17,6 +17,7 @@ pub(super) fn turned_away(settings: &Arc<HttpSettings>, now: &Now) -> Vec<u8> {
         settings,
         now,
         terms: Terms::refused(false),
+        head: None,
         address: None,
         content: Content::Elsewhere,
         thread: Thread::Loop,

@@ -8,7 +8,8 @@ use memchr::memchr;
 use super::body_budget::BodyShare;
 use super::body_policy::Want;
 use super::body_reader::{BodyReader, BodySender};
-use super::h1::{self, Fields, Sink, Version};
+use super::error_format::ErrorFormat;
+use super::h1::{self, Fields, Head, Sink, Version};
 use super::message::{Message, Notes, OpenHead, ReplyTo, Upgrade};
 use super::owned::OwnedRequest;
 use super::response_body::{BodyFraming, Ending, Streaming};
@@ -39,6 +40,8 @@ pub(super) struct Context<'a> {
     pub(super) now: &'a Now,
     /// The terms that follow from the head of the request.
     pub(super) terms: Terms,
+    /// The head of the request, as long as it is there: few responses need to look at it.
+    pub(super) head: Option<&'a Head<'a>>,
     /// The request's connection and its number there, unless other threads cannot reach it.
     pub(super) address: Option<(&'a Mailbox<Message>, u32)>,
     /// The body of the request.
@@ -49,8 +52,19 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     pub(super) fn reply_to(&self) -> Option<ReplyTo> {
-        self.address
-            .map(|address| ReplyTo::new(address, self.settings, self.terms))
+        let address = self.address?;
+        let terms = Terms {
+            error_format: self.error_format(),
+            ..self.terms
+        };
+        Some(ReplyTo::new(address, self.settings, terms))
+    }
+
+    /// Returns the format of an error page, if this response becomes one.
+    pub(super) fn error_format(&self) -> ErrorFormat {
+        self.head.map_or(self.terms.error_format, |head| {
+            ErrorFormat::preferred(head.fields, self.settings.error_format)
+        })
     }
 }
 

@@ -328,7 +328,7 @@ fn kept(exchange: &Exchange, asking: &Asking<'_>, response: &Response<'_>, head_
         _ if failed && may_fail => true,
         Promise::Exactly(code, expected) => status == *code && exact(expected),
         Promise::Failure => failed,
-        Promise::Page(code) => status == *code && response.close,
+        Promise::Page(code) => status == *code,
         Promise::BreaksOff(expected) => status == 200 && expected.starts_with(content),
         Promise::OrFailure(_) | Promise::Upgrade | Promise::Later => false,
     };

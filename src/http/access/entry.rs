@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr;
 
+use crate::http::error_format::ErrorFormat;
 use crate::http::h1::Head;
 use crate::reactor::Now;
 
@@ -142,9 +143,19 @@ impl Origin<'_> {
             Origin::Record(record) => record.request_line.starts_with(b"HEAD "),
         }
     }
+
+    /// Returns the format of an error page. It is `default` if the client has no preference, or if
+    /// nobody can know it.
+    pub(in crate::http) fn error_format(&self, default: ErrorFormat) -> ErrorFormat {
+        match self {
+            Origin::Head(_, head) => ErrorFormat::preferred(head.fields, default),
+            Origin::Bytes(_) => default,
+            Origin::Record(record) => record.error_format,
+        }
+    }
 }
 
-/// A copy of those parts of a head that its log entry needs later.
+/// A copy of those parts of a head that its log entry, or an error page, needs later.
 #[derive(Debug)]
 pub(in crate::http) struct Record {
     /// The request line without its line end.
@@ -153,16 +164,20 @@ pub(in crate::http) struct Record {
     referer: Option<Box<[u8]>>,
     /// The `User-Agent` field.
     user_agent: Option<Box<[u8]>>,
+    /// The format of an error page.
+    pub(in crate::http) error_format: ErrorFormat,
 }
 
 impl Record {
-    /// Copies them from a head and its bytes.
-    pub(in crate::http) fn new(bytes: &[u8], head: &Head<'_>) -> Record {
+    /// Copies them from a head and its bytes. `default` is the format of an error page for a client
+    /// that has no preference.
+    pub(in crate::http) fn new(bytes: &[u8], head: &Head<'_>, default: ErrorFormat) -> Record {
         let kept = |name| head.fields.get(name).map(Box::from);
         Record {
             request_line: first_line(bytes).into(),
             referer: kept("referer"),
             user_agent: kept("user-agent"),
+            error_format: ErrorFormat::preferred(head.fields, default),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::entry::LogEntry;
 use crate::http::date::{DateLine, format_date};
+use crate::http::json::push_json;
 
 /// The format of the lines of an [`AccessLog`](super::AccessLog).
 ///
@@ -317,21 +318,4 @@ fn push_ascii(line: &mut String, bytes: &[u8]) {
             _ => push(line, format_args!("\\x{byte:02x}")),
         }
     }
-}
-
-/// Appends a JSON string in ASCII (RFC 8259 section 7).
-fn push_json(line: &mut String, text: impl Iterator<Item = char>) {
-    line.push('"');
-    for character in text {
-        match character {
-            '"' | '\\' => line.extend(['\\', character]),
-            ' '..='~' => line.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    push(line, format_args!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    line.push('"');
 }

@@ -132,7 +132,10 @@ impl Exchange {
         patience: Duration,
     ) -> Exchange {
         Exchange {
-            terms,
+            terms: Terms {
+                error_format: record.error_format,
+                ..terms
+            },
             record,
             began,
             patience,

@@ -151,12 +151,16 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         subject: Subject<'_>,
         io: &mut Io<'_>,
     ) {
+        let terms = Terms {
+            keep_alive: false,
+            error_format: subject.origin.error_format(self.settings.error_format),
+            ..terms
+        };
         let context = self.context(terms, io.now);
         let mut written = Written::new(&context);
         let sent = response::write(&mut written, io.output, &context, |response| {
             response.send_error_page(code, phrase(code), why, more)
         });
-        // Whatever the terms say, this was the last response.
         self.phase = Phase::Closed;
         match sent {
             Ok(()) => {

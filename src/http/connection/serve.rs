@@ -96,7 +96,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 step
             }
             Plan::Await(incoming) => {
-                let record = Record::new(bytes, &head);
+                let record = Record::new(bytes, &head, self.settings.error_format);
                 let share = BodyShare::nothing(&self.settings);
                 let pending = WholeBody::new(range, incoming, share, began, record);
                 self.await_body(pending, ask, io)
@@ -283,6 +283,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             // is unread when the connection closes.
             linger: head.keep_alive || incoming.is_some(),
             keep_alive: head.keep_alive && !self.draining,
+            // Nobody looks for it before it is needed.
+            error_format: self.settings.error_format,
         };
         // From here on, news about earlier requests is out of date.
         self.serial = self.serial.wrapping_add(1);
@@ -296,6 +298,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             settings: &self.settings,
             now: io.now,
             terms,
+            head: Some(head),
             address: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
             content,
             thread: Thread::Loop,
@@ -313,7 +316,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 self.responded(asked, written, terms, io.now)
             }
             Ok(()) => {
-                let record = Record::new(asked.bytes, head);
+                let record = Record::new(asked.bytes, head, self.settings.error_format);
                 let patience = self.settings.deadlines.response_or_default();
                 let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
                 let verdict = exchange.begin(written, content, incoming, io);

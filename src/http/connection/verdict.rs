@@ -139,6 +139,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             settings: &self.settings,
             now,
             terms,
+            head: None,
             address: self.context_address(),
             content: Content::Elsewhere,
             thread: Thread::Loop,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::body_policy::Want;
+use crate::http::error_format::ErrorFormat;
 use crate::http::h1::{FieldStorage, Fields, Head, HeadLimits, Version};
 use crate::http::response_body::{BodyFraming, Framer};
 use crate::http::settings::BodyDeadlines;
@@ -21,8 +22,10 @@ fn exchange(version: Version) -> Exchange {
         version,
         linger: true,
         keep_alive: true,
+        error_format: ErrorFormat::Html,
     };
-    Exchange::new(terms, Record::new(bytes, &head), Instant::now(), PATIENCE)
+    let record = Record::new(bytes, &head, ErrorFormat::Html);
+    Exchange::new(terms, record, Instant::now(), PATIENCE)
 }
 
 fn written(outcome: Outcome) -> Written {
