@@ -34,6 +34,12 @@ fn connection() {
     replay("connection", oracles::connection);
 }
 
+/// FORM-3, FORM-4, FORM-5.
+#[test]
+fn multipart() {
+    replay("multipart", oracles::multipart);
+}
+
 #[test]
 fn target_to_path() {
     replay("target_to_path", oracles::target_to_path);

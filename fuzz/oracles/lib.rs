@@ -4,7 +4,8 @@
 //! run under libFuzzer (`targets/`) and, for the inputs in `corpus/` and `findings/`, under a plain
 //! `cargo test` (`tests/fuzz_corpus.rs` of the library).
 //!
-//! The judge is [`literal`]: RFC 9112 read literally and slowly. It shares no code with the library.
+//! The judge is [`literal`]: RFC 9112 read literally and slowly. [`literal_form`] is the same for RFC
+//! 7578. They share no code with the library.
 
 mod chunked;
 mod connection;
@@ -12,6 +13,8 @@ mod encode;
 mod framing;
 mod head;
 mod literal;
+mod literal_form;
+mod multipart;
 mod pieces;
 mod target_to_path;
 
@@ -20,4 +23,5 @@ pub use connection::connection;
 pub use encode::encode_then_parse;
 pub use framing::framing;
 pub use head::head;
+pub use multipart::multipart;
 pub use target_to_path::target_to_path;

@@ -132,7 +132,7 @@ pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
 pub use error_format::ErrorFormat;
-pub use form::{FormError, parse_qsl};
+pub use form::{FormError, Multipart, MultipartEvent, MultipartLimits, Part, parse_qsl};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;

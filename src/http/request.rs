@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use percent_encoding::percent_decode_str;
 
 use super::addresses::Addresses;
-use super::form::{self, FormError, parse_qsl};
+use super::form::{self, FormError, Multipart, parse_qsl};
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
 use crate::socketserver::ServerHandle;
 #[cfg(feature = "tls")]
@@ -345,6 +345,18 @@ impl<'a> Request<'a> {
         &self,
     ) -> Result<impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a>, FormError> {
         form::fields(self.content_type(), self.body)
+    }
+
+    /// Begins to read a form with files, of the type `multipart/form-data` ([FORM-3]). The body is not
+    /// looked at: feed it to the [`Multipart`], whole or as it arrives.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Multipart::new`].
+    ///
+    /// [FORM-3]: crate::spec#form-3
+    pub fn multipart(&self) -> Result<Multipart, FormError> {
+        Multipart::new(self.content_type().unwrap_or_default())
     }
 
     /// Returns the body, decoded; empty if the request has none.

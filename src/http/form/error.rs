@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::http::h1;
+
 /// Why a form is refused.
 ///
 /// [`status`](Self::status) is the status for the client, and the text says what is wrong:
@@ -23,8 +25,24 @@ use std::fmt;
 pub enum FormError {
     /// The `Content-Type` is missing, or is that of another format: 415.
     MediaType,
-    /// The form has more fields than its limit: 413.
+    /// The form has more fields or parts than its limit: 413.
     TooManyFields,
+    /// The `Content-Type` of a multipart form has no boundary, two, or a malformed one: 400.
+    Boundary,
+    /// Something else than a line end follows a delimiter: 400.
+    Delimiter,
+    /// A field in the head of a part is malformed, or there are too many: 400 or 431.
+    Head(h1::Error),
+    /// The head of a part, or the text outside of the parts, exceeds its limit: 431.
+    HeadTooLarge,
+    /// A part has no `Content-Disposition: form-data` with one `name`, or two of them: 400.
+    Disposition,
+    /// A part is in a `Content-Transfer-Encoding` that would have to be decoded: 415.
+    Encoding,
+    /// The content of a part, or of all parts, exceeds its limit: 413.
+    TooLarge,
+    /// The body ends before the form does: 400.
+    Truncated,
 }
 
 impl FormError {
@@ -32,8 +50,14 @@ impl FormError {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            FormError::MediaType => 415,
-            FormError::TooManyFields => 413,
+            FormError::Boundary
+            | FormError::Delimiter
+            | FormError::Disposition
+            | FormError::Truncated => 400,
+            FormError::TooManyFields | FormError::TooLarge => 413,
+            FormError::MediaType | FormError::Encoding => 415,
+            FormError::HeadTooLarge => 431,
+            FormError::Head(error) => error.status(),
         }
     }
 }
@@ -43,8 +67,23 @@ impl fmt::Display for FormError {
         f.write_str(match self {
             FormError::MediaType => "the content is not a form of the expected type",
             FormError::TooManyFields => "the form has too many fields",
+            FormError::Boundary => "the form has no valid boundary",
+            FormError::Delimiter => "a delimiter of the form does not end its line",
+            FormError::Head(_) => "the head of a part is malformed",
+            FormError::HeadTooLarge => "the head of a part is too large",
+            FormError::Disposition => "a part of the form has no valid Content-Disposition",
+            FormError::Encoding => "a part of the form has an unknown Content-Transfer-Encoding",
+            FormError::TooLarge => "the form is too large",
+            FormError::Truncated => "the form is not complete",
         })
     }
 }
 
-impl Error for FormError {}
+impl Error for FormError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            FormError::Head(error) => Some(error),
+            _ => None,
+        }
+    }
+}

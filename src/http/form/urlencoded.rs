@@ -60,7 +60,7 @@ pub(in crate::http) fn fields<'a>(
     body: &'a [u8],
 ) -> Result<impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a>, FormError> {
     let expected = "application/x-www-form-urlencoded";
-    let parameters = content_type.and_then(|value| parameters_of(value, expected));
+    let parameters = content_type.and_then(|value| parameters_of(value.as_bytes(), expected));
     parameters.ok_or(FormError::MediaType)?;
     match memchr_iter(b'&', body).count() < MAX_FIELDS {
         true => Ok(parse_qsl(body)),
