@@ -102,7 +102,7 @@
 #![doc(alias("HTTP-32", "HTTP-33", "HTTP-34", "HTTP-35", "HTTP-36"))]
 #![doc(alias("HTTP-37", "HTTP-38", "HTTP-39"))]
 #![doc(alias("PATH-1"))]
-#![doc(alias("FORM-1", "FORM-2", "FORM-3", "FORM-4", "FORM-5"))]
+#![doc(alias("FORM-1", "FORM-2", "FORM-3", "FORM-4", "FORM-5", "FORM-6"))]
 #![doc(alias("LOG-1", "LOG-2", "LOG-3", "LOG-4", "LOG-5", "LOG-6"))]
 #![doc(alias("STATIC-1", "STATIC-2", "STATIC-3", "STATIC-4", "STATIC-5"))]
 #![doc(alias("STATIC-6", "STATIC-7", "STATIC-8", "STATIC-9"))]

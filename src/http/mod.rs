@@ -53,6 +53,8 @@
 //! | you want | use |
 //! | --- | --- |
 //! | the whole body when the handler is called | [`BodyPolicy::whole`], with a limit |
+//! | a simple form | [`BodyPolicy::whole`] and [`Request::form`] |
+//! | a form with files, stored as it arrives | [`BodyPolicy::streamed`], [`Request::multipart`] and [`Response::receive_form`] |
 //! | to take it on the loop as it arrives | [`BodyPolicy::streamed`] and [`Response::receive`] or [`receive_into`](Response::receive_into) |
 //! | to read it on another thread as it arrives | [`BodyPolicy::streamed`] and [`Response::body_reader`] |
 //! | to refuse it unread | [`BodyPolicy::refused`], or a response without it |
@@ -132,7 +134,9 @@ pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
 pub use error_format::ErrorFormat;
-pub use form::{FormError, Multipart, MultipartEvent, MultipartLimits, Part, parse_qsl};
+pub use form::{
+    Form, FormError, FormFile, Multipart, MultipartEvent, MultipartLimits, Part, parse_qsl,
+};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;

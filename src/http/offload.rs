@@ -110,7 +110,7 @@ impl Response<'_> {
     /// Responds to a request for whose body there is no room beside those of other clients. As on the
     /// loop, the connection closes.
     #[cold]
-    fn shed(self) -> HttpResult {
+    pub(super) fn shed(self) -> HttpResult {
         let settings = self.context.settings;
         settings.counters.count(Hit::BodyShed);
         let (name, value) = settings.retry_after_field();

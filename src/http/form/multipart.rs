@@ -46,6 +46,13 @@ pub struct MultipartLimits {
     pub part: u64,
     /// How many bytes the contents of all parts may have: 1 GiB. Else 413.
     pub total: u64,
+    /// How many files [`Response::receive_form`](crate::http::Response::receive_form) stores: 100, as in
+    /// Django. Else 413.
+    pub files: usize,
+    /// How many bytes of names and values `receive_form` keeps in memory: 1 MiB, as
+    /// [`Limits::body`](crate::http::Limits::body). Each part counts 128 bytes more. Else 413. They
+    /// also count for [`Limits::bodies`](crate::http::Limits::bodies).
+    pub texts: usize,
 }
 
 impl Default for MultipartLimits {
@@ -56,6 +63,8 @@ impl Default for MultipartLimits {
             fields: 16,
             part: 1 << 30,
             total: 1 << 30,
+            files: 100,
+            texts: 1 << 20,
         }
     }
 }
@@ -86,15 +95,17 @@ impl Default for MultipartLimits {
 /// # Ok::<(), serve_forever::http::FormError>(())
 /// ```
 ///
-/// It is strict: what two programs could read in two ways is refused.
+/// It is strict: what two programs could read in two ways is refused. [`Response::receive_form`] puts
+/// the files of a form into a directory.
 ///
+/// [`Response::receive_form`]: crate::http::Response::receive_form
 /// [FORM-3]: crate::spec#form-3
 #[derive(Debug, Clone)]
 pub struct Multipart {
     /// Finds the delimiter.
     finder: Finder<'static>,
     /// The limits.
-    limits: MultipartLimits,
+    pub(super) limits: MultipartLimits,
     /// Where in the body we are.
     state: State,
     /// The head of the part, as far as it has arrived; whole, it is without its empty line.
@@ -494,7 +505,7 @@ impl<'a> Part<'a> {
     /// Returns the name of the file, if the part is one. It is empty if the user has chosen no file.
     ///
     /// It can be any text, also `../../etc/passwd`, a line break or `con`: the client decides. Do not use
-    /// it as a path.
+    /// it as a path. [`FormFile::safe_name`](crate::http::FormFile::safe_name) makes a name of it.
     #[must_use]
     pub fn filename(&self) -> Option<&str> {
         self.filename.as_deref()
