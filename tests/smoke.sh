@@ -262,7 +262,6 @@ END
         stop "$signal"
     done <<'END'
 jobs ^hit 0$
-multipart ^<form method=
 embed_in_your_poll ^0 datagrams
 embed_as_one_fd says hello
 game_tick ^frame [0-9]+:
@@ -292,7 +291,67 @@ END
     start rest
     request /notes
     expect body '^\{\}$'
+    request /notes --header 'Content-Type: application/json' --data '{"title": "milk"}'
+    expect fields '^HTTP/1.1 201 '
+    expect fields '^location: /notes/1$'
+    request /notes/1 --request PUT --header 'Content-Type: application/json' --data '{"title": "oat"}'
+    expect fields '^HTTP/1.1 204 '
+    request /notes
+    expect body '^\{"1":\{"title":"oat"\}\}$'
+    while read -r expected path options; do
+        # Unquoted: they are words.
+        status=$(curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" \
+            --write-out '%{http_code} %{content_type}' $options "http://$host:$port$path") || true
+        [ "$status" = "$expected application/problem+json" ] ||
+            fail "answers $status for $options $path"
+        expect body "\"status\":$expected,"
+    done <<END
+400 /notes --header Content-Type:application/json --data {
+400 /%ff
+404 /notes/2
+404 /notes/x --request DELETE
+404 /notes%2F1
+405 /notes --request DELETE
+415 /notes --data {}
+END
+    request /notes/1 --request DELETE
+    expect fields '^HTTP/1.1 204 '
     stop "$signal"
+
+    mkdir -p "$scratch/drop"
+    head -c 200000000 /dev/zero >"$scratch/zeros"
+    echo 'first' >"$scratch/a & b.txt"
+    start file_drop "$scratch/drop"
+    request / --form 'file=@"'"$scratch/a & b.txt"'"' --form "file=@$scratch/zeros"
+    expect fields '^HTTP/1.1 303 '
+    request /
+    expect body '<a href="/a%20%26%20b.txt">a &amp; b.txt</a>'
+    request /a%20%26%20b.txt
+    expect fields '^content-disposition: attachment$'
+    cmp "$scratch/body" "$scratch/a & b.txt" || fail 'gives back another file'
+    cmp "$scratch/drop/zeros" "$scratch/zeros" || fail 'stores another file'
+    while read -r expected path options; do
+        # Unquoted: they are words.
+        status=$(curl --silent --noproxy '*' --max-time "$patience" --path-as-is --output /dev/null \
+            --write-out '%{http_code}' $options "http://$host:$port$path") || true
+        [ "$status" = "$expected" ] || fail "answers $status for $options $path"
+    done <<END
+409 / --form file=@$scratch/zeros
+303 / --form file=@$scratch/few;filename=../../up
+403 / --form file=@$scratch/few;filename=new --header Origin:http://evil.test
+400 / --form file=@$scratch/few;filename=..
+415 / --data a=b
+404 /..%2Fup
+404 /.
+END
+    # The files were larger than what the server may use.
+    if [ -e "/proc/$running/status" ]; then
+        peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$running/status")
+        [ "$peak" -lt 30000 ] || fail "has used $peak kB"
+    fi
+    stop "$signal"
+    [ "$(ls -A "$scratch/drop")" = $'a & b.txt\nup\nzeros' ] || fail "leaves $(ls -A "$scratch/drop")"
+    rm -r "$scratch/drop" "$scratch/zeros"
 
     start chat
     exec 4<>"/dev/tcp/$host/$port"
@@ -358,11 +417,14 @@ END
 done
 
 # Whatever a silent client does not do: each example stops.
-for example in access_log activated cgi_app chat echo embed_as_one_fd embed_in_your_poll game_tick \
-    graceful_shutdown hooks http_echo http_server inherited jobs middleware multipart plaintext \
-    rest reuse_port sse threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app wsgi_probe; do
+for example in access_log activated cgi_app chat echo embed_as_one_fd embed_in_your_poll file_drop \
+    game_tick graceful_shutdown hooks http_echo http_server inherited jobs middleware plaintext \
+    rest reuse_port sse threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app \
+    wsgi_probe; do
     arguments=()
-    [ "$example" != upload ] || arguments=("$scratch/store")
+    case $example in
+    upload | file_drop) arguments=("$scratch/store") ;;
+    esac
     start "$example" "${arguments[@]}"
     exec 4<>"/dev/tcp/$host/$port"
     stop INT
