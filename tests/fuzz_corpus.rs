@@ -30,6 +30,11 @@ fn encode_then_parse() {
 }
 
 #[test]
+fn proxy_protocol() {
+    replay("proxy_protocol", oracles::proxy_protocol);
+}
+
+#[test]
 fn connection() {
     replay("connection", oracles::connection);
 }

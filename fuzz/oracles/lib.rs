@@ -5,7 +5,7 @@
 //! `cargo test` (`tests/fuzz_corpus.rs` of the library).
 //!
 //! The judge is [`literal`]: RFC 9112 read literally and slowly. [`literal_form`] is the same for RFC
-//! 7578. They share no code with the library.
+//! 7578. They share no code with the library. The PROXY protocol has a literal reading of its own.
 
 mod chunked;
 mod connection;
@@ -16,6 +16,7 @@ mod literal;
 mod literal_form;
 mod multipart;
 mod pieces;
+mod proxy_protocol;
 mod target_to_path;
 
 pub use chunked::chunked;
@@ -24,4 +25,5 @@ pub use encode::encode_then_parse;
 pub use framing::framing;
 pub use head::head;
 pub use multipart::multipart;
+pub use proxy_protocol::proxy_protocol;
 pub use target_to_path::target_to_path;
