@@ -112,7 +112,7 @@
 #![doc(alias("STATIC-14"))]
 #![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4"))]
 #![doc(alias("GUARD-1", "GUARD-2", "GUARD-3", "GUARD-4"))]
-#![doc(alias("PROXY-1", "PROXY-2"))]
+#![doc(alias("PROXY-1", "PROXY-2", "PROXY-3", "PROXY-4", "PROXY-5"))]
 #![doc(alias("WSGI-1", "WSGI-2", "WSGI-3", "WSGI-4", "WSGI-5", "WSGI-6"))]
 #![doc(alias("WSGI-7", "WSGI-8", "WSGI-9", "WSGI-10", "WSGI-11"))]
 #![doc(alias("WSGI-12", "WSGI-13", "WSGI-14", "WSGI-15", "WSGI-16"))]

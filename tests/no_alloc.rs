@@ -7,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serve_forever::http::{
     AccessLog, Block, HttpConnection, HttpRequestHandler, HttpServer, HttpSettings, LogFormat,
-    Request, Response,
+    Request, Response, TrustedProxies,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Protocol};
@@ -261,6 +261,29 @@ fn a_line_in_a_log_allocates_nothing() {
         // Four clients, each with the warm-up and one request before it.
         assert_eq!(lines.load(Ordering::SeqCst), 4 * (1 + WARM_UP + 500));
     }
+}
+
+/// Nor does a proxy that says who the client is, read for the log and for the handler.
+#[test]
+fn a_trusted_proxy_allocates_nothing() {
+    let batch = b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\
+                  X-Forwarded-Proto: https\r\n\r\n";
+    let handler = |request: &Request<'_>, response: Response<'_>| {
+        let client = request.client_address().map(|client| client.ip());
+        assert_eq!(client, Some(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert_eq!(request.scheme(), "https");
+        response.send_response(200).body("Hello, World!")
+    };
+    let sink = |line: &str| assert!(line.starts_with("192.0.2.1 "));
+    let handler = AccessLog::new(handler, LogFormat::Common, sink);
+    let mut settings = HttpSettings::default();
+    settings.deadlines.keep_alive = 2 * PATIENCE;
+    let proxies = ["127.0.0.1", "10.0.0.0/8"];
+    settings.trusted_proxies = TrustedProxies::networks(proxies)
+        .expect("networks")
+        .with_proto();
+    let server = HttpServer::with_settings("127.0.0.1:0", handler, settings).expect("bound");
+    assert_eq!(allocations_of(server, batch, 1, 500), 0);
 }
 
 /// The second a `Date` is for changes while requests are served: that allocates nothing either.

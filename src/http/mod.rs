@@ -91,6 +91,7 @@ pub mod differences;
 mod error_format;
 mod error_page;
 mod form;
+mod forwarded;
 pub mod h1;
 mod handler;
 #[cfg(feature = "tls")]
@@ -102,6 +103,7 @@ mod offload;
 mod owned;
 #[cfg(feature = "files")]
 mod path;
+mod proxies;
 mod request;
 mod request_body;
 mod response;
@@ -145,6 +147,7 @@ pub use offload::Pooled;
 pub use owned::OwnedRequest;
 #[cfg(feature = "files")]
 pub use path::{TranslatedPath, translate_path};
+pub use proxies::TrustedProxies;
 pub use request::Request;
 pub use response::{HttpResult, Reply, Response, ResponseHead};
 pub(crate) use response_body::read_block;

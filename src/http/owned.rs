@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::body_budget::BodyShare;
 use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
+use super::proxies::Rule;
 use super::request::Request;
 use crate::socketserver::ServerHandle;
 
@@ -38,6 +39,8 @@ struct Owned {
     body: usize,
     /// The addresses of the client and of the server.
     addresses: Addresses,
+    /// The proxies that are believed, if there are any.
+    proxies: Option<Arc<Rule>>,
     /// Reaches the server, if there is one.
     server: Option<ServerHandle>,
     /// The body's part of the budget, until the last clone is dropped.
@@ -60,6 +63,7 @@ impl OwnedRequest {
             head: head.len(),
             body: request.body().len(),
             addresses: request.addresses().clone(),
+            proxies: request.proxies().cloned(),
             server: request.server().cloned(),
             _share: share,
         }))
@@ -78,6 +82,7 @@ impl OwnedRequest {
         let parsed = parsed.expect("a head that was parsed can be parsed again");
         let (body, trailers) = (self.body(), self.trailers());
         let request = Request::new(&parsed, head, body, trailers, &self.0.addresses);
+        let request = request.with_proxies(self.0.proxies.as_ref());
         look(&request.with_server(self.0.server.as_ref()))
     }
 

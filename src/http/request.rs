@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::str::{self, Utf8Error};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use percent_encoding::percent_decode_str;
@@ -10,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::addresses::Addresses;
 use super::form::{self, FormError, Multipart, parse_qsl};
 use super::h1::{self, Fields, Framing, Head, TargetForm, Version};
+use super::proxies::Rule;
 use crate::socketserver::ServerHandle;
 #[cfg(feature = "tls")]
 use crate::socketserver::TlsSession;
@@ -48,6 +50,8 @@ pub struct Request<'a> {
     trailers: Fields<'a>,
     /// The addresses of client and server.
     addresses: &'a Addresses,
+    /// The proxies that are believed, if there are any.
+    proxies: Option<&'a Arc<Rule>>,
     /// Reaches the server, if there is one.
     server: Option<&'a ServerHandle>,
 }
@@ -67,6 +71,7 @@ impl<'a> Request<'a> {
             body,
             trailers,
             addresses,
+            proxies: None,
             server: None,
         }
     }
@@ -75,6 +80,17 @@ impl<'a> Request<'a> {
     #[inline]
     pub(super) fn with_server(self, server: Option<&'a ServerHandle>) -> Request<'a> {
         Request { server, ..self }
+    }
+
+    /// Adds the rule by which proxies are believed.
+    #[inline]
+    pub(super) fn with_proxies(self, proxies: Option<&'a Arc<Rule>>) -> Request<'a> {
+        Request { proxies, ..self }
+    }
+
+    /// Returns the rule by which proxies are believed.
+    pub(super) fn proxies(&self) -> Option<&'a Arc<Rule>> {
+        self.proxies
     }
 
     /// Returns the addresses of client and server.
@@ -218,9 +234,15 @@ impl<'a> Request<'a> {
         self.head.fields.get(name)
     }
 
-    /// Returns the host and port that the request is for (RFC 9110 §7.2).
+    /// Returns the host and port that the request is for (RFC 9110 §7.2). If a trusted proxy says that it
+    /// was for another one, returns that; see [`TrustedProxies`](super::TrustedProxies) ([PROXY-5]).
+    ///
+    /// [PROXY-5]: crate::spec#proxy-5
     pub fn authority(&self) -> Option<&'a str> {
-        self.head.authority()
+        let forwarded = |rule: &Arc<Rule>| rule.host(self.peer_address(), self.headers());
+        self.proxies
+            .and_then(forwarded)
+            .or_else(|| self.head.authority())
     }
 
     /// Returns the length that the client announced (RFC 9110 section 8.6); `None` if the request
@@ -375,9 +397,35 @@ impl<'a> Request<'a> {
     /// Returns the client's address; `None` if clients have no host and port, as on a Unix-domain
     /// socket ([UNIX-4]).
     ///
+    /// If the request came through a [trusted proxy](super::TrustedProxies), it is the address that the
+    /// proxy says ([PROXY-4]). Its port is 0 if the proxy does not say it, and it is `None` if the proxy
+    /// says that it does not tell.
+    ///
+    /// [PROXY-4]: crate::spec#proxy-4
     /// [UNIX-4]: crate::spec#unix-4
     pub fn client_address(&self) -> Option<SocketAddr> {
+        match self.proxies {
+            Some(rule) => rule.client(self.peer_address(), self.headers()),
+            None => self.peer_address(),
+        }
+    }
+
+    /// Returns the address of the other end of the connection: that of the proxy, if there is one. Behind
+    /// a [`ProxyProtocol`](crate::socketserver::ProxyProtocol) it is the address of the header.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
         self.addresses.client()
+    }
+
+    /// Returns the scheme by which the client has sent the request: `https` if it came by TLS (the feature
+    /// `tls`), and `http` otherwise. If a [trusted proxy](super::TrustedProxies) says another one, it is
+    /// that ([PROXY-5]).
+    ///
+    /// [PROXY-5]: crate::spec#proxy-5
+    pub fn scheme(&self) -> &'static str {
+        let forwarded = |rule: &Arc<Rule>| rule.scheme(self.peer_address(), self.headers());
+        self.proxies
+            .and_then(forwarded)
+            .unwrap_or(self.addresses.scheme())
     }
 
     /// Returns the server's address that the client connected to. If the server listens on
@@ -385,11 +433,6 @@ impl<'a> Request<'a> {
     /// address.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.addresses.local()
-    }
-
-    /// Returns `https` if the request came by TLS (the feature `tls`), and `http` otherwise.
-    pub fn scheme(&self) -> &'static str {
-        self.addresses.scheme()
     }
 
     /// Returns what client and server have agreed on, if the request came by

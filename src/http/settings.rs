@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::error_format::ErrorFormat;
 use super::h1::{ChunkLimits, HeadLimits};
+use super::proxies::TrustedProxies;
 use super::stats::{Counters, HttpStats};
 
 /// The settings of an HTTP server: limits, deadlines and its `Server` field.
@@ -49,6 +50,8 @@ pub struct HttpSettings {
     /// Set [`ErrorFormat::Problem`] for an API. Then curl and most libraries get JSON, because they
     /// accept anything; a browser still gets HTML.
     pub error_format: ErrorFormat,
+    /// The proxies that may say who the client is. By default there are none.
+    pub trusted_proxies: TrustedProxies,
     /// The beginning of nearly every response, ready to be copied: the usual status line, the
     /// `Server` field if there is one, and the name `Date`.
     ok_server_date: Vec<u8>,
@@ -71,6 +74,7 @@ impl Default for HttpSettings {
             deadlines: Deadlines::default(),
             retry_after: Duration::from_secs(1),
             error_format: ErrorFormat::default(),
+            trusted_proxies: TrustedProxies::default(),
             ok_server_date: [OK, SERVER, DATE].concat(),
             counters: Arc::default(),
         }
@@ -190,6 +194,13 @@ pub struct Deadlines {
     pub response: Option<Duration>,
     /// Between two requests: 15 s; then the connection is closed silently. Apache has 5 s, nginx 75 s.
     /// The time begins when the operating system has taken the last byte of the response ([RT-13]).
+    ///
+    /// **Behind a proxy that keeps its connections, this time has to be longer than the proxy's.** If the
+    /// server closes a connection at the moment at which the proxy sends a request over it, the proxy
+    /// cannot know whether the request was handled. nginx then sends a GET once more, but answers a POST
+    /// with 502. nginx keeps an idle connection for 60 s (`keepalive_timeout` in `upstream`), so set
+    /// 75 s. HAProxy closes half of its idle connections every 5 s (`pool-purge-delay`), so the default
+    /// is enough for most, and 75 s for all. The load balancers of AWS have 60 s.
     ///
     /// [RT-13]: crate::spec#rt-13
     pub keep_alive: Duration,

@@ -75,7 +75,7 @@ const WSGI_KEYS: [&str; 8] = [
 /// | `SERVER_NAME` on `::1` | `[::1]` | the name of the host | `::1` | `waitress.invalid` | RFC 3875 section 4.1.14 (ENV-1) |
 /// | `SERVER_NAME` on `0.0.0.0` | the address that the client reached | the name of the host | `0.0.0.0` | `waitress.invalid` | a URL made from it has to lead back (ENV-1) |
 /// | `SERVER_NAME` and `SERVER_PORT` on a Unix-domain socket | `localhost`, `80` | – | from `Host`, or the path and empty | `waitress.invalid`, the path | ENV-1 |
-/// | `X-Forwarded-Proto: https` | changes nothing | changes nothing | `wsgi.url_scheme` is `https` for a local client | is dropped | set `HTTPS` in the [base environ](super::WsgiHandler::base_environ_mut) |
+/// | `X-Forwarded-Proto: https` | changes nothing, unless it comes from a [trusted proxy](crate::http::TrustedProxies::with_proto) | changes nothing | `wsgi.url_scheme` is `https` for a local client | is dropped | a client could set it (PROXY-5) |
 ///
 /// # Without a server
 ///

@@ -80,14 +80,18 @@ impl RequestVariables<'_> {
             "CONTENT_LENGTH" => header("Content-Length"),
             // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
             "CONTENT_TYPE" => header("Content-Type"),
-            "HTTPS" => (request.scheme() == "https").then(|| "on".into())?,
+            // What if it is not? Then the base environ may still say so.
+            "HTTPS" if request.scheme() == "https" => "on".into(),
             "PATH_INFO" => percent_decoded(request.path()),
             "QUERY_STRING" => request.query().unwrap_or_default().into(),
             "REMOTE_ADDR" => match request.client_address() {
                 Some(address) => address.ip().to_string().into(),
                 None => "".into(), // UNIX-4
             },
-            "REMOTE_PORT" => request.client_address()?.port().to_string().into(),
+            "REMOTE_PORT" => match request.client_address()?.port() {
+                0 => return None, // a proxy has not said it
+                port => port.to_string().into(),
+            },
             "REQUEST_METHOD" => request.method().into(),
             "REQUEST_URI" => request.target().into(),
             "SERVER_NAME" => match self.base.get(key) {

@@ -3,12 +3,14 @@
 //! [LOG-2]: crate::spec#log-2
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr;
 
 use crate::http::error_format::ErrorFormat;
 use crate::http::h1::Head;
+use crate::http::proxies::Rule;
 use crate::reactor::Now;
 
 /// One request and its outcome; see
@@ -21,8 +23,8 @@ use crate::reactor::Now;
 pub struct LogEntry<'a> {
     /// Where to read the client's own words.
     origin: Origin<'a>,
-    /// The client's address, if it has host and port.
-    client_address: Option<SocketAddr>,
+    /// The address of the other end, and the proxies that are believed.
+    peer: Peer<'a>,
     /// The status of the response, if there was one.
     code: Option<u16>,
     /// Bytes of the response's body.
@@ -38,9 +40,15 @@ pub struct LogEntry<'a> {
 }
 
 impl<'a> LogEntry<'a> {
-    /// Returns the client's address; `None` if clients have no host and port.
+    /// Returns the client's address; `None` if clients have no host and port. A trusted proxy may have
+    /// said it, as in [`Request::client_address`](crate::http::Request::client_address). A request that
+    /// is malformed has the address of the proxy, because its fields are not read.
     pub fn client_address(&self) -> Option<SocketAddr> {
-        self.client_address
+        match self.origin {
+            Origin::Head(_, head) => self.peer.client(head),
+            Origin::Record(record) => record.client_address,
+            Origin::Bytes(_) => self.peer.address,
+        }
     }
 
     /// Returns the request line as the client sent it, without its line end. It is empty if the
@@ -155,9 +163,30 @@ impl Origin<'_> {
     }
 }
 
+/// The other end of a connection: the client, or a proxy.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::http) struct Peer<'a> {
+    /// Its address, if it has host and port.
+    pub(in crate::http) address: Option<SocketAddr>,
+    /// The proxies that are believed, if there are any.
+    pub(in crate::http) proxies: Option<&'a Arc<Rule>>,
+}
+
+impl Peer<'_> {
+    /// Returns the address of the client that has sent a request.
+    fn client(&self, head: &Head<'_>) -> Option<SocketAddr> {
+        match self.proxies {
+            Some(rule) => rule.client(self.address, head.fields),
+            None => self.address,
+        }
+    }
+}
+
 /// A copy of those parts of a head that its log entry, or an error page, needs later.
 #[derive(Debug)]
 pub(in crate::http) struct Record {
+    /// The client's address, if it has host and port.
+    client_address: Option<SocketAddr>,
     /// The request line without its line end.
     request_line: Box<[u8]>,
     /// The `Referer` field.
@@ -171,9 +200,15 @@ pub(in crate::http) struct Record {
 impl Record {
     /// Copies them from a head and its bytes. `default` is the format of an error page for a client
     /// that has no preference.
-    pub(in crate::http) fn new(bytes: &[u8], head: &Head<'_>, default: ErrorFormat) -> Record {
+    pub(in crate::http) fn new(
+        bytes: &[u8],
+        head: &Head<'_>,
+        default: ErrorFormat,
+        peer: Peer<'_>,
+    ) -> Record {
         let kept = |name| head.fields.get(name).map(Box::from);
         Record {
+            client_address: peer.client(head),
             request_line: first_line(bytes).into(),
             referer: kept("referer"),
             user_agent: kept("user-agent"),
@@ -206,13 +241,13 @@ impl<'a> LogEntry<'a> {
     /// Puts an entry together. Its response ends at `now`.
     pub(in crate::http) fn new(
         subject: Subject<'a>,
-        client_address: Option<SocketAddr>,
+        peer: Peer<'a>,
         outcome: Outcome,
         now: &'a Now,
     ) -> LogEntry<'a> {
         LogEntry {
             origin: subject.origin,
-            client_address,
+            peer,
             code: outcome.code,
             sent: outcome.sent,
             complete: outcome.complete,

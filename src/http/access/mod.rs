@@ -5,7 +5,7 @@ mod format;
 mod sink;
 
 pub use entry::LogEntry;
-pub(super) use entry::{Origin, Outcome, Record, Subject};
+pub(super) use entry::{Origin, Outcome, Peer, Record, Subject};
 pub use format::LogFormat;
 pub use sink::LogSink;
 

@@ -2,11 +2,14 @@
 
 use super::HttpConnection;
 use super::exchange::Exchange;
-use crate::http::access::{self, LogEntry, Subject};
+use crate::http::access::{self, LogEntry, Peer, Record, Subject};
+use crate::http::addresses::Addresses;
+use crate::http::h1::Head;
 use crate::http::handler::HttpRequestHandler;
 use crate::http::message::Notes;
 use crate::http::response_body::Ending;
 use crate::http::response_error::ResponseError;
+use crate::http::settings::HttpSettings;
 use crate::reactor::Now;
 use crate::socketserver::{Failure, contain};
 
@@ -17,6 +20,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         if let Some(failure) = failure {
             self.failure.get_or_insert_with(|| Box::new(failure));
         }
+    }
+
+    /// Copies what the log needs of a request that is not finished when its handler returns.
+    pub(super) fn record(&self, bytes: &[u8], head: &Head<'_>) -> Record {
+        let peer = peer(&self.addresses, &self.settings);
+        Record::new(bytes, head, self.settings.error_format, peer)
     }
 
     /// Reports and logs the notes of a response.
@@ -68,7 +77,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     #[inline]
     fn log_request(&mut self, subject: Subject<'_>, outcome: access::Outcome, now: &Now) {
-        let entry = LogEntry::new(subject, self.addresses.client(), outcome, now);
+        let peer = peer(&self.addresses, &self.settings);
+        let entry = LogEntry::new(subject, peer, outcome, now);
         // What if the hook panics? The client still gets its response, and the panic is reported.
         let handler = &mut self.handler;
         let logged = contain(|| {
@@ -88,7 +98,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             sent: 0,
             complete: false,
         };
-        let entry = LogEntry::new(subject, self.addresses.client(), outcome, now);
+        let peer = peer(&self.addresses, &self.settings);
+        let entry = LogEntry::new(subject, peer, outcome, now);
         let handler = &mut self.handler;
         let logged = contain(|| {
             handler.log_error(&entry, &format!("code {code}, message {reason}"));
@@ -106,5 +117,13 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         };
         self.completed = self.completed.saturating_add(1);
         self.log_request(exchange.subject(), outcome, now);
+    }
+}
+
+/// Returns the other end of a connection.
+fn peer<'a>(addresses: &Addresses, settings: &'a HttpSettings) -> Peer<'a> {
+    Peer {
+        address: addresses.client(),
+        proxies: settings.trusted_proxies.rule(),
     }
 }

@@ -8,7 +8,7 @@ use super::exchange::Exchange;
 use super::io::Io;
 use super::whole_body::{Unkept, WholeBody};
 use super::{Awaited, HttpConnection, Phase, Step};
-use crate::http::access::{Origin, Record, Subject};
+use crate::http::access::{Origin, Subject};
 use crate::http::body_budget::{BodyShare, has_room};
 use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
@@ -96,7 +96,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 step
             }
             Plan::Await(incoming) => {
-                let record = Record::new(bytes, &head, self.settings.error_format);
+                let record = self.record(bytes, &head);
                 let share = BodyShare::nothing(&self.settings);
                 let pending = WholeBody::new(range, incoming, share, began, record);
                 self.await_body(pending, ask, io)
@@ -179,6 +179,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn plan_content(&mut self, asked: &Asked<'_>, arrived: usize, now: &Now) -> Plan {
         let head = asked.head;
         let request = Request::new(head, asked.bytes, b"", Fields::default(), &self.addresses)
+            .with_proxies(self.settings.trusted_proxies.rule())
             .with_server(self.mailbox.as_ref().and_then(Mailbox::server));
         let handler = &mut self.handler;
         let policy = match contain(|| Ok(handler.body_policy(&request))) {
@@ -293,6 +294,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             _ => (&b""[..], Fields::default()),
         };
         let request = Request::new(head, asked.bytes, body, trailers, &self.addresses)
+            .with_proxies(self.settings.trusted_proxies.rule())
             .with_server(self.mailbox.as_ref().and_then(Mailbox::server));
         let context = Context {
             settings: &self.settings,
@@ -316,7 +318,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 self.responded(asked, written, terms, io.now)
             }
             Ok(()) => {
-                let record = Record::new(asked.bytes, head, self.settings.error_format);
+                let record = self.record(asked.bytes, head);
                 let patience = self.settings.deadlines.response_or_default();
                 let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
                 let verdict = exchange.begin(written, content, incoming, io);

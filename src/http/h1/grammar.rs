@@ -119,7 +119,7 @@ pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
 /// The host is a reg-name, which covers IPv4, or an IP literal. It may be empty only if nothing
 /// follows. A port may be empty, and is at most 65535 (RFC 3986 section 3.2.3). There is no userinfo.
 #[inline(always)]
-pub(super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+pub(in super::super) fn host_and_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host = if value.first() == Some(&b'[') {
         ip_literal(value)?
     } else {

@@ -103,6 +103,8 @@ pub use encode::{
 pub use error::Error;
 pub use fields::{FieldIter, Fields, parse_fields, tokens};
 pub use framing::{Framing, framing};
+#[cfg(feature = "server")]
+pub(super) use grammar::host_and_port;
 pub use head::{Expect, FieldStorage, Head, HeadLimits, MAX_FIELDS};
 pub use request_line::{TargetForm, Version};
 pub use scan::Scanner;

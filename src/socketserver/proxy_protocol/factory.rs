@@ -46,7 +46,8 @@ use crate::socketserver::transport::UnixAddress;
 /// choose its address by sending one through a proxy that sends none.
 ///
 /// Do not use it behind a proxy that sends the requests of several clients over one connection. Such a
-/// proxy has to send a field with each request.
+/// proxy has to send a field with each request; see
+/// [`TrustedProxies`](crate::http::TrustedProxies).
 ///
 /// # What becomes of the header
 ///

@@ -1,6 +1,7 @@
 //! Each state meets each event: what the client is sent, and what the connection does then.
 
 use super::*;
+use crate::http::access::Peer;
 use crate::http::body_policy::Want;
 use crate::http::error_format::ErrorFormat;
 use crate::http::h1::{FieldStorage, Fields, Head, HeadLimits, Version};
@@ -24,7 +25,7 @@ fn exchange(version: Version) -> Exchange {
         keep_alive: true,
         error_format: ErrorFormat::Html,
     };
-    let record = Record::new(bytes, &head, ErrorFormat::Html);
+    let record = Record::new(bytes, &head, ErrorFormat::Html, Peer::default());
     Exchange::new(terms, record, Instant::now(), PATIENCE)
 }
 
