@@ -39,7 +39,6 @@ mod linux {
     use std::error::Error;
     use std::ffi::OsStr;
     use std::io::{self, Read};
-    use std::net::SocketAddr;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream};
@@ -52,7 +51,7 @@ mod linux {
     use serve_forever::http::{self, Http, HttpSettings};
     use serve_forever::reactor::{Now, Reactor, Slot};
     use serve_forever::socketserver::{
-        Defaults, Evented, HandlerResult, Hooks, POLL_INTERVAL, Server, ServerHandle, Tcp,
+        Evented, HandlerResult, Hooks, POLL_INTERVAL, Server, ServerHandle, Tcp,
     };
     use serve_forever::{Request, Response};
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -112,12 +111,13 @@ mod linux {
         /// When the manager wants to hear from it again.
         due: Instant,
         server: Option<ServerHandle>,
-        defaults: Defaults,
     }
 
     impl Hooks<Tcp> for Service {
-        fn attach(&mut self, server: &ServerHandle) {
+        fn attach(&mut self, server: &ServerHandle, reactor: &mut Reactor) -> io::Result<()> {
             self.server = Some(server.clone());
+            self.signals = Some(catch_signals(reactor)?);
+            Ok(())
         }
 
         /// A signal has come. A second one changes nothing; systemd kills a service that takes too long.
@@ -140,14 +140,6 @@ mod linux {
             }
             Ok(())
         }
-
-        fn handle_error(
-            &mut self,
-            error: &(dyn Error + Send + Sync + 'static),
-            client_address: &SocketAddr,
-        ) -> HandlerResult {
-            Hooks::<Tcp>::handle_error(&mut self.defaults, error, client_address)
-        }
     }
 
     pub(super) fn main() -> Result<(), Box<dyn Error>> {
@@ -164,7 +156,6 @@ mod linux {
             signals: None,
             due: Instant::now(),
             server: None,
-            defaults: Defaults::default(),
         };
 
         let hello =
@@ -172,24 +163,21 @@ mod linux {
         let dispatch = Evented::new(Http::new(hello, HttpSettings::default()));
         let mut server = Server::with_hooks(tcp, dispatch, service)?;
         server.set_poll_interval(interval);
-        let signals = catch_signals(server.engine_mut().reactor_mut())?;
 
         println!("Serving on http://{}/", server.server_address());
         let service = server.engine_mut().hooks_mut();
-        service.signals = Some(signals);
         service.manager.tell("READY=1"); // clients may connect, and are served in a moment
         Ok(server.serve_forever()?)
     }
 
     /// Lets the signals that end a service write into a pipe that the loop watches.
-    fn catch_signals(reactor: &mut Reactor) -> Result<mio::net::UnixStream, Box<dyn Error>> {
+    fn catch_signals(reactor: &mut Reactor) -> io::Result<mio::net::UnixStream> {
         let (reader, writer) = UnixStream::pair()?;
         pipe::register(SIGTERM, writer.try_clone()?)?;
         pipe::register(SIGINT, writer)?;
         reader.set_nonblocking(true)?;
         let mut reader = mio::net::UnixStream::from_std(reader);
-        let slot = reactor.open().ok_or("every slot is taken")?;
-        reactor.register(slot, &mut reader, Interest::READABLE)?;
+        reactor.watch(&mut reader, Interest::READABLE)?;
         Ok(reader)
     }
 }
