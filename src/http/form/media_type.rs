@@ -19,6 +19,9 @@ pub(super) fn parameters_of<'a>(value: &'a [u8], expected: &str) -> Option<Param
 #[derive(Debug, Clone)]
 pub(super) struct Parameters<'a>(&'a [u8]);
 
+/// The name of a parameter, and its value.
+type Parameter<'a> = (&'a [u8], Cow<'a, [u8]>);
+
 /// The parameters are outside their grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -38,7 +41,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Takes the next parameter off.
-    fn next(&mut self) -> Result<Option<(&'a [u8], Cow<'a, [u8]>)>, Malformed> {
+    fn next(&mut self) -> Result<Option<Parameter<'a>>, Malformed> {
         loop {
             self.0 = match trim_start(self.0) {
                 [] => return Ok(None),
