@@ -17,6 +17,7 @@
 //! | HTTP, PATH, FORM, LOG, STATIC, CLI | HTTP, its paths, forms, log and files, and the programs |
 //! | GUARD | guards in front of a handler |
 //! | PROXY | servers behind a proxy |
+//! | SSE | server-sent events |
 //! | WSGI, ENV, HDR, UTIL, VALID | WSGI: applications, environ, header fields, utilities, the validator |
 //!
 //! A clause first says what *this crate* does, and then the reason if it is not obvious. The
@@ -62,6 +63,7 @@
 #![doc = include_str!("spec/http.md")]
 #![doc = include_str!("spec/guards.md")]
 #![doc = include_str!("spec/proxy.md")]
+#![doc = include_str!("spec/live.md")]
 #![doc = include_str!("spec/wsgi.md")]
 // A search for a clause finds this page. `tests/clauses.rs` compares this list with the headings.
 #![doc(alias("Law 1", "Law 2", "Law 3", "Law 4", "Law 5", "Law 6"))]
@@ -113,6 +115,7 @@
 #![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4"))]
 #![doc(alias("GUARD-1", "GUARD-2", "GUARD-3", "GUARD-4"))]
 #![doc(alias("PROXY-1", "PROXY-2", "PROXY-3", "PROXY-4", "PROXY-5"))]
+#![doc(alias("SSE-1", "SSE-2", "SSE-3", "SSE-4", "SSE-5"))]
 #![doc(alias("WSGI-1", "WSGI-2", "WSGI-3", "WSGI-4", "WSGI-5", "WSGI-6"))]
 #![doc(alias("WSGI-7", "WSGI-8", "WSGI-9", "WSGI-10", "WSGI-11"))]
 #![doc(alias("WSGI-12", "WSGI-13", "WSGI-14", "WSGI-15", "WSGI-16"))]

@@ -5,6 +5,8 @@
 //! clients that are slow or leave, and real workers.
 #![cfg(feature = "server")]
 
+#[path = "streaming/events.rs"]
+mod events;
 #[path = "streaming/every_way.rs"]
 mod every_way;
 #[path = "streaming/lent.rs"]

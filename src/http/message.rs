@@ -126,6 +126,10 @@ pub(super) struct Notes {
     pub(super) reason: Option<Box<str>>,
     /// How long the response may take, if it has its own limit.
     pub(super) patience: Option<Duration>,
+    /// The end of the client's input ends the exchange.
+    pub(super) ends_with_input: bool,
+    /// How long a stream of events may be silent.
+    pub(super) heartbeat: Option<Duration>,
 }
 
 /// The protocol that takes over after an upgrade.

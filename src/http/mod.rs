@@ -67,6 +67,7 @@
 //! | in memory and large, or [lent](Block::lend) by a cache | [`ResponseHead::body_block`], which does not copy it |
 //! | pulled block by block as the client reads | [`ResponseHead::stream`] with an iterator, [`FromRead`] or a [`BodySource`] |
 //! | pushed from any thread as it is produced | [`Response::defer`] and [`Deferred::stream`] |
+//! | a stream of events for a browser | [`Response::send_events`] |
 //!
 //! # Where handlers run
 //!
@@ -92,6 +93,7 @@ mod error_format;
 mod error_page;
 mod form;
 mod forwarded;
+mod events;
 pub mod h1;
 mod handler;
 #[cfg(feature = "tls")]
@@ -139,6 +141,7 @@ pub use error_format::ErrorFormat;
 pub use form::{
     Form, FormError, FormFile, Multipart, MultipartEvent, MultipartLimits, Part, parse_qsl,
 };
+pub use events::{Event, EventSender};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;

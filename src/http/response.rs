@@ -186,6 +186,24 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Ends this exchange as soon as the client has ended its input, although the response is not
+    /// complete ([RT-10]).
+    ///
+    /// Use it for responses that may take long, such as a long poll or an endless stream. A browser
+    /// that ends its input has closed the connection, and you learn that at once: the
+    /// [`Deferred`](super::Deferred) or the [`ResponseStream`](super::ResponseStream)
+    /// [is gone](super::Deferred::is_gone). But a client that only half-closes, such as
+    /// `printf ... | nc`, gets no response. [`EventedSettings::half_close`] says the same for all
+    /// connections of a server.
+    ///
+    /// [`EventedSettings::half_close`]: crate::socketserver::EventedSettings::half_close
+    /// [RT-10]: crate::spec#rt-10
+    #[must_use]
+    pub fn without_half_close(self) -> Response<'a> {
+        self.state.notes().ends_with_input = true;
+        self
+    }
+
     /// Sends an interim response ahead of the final one, for example `103 Early Hints`
     /// (RFC 9110 §15.2).
     ///
@@ -246,7 +264,7 @@ pub struct ResponseHead<'a> {
     /// The settings, the time and the terms of the response.
     context: &'a Context<'a>,
     /// How far it has come.
-    state: &'a mut Written,
+    pub(super) state: &'a mut Written,
 }
 
 impl ResponseHead<'_> {

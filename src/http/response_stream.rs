@@ -14,27 +14,27 @@ use super::window::{HIGH_WATER, Window};
 use super::written::{Content, Thread};
 use crate::socketserver::{Buffer, Failure, SendError};
 
-/// A response whose body is pushed from any thread as it is produced: server-sent events, a log
-/// file that grows, the output of a process.
+/// A response whose body is pushed from any thread as it is produced: a log file that grows, the
+/// output of a process. For server-sent events there is an [`EventSender`](super::EventSender).
 ///
 /// ```
 /// use std::{thread, time::Duration};
 /// use serve_forever::http::{HttpResult, Request, Response};
 ///
-/// fn events(_: &Request<'_>, response: Response<'_>) -> HttpResult {
-///     let (deferred, reply) = response.defer();
+/// fn ticks(_: &Request<'_>, response: Response<'_>) -> HttpResult {
+///     let (deferred, reply) = response.without_half_close().defer();
 ///     let stream = deferred.stream(|response| {
-///         response.send_response(200).send_header("Content-Type", "text/event-stream")
+///         response.send_response(200).send_header("Content-Type", "text/plain")
 ///     })?;
 ///     thread::spawn(move || {
 ///         // Until the client disconnects, or is too far behind.
-///         while stream.send("data: tick\n\n").is_ok() {
+///         while stream.send("tick\n").is_ok() {
 ///             thread::sleep(Duration::from_secs(1));
 ///         }
 ///     });
 ///     Ok(reply)
 /// }
-/// # let _ = events;
+/// # let _ = ticks;
 /// ```
 ///
 /// [`Deferred::stream`](super::Deferred::stream) returns one. Between your thread and a slow client is a queue of 64 KiB.
@@ -50,22 +50,9 @@ use crate::socketserver::{Buffer, Failure, SendError};
 /// if the client resets the connection. If the client closes it or vanishes, the operating system
 /// finds out within about two minutes
 /// ([`SO_KEEPALIVE`](crate::socketserver::Tcp#how-clients-are-noticed)). To notice a close
-/// immediately, set
-/// [`EventedSettings::half_close`](crate::socketserver::EventedSettings::half_close) to `false`:
-///
-/// ```
-/// use serve_forever::http::{self, Http, HttpSettings, Request, Response};
-/// use serve_forever::socketserver::{Evented, EventedSettings, Server};
-///
-/// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
-/// let mut settings = EventedSettings::default();
-/// settings.half_close = false;
-/// let http = Http::new(hello, HttpSettings::default());
-/// let tcp = http::listen("127.0.0.1:0")?;
-/// let server = Server::new(tcp, Evented::with_settings(http, settings))?;
-/// # let _ = server;
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// immediately, begin with
+/// [`Response::without_half_close`](super::Response::without_half_close), as an
+/// [`EventSender`](super::EventSender) does.
 ///
 /// If it is dropped without [`finish`](Self::finish), the response is broken off, as by
 /// [`fail`](Self::fail).

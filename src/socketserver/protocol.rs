@@ -173,6 +173,19 @@ pub trait Protocol {
         false
     }
 
+    /// Returns whether the end of the client's input ends the conversation while the last verdict is
+    /// [`Next::Wait`]. By default it does not ([RT-10]).
+    ///
+    /// Return true if the conversation has no end of its own, for example if it is a stream of events.
+    /// The client has then closed the connection, and would otherwise only be missed when something
+    /// is sent to it. [`EventedSettings::half_close`](super::EventedSettings::half_close) says the
+    /// same for all connections. If your protocol wraps another one, return what that returns.
+    ///
+    /// [RT-10]: crate::spec#rt-10
+    fn ends_with_input(&self) -> bool {
+        false
+    }
+
     /// Returns how many exchanges have ended since the last call. A server asks after each turn, and
     /// after [`connection_lost`](Self::connection_lost).
     ///
@@ -291,6 +304,10 @@ macro_rules! forward_all {
 
         fn keeps_blocks(&self) -> bool {
             $forward!(self.keeps_blocks())
+        }
+
+        fn ends_with_input(&self) -> bool {
+            $forward!(self.ends_with_input())
         }
 
         fn take_failure(&mut self) -> Option<Failure> {

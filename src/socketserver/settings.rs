@@ -47,6 +47,8 @@ pub struct EventedSettings {
     /// thread prepares its response, or pushes it. So a client that leaves a quiet stream of events
     /// is noticed immediately, as in nginx and Go. Otherwise it is noticed when something is sent to
     /// it, or when the system [asks](super::Tcp#how-clients-are-noticed) whether it is still there.
+    /// A protocol can decide it for one conversation
+    /// ([`Protocol::ends_with_input`](super::Protocol::ends_with_input)).
     ///
     /// [RT-10]: crate::spec#rt-10
     pub half_close: bool,

@@ -37,7 +37,7 @@ use crate::http::body_sink::section;
 use crate::http::h1;
 use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
 use crate::http::request_body::Incoming;
-use crate::http::response_body::{Ending, Streaming};
+use crate::http::response_body::{BodyFraming, Ending, Framer, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
@@ -54,6 +54,10 @@ pub(super) struct Exchange {
     pub(super) began: Instant,
     /// How long the program may take over the response.
     pub(super) patience: Duration,
+    /// The end of the client's input ends the exchange while it waits for the program.
+    pub(super) ends_with_input: bool,
+    /// If the response is a stream of events, how it is kept alive.
+    live: Option<Live>,
     /// The status of the response, once it is known.
     pub(super) code: Option<u16>,
     /// The head that was sent says that the connection ends.
@@ -102,6 +106,38 @@ struct Coming {
     pushed: Option<Pushed>,
 }
 
+/// A comment in a stream of events. A browser ignores it, and a proxy sees that the stream lives.
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// How a stream of events is kept alive.
+#[derive(Debug)]
+struct Live {
+    /// How long it may be silent.
+    heartbeat: Duration,
+    /// The bytes of the comments that the loop has sent.
+    sent: u64,
+    /// The server is stopping, so the stream ends as soon as what was sent to it is delivered.
+    is_ending: bool,
+}
+
+impl Live {
+    fn new(heartbeat: Duration) -> Live {
+        Live {
+            heartbeat,
+            sent: 0,
+            is_ending: false,
+        }
+    }
+
+    /// Returns when [`Exchange::beat`] is due, if there was something to send at `since`.
+    fn deadline(&self, since: Instant) -> Option<Instant> {
+        match self.is_ending {
+            true => Some(since),
+            false => since.checked_add(self.heartbeat),
+        }
+    }
+}
+
 /// The next thing that the connection has to do.
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -139,6 +175,8 @@ impl Exchange {
             record,
             began,
             patience,
+            ends_with_input: false,
+            live: None,
             code: None,
             close: false,
             notes: None,
@@ -174,7 +212,9 @@ impl Exchange {
                 receiving.deadline(since)
             }
             // A program may push as slowly as it likes.
-            (Outbound::Coming(coming), _) if coming.pushed.is_some() => None,
+            (Outbound::Coming(coming), _) if coming.pushed.is_some() => {
+                self.live.as_ref().and_then(|live| live.deadline(since))
+            }
             (Outbound::Awaited | Outbound::Coming(_), _) => since.checked_add(self.patience),
         }
     }
@@ -210,11 +250,48 @@ impl Exchange {
 
     /// Returns how many bytes of the response's body were sent.
     pub(super) fn sent(&self) -> u64 {
-        match &self.outbound {
+        let sent = match &self.outbound {
             Outbound::Awaited => 0,
             Outbound::Pulled(streaming) => streaming.framer.sent(),
             Outbound::Coming(coming) | Outbound::Parked(coming, _) => coming.sent,
+        };
+        sent + self.live.as_ref().map_or(0, |live| live.sent)
+    }
+
+    /// The server is stopping. A stream of events has no end of its own, so it is ended here
+    /// ([SSE-5]).
+    ///
+    /// [SSE-5]: crate::spec#sse-5
+    pub(super) fn drain(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.is_ending = true;
         }
+    }
+
+    /// The deadline of the exchange has passed. If the response is a stream of events, sends a
+    /// comment, or ends it if the server is stopping. Returns `None` if it is not.
+    pub(super) fn beat(&mut self, io: &mut Io<'_>) -> Option<Verdict> {
+        let awaits_client = self.awaits_client();
+        let (live, coming) = match (&mut self.live, &self.outbound) {
+            (Some(live), Outbound::Coming(coming)) if !awaits_client => (live, coming),
+            _ => return None,
+        };
+        let framing = match coming.close_delimited {
+            true => BodyFraming::Close,
+            false => BodyFraming::Chunked,
+        };
+        let mut framer = Framer::new(framing);
+        if live.is_ending {
+            let sent = coming.sent + live.sent;
+            let ended = framer.end(&[], io.output);
+            return Some(match ended {
+                Ok(ending) => Verdict::Ended(Ending { sent, ..ending }),
+                Err(failure) => Verdict::Failed(failure),
+            });
+        }
+        framer.copy(HEARTBEAT, io.output);
+        live.sent += framer.sent();
+        Some(Verdict::GoOn)
     }
 
     /// The handler has returned without a complete response. `incoming`: the part of the request's
@@ -436,7 +513,8 @@ impl Exchange {
                         // Each block gives a worker new time. What if the loop waits for the client
                         // just now? Then the block is not the client's progress, and the deadline
                         // stays.
-                        match coming.pushed.is_some() || awaits_client {
+                        let has_no_deadline = coming.pushed.is_some() && self.live.is_none();
+                        match has_no_deadline || awaits_client {
                             true => Verdict::Wait,
                             false => Verdict::GoOn,
                         }
@@ -450,7 +528,10 @@ impl Exchange {
                 Verdict::GoOn
             }
             Then::Park { parked, sent } => self.park(parked, sent),
-            Then::End(ending) => Verdict::Ended(ending),
+            Then::End(ending) => Verdict::Ended(Ending {
+                sent: ending.sent + self.live.as_ref().map_or(0, |live| live.sent),
+                ..ending
+            }),
             Then::Fail(failure) => Verdict::Failed(failure),
             Then::Upgrade(upgrade) => Verdict::Upgraded(upgrade),
         }
@@ -482,6 +563,8 @@ impl Exchange {
     fn note(&mut self, notes: Option<Box<Notes>>) {
         if let Some(notes) = notes {
             self.patience = notes.patience.unwrap_or(self.patience);
+            self.ends_with_input |= notes.ends_with_input;
+            self.live = self.live.take().or(notes.heartbeat.map(Live::new));
             self.notes = Some(notes);
         }
     }

@@ -341,6 +341,9 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn drain(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         self.draining = true;
+        if let Phase::Exchange(exchange) = &mut self.phase {
+            exchange.drain();
+        }
         let next = match input.is_empty() {
             true => self.awaits(),
             // It was sent before the client could know of the drain (SHUT-14).
@@ -381,6 +384,13 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
 
     fn keeps_blocks(&self) -> bool {
         true
+    }
+
+    fn ends_with_input(&self) -> bool {
+        match &self.phase {
+            Phase::Exchange(exchange) => exchange.ends_with_input,
+            Phase::Head(..) | Phase::Body(_) | Phase::Closed => false,
+        }
     }
 
     fn take_failure(&mut self) -> Option<Failure> {

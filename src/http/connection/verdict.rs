@@ -103,7 +103,10 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
 
     /// The deadline of an exchange has passed.
     #[cold]
-    pub(super) fn overdue(&mut self, exchange: Box<Exchange>, io: &mut Io<'_>) -> Step {
+    pub(super) fn overdue(&mut self, mut exchange: Box<Exchange>, io: &mut Io<'_>) -> Step {
+        if let Some(verdict) = exchange.beat(io) {
+            return self.follow(exchange, verdict, io);
+        }
         match (exchange.awaits_client(), exchange.has_begun()) {
             // The client has not sent the body in time, and can still be told so.
             (true, false) => self.too_slow(Hit::BodyTimeout, exchange.subject(), io),

@@ -218,13 +218,15 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
 
     /// Returns whether the client is known to have left.
     ///
-    /// What if it has only ended its input? Then the settings say what that means ([RT-10]). What if
-    /// there is output? Then the next write decides: a client that only stopped sending still takes it.
+    /// What if it has only ended its input? Then the settings, or the protocol, say what that means
+    /// ([RT-10]). What if there is output? Then the next write decides: a client that only stopped
+    /// sending still takes it.
     ///
     /// [RT-10]: crate::spec#rt-10
     fn has_left(&self, output: &Buffer, loan: &Loan<'_, P::Message>) -> bool {
         let ended = self.input_closed || loan.readiness.read_closed;
-        (loan.readiness.hung_up && output.is_empty()) || (ended && !loan.settings.half_close)
+        let ends = || !loan.settings.half_close || self.conversation.ends_with_input();
+        (loan.readiness.hung_up && output.is_empty()) || (ended && ends())
     }
 
     /// Returns whether the client has nothing to wait for, as far as the verdicts tell. While the
