@@ -9,6 +9,7 @@
 //! | `server` | on | everything else: the loop, the sockets, HTTP and WSGI | `crossbeam-channel`, `httpdate`, `log`, `mio`, `percent-encoding`, `signal-hook`, `socket2`, and four that these need |
 //! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | |
 //! | `tls` | off | TLS around any protocol: `http::HttpsServer`, `socketserver::Tls`; turns on `server` | `rustls`, and six that it needs |
+//! | `websocket` | off | `http::websocket`: WebSocket, in messages; turns on `server` | `sha1_smol` |
 //!
 //! For the codec alone, write `default-features = false` beside the version of this crate in your
 //! `Cargo.toml`.

@@ -1,31 +1,30 @@
-//! An upgrade used in earnest: the example `websocket_echo`, and a client that speaks WebSocket.
-#![cfg(feature = "server")]
+//! WebSocket: the handshake, messages, and every way in which a conversation ends.
+#![cfg(feature = "websocket")]
 
 mod support;
 
-#[path = "../examples/protocols/websocket_echo.rs"]
-#[allow(dead_code)]
-mod websocket_echo;
+#[path = "websocket/conversing.rs"]
+mod conversing;
+#[path = "websocket/frames.rs"]
+mod frames;
+#[path = "websocket/handshake.rs"]
+mod handshake;
+#[path = "websocket/sending.rs"]
+mod sending;
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use serve_forever::http::{
-    Http, HttpConnection, HttpResult, HttpSettings, Message, Request, Response, ThreadedHttp,
+use serve_forever::http::websocket::{
+    WebSocket, WebSocketClose, WebSocketHandler, WebSocketMessage, WebSocketSender,
+    WebSocketSettings,
 };
-use serve_forever::reactor::Now;
-use serve_forever::socketserver::{Buffer, Evented, Mailbox, Next, Pool, Protocol};
+use serve_forever::http::{Http, HttpResult, HttpSettings, Request, Response};
+use serve_forever::socketserver::{EventedSettings, HandlerResult};
 use support::client::{Client, read_through, text};
-use support::server::serve;
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Error, WebSocket};
-use websocket_echo::{IDLE, LONGEST_MESSAGE, echo};
-
-fn http() -> Http<fn(&Request<'_>, Response<'_>) -> HttpResult> {
-    Http::new(echo, HttpSettings::default())
-}
+use support::driven::Driven;
 
 /// The handshake of RFC 6455 section 1.3, whose key is answered with [`ACCEPT`].
 const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: h.test\r\nUpgrade: websocket\r\n\
@@ -34,182 +33,160 @@ const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: h.test\r\nUpgrade: websocke
 
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
-/// A frame of a client, whose mask changes nothing (RFC 6455 section 5.2).
-fn frame(first: u8, content: &[u8]) -> Vec<u8> {
-    let length = match content.len() {
-        length @ 0..126 => vec![0x80 | length as u8],
-        length => [&[0xff][..], &(length as u64).to_be_bytes()].concat(),
-    };
-    [&[first][..], &length, &[0; 4], content].concat()
+/// The mask of the frames here (RFC 6455 section 5.7).
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+const LAST: u8 = 0x80;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = LAST | 8;
+const PING: u8 = LAST | 9;
+const PONG: u8 = LAST | 10;
+
+/// The head of a frame: its first byte, the length in its shortest form, the bit of the mask.
+fn frame_head(first: u8, length: usize, mask_bit: u8) -> Vec<u8> {
+    let mut head = vec![first];
+    match length {
+        0..126 => head.push(mask_bit | length as u8),
+        126..0x1_0000 => {
+            head.push(mask_bit | 126);
+            head.extend((length as u16).to_be_bytes());
+        }
+        _ => {
+            head.push(mask_bit | 127);
+            head.extend((length as u64).to_be_bytes());
+        }
+    }
+    head
 }
 
-/// The answer's head.
-fn head(client: &mut Client) -> String {
-    read_through(&mut client.0, "\r\n\r\n")
+/// A frame of a client.
+fn frame(first: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+    let content = content.as_ref();
+    let mut frame = frame_head(first, content.len(), 0x80);
+    frame.extend(MASK);
+    frame.extend(content.iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b));
+    frame
 }
 
-/// A conversation of tungstenite's own client.
-fn open(address: SocketAddr) -> WebSocket<TcpStream> {
-    let stream = Client::connect(address).0;
-    let (socket, _) = tungstenite::client(format!("ws://{address}/"), stream).expect("upgraded");
-    socket
+/// A frame of the server.
+fn sent(first: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+    let content = content.as_ref();
+    [&frame_head(first, content.len(), 0), content].concat()
 }
 
-/// On the loop and on threads: messages, a ping, and the closing handshake.
-#[test]
-fn a_client_converses() {
-    let evented = serve(|| Evented::new(http()));
-    let threading = serve(|| {
-        let workers = Pool::new().threads(2);
-        Evented::new(ThreadedHttp::new(echo, HttpSettings::default(), workers))
+/// The content of a Close frame.
+fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
+    [&code.to_be_bytes(), reason.as_ref()].concat()
+}
+
+/// What happens to a handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Event {
+    Open,
+    Text(String),
+    Binary(Vec<u8>),
+    Closed(u16, String),
+}
+
+/// Tells the test what happens, sends messages back, and does what some texts say.
+struct Witness {
+    events: Sender<Event>,
+    senders: Sender<WebSocketSender>,
+}
+
+impl WebSocketHandler for Witness {
+    fn open(&mut self, socket: &mut WebSocket<'_>) -> HandlerResult {
+        // Ignore the errors here: the test has seen enough.
+        let _ = self.events.send(Event::Open);
+        let _ = self.senders.send(socket.sender());
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        socket: &mut WebSocket<'_>,
+        message: WebSocketMessage<'_>,
+    ) -> HandlerResult {
+        let event = match message {
+            WebSocketMessage::Text(text) => Event::Text(text.to_owned()),
+            WebSocketMessage::Binary(bytes) => Event::Binary(bytes.to_vec()),
+        };
+        let _ = self.events.send(event);
+        match message {
+            WebSocketMessage::Text("fail") => return Err("scripted".into()),
+            WebSocketMessage::Text("panic") => panic!("scripted panic"),
+            WebSocketMessage::Text("bye") => socket.close(WebSocketClose::NORMAL, "you said so"),
+            WebSocketMessage::Text("ping") => socket.ping(),
+            message => socket.send(message),
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, close: &WebSocketClose) {
+        let event = Event::Closed(close.code(), close.reason().to_owned());
+        let _ = self.events.send(event);
+    }
+}
+
+type Site = Box<dyn Fn(&Request<'_>, Response<'_>) -> HttpResult + Send + Sync>;
+
+/// What the handlers of a site do.
+struct Seen {
+    events: Receiver<Event>,
+    senders: Receiver<WebSocketSender>,
+}
+
+/// A site whose handlers have witnesses.
+fn witnessed(settings: WebSocketSettings) -> (Arc<Site>, Seen) {
+    let (events, seen_events) = channel();
+    let (senders, seen_senders) = channel();
+    let channels = Mutex::new((events, senders));
+    let site: Site = Box::new(move |request, response| {
+        let (events, senders) = channels.lock().expect("no panic").clone();
+        settings.accept(request, response, Witness { events, senders })
     });
-    for server in [&evented, &threading] {
-        let mut socket = open(server.address);
-        for message in [
-            "hello".into(),
-            vec![0, 0xff, 7].into(),
-            "x".repeat(60_000).into(),
-        ] {
-            let message: tungstenite::Message = message;
-            socket.send(message.clone()).expect("sent");
-            assert_eq!(socket.read().expect("an echo"), message);
-        }
-        let ping = tungstenite::Message::Ping("are you there".into());
-        socket.send(ping).expect("sent");
-        let pong = tungstenite::Message::Pong("are you there".into());
-        assert_eq!(socket.read().expect("a pong"), pong);
-        socket.close(None).expect("sent");
-        let farewell = socket.read().expect("the other half of the handshake");
-        assert_eq!(farewell, tungstenite::Message::Close(None));
-        assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
-    }
-}
-
-/// RFC 9110 §7.8: what follows the request in the same segment belongs to the new protocol.
-#[test]
-fn a_frame_in_the_segment_of_the_handshake_is_answered() {
-    let server = serve(|| Evented::new(http()));
-    let mut client = server.connect();
-    client.send([HANDSHAKE.as_bytes(), &frame(0x81, b"early")].concat());
-    let head = head(&mut client);
-    assert!(
-        head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
-        "{head}"
-    );
-    assert!(
-        head.contains(ACCEPT) && head.contains("Upgrade: websocket\r\n"),
-        "{head}"
-    );
-    assert!(!head.contains("Content-Length"), "{head}");
-    client.expect(b"\x81\x05early");
-    client.send(frame(0x88, b""));
-    client.expect(b"\x88\x00");
-    client.expect_end();
-}
-
-/// RFC 6455 section 4.2.1, point by point; the connection goes on or not, but never as frames.
-#[test]
-fn what_is_no_handshake_is_refused() {
-    let cases = [
-        ("GET /chat", "POST /chat", 405),
-        ("HTTP/1.1", "HTTP/1.0", 426),
-        ("Upgrade: websocket", "Upgrade: h2c", 426),
-        ("Upgrade: websocket\r\n", "", 426),
-        (", Upgrade", "", 426),
-        ("Version: 13", "Version: 8", 426),
-        ("Sec-WebSocket-Version: 13\r\n", "", 426),
-        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
-        ("dGhl", "dGhlAAAA", 400),
-        ("dGhl", "dG l", 400),
-        (
-            "ZQ==",
-            "ZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            400,
-        ),
-        ("25jZQ==", "25jZQ=", 400),
-    ];
-    let server = serve(|| Evented::new(http()));
-    for (part, instead, status) in cases {
-        let request = HANDSHAKE.replacen(part, instead, 1);
-        assert_ne!(request, HANDSHAKE, "{part:?} as {instead:?}");
-        let mut client = server.connect();
-        client.send(request);
-        let head = head(&mut client);
-        let line = format!("HTTP/1.1 {status} ");
-        assert!(head.starts_with(&line), "{part:?} as {instead:?}: {head}");
-        let asks = head.contains("Upgrade: websocket\r\n") && head.contains("Version: 13\r\n");
-        assert_eq!(asks, status == 426, "{part:?} as {instead:?}: {head}");
-    }
-}
-
-/// The size limit, bad frames and bad text: each with its own status code (RFC 6455 section 7.4.1).
-#[test]
-fn what_breaks_the_rules_ends_the_conversation() {
-    let long = vec![b'x'; LONGEST_MESSAGE + 1];
-    let half = vec![b'x'; LONGEST_MESSAGE / 2 + 1];
-    let cases: [(&str, Vec<u8>, CloseCode); 5] = [
-        ("too long", frame(0x82, &long), CloseCode::Size),
-        (
-            "too long in two frames",
-            [frame(0x02, &half), frame(0x80, &half)].concat(),
-            CloseCode::Size,
-        ),
-        ("not masked", b"\x81\x01x".to_vec(), CloseCode::Protocol),
-        ("reserved", frame(0x83, b"x"), CloseCode::Protocol),
-        ("no UTF-8", frame(0x81, b"\xff"), CloseCode::Invalid),
-    ];
-    let server = serve(|| Evented::new(http()));
-    for (case, bytes, code) in cases {
-        let mut client = server.connect();
-        client.send(HANDSHAKE);
-        head(&mut client);
-        client.send(&bytes);
-        client.shutdown_write();
-        let [high, low] = u16::from(code).to_be_bytes();
-        let close = [0x88, 2, high, low];
-        assert_eq!(text(&client.rest()), text(&close), "{case}");
-    }
-}
-
-/// Design law 8, with time in the hands of the test; and a drain says good-bye.
-#[test]
-fn a_silent_client_is_left_and_so_is_one_that_drains() {
-    let began = Instant::now();
-    let at = |seconds| Now::at(began + Duration::from_secs(seconds), UNIX_EPOCH);
-    let begin = || {
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let settings = Arc::new(HttpSettings::default());
-        let mut connection = HttpConnection::new(echo, peer, settings);
-        let (mut input, mut output) = (Buffer::new(), Buffer::new());
-        input.extend_from_slice(HANDSHAKE.as_bytes());
-        let made = connection.connection_made(Mailbox::dangling(), &mut output, &at(0));
-        assert!(matches!(made, Next::Read));
-        match connection.receive(&mut input, &mut output, &at(0)) {
-            Next::Upgrade(mut protocol) => {
-                let mailbox = Mailbox::<Message>::dangling();
-                let next = protocol.connection_made(mailbox, &mut output, &at(0));
-                assert!(matches!(next, Next::Read), "{next:?}");
-                protocol
-            }
-            next => panic!("{next:?} {}", text(&output)),
-        }
+    let seen = Seen {
+        events: seen_events,
+        senders: seen_senders,
     };
-    let away = [0x88, 2, 0x03, 0xe9];
-    let mut protocol = begin();
-    assert_eq!(protocol.deadline(), Some(began + IDLE));
-    let (mut input, mut output) = (Buffer::new(), Buffer::new());
-    input.write_all(&frame(0x81, b"hi")).expect("memory");
-    let next = protocol.receive(&mut input, &mut output, &at(40));
-    assert!(matches!(next, Next::Read), "{next:?}");
-    assert_eq!(text(&output), text(b"\x81\x02hi"));
-    let deadline = began + Duration::from_secs(40) + IDLE;
-    assert_eq!(protocol.deadline(), Some(deadline));
-    output.clear();
-    let next = protocol.timed_out(&mut output, &at(100));
-    assert!(matches!(next, Next::Linger), "{next:?}");
-    assert_eq!(text(&output), text(&away));
-    output.clear();
-    let next = begin().drain(&mut Buffer::new(), &mut output, &at(1));
-    assert!(matches!(next, Next::Linger), "{next:?}");
-    assert_eq!(text(&output), text(&away));
+    (Arc::new(site), seen)
+}
+
+/// A handler that calls a shared site.
+fn http(site: Arc<Site>, settings: HttpSettings) -> Http<impl Handler> {
+    let handle = move |request: &Request<'_>, response: Response<'_>| site(request, response);
+    Http::new(handle, settings)
+}
+
+trait Handler: serve_forever::http::HttpRequestHandler + Clone + Send + Sync + 'static {}
+
+impl<H: serve_forever::http::HttpRequestHandler + Clone + Send + Sync + 'static> Handler for H {}
+
+/// A server in the test's hands, and what its handlers do.
+fn driven(settings: WebSocketSettings) -> (Driven<Http<impl Handler>>, Seen) {
+    let (site, seen) = witnessed(settings);
+    let http = http(site, HttpSettings::default());
+    (Driven::new(EventedSettings::default(), http), seen)
+}
+
+/// A client whose handshake is accepted.
+fn open<F>(driven: &mut Driven<F>) -> Client
+where
+    F: serve_forever::socketserver::Factory<
+            SocketAddr,
+            Made: serve_forever::socketserver::Protocol,
+        >,
+{
+    let mut client = driven.connect();
+    client.send(HANDSHAKE);
+    driven.settle();
+    let head = read_through(&mut client.0, "\r\n\r\n");
+    assert!(head.contains(ACCEPT), "{head}");
+    client
+}
+
+/// All that has happened so far.
+fn events(seen: &Seen) -> Vec<Event> {
+    seen.events.try_iter().collect()
 }

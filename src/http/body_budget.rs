@@ -55,11 +55,17 @@ impl BodyShare {
         }
         granted
     }
+
+    /// Gives all its bytes back.
+    pub(super) fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.settings.counters.give_back(bytes);
+    }
 }
 
 impl Drop for BodyShare {
     fn drop(&mut self) {
-        self.settings.counters.give_back(self.bytes);
+        self.give_back();
     }
 }
 

@@ -69,6 +69,8 @@
 //! | pushed from any thread as it is produced | [`Response::defer`] and [`Deferred::stream`] |
 //! | a stream of events for a browser | [`Response::send_events`] |
 //!
+//! For messages in both directions there is `http::websocket`, with the feature `websocket`.
+//!
 //! # Where handlers run
 //!
 //! A handler runs on the loop, and must not keep it waiting. With [`Response::defer`] any thread
@@ -122,6 +124,8 @@ mod terms;
 pub mod testing;
 mod threading;
 mod turned_away;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod window;
 mod written;
 

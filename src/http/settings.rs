@@ -151,7 +151,8 @@ pub struct Limits {
     /// What has arrived counts, not what a client announces. A body counts until its handler has
     /// returned, also while it waits for a worker. A [streamed](super::BodyPolicy::streamed) body that
     /// another thread reads counts as 64 KiB, which is as much as is kept of it. A body that a sink
-    /// takes on the loop does not count, and neither do copies that your program makes.
+    /// takes on the loop does not count, and neither do copies that your program makes. The parts of
+    /// WebSocket messages that are still arriving count as well.
     pub bodies: usize,
     /// The largest body that a handler takes as it arrives
     /// ([`BodyPolicy::streamed`](super::BodyPolicy::streamed)): 1 GiB. A larger body gets status

@@ -4,12 +4,11 @@ use serve_forever::http::{Event, EventSender};
 
 use super::*;
 
+/// A stream that was opened, and the last event that its browser has received.
+type Opened = Receiver<(EventSender, Option<String>)>;
+
 /// Hands out the sender of each stream of events.
-fn live() -> (
-    Site,
-    Receiver<(EventSender, Option<String>)>,
-    Receiver<String>,
-) {
+fn live() -> (Site, Opened, Receiver<String>) {
     let (senders, opened) = channel();
     let (site, log) = Site::new(move |request, response| {
         let last = request.last_event_id().map(str::to_owned);
@@ -23,7 +22,7 @@ fn live() -> (
 /// Opens a stream, and reads its head.
 fn open(
     driven: &mut Driven<Http<Site>>,
-    opened: &Receiver<(EventSender, Option<String>)>,
+    opened: &Opened,
     request: &str,
 ) -> (Client, EventSender, String) {
     let mut client = driven.connect();
@@ -175,7 +174,7 @@ fn a_silent_stream_gets_a_comment() {
         driven.expect(&mut client, framed(TICK));
         driven.pass(Duration::from_secs(14));
         for _ in 0..3 {
-            assert_eq!(take(&mut client, 1, &mut Vec::new()), false);
+            assert!(!take(&mut client, 1, &mut Vec::new()));
             driven.pass(Duration::from_secs(1));
             driven.expect(&mut client, framed(":\n\n"));
             driven.pass(Duration::from_secs(14));

@@ -1,0 +1,249 @@
+//! Whole conversations over sockets, with time in the hands of the test.
+
+use std::net::TcpStream;
+
+use serve_forever::http::ThreadedHttp;
+use serve_forever::socketserver::{Evented, Pool};
+use tungstenite::Error;
+
+use super::support::client::take;
+use super::support::server::serve;
+use super::*;
+
+/// A conversation of tungstenite's client, which shares no code with the server.
+fn tungstenite(address: SocketAddr) -> tungstenite::WebSocket<TcpStream> {
+    let stream = Client::connect(address).0;
+    let (socket, _) = tungstenite::client(format!("ws://{address}/"), stream).expect("upgraded");
+    socket
+}
+
+/// On the loop and on threads: messages, a ping, and the closing handshake.
+#[test]
+fn a_client_converses() {
+    for threads in [false, true] {
+        let (site, _seen) = witnessed(WebSocketSettings::default());
+        let handle = move |request: &Request<'_>, response: Response<'_>| site(request, response);
+        let settings = HttpSettings::default();
+        let server = match threads {
+            false => serve(|| Evented::new(Http::new(handle, settings))),
+            true => serve(|| {
+                let workers = Pool::new().threads(2);
+                Evented::new(ThreadedHttp::new(handle, settings, workers))
+            }),
+        };
+        let mut socket = tungstenite(server.address);
+        for message in [
+            "hello".into(),
+            vec![0, 0xff, 7].into(),
+            "x".repeat(60_000).into(),
+            vec![9; 1024 * 1024].into(),
+        ] {
+            let message: tungstenite::Message = message;
+            socket.send(message.clone()).expect("sent");
+            assert_eq!(socket.read().expect("an echo"), message);
+        }
+        let ping = tungstenite::Message::Ping("are you there".into());
+        socket.send(ping).expect("sent");
+        let pong = tungstenite::Message::Pong("are you there".into());
+        assert_eq!(socket.read().expect("a pong"), pong);
+        socket.close(None).expect("sent");
+        let farewell = socket.read().expect("the other half of the handshake");
+        assert_eq!(farewell, tungstenite::Message::Close(None));
+        assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+    }
+}
+
+/// WS-3, law 8: a silent client gets a ping, and one that does not answer is given up.
+#[test]
+fn a_client_that_has_vanished_is_noticed() {
+    let (mut driven, seen) = driven(WebSocketSettings::default());
+    let mut client = open(&mut driven);
+    driven.pass(Duration::from_secs(20));
+    client.send(frame(LAST | TEXT, "hello"));
+    driven.expect(&mut client, sent(LAST | TEXT, "hello"));
+    driven.pass(Duration::from_secs(29));
+    assert!(!take(&mut client, 1, &mut Vec::new()));
+    for _ in 0..3 {
+        driven.pass(Duration::from_secs(30));
+        driven.expect(&mut client, sent(PING, ""));
+        client.send(frame(PONG, ""));
+        driven.settle();
+    }
+    driven.pass(Duration::from_secs(30));
+    driven.expect(&mut client, sent(PING, ""));
+    driven.pass(Duration::from_secs(29));
+    assert_eq!(events(&seen).last(), Some(&Event::Text("hello".into())));
+    driven.pass(Duration::from_secs(1));
+    let rest = driven.rest(&mut client);
+    assert_eq!(
+        text(&rest),
+        text(&sent(CLOSE, close(1011, "there was no pong")))
+    );
+    let reason = "there was no pong".into();
+    assert_eq!(events(&seen), [Event::Closed(1011, reason)]);
+}
+
+/// WS-6, law 8: a client that does not answer a Close frame is given up, whatever else it sends.
+#[test]
+fn a_client_that_does_not_close_is_left() {
+    let (mut driven, seen) = driven(WebSocketSettings::default());
+    let mut client = open(&mut driven);
+    client.send(frame(LAST | TEXT, "bye"));
+    driven.expect(&mut client, sent(CLOSE, close(1000, "you said so")));
+    for _ in 0..4 {
+        driven.pass(Duration::from_secs(1));
+        client.send(frame(PING, "are you there"));
+        driven.settle();
+    }
+    assert_eq!(driven.open_connections(), 1);
+    driven.pass(Duration::from_secs(1));
+    assert_eq!(text(&driven.rest(&mut client)), "");
+    assert_eq!(
+        events(&seen).last(),
+        Some(&Event::Closed(1000, "you said so".into()))
+    );
+}
+
+/// WS-6: a handler that fails or panics ends its own conversation, and is reported.
+#[test]
+fn a_handler_that_fails_closes_with_1011() {
+    for (word, report) in [("fail", "scripted"), ("panic", "scripted panic")] {
+        let (mut driven, seen) = driven(WebSocketSettings::default());
+        let mut client = open(&mut driven);
+        client.send([frame(LAST | TEXT, word), frame(LAST | TEXT, "more")].concat());
+        driven.expect(&mut client, sent(CLOSE, close(1011, "")));
+        client.send(frame(CLOSE, close(1011, "")));
+        assert_eq!(text(&driven.rest(&mut client)), "");
+        let (reported, _) = driven.reports.try_recv().expect("a report");
+        assert!(reported.contains(report), "{reported}");
+        let expected = [
+            Event::Open,
+            Event::Text(word.into()),
+            Event::Closed(1011, String::new()),
+        ];
+        assert_eq!(events(&seen), expected);
+    }
+}
+
+/// WS-6: a connection that ends without a word.
+#[test]
+fn a_client_that_leaves_without_a_word() {
+    for leave in [drop as fn(Client), Client::reset] {
+        let (mut driven, seen) = driven(WebSocketSettings::default());
+        let client = open(&mut driven);
+        leave(client);
+        driven.until(|driven| driven.open_connections() == 0);
+        let expected = [Event::Open, Event::Closed(1006, String::new())];
+        assert_eq!(events(&seen), expected);
+        let sender = seen.senders.try_recv().expect("it was open");
+        assert!(sender.is_gone() && sender.text("late").is_err());
+    }
+}
+
+/// WS-5, law 7: a client that sends and does not read is held back.
+#[test]
+fn a_client_that_does_not_read_is_not_read_either() {
+    let (mut driven, seen) = driven(WebSocketSettings::default());
+    let mut client = open(&mut driven);
+    client.0.set_nonblocking(true).expect("an option");
+    let message = frame(LAST | BINARY, vec![7; 32 * 1024]);
+    let (mut sent, mut stuck) = (0, 0);
+    let mut rest = &message[..];
+    while stuck < 20 {
+        match std::io::Write::write(&mut client.0, rest) {
+            Ok(count) => {
+                sent += count;
+                rest = &rest[count..];
+                if rest.is_empty() {
+                    rest = &message;
+                }
+                stuck = 0;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stuck += 1,
+            Err(error) => panic!("{error}"),
+        }
+        driven.turn();
+        assert!(sent < 64 << 20, "without limit");
+    }
+    let echoed = events(&seen).len();
+    // It goes on when the client reads.
+    let mut bytes = Vec::new();
+    driven.until(|_| {
+        client.0.set_nonblocking(false).expect("an option");
+        take(&mut client, 64 * 1024, &mut bytes);
+        !events(&seen).is_empty()
+    });
+    assert!(echoed > 1);
+}
+
+/// WS-5, law 7: the parts of messages share the budget of bodies.
+#[test]
+fn parts_of_messages_have_limited_memory_together() {
+    let mut settings = HttpSettings::default();
+    settings.limits.bodies = 1000;
+    let stats = settings.clone();
+    let (site, seen) = witnessed(WebSocketSettings::default());
+    let mut driven = Driven::new(EventedSettings::default(), http(site, settings));
+    let mut first = open(&mut driven);
+    first.send(frame(BINARY, vec![1; 900]));
+    driven.settle();
+    assert_eq!(stats.stats().body_bytes, 900);
+    let mut second = open(&mut driven);
+    second.send(frame(BINARY, vec![2; 101]));
+    let reason = "there is no room for the message";
+    let rest = driven.rest(&mut second);
+    assert_eq!(text(&rest), text(&sent(CLOSE, close(1013, reason))));
+    first.send(frame(LAST, ""));
+    driven.expect(&mut first, sent(LAST | BINARY, vec![1; 900]));
+    assert_eq!(stats.stats().body_bytes, 0);
+    let received = events(&seen);
+    assert!(received.contains(&Event::Closed(1013, reason.into())));
+}
+
+/// SHUT-14, WS-6: what was sent before arrives, then the server says good-bye, and waits for the
+/// client's own.
+#[test]
+fn a_drain_says_good_bye() {
+    let (site, seen) = witnessed(WebSocketSettings::default());
+    let http = http(site, HttpSettings::default());
+    let server = serve(|| Evented::new(http));
+    let mut client = server.connect();
+    client.send(HANDSHAKE);
+    read_through(&mut client.0, "\r\n\r\n");
+    let sender = seen
+        .senders
+        .recv_timeout(super::support::patience::PATIENCE);
+    let sender = sender.expect("it is open");
+    for _ in 0..20 {
+        sender.text("news").expect("there is room");
+    }
+    client.send(frame(LAST | TEXT, "hello"));
+    let handle = server.handle.clone();
+    let drain = std::thread::spawn(move || handle.drain(super::support::patience::PATIENCE));
+    let goodbye = sent(CLOSE, close(1001, "the server is stopping"));
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(&goodbye) {
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut client.0, &mut byte).expect("the server says good-bye");
+        bytes.push(byte[0]);
+    }
+    let (news, echo) = (sent(LAST | TEXT, "news"), sent(LAST | TEXT, "hello"));
+    assert_eq!(
+        bytes
+            .windows(news.len())
+            .filter(|part| *part == news)
+            .count(),
+        20
+    );
+    assert_eq!(
+        bytes
+            .windows(echo.len())
+            .filter(|part| *part == echo)
+            .count(),
+        1
+    );
+    client.send(frame(CLOSE, close(1001, "")));
+    client.expect_end();
+    assert!(drain.join().expect("no panic").is_ok());
+    assert!(sender.is_gone());
+}
