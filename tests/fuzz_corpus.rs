@@ -50,6 +50,12 @@ fn target_to_path() {
     replay("target_to_path", oracles::target_to_path);
 }
 
+#[cfg(feature = "websocket")]
+#[test]
+fn websocket() {
+    replay("websocket", oracles::websocket);
+}
+
 fn replay(target: &str, oracle: fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let corpus = inputs(&fuzz.join("corpus").join(target));

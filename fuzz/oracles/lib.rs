@@ -5,7 +5,8 @@
 //! `cargo test` (`tests/fuzz_corpus.rs` of the library).
 //!
 //! The judge is [`literal`]: RFC 9112 read literally and slowly. [`literal_form`] is the same for RFC
-//! 7578. They share no code with the library. The PROXY protocol has a literal reading of its own.
+//! 7578. They share no code with the library. The PROXY protocol and WebSocket each have a literal reading
+//! of their own.
 
 mod chunked;
 mod connection;
@@ -18,6 +19,8 @@ mod multipart;
 mod pieces;
 mod proxy_protocol;
 mod target_to_path;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use chunked::chunked;
 pub use connection::connection;
@@ -27,3 +30,5 @@ pub use head::head;
 pub use multipart::multipart;
 pub use proxy_protocol::proxy_protocol;
 pub use target_to_path::target_to_path;
+#[cfg(feature = "websocket")]
+pub use websocket::websocket;
