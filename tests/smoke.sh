@@ -182,24 +182,22 @@ END
     cmp "$scratch/store/file" "$scratch/few" || fail 'stores another file'
     rm "$scratch/store/file"
 
-    start sse
+    start panel
     request /
     expect body EventSource
     exec 4<>"/dev/tcp/$host/$port"
-    printf 'GET /events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n' >&4
-    line=
-    while [ "$line" != ': welcome' ]; do
-        read -r -t "$patience" line <&4 || fail 'does not welcome who listens'
+    printf 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n' >&4
+    for part in $'Content-Type: text/event-stream\r' 'event: numbers' 'data: {"jobs": '; do
+        line=
+        until [[ $line == "$part"* ]]; do
+            read -r -t "$patience" line <&4 || fail "sends no '$part'"
+        done
     done
-    request /say --data 'good morning'
-    expect fields '^HTTP/1.1 204 '
-    while [ "$line" != 'data: good morning' ]; do
-        read -r -t "$patience" line <&4 || fail 'does not tell what was said'
-    done
-    exec 4>&-
-    refused 403 /say --data x --header 'Origin: http://evil.example'
-    refused 421 / --header 'Host: evil.example'
     stop "$signal"
+    # The stream has ended in good order: after the last event comes the last chunk.
+    rest=$(timeout "$patience" tail -c 5 <&4) || fail 'does not close the stream'
+    [ "$rest" = $'0\r\n\r' ] || fail "ends the stream with '$rest'"
+    exec 4>&-
 
     site=$scratch/site
     mkdir -p "$site/photos & more"
@@ -364,22 +362,29 @@ END
     exec 4>&- 5>&-
     stop "$signal"
 
-    start websocket_echo
-    exec 4<>"/dev/tcp/$host/$port"
-    # The first frame, whose mask is zero, comes in the segment of the handshake.
-    printf '%b' 'GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' \
-        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' \
-        '\0201\0205\0\0\0\0hello' >"$scratch/handshake"
-    cat "$scratch/handshake" >&4 # in one write; printf makes one for each line
-    accepted=
-    while read -r -t "$patience" line <&4 && [ "$line" != $'\r' ]; do
-        [ "$line" != $'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r' ] || accepted=yes
+    for example in websocket_echo chat_websocket; do
+        start "$example"
+        exec 4<>"/dev/tcp/$host/$port"
+        # The first frame, whose mask is zero, comes in the segment of the handshake.
+        printf '%b' 'GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' \
+            'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' \
+            '\0201\0205\0\0\0\0hello' >"$scratch/handshake"
+        cat "$scratch/handshake" >&4 # in one write; printf makes one for each line
+        accepted=
+        while read -r -t "$patience" line <&4 && [ "$line" != $'\r' ]; do
+            [ "$line" != $'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r' ] || accepted=yes
+        done
+        [ "$accepted" ] || fail 'does not accept the handshake'
+        expected=$'\201\005hello'
+        [ "$example" = websocket_echo ] || expected=$'\201\021Number 1 is here.\201\0101: hello'
+        answer=$(timeout "$patience" head -c ${#expected} <&4) || fail 'sends no frame back'
+        [ "$answer" = "$expected" ] || fail "sends '$answer' for 'hello'"
+        stop "$signal"
+        # Code 1001, and the reason; and then a reset, because this client does not answer.
+        timeout "$patience" cat <&4 >"$scratch/body" 2>/dev/null || true
+        expect body 'the server is stopping$'
+        exec 4>&-
     done
-    [ "$accepted" ] || fail 'does not accept the handshake'
-    answer=$(timeout "$patience" head -c 7 <&4) || fail 'sends no frame back'
-    [ "$answer" = $'\201\005hello' ] || fail "echoes '$answer' for 'hello'"
-    exec 4>&-
-    stop "$signal"
 
     start graceful_shutdown
     request /slow &
@@ -417,9 +422,9 @@ END
 done
 
 # Whatever a silent client does not do: each example stops.
-for example in access_log activated cgi_app chat echo embed_as_one_fd embed_in_your_poll file_drop \
-    game_tick graceful_shutdown hooks http_echo http_server inherited jobs middleware plaintext \
-    rest reuse_port sse threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app \
+for example in access_log activated cgi_app chat chat_websocket echo embed_as_one_fd embed_in_your_poll \
+    file_drop game_tick graceful_shutdown hooks http_echo http_server inherited jobs middleware panel \
+    plaintext rest reuse_port threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app \
     wsgi_probe; do
     arguments=()
     case $example in

@@ -11,6 +11,7 @@
 //! ```
 
 use std::error::Error;
+use std::time::Duration;
 
 use serve_forever::http::websocket::{WebSocket, WebSocketMessage, WebSocketSettings};
 use serve_forever::{HttpResult, HttpServer, Request, Response};
@@ -31,7 +32,7 @@ fn echo(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let mut server = HttpServer::bind(address, echo)?;
-    server.shutdown_on_signals()?;
+    server.drain_on_signals(Duration::from_secs(1))?;
     println!("Echoing on ws://{}/", server.server_address());
     Ok(server.serve_forever()?)
 }
