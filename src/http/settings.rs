@@ -205,9 +205,9 @@ pub struct Deadlines {
     ///
     /// [RT-13]: crate::spec#rt-13
     pub keep_alive: Duration,
-    /// How long a stream of events may be silent: 15 s. Then the loop sends a comment, which browsers
-    /// ignore ([`EventSender`](super::EventSender), [SSE-4]). A proxy gives up a silent response
-    /// after some time, nginx and HAProxy after 60 s and less. The HTML standard also recommends 15 s.
+    /// How long a stream of events may be silent: 15 s, and at least 1 s. Then the loop sends a
+    /// comment, which browsers ignore ([`EventSender`](super::EventSender), [SSE-4]). A proxy gives
+    /// up a silent response after some time, nginx after 60 s. The HTML standard also recommends 15 s.
     ///
     /// [SSE-4]: crate::spec#sse-4
     pub heartbeat: Duration,

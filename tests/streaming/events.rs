@@ -190,6 +190,21 @@ fn a_silent_stream_gets_a_comment() {
     }
 }
 
+/// A heartbeat of zero does not keep the loop busy.
+#[test]
+fn a_heartbeat_is_never_shorter_than_a_second() {
+    let (site, opened, _log) = live();
+    let mut settings = HttpSettings::default();
+    settings.deadlines.heartbeat = Duration::ZERO;
+    let mut driven = evented(site, settings);
+    let (mut client, sender, _) = open(&mut driven, &opened, GET);
+    driven.pass(Duration::from_millis(999));
+    assert!(!take(&mut client, 1, &mut Vec::new()));
+    driven.pass(Duration::from_millis(1));
+    driven.expect(&mut client, chunk(":\n\n"));
+    assert!(!sender.is_gone());
+}
+
 /// SSE-5, SHUT-14: what was sent before the drain arrives; then the stream ends, in good order.
 #[test]
 fn a_drain_ends_a_stream_of_events() {

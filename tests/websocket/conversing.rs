@@ -200,6 +200,59 @@ fn parts_of_messages_have_limited_memory_together() {
     assert!(received.contains(&Event::Closed(1013, reason.into())));
 }
 
+/// WS-5, law 8: a message that has begun must end, whatever else the client sends meanwhile. Its parts
+/// would hold the budget of bodies.
+#[test]
+fn a_message_that_never_ends_is_given_up() {
+    let (mut driven, seen) = driven(WebSocketSettings::default());
+    let mut client = open(&mut driven);
+    driven.pass(Duration::from_secs(20));
+    for _ in 0..2 {
+        // Each message has its own time.
+        client.send(frame(TEXT, "a part"));
+        driven.settle();
+        for _ in 0..11 {
+            driven.pass(Duration::from_secs(10));
+            client.send(frame(0, "."));
+            driven.settle();
+        }
+        client.send([frame(LAST, ""), frame(BINARY, "the next")].concat());
+        driven.expect(&mut client, sent(LAST | TEXT, "a part..........."));
+        driven.pass(Duration::from_secs(10));
+        client.send(frame(LAST, ""));
+        driven.expect(&mut client, sent(LAST | BINARY, "the next"));
+    }
+    client.send(&frame(LAST | BINARY, "x".repeat(100))[..20]);
+    driven.settle();
+    for _ in 0..11 {
+        driven.pass(Duration::from_secs(10));
+        client.send("x");
+        driven.settle();
+    }
+    assert_eq!(driven.open_connections(), 1);
+    driven.pass(Duration::from_secs(10));
+    let reason = "a message took too long";
+    let rest = driven.rest(&mut client);
+    assert_eq!(text(&rest), text(&sent(CLOSE, close(1008, reason))));
+    assert_eq!(
+        events(&seen).last(),
+        Some(&Event::Closed(1008, reason.into()))
+    );
+}
+
+/// A heartbeat of zero does not keep the loop busy.
+#[test]
+fn a_heartbeat_is_never_shorter_than_a_second() {
+    let mut settings = WebSocketSettings::default();
+    settings.heartbeat = Duration::ZERO;
+    let (mut driven, _seen) = driven(settings);
+    let mut client = open(&mut driven);
+    driven.pass(Duration::from_millis(999));
+    assert!(!take(&mut client, 1, &mut Vec::new()));
+    driven.pass(Duration::from_millis(1));
+    driven.expect(&mut client, sent(PING, ""));
+}
+
 /// SHUT-14, WS-6: what was sent before arrives, then the server says good-bye, and waits for the
 /// client's own.
 #[test]

@@ -109,6 +109,9 @@ struct Coming {
 /// A comment in a stream of events. A browser ignores it, and a proxy sees that the stream lives.
 const HEARTBEAT: &[u8] = b":\n\n";
 
+/// A shorter heartbeat would only keep the loop busy.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// How a stream of events is kept alive.
 #[derive(Debug)]
 struct Live {
@@ -123,7 +126,7 @@ struct Live {
 impl Live {
     fn new(heartbeat: Duration) -> Live {
         Live {
-            heartbeat,
+            heartbeat: heartbeat.max(SHORTEST_HEARTBEAT),
             sent: 0,
             is_ending: false,
         }

@@ -25,6 +25,9 @@ use crate::socketserver::{Buffer, Failure, HandlerResult, Mailbox, Next, Protoco
 /// While at least this much output waits to be sent, no further message is looked at.
 const MUCH_OUTPUT: usize = 64 * 1024;
 
+/// A shorter heartbeat would only keep the loop busy.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// One conversation with one client.
 pub(super) struct Conversation<H> {
     /// The program's handler. `None` once it knows that the conversation has ended.
@@ -35,10 +38,14 @@ pub(super) struct Conversation<H> {
     link: Link,
     /// How long a client may be silent.
     heartbeat: Duration,
+    /// How long a message may take.
+    message_time: Duration,
     /// How long a client may take to close.
     closing: Duration,
     /// When the client last sent anything, was sent a ping, or was told to close.
     since: Option<Instant>,
+    /// When the message began that is still arriving.
+    begun: Option<Instant>,
     /// The client was sent a ping since it last sent anything.
     is_asked: bool,
     /// The server is stopping.
@@ -58,9 +65,11 @@ impl<H: WebSocketHandler> Conversation<H> {
             handler: Some(handler),
             reader: Reader::new(settings.message, http_settings),
             link: Link::new(protocol),
-            heartbeat: settings.heartbeat,
+            heartbeat: settings.heartbeat.max(SHORTEST_HEARTBEAT),
+            message_time: settings.message_time,
             closing: settings.closing,
             since: None,
+            begun: None,
             is_asked: false,
             is_draining: false,
             failure: None,
@@ -83,12 +92,14 @@ impl<H: WebSocketHandler> Conversation<H> {
             Opcode::Ping => self.link.send(Opcode::Pong, content, output),
             // What if the reader has let through a text that is not UTF-8? It never does.
             Opcode::Text => {
+                self.begun = None;
                 let text = str::from_utf8(content).unwrap_or_default();
                 let message = WebSocketMessage::Text(text);
                 let handled = hand_over(&mut self.handler, &mut self.link, message, output);
                 self.check(handled, output);
             }
             Opcode::Binary => {
+                self.begun = None;
                 let message = WebSocketMessage::Binary(content);
                 let handled = hand_over(&mut self.handler, &mut self.link, message, output);
                 self.check(handled, output);
@@ -174,6 +185,11 @@ impl<H: WebSocketHandler> Conversation<H> {
         }
     }
 
+    /// Returns until when the message must end that is still arriving.
+    fn message_deadline(&self) -> Option<Instant> {
+        self.begun?.checked_add(self.message_time)
+    }
+
     /// Lets the deadline of the closing handshake begin, if this side has just closed.
     fn follow(&mut self, was: Phase, now: &Now) {
         if was == Phase::Open && self.link.phase == Phase::Closing {
@@ -238,6 +254,9 @@ impl<H: WebSocketHandler> Protocol for Conversation<H> {
         self.heard(now);
         let was = self.link.phase;
         let next = self.read(input, output);
+        if self.reader.is_in_message() {
+            self.begun.get_or_insert(now.instant());
+        }
         self.follow(was, now);
         next
     }
@@ -270,6 +289,14 @@ impl<H: WebSocketHandler> Protocol for Conversation<H> {
             Phase::Open if self.is_draining => {
                 let goodbye = close(WebSocketClose::GOING_AWAY, "the server is stopping");
                 self.link.close(goodbye, output);
+            }
+            Phase::Open
+                if self
+                    .message_deadline()
+                    .is_some_and(|due| due <= now.instant()) =>
+            {
+                let slow = close(WebSocketClose::POLICY, "a message took too long");
+                return self.give_up(slow, output);
             }
             Phase::Open if self.is_asked => {
                 let silent = close(WebSocketClose::SERVER_ERROR, "there was no pong");
@@ -307,7 +334,11 @@ impl<H: WebSocketHandler> Protocol for Conversation<H> {
         let since = self.since?;
         match self.link.phase {
             Phase::Open if self.is_draining => Some(since),
-            Phase::Open => since.checked_add(self.heartbeat),
+            Phase::Open => {
+                let (silence, message) =
+                    (since.checked_add(self.heartbeat), self.message_deadline());
+                silence.into_iter().chain(message).min()
+            }
             Phase::Closing => since.checked_add(self.closing),
             Phase::Closed => None,
         }

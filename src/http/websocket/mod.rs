@@ -38,8 +38,9 @@
 //! A page of *any* site may open a WebSocket to your server, and the browser sends your cookies with
 //! the handshake. So a foreign page could act as your user (cross-site WebSocket hijacking, RFC 6455
 //! section 10.2). Therefore a browser is accepted only from a page of your own server, unless
-//! [`WebSocketSettings::origins`] lists its origin ([WS-2]). A program that is no browser sends no
-//! `Origin`, and is accepted; so check who it is as for any other request.
+//! [`WebSocketSettings::origins`] lists its origin ([WS-2]). Behind a proxy that replaces `Host`, that
+//! is the origin of the proxy. A program that is no browser sends no `Origin`, and is accepted; so
+//! check who it is as for any other request.
 //!
 //! [WS-2]: crate::spec#ws-2
 //! [WS-3]: crate::spec#ws-3

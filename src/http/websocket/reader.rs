@@ -106,6 +106,11 @@ impl Reader {
         }
     }
 
+    /// Returns whether a message has begun and not ended.
+    pub(super) fn is_in_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// Returns the content of an item.
     pub(super) fn content<'a>(&'a self, item: &Item, input: &'a Buffer) -> &'a [u8] {
         match &item.place {

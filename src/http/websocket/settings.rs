@@ -31,8 +31,13 @@ pub struct WebSocketSettings {
     /// Nothing is allocated for a length that is only announced. The parts of messages that are still
     /// arriving also count for [`Limits::bodies`](crate::http::Limits::bodies), with code 1013.
     pub message: usize,
-    /// How long a client may be silent: 30 s. Then it is sent a ping, and has as long again to send
-    /// anything, such as the pong. So a client that has vanished is noticed after a minute.
+    /// How long a message may take from its first byte to its last: 2 min. Then the conversation is
+    /// closed with code 1008, because the parts of a message use memory that others need. If your
+    /// clients send [long](Self::message) messages over slow lines, set a longer time.
+    pub message_time: Duration,
+    /// How long a client may be silent: 30 s, and at least 1 s. Then it is sent a ping, and has as long
+    /// again to send anything, such as the pong. So a client that has vanished is noticed after a
+    /// minute.
     pub heartbeat: Duration,
     /// How long a client may take to answer a Close frame: 5 s. Then the connection is closed.
     pub closing: Duration,
@@ -43,6 +48,10 @@ pub struct WebSocketSettings {
     /// The origins of further sites whose pages may open a WebSocket, such as `https://example.org`.
     /// `*` means all of them. By default only pages of this server may ([WS-2]).
     ///
+    /// Whether a page is of this server is seen by the `Host` of the request, with its port. A proxy may
+    /// replace it: nginx does unless you say `proxy_set_header Host $http_host`. List the origin of the
+    /// proxy then.
+    ///
     /// [WS-2]: crate::spec#ws-2
     pub origins: Vec<String>,
 }
@@ -51,6 +60,7 @@ impl Default for WebSocketSettings {
     fn default() -> WebSocketSettings {
         WebSocketSettings {
             message: 1024 * 1024,
+            message_time: Duration::from_secs(120),
             heartbeat: Duration::from_secs(30),
             closing: Duration::from_secs(5),
             protocols: Vec::new(),
