@@ -185,6 +185,7 @@ END
     start panel
     request /
     expect body EventSource
+    refused 421 / --header 'Host: evil.example'
     exec 4<>"/dev/tcp/$host/$port"
     printf 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n' >&4
     for part in $'Content-Type: text/event-stream\r' 'event: numbers' 'data: {"jobs": '; do
@@ -366,7 +367,7 @@ END
         start "$example"
         exec 4<>"/dev/tcp/$host/$port"
         # The first frame, whose mask is zero, comes in the segment of the handshake.
-        printf '%b' 'GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' \
+        printf '%b' 'GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' \
             'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' \
             '\0201\0205\0\0\0\0hello' >"$scratch/handshake"
         cat "$scratch/handshake" >&4 # in one write; printf makes one for each line

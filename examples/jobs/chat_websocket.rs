@@ -4,8 +4,8 @@
 //!
 //! Open http://127.0.0.1:8000/ in several browsers.
 //!
-//! Why this is safe: it listens on loopback, and accepts a WebSocket only from its own page. What
-//! somebody says is shown as text. A message has at most 1000 bytes, and a guest who does not read
+//! Why this is safe: it listens on loopback, refuses requests for other hosts (`AllowedHosts`), and
+//! accepts a WebSocket only from its own page. What somebody says is shown as text. A message has at most 1000 bytes, and a guest who does not read
 //! has to leave.
 //!
 //! Ctrl-C says good-bye to everybody. The example `chat` is the same with a protocol of its own.
@@ -15,6 +15,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serve_forever::http::AllowedHosts;
 use serve_forever::http::websocket::{
     WebSocket, WebSocketClose, WebSocketHandler, WebSocketMessage, WebSocketSender,
     WebSocketSettings,
@@ -107,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => response.send_error(404),
     };
-    let mut server = HttpServer::bind(address, chat)?;
+    let mut server = HttpServer::bind(address, AllowedHosts::loopback(chat))?;
     server.drain_on_signals(Duration::from_secs(1))?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)

@@ -10,8 +10,9 @@
 //!
 //!     curl -N http://127.0.0.1:8000/events
 //!
-//! Why this is safe: it listens on loopback. A page of another site may open the stream, but its
-//! browser does not let it read the events. The data is shown as text, and nothing can be changed.
+//! Why this is safe: it listens on loopback, and refuses requests for other hosts (`AllowedHosts`). A
+//! page of another site may open the stream, but its browser does not let it read the events. The data
+//! is shown as text, and nothing can be changed.
 //!
 //! Ctrl-C stops it.
 
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serve_forever::http::{Event, EventSender};
+use serve_forever::http::{AllowedHosts, Event, EventSender};
 use serve_forever::{HttpServer, Request, Response};
 
 const PAGE: &str = r#"<!DOCTYPE html>
@@ -75,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => response.send_error(404),
     };
     thread::spawn(move || work(&viewers));
-    let mut server = HttpServer::bind(address, panel)?;
+    let mut server = HttpServer::bind(address, AllowedHosts::loopback(panel))?;
     server.drain_on_signals(Duration::from_secs(1))?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)
