@@ -481,6 +481,20 @@ if command -v openssl >/dev/null; then
 else
     echo 'SKIPPED: https, because there is no openssl'
 fi
+# How curl ends: 1 no HTTP, 8 a strange field, 18 cut off, 28 out of time, 52 nothing, 56 broken or reset.
+start misbehaving reset=10 truncate=3 too-short silent slow-head=500 close early-close bad-chunk \
+    no-last-chunk garbage bad-field endless-head interim=3 status=503 ok
+for expected in 56 18 18 28 28 52 '5[26]' 56 18 1 8 '(27|56|100)' 0 22 0; do
+    status=0
+    curl --silent --fail --noproxy '*' --max-time 1 --output "$scratch/body" "http://$host:$port/" ||
+        status=$?
+    [[ $status =~ ^$expected$ ]] || fail "curl ends with $status where $expected should be"
+done
+[ "$(<"$scratch/body")" = hello ] || fail 'does not end with a correct answer'
+kill -KILL "$running"
+wait "$running" 2>/dev/null || true
+running=
+exec 3<&-
 
 title=parse_capture
 printf -- '-- %s\n' "$title"

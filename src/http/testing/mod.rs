@@ -4,6 +4,8 @@
 //!   need.
 //! - [`TestServer`] serves a handler on a free port: for tests with another program, with several
 //!   connections, or about time.
+//! - [`Misbehaving`] is a server for the tests of a *client*. It breaks HTTP in the ways that you
+//!   list, one [`Answer`] for each request.
 //!
 //! ```
 //! use serve_forever::http::testing::Client;
@@ -17,10 +19,15 @@
 //! assert_eq!(response.text(), "hello /world");
 //! ```
 
+mod answer;
 mod client;
+mod misbehaving;
+mod play;
 mod response;
 mod server;
 
+pub use answer::Answer;
 pub use client::{Client, TestRequest};
+pub use misbehaving::Misbehaving;
 pub use response::TestResponse;
 pub use server::TestServer;
