@@ -3,7 +3,7 @@
 
     apt-get install strace
     python3 tests/injection.py                     # everything, some minutes
-    python3 tests/injection.py jobs sendto EINTR   # only what has all these words in its name
+    python3 tests/injection.py incoming sendto EINTR   # only what has all these words in its name
 
 strace is attached to an example that serves. It lets the N-th call of a kind fail with an error that the
 system can report there, for each N (of many, for some). Meanwhile clients come. Whatever fails,
@@ -160,10 +160,10 @@ class HttpServer:
             asked(stream, b'TP/1.1\r\nHost: h\r\n\r\n', (200, self.small))
 
 
-class Jobs:
+class Incoming:
     """Responses that other threads make. SIGTERM stops."""
 
-    name = 'jobs'
+    name = 'incoming'
     arguments = []
     kept_by_thread = 0
 
@@ -449,7 +449,7 @@ def main():
     subprocess.run(['cargo', 'build', '--quiet', '--examples'], cwd=ROOT, check=True)
     binaries = pathlib.Path(os.environ.get('CARGO_TARGET_DIR', ROOT / 'target')) / 'debug/examples'
     tried, wrong = 0, 0
-    for kind in [HttpServer, Jobs, ThreadedEcho]:
+    for kind in [HttpServer, Incoming, ThreadedEcho]:
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
             example, scratch = kind(pathlib.Path(folder)), pathlib.Path(scratch)
             binary = binaries / example.name

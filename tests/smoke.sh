@@ -260,7 +260,7 @@ END
         expect body "$pattern"
         stop "$signal"
     done <<'END'
-jobs ^hit 0$
+incoming ^hit 0$
 embed_in_your_poll ^0 datagrams
 embed_as_one_fd says hello
 game_tick ^frame [0-9]+:
@@ -424,7 +424,7 @@ done
 
 # Whatever a silent client does not do: each example stops.
 for example in access_log activated cgi_app chat chat_websocket echo embed_as_one_fd embed_in_your_poll \
-    file_drop game_tick graceful_shutdown hooks http_echo http_server inherited jobs middleware panel \
+    file_drop game_tick graceful_shutdown hooks http_echo http_server incoming inherited middleware panel \
     plaintext rest reuse_port threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app \
     wsgi_probe; do
     arguments=()

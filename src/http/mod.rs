@@ -75,7 +75,8 @@
 //!
 //! A handler runs on the loop, and must not keep it waiting. With [`Response::defer`] any thread
 //! may send the response. [`Response::offload`] lets a [`Pool`](crate::socketserver::Pool) write
-//! it, and [`Pooled`] runs a whole handler there. In every case the loop keeps the socket. A slow
+//! it, and [`Pooled`] runs a whole handler there. From [`Incoming`], threads of your own take the
+//! requests when they like. In every case the loop keeps the socket. A slow
 //! client delays only its own response, and memory use never depends on a length that a client
 //! merely announces.
 
@@ -101,6 +102,8 @@ mod handler;
 #[cfg(feature = "tls")]
 mod https;
 mod json;
+mod incoming;
+mod kept_request;
 mod message;
 mod off_loop;
 mod offload;
@@ -149,6 +152,7 @@ pub use events::{Event, EventSender};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;
+pub use incoming::{Incoming, IncomingRequest};
 pub use message::{Late, Message};
 pub use offload::Pooled;
 pub use owned::OwnedRequest;

@@ -15,7 +15,6 @@ use super::deferred::Deferred;
 use super::handler::HttpRequestHandler;
 use super::message::{News, ReplyTo, Then};
 use super::off_loop;
-use super::owned::OwnedRequest;
 use super::request::Request;
 use super::response::{HttpResult, Response};
 use super::response_body::Streaming;
@@ -88,22 +87,11 @@ impl Response<'_> {
         if self.context.address.is_none() {
             return job(request, self);
         }
-        if !self.keep_body() {
+        let Some(kept) = self.keep(request) else {
             return self.shed();
-        }
-        let reading = match self.context.content {
-            Content::Whole(..) | Content::Owned(_) => None, // it goes along with the request
-            _ => Some(Box::new(Reading::Reader(self.body_reader()))),
         };
-        let request = OwnedRequest::with_share(request, self.state.share.take());
         self.submit(workers, move |reply_to| {
-            let content = match reading {
-                Some(_) => Content::Elsewhere,
-                None => Content::Owned(&request),
-            };
-            off_loop::write(reply_to, content, reading, Thread::Worker, |response| {
-                request.with(|request| job(request, response))
-            })
+            kept.write(reply_to, Thread::Worker, job)
         })
     }
 
