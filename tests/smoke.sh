@@ -447,16 +447,57 @@ request /digits.txt --retry 50 --retry-connrefused --retry-delay 0
 expect body '^0123456789$'
 stop INT
 
-# Ends by itself, after its page.
-start oauth
-refused 421 '/callback?code=evil' --header 'Host: evil.example'
-request '/callback?code=a%20b'
-expect body '^<p>You are signed in\.'
-timeout "$patience" cat <&3 >"$scratch/log" || fail 'does not end with its request'
-wait "$running" || fail 'does not end well'
+# status_of OPTION…: what curl gets.
+status_of() {
+    curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" --write-out '%{http_code}' "$@"
+}
+
+# These two end by themselves.
+start metrics
+request /metrics
+expect fields '^content-type: text/plain; version=0\.0\.4; charset=utf-8$'
+expect body '^# TYPE jobs_total counter$'
+expect body '^jobs_total [1-9][0-9]*$'
+expect body '^connections [0-9]+$'
+status=$(status_of --header 'Host: evil.example' "http://$host:$port/metrics") || true
+[ "$status" = 421 ] || fail "answers $status to a page that has rebound its name"
+kill -KILL "$running"
+wait "$running" 2>/dev/null || true
 running=
 exec 3<&-
-grep -q '^code: a b$' "$scratch/log" || fail 'does not say the code'
+
+# The browser's other requests, its connections ahead of time, and guesses do not end the wait. It
+# comes by IPv6 if the machine has that.
+for answer in 'code=a%20b' 'error=access_denied'; do
+    start oauth
+    read -r -t "$patience" line <&3 || fail 'says no address'
+    state=${line##*state=} state=${state%\'}
+    exec 4<>"/dev/tcp/$host/$port"
+    while read -r expected path; do
+        status=$(status_of "http://$host:$port$path") || true
+        [ "$status" = "$expected" ] || fail "answers $status for $path"
+    done <<END
+404 /favicon.ico
+400 /callback?code=stolen
+400 /callback?code=stolen&state=guessed
+400 /callback?state=$state
+END
+    status=$(status_of --head "http://$host:$port/callback?$answer&state=$state") || true
+    [ "$status" = 404 ] || fail "answers $status to a program that only looks at the address"
+    [ ! -e /proc/net/if_inet6 ] || ! grep -q ' lo$' /proc/net/if_inet6 || host='[::1]'
+    request "/callback?$answer&state=$state"
+    expect body '^<p>You are (not )?signed in\. You may close this window\.'
+    timeout "$patience" cat <&3 >"$scratch/log" || fail 'does not end with its request'
+    status=0
+    wait "$running" || status=$?
+    running=
+    exec 3<&- 4>&-
+    case $status$answer in
+    0code*) grep -q '^code: a b$' "$scratch/log" || fail 'does not say the code' ;;
+    1error*) grep -q 'access_denied' "$scratch/log" || fail 'does not say the error' ;;
+    *) fail "ends with status $status after $answer" ;;
+    esac
+done
 
 # A certificate is renewed while the server runs.
 if command -v openssl >/dev/null; then
