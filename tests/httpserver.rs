@@ -103,6 +103,52 @@ fn the_server_field_can_be_changed_and_left_out() {
     assert!(HttpSettings::default().server(Some("a\r\nb")).is_err());
 }
 
+/// HTTP-33: the server's own refusals have them, too, and they stay where `Server` changes.
+#[test]
+fn fields_of_every_response() {
+    let bad = "GET / HTTP/1.1\r\n\r\n"; // no Host
+    let gone = "GET /missing HTTP/1.1\r\nHost: h\r\n\r\n";
+    for server in [None, Some("a-longer-name/1.2.3"), Some("m")] {
+        let mut settings = HttpSettings::default();
+        settings.header("X-A", "1").expect("a good field");
+        settings.server(server).expect("a good value");
+        settings.header("X-B", "2").expect("a good field");
+        let server = server.map_or(String::new(), |server| format!("Server: {server}\r\n"));
+        for (request, status) in [
+            (GET, "200 OK"),
+            (gone, "404 Not Found"),
+            (bad, "400 Bad Request"),
+        ] {
+            let mut wire = Wire::with(settings.clone(), tell);
+            wire.receive(request);
+            let begin = format!("HTTP/1.1 {status}\r\n{server}X-A: 1\r\nX-B: 2\r\n{DATE}");
+            let sent = wire.sent();
+            assert!(sent.starts_with(&begin), "{sent}");
+        }
+        // What a handler writes for itself replaces the server's own fields only.
+        let own = |_: &Request<'_>, response: Response<'_>| {
+            let head = response.send_response(200).send_header("Server", "own");
+            head.send_server().body("")
+        };
+        let mut wire = Wire::with(settings, own);
+        wire.receive(GET);
+        let sent = wire.sent();
+        let begin = format!("HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\n{DATE}{server}Content-");
+        assert!(sent.starts_with(&begin), "{sent}");
+    }
+    let mut settings = HttpSettings::default();
+    for (name, value) in [
+        ("X A", "1"),
+        ("", "1"),
+        ("X-A", "1\r\nX-B: 2"),
+        ("content-length", "1"),
+        ("Connection", "close"),
+        ("Server", "mine"),
+    ] {
+        assert!(settings.header(name, value).is_err(), "{name}: {value}");
+    }
+}
+
 /// HTTP-21, HTTP-23 and RFC 9112 section 9.3.
 #[test]
 fn who_keeps_the_connection_open() {

@@ -53,8 +53,11 @@ pub struct HttpSettings {
     /// The proxies that may say who the client is. By default there are none.
     pub trusted_proxies: TrustedProxies,
     /// The beginning of nearly every response, ready to be copied: the usual status line, the
-    /// `Server` field if there is one, and the name `Date`.
+    /// `Server` field if there is one, the [fields of the program](Self::header), and the name
+    /// `Date`.
     ok_server_date: Vec<u8>,
+    /// The length of the `Server` field in it.
+    server_length: usize,
     /// The counters behind [`stats`](Self::stats). Clones share them, so they count together.
     pub(super) counters: Arc<Counters>,
 }
@@ -64,6 +67,18 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
 /// The name of the field that follows `Server`.
 const DATE: &[u8] = b"Date: ";
+
+/// The fields that depend on the response or the connection, or have a setting of their own.
+const OWN_FIELDS: [&str; 8] = [
+    "Connection",
+    "Content-Length",
+    "Date",
+    "Keep-Alive",
+    "Server",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
 
 impl Default for HttpSettings {
     fn default() -> HttpSettings {
@@ -76,6 +91,7 @@ impl Default for HttpSettings {
             error_format: ErrorFormat::default(),
             trusted_proxies: TrustedProxies::default(),
             ok_server_date: [OK, SERVER, DATE].concat(),
+            server_length: SERVER.len(),
             counters: Arc::default(),
         }
     }
@@ -90,12 +106,50 @@ impl HttpSettings {
     /// Returns [`EncodeError::InvalidValue`](super::h1::EncodeError::InvalidValue) if the value has a
     /// control character.
     pub fn server(&mut self, value: Option<&str>) -> Result<(), super::h1::EncodeError> {
-        let mut field = OK.to_vec();
+        let mut field = Vec::new();
         if let Some(value) = value {
             super::h1::field(&mut field, "Server", value.as_bytes())?;
         }
-        field.extend_from_slice(DATE);
-        self.ok_server_date = field;
+        let old = OK.len()..OK.len() + self.server_length;
+        self.server_length = field.len();
+        self.ok_server_date.splice(old, field);
+        Ok(())
+    }
+
+    /// Adds a field to every response ([HTTP-33]): those of your handler, and those that the server
+    /// sends by itself, such as a 400. Call it again for further fields.
+    ///
+    /// For example `Cache-Control`, `Strict-Transport-Security`, or `Access-Control-Allow-Origin`. If
+    /// a handler sends a field of the same name, the response has both. An interim response has none
+    /// of these fields, and neither has a response that begins with
+    /// [`send_response_only`](super::Response::send_response_only).
+    ///
+    /// ```
+    /// use serve_forever::http::HttpSettings;
+    ///
+    /// let mut settings = HttpSettings::default();
+    /// settings.header("Cache-Control", "no-store")?;
+    /// assert!(settings.header("Content-Length", "5").is_err());
+    /// # Ok::<(), serve_forever::http::h1::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EncodeError::InvalidName`](super::h1::EncodeError::InvalidName) if the name is not a
+    /// token, or is one that the server has to write for each response: `Connection`,
+    /// `Content-Length`, `Date`, `Keep-Alive`, `Server`, `Trailer`, `Transfer-Encoding`, `Upgrade`.
+    /// Returns [`EncodeError::InvalidValue`](super::h1::EncodeError::InvalidValue) if the value has a
+    /// control character.
+    ///
+    /// [HTTP-33]: crate::spec#http-33
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), super::h1::EncodeError> {
+        if OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(super::h1::EncodeError::InvalidName);
+        }
+        let mut field = Vec::new();
+        super::h1::field(&mut field, name, value.as_bytes())?;
+        let end = self.ok_server_date.len() - DATE.len();
+        self.ok_server_date.splice(end..end, field);
         Ok(())
     }
 
@@ -115,16 +169,16 @@ impl HttpSettings {
 
     /// Returns the `Server` field with its line end; empty if it is not sent.
     pub(super) fn server_field(&self) -> &[u8] {
-        let field = self.server_and_date().strip_suffix(DATE);
+        let field = self.server_and_date().get(..self.server_length);
         field.unwrap_or_default()
     }
 
-    /// Returns the `Server` field, then the name `Date`.
+    /// Returns the `Server` field, the fields of the program, and the name `Date`.
     pub(super) fn server_and_date(&self) -> &[u8] {
         self.ok_server_date.get(OK.len()..).unwrap_or_default()
     }
 
-    /// Returns the usual status line, then the `Server` field and the name `Date`.
+    /// Returns the usual status line, and then the same.
     pub(super) fn ok_server_and_date(&self) -> &[u8] {
         &self.ok_server_date
     }
