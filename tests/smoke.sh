@@ -84,6 +84,11 @@ expect() {
     }
 }
 
+# status_of OPTION…: what curl gets.
+status_of() {
+    curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" --write-out '%{http_code}' "$@"
+}
+
 # converse FD LINE…: sends the first line, if it is not empty, and expects the others.
 converse() {
     local line expected
@@ -437,6 +442,45 @@ for example in access_log activated cgi_app chat chat_websocket echo embed_as_on
     exec 4>&-
 done
 
+# What one adds to it. The second option is Python's.
+printf 'the index' >"$site/index.html"
+printf 'me:secret\n' >"$scratch/password"
+for threads in 0 2; do
+    start http_server --directory "$site" --protocol HTTP/1.1 --threads=$threads --upload --spa --cors \
+        --header 'X-A: b' --auth-file "$scratch/password"
+    auth=(--user me:secret)
+    request /digits.txt "${auth[@]}"
+    expect fields '^x-a: b$'
+    expect fields '^access-control-allow-origin: \*$'
+    request /a/page --header 'Accept: text/html' "${auth[@]}"
+    expect body '^the index$'
+    request /stored.bin --upload-file "$scratch/large" "${auth[@]}"
+    expect fields '^HTTP/1.1 201 '
+    cmp "$site/stored.bin" "$scratch/large" || fail 'stores another file'
+    rm "$site/stored.bin"
+    request / --request OPTIONS --header 'Origin: http://h' --header 'Access-Control-Request-Method: PUT'
+    expect fields '^access-control-allow-methods: GET, HEAD, OPTIONS, PUT$'
+    while read -r expected options; do
+        # Unquoted: they are words.
+        status=$(status_of $options "http://$host:$port/digits.txt") || true
+        [ "$status" = "$expected" ] || fail "answers $status for $options"
+    done <<END
+401 --request GET
+401 --user me:guess
+401 --upload-file $scratch/large
+421 --user me:secret --header Host:evil.example
+409 --user me:secret --upload-file $scratch/large --path-as-is --request-target /none/x
+END
+    stop INT
+done
+rm "$site/index.html"
+status=0
+HTTP_SERVER_AUTH=me "$examples/http_server" 127.0.0.1:0 2>"$scratch/log" || status=$?
+[ "$status" -eq 1 ] || fail "ends with $status without a password in the variable"
+status=0
+"$examples/http_server" --cgi 2>"$scratch/log" || status=$?
+[ "$status" -eq 2 ] && grep -q '^http_server: --cgi: ' "$scratch/log" || fail 'says nothing about --cgi'
+
 # It serves although it cannot print, on the port that was free a moment ago.
 title='http_server, with a full standard output'
 printf -- '-- %s\n' "$title"
@@ -446,11 +490,6 @@ exec 3<"$scratch/output"
 request /digits.txt --retry 50 --retry-connrefused --retry-delay 0
 expect body '^0123456789$'
 stop INT
-
-# status_of OPTION…: what curl gets.
-status_of() {
-    curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" --write-out '%{http_code}' "$@"
-}
 
 # These two end by themselves.
 start metrics

@@ -251,6 +251,9 @@ fn the_checkers_can_fail() {
     assert!(is_used(step, "`guide_1_a`") && !is_used(step, "`1_a` and `guide_1_ab`"));
     let solved = "examples/guide/solved/1_a.rs";
     assert!(is_used(solved, "`guide_1_a`") && !is_used(solved, "`guide_1_b`"));
+    let (main, part) = ("examples/a/b/main.rs", "examples/a/b/c.rs");
+    assert!(is_used(main, "`b`") && !is_used(main, "`main` and `a`"));
+    assert!(is_used(part, "mod c;") && !is_used(part, "`c`"));
     assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
     let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
     assert_eq!(length_of(&long, "pub fn f"), 52);
@@ -378,6 +381,11 @@ fn is_used(path: &str, named: &str) -> bool {
         "guide" if path.starts_with("examples/") => named.contains(&format!("`guide_{stem}`")),
         // Beside the program that it solves.
         "solved" => named.contains(&format!("`guide_{stem}`")),
+        // An example that is a folder.
+        _ if path.starts_with("examples/") && path.matches('/').count() == 3 => match stem {
+            "main" => named.contains(&format!("`{folder}`")),
+            _ => named.contains(&format!("mod {stem};")),
+        },
         _ if path.starts_with("examples/") => named.contains(&format!("`{stem}`")),
         _ if path.ends_with(".rs") => target || named.contains(&format!("mod {module};")),
         _ => named.contains(&*name.to_string_lossy()),

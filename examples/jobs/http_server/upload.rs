@@ -1,0 +1,128 @@
+//! Files that clients send with PUT. They are written as they arrive, and get their names when they are
+//! complete. So nobody ever sees half a file.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serve_forever::http::{BodyPolicy, translate_path};
+use serve_forever::{HttpResult, Request, Response};
+
+/// How large a file may be: 16 GiB.
+const LIMIT: u64 = 16 << 30;
+
+/// The directory that takes the files.
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    root: Arc<Path>,
+    /// Whether a symbolic link may lead out of the root.
+    follow_symlinks: bool,
+}
+
+/// A file that is not complete. If it is dropped without a call of `keep_as`, it is removed.
+struct Partial {
+    file: File,
+    path: PathBuf,
+}
+
+impl Uploads {
+    pub fn new(root: &Path, follow_symlinks: bool) -> io::Result<Uploads> {
+        Ok(Uploads {
+            root: root.canonicalize()?.into(),
+            follow_symlinks,
+        })
+    }
+
+    /// How the body of a PUT arrives, if it is taken at all.
+    pub fn body_policy(&self, request: &Request<'_>) -> BodyPolicy {
+        match self.accept(request) {
+            Ok(_) => BodyPolicy::streamed().limit(LIMIT),
+            Err(code) => BodyPolicy::refused(code),
+        }
+    }
+
+    /// Stores the body. On the loop, a local disk is fast enough; for a slow one there are threads.
+    pub fn store(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        // Check again: `body_policy` is not called for an empty file.
+        let path = match self.accept(request) {
+            Ok(path) => path,
+            Err(code) => return response.send_error(code),
+        };
+        let only_new = request.header("If-None-Match").is_some();
+        let folder = path.parent().unwrap_or(&self.root);
+        response.receive_into(Partial::create(folder)?, move |partial, response| {
+            let exists = path.exists();
+            if exists && only_new {
+                return response.send_error(412); // somebody was faster
+            }
+            partial.keep_as(&path)?;
+            let code = if exists { 204 } else { 201 };
+            response.send_response(code).body("")
+        })
+    }
+
+    /// Returns where a file is stored, or the status with which it is refused.
+    fn accept(&self, request: &Request<'_>) -> Result<PathBuf, u16> {
+        // It is a part of a file, and must not replace the whole (RFC 9110 §14.5).
+        if request.header("Content-Range").is_some() {
+            return Err(400);
+        }
+        let path = self.locate(request).ok_or(409_u16)?;
+        // A client that wants to replace nothing says so. Other conditions need tags that nobody
+        // promises here, so they are not met (RFC 9110 §13.1).
+        match (request.header("If-None-Match"), request.header("If-Match")) {
+            (None, None) => Ok(path),
+            (Some(b"*"), None) if !path.exists() => Ok(path),
+            (None, Some(b"*")) if path.exists() => Ok(path),
+            _ => Err(412),
+        }
+    }
+
+    /// Returns the path of the file, if it can have one: its folder is there, below the root. Names
+    /// that begin with a dot are for files that are not complete.
+    fn locate(&self, request: &Request<'_>) -> Option<PathBuf> {
+        let found = translate_path(request.path())?;
+        let mut names = found.path.iter();
+        let hidden = names.any(|name| name.as_encoded_bytes().starts_with(b"."));
+        let (path, name) = (self.root.join(&found.path), found.path.file_name()?);
+        let folder = path.parent()?.canonicalize().ok()?;
+        let inside = self.follow_symlinks || folder.starts_with(&self.root);
+        let path = folder.join(name);
+        let fits = inside && !hidden && !found.trailing_slash && !path.is_dir();
+        fits.then_some(path)
+    }
+}
+
+impl Partial {
+    /// Creates it where the file will be, because a file can only be renamed within one file system.
+    fn create(folder: &Path) -> io::Result<Partial> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{}-{number}.part", std::process::id()));
+        let file = File::create_new(&path)?;
+        Ok(Partial { file, path })
+    }
+
+    fn keep_as(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
+    }
+}
+
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Ignore the error: it means that the file has been renamed.
+        let _ = fs::remove_file(&self.path);
+    }
+}
