@@ -90,6 +90,10 @@
 //! the balancer's list. A [drain](crate::socketserver::ShutdownHandle::drain) finishes what was
 //! sent before it began. But a client that connects at the moment when the listener closes is reset,
 //! even if another loop shares the port. (On Linux, `net.ipv4.tcp_migrate_req` prevents this.)
+//!
+//! With paths in place of ports nothing needs to be taken out of a list: a successor binds a path of its
+//! own and renames it to that of the old loop, whose queue then gets nothing more. The example
+//! `behind_nginx` does it behind nginx, and a test replaces its processes under load.
 
 /// Makes the page of a step: its title, its program, its picture, its text.
 macro_rules! step {
