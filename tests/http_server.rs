@@ -137,6 +137,23 @@ fn arguments() {
             },
         ),
         ("-p HTTP/1.1", defaults()),
+        (
+            "--tls-cert a --tls-key=b",
+            Options {
+                tls_cert: Some("a".into()),
+                tls_key: Some("b".into()),
+                ..defaults()
+            },
+        ),
+        (
+            "--tls a b 81",
+            Options {
+                tls_cert: Some("a".into()),
+                tls_key: Some("b".into()),
+                port: 81,
+                ..defaults()
+            },
+        ),
         ("--protocol=HTTP/1.1", defaults()),
         (
             "--header=A:b --header X-C:d=e:f",
@@ -203,6 +220,9 @@ fn arguments() {
         "--header nothing",
         "--header",
         "--spa=yes",
+        "--tls a",
+        "--tls-key b",
+        "--tls-cert a --tls-password-file b",
         "--auth",
         "--cgi",
         "--follow-symlinks=no",
@@ -269,7 +289,11 @@ fn the_line_at_the_start() {
     ];
     for (address, expected) in cases {
         let address: SocketAddr = address.parse().expect("an address");
-        assert_eq!(start_line(address), expected);
+        assert_eq!(start_line("http", address), expected);
+        let expected = expected
+            .replacen("HTTP", "HTTPS", 1)
+            .replace("http:", "https:");
+        assert_eq!(start_line("https", address), expected);
     }
 }
 
@@ -309,6 +333,13 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+fn names(folder: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(folder).expect("it is there").flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    names.sort();
+    names
 }
 
 /// CLI-5: fields are in every response, also in those that the server sends by itself.
@@ -358,7 +389,7 @@ fn other_origins() {
     assert_eq!(field("Access-Control-Allow-Origin"), Some("*"));
     assert_eq!(
         field("Access-Control-Allow-Methods"),
-        Some("GET, HEAD, OPTIONS, PUT")
+        Some("GET, HEAD, OPTIONS, POST, PUT")
     );
     assert_eq!(
         field("Access-Control-Allow-Headers"),
@@ -383,7 +414,7 @@ fn other_origins() {
     };
     assert_eq!(
         asked(&open).header("Allow"),
-        Some("GET, HEAD, OPTIONS, PUT")
+        Some("GET, HEAD, OPTIONS, POST, PUT")
     );
 }
 
@@ -489,12 +520,6 @@ fn uploads() {
     ] {
         assert_eq!(put(target, name, value), code, "{target} {name}: {value}");
     }
-    let names = |folder: &Path| {
-        let entries = fs::read_dir(folder).expect("it is there").flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-        names.sort();
-        names
-    };
     assert_eq!(names(&folder.0.join("folder")), ["new one.txt"]);
     let all = names(&folder.0);
     assert!(
@@ -509,6 +534,46 @@ fn uploads() {
     // Without the option there is no such method.
     let request = client(&folder.options()).request("PUT", "/new.txt");
     assert_eq!(request.body("other").send().code(), 501);
+}
+
+/// CLI-8: the form, and what it stores. It replaces nothing.
+#[test]
+fn forms() {
+    let folder = Folder::new("forms");
+    let options = Options {
+        upload: true,
+        ..folder.options()
+    };
+    let client = client(&options);
+    let page = client.get("/folder/?upload");
+    assert_eq!(page.code(), 200);
+    assert!(page.text().contains("multipart/form-data"), "{page:?}");
+    assert_eq!(client.get("/file.txt?upload").code(), 404);
+    let post = |target: &str, filename: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{filename}\"\r\n\r\n\
+             new\r\n--b--\r\n"
+        );
+        let request = client.request("POST", target).body(body);
+        let form = "multipart/form-data; boundary=b";
+        request.header("Content-Type", form).send()
+    };
+    let stored = post("/folder/", "a b.txt");
+    assert_eq!(
+        (stored.code(), stored.header("Location")),
+        (303, Some("/folder/"))
+    );
+    for (target, filename, code) in [
+        ("/folder/", "a b.txt", 409),
+        ("/folder/", "../../out.txt", 303),
+        ("/folder/", "..", 400),
+        ("/folder", "b.txt", 409),
+        ("/none/", "b.txt", 409),
+    ] {
+        assert_eq!(post(target, filename).code(), code, "{target} {filename}");
+    }
+    assert_eq!(client.post("/folder/", "text").code(), 415);
+    assert_eq!(names(&folder.0.join("folder")), ["a b.txt", "out.txt"]);
 }
 
 /// CLI-9: a page in a browser that has another name for this machine gets nothing.

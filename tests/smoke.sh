@@ -458,8 +458,14 @@ for threads in 0 2; do
     expect fields '^HTTP/1.1 201 '
     cmp "$site/stored.bin" "$scratch/large" || fail 'stores another file'
     rm "$site/stored.bin"
+    request '/?upload' "${auth[@]}"
+    expect body '<form method="post"'
+    request '/photos%20%26%20more/' --form "files=@$scratch/large;filename=../b c" "${auth[@]}"
+    expect fields '^HTTP/1.1 303 '
+    cmp "$site/photos & more/b c" "$scratch/large" || fail 'stores another file of the form'
+    rm "$site/photos & more/b c"
     request / --request OPTIONS --header 'Origin: http://h' --header 'Access-Control-Request-Method: PUT'
-    expect fields '^access-control-allow-methods: GET, HEAD, OPTIONS, PUT$'
+    expect fields '^access-control-allow-methods: GET, HEAD, OPTIONS, POST, PUT$'
     while read -r expected options; do
         # Unquoted: they are words.
         status=$(status_of $options "http://$host:$port/digits.txt") || true
@@ -575,6 +581,14 @@ kill -KILL "$running"
 wait "$running" 2>/dev/null || true
 running=
 exec 3<&-
+
+if [ -e "$scratch/cert.pem" ]; then
+    start http_server --directory "$site" --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
+    curl --silent --fail --noproxy '*' --max-time "$patience" --cacert "$scratch/cert.pem" \
+        "https://$host:$port/digits.txt" >"$scratch/body" || fail 'no good answer over TLS'
+    [ "$(<"$scratch/body")" = 0123456789 ] || fail 'sends another file over TLS'
+    stop INT
+fi
 
 title=parse_capture
 printf -- '-- %s\n' "$title"

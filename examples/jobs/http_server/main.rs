@@ -15,6 +15,11 @@
 //!     curl -r 0-99 http://127.0.0.1:8000/README.md     # the first 100 bytes
 //!     curl -T photo.jpg http://127.0.0.1:8000/         # with --upload
 //!
+//! With TLS, add `--features tls`, and name a certificate: the example `https` says how to make one.
+//!
+//!     cargo install --path . --example http_server --features tls
+//!     http_server --tls cert.pem key.pem
+//!
 //! Ctrl-C lets downloads finish, for ten seconds; a second Ctrl-C stops it immediately.
 //!
 //! It is safe: it listens on this machine only unless you say otherwise, and then refuses requests
@@ -29,6 +34,7 @@ mod upload;
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,7 +43,7 @@ use serve_forever::http::{
     SimpleHttpRequestHandler,
 };
 use serve_forever::socketserver::{
-    Evented, LogQueue, Pool, Server, Tcp, Transport, limit_panic_reports,
+    Evented, Factory, LogQueue, Pool, Protocol, Server, Tcp, Transport, limit_panic_reports,
 };
 
 use self::options::{Options, USAGE};
@@ -159,22 +165,30 @@ pub fn guard<H>(options: &Options, address: SocketAddr, handler: H) -> AllowedHo
     guard.same_origin(options.cors.is_none())
 }
 
+/// How clients reach it.
+pub fn scheme(options: &Options) -> &'static str {
+    match options.tls_cert {
+        Some(_) => "https",
+        None => "http",
+    }
+}
+
 /// Says what others could do that the user may not expect.
-fn warn_about(site: &Site, address: SocketAddr) {
+fn warn_about(options: &Options, site: &Site, address: SocketAddr) {
     if address.ip().is_loopback() {
         return;
     }
-    if site.password.is_some() {
+    if site.password.is_some() && options.tls_cert.is_none() {
         warn("without TLS, everybody on the way can read the password");
-    } else if site.uploads.is_some() {
+    } else if site.password.is_none() && site.uploads.is_some() {
         warn("everybody who can reach this machine can store files: see --auth-file");
     }
 }
 
 /// The line that is printed when clients can connect. A socket address puts IPv6 into brackets.
-pub fn start_line(address: SocketAddr) -> String {
-    let (host, port) = (address.ip(), address.port());
-    format!("Serving HTTP on {host} port {port} (http://{address}/) ...")
+pub fn start_line(scheme: &str, address: SocketAddr) -> String {
+    let (name, host, port) = (scheme.to_uppercase(), address.ip(), address.port());
+    format!("Serving {name} on {host} port {port} ({scheme}://{address}/) ...")
 }
 
 fn serve(
@@ -185,9 +199,49 @@ fn serve(
     let handler = guard(options, listener.server_address(), handler);
     let handler = AccessLog::new(handler, LogFormat::Common, io::stderr());
     let http = Http::new(handler, settings(options)?);
-    let mut server = Server::new(listener, Evented::new(http))?;
+    match &options.tls_cert {
+        None => serve_with(options, listener, http),
+        Some(cert) => {
+            let key = options.tls_key.as_ref().unwrap_or(cert);
+            serve_tls(options, listener, http, cert, key)
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn serve_tls(
+    options: &Options,
+    listener: Tcp,
+    http: Http<impl HttpRequestHandler + Clone>,
+    cert: &Path,
+    key: &Path,
+) -> Result<(), Box<dyn Error>> {
+    use serve_forever::socketserver::{Tls, TlsConfig};
+
+    let provider = rustls::crypto::ring::default_provider().install_default();
+    provider.map_err(|_| "a provider of cryptography is installed already")?;
+    let config = TlsConfig::from_pem_files(cert, key)?.alpn_protocols(["http/1.1"]);
+    serve_with(options, listener, Tls::new(http, config))
+}
+
+#[cfg(not(feature = "tls"))]
+fn serve_tls<H>(_: &Options, _: Tcp, _: Http<H>, _: &Path, _: &Path) -> Result<(), Box<dyn Error>> {
+    Err("it was built without TLS: build it again with `--features tls`".into())
+}
+
+fn serve_with<F>(options: &Options, listener: Tcp, factory: F) -> Result<(), Box<dyn Error>>
+where
+    F: Factory<SocketAddr, Made: Protocol>,
+{
+    let mut server = Server::new(listener, Evented::new(factory))?;
     server.drain_on_signals(PATIENCE)?;
-    say(start_line(server.server_address()));
+    let (scheme, address) = (scheme(options), server.server_address());
+    say(start_line(scheme, address));
+    if options.upload {
+        say(format_args!(
+            "Upload with a browser at {scheme}://{address}/?upload"
+        ));
+    }
     server.serve_forever()?;
     match server.shutdown_handle().drained() {
         Some(drained) if drained.aborted > 0 => {
@@ -207,7 +261,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let (bind, port) = (&options.bind, options.port);
         format!("cannot listen on {bind} port {port}: {error}")
     })?;
-    warn_about(&site, listener.server_address());
+    warn_about(options, &site, listener.server_address());
     match options.threads {
         0 => serve(options, listener, site),
         threads => {

@@ -15,6 +15,9 @@ Serves the files of a directory over HTTP.
   -d, --directory DIR   the directory to serve (default: the working directory)
   -p, --protocol VERSION
                         HTTP/1.1, which is what it always speaks
+      --tls-cert FILE   serve HTTPS with the certificate in this PEM file
+      --tls-key FILE    its private key (default: in the same file)
+      --tls CERT KEY    both at once
   -h, --help            print this help
 
 What pages may do:
@@ -32,7 +35,7 @@ Who may come:
                         the environment variable HTTP_SERVER_AUTH does the same
       --allow-host HOST if it listens for this machine only, it refuses requests for other hosts,
                         which come from pages that attack it; allows one more; may be repeated
-      --upload          store what clients send with PUT
+      --upload          store what clients send: with PUT, or with the form at `/?upload`
       --follow-symlinks follow symbolic links that lead out of the directory
 
 How it works:
@@ -48,6 +51,10 @@ pub struct Options {
     pub port: u16,
     /// The directory to serve.
     pub directory: PathBuf,
+    /// The certificate for HTTPS.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, if it is not in the same file.
+    pub tls_key: Option<PathBuf>,
     /// Fields for every response.
     pub headers: Vec<(String, String)>,
     /// The origin whose pages may read the files; `*` for any.
@@ -78,6 +85,8 @@ impl Default for Options {
             bind: "127.0.0.1".into(),
             port: 8000,
             directory: ".".into(),
+            tls_cert: None,
+            tls_key: None,
             headers: Vec::new(),
             cors: None,
             spa: false,
@@ -113,6 +122,14 @@ impl Options {
                 "-b" | "--bind" => options.bind = text(value()?)?,
                 "-d" | "--directory" => options.directory = value()?.into(),
                 "-p" | "--protocol" => check_protocol(&text(value()?)?)?,
+                "--tls-cert" => options.tls_cert = Some(value()?.into()),
+                "--tls-key" => options.tls_key = Some(value()?.into()),
+                "--tls" => {
+                    options.tls_cert = Some(value()?.into());
+                    let key = arguments.next().ok_or("--tls needs two files")?;
+                    options.tls_key = Some(key.into());
+                }
+                "--tls-password-file" => return Err(NO_ENCRYPTED_KEY.into()),
                 "-H" | "--header" => options.headers.push(header(&text(value()?)?)?),
                 "--cors" => options.cors = Some(given.unwrap_or("*").to_owned()),
                 "--auth" => options.auth = Some(text(value()?)?),
@@ -131,6 +148,9 @@ impl Options {
                 _ => place = Some(name.to_owned()),
             }
         }
+        if options.tls_key.is_some() && options.tls_cert.is_none() {
+            return Err("--tls-key needs --tls-cert".into());
+        }
         if let Some(place) = place {
             let (address, port) = place.rsplit_once(':').unwrap_or(("", &place));
             options.port = number(port)?;
@@ -144,6 +164,9 @@ impl Options {
 
 const NO_CGI: &str = "--cgi: programs are not run, and Python 3.15 does not run them either; \
                       to be run as a CGI program, see the example cgi_app";
+
+const NO_ENCRYPTED_KEY: &str = "--tls-password-file: encrypted keys are not read; \
+                                decrypt yours with `openssl pkey -in KEY -out PLAIN`";
 
 fn check_protocol(version: &str) -> Result<(), String> {
     match version {

@@ -31,7 +31,7 @@ pub struct Site {
 impl Site {
     fn methods(&self) -> &'static str {
         match self.uploads {
-            Some(_) => "GET, HEAD, OPTIONS, PUT",
+            Some(_) => "GET, HEAD, OPTIONS, POST, PUT",
             None => "GET, HEAD, OPTIONS",
         }
     }
@@ -78,6 +78,10 @@ impl HttpRequestHandler for Site {
         match (request.method(), &self.uploads) {
             ("OPTIONS", _) => self.allow(request, response),
             ("PUT", Some(uploads)) => uploads.store(request, response),
+            ("POST", Some(uploads)) => uploads.store_form(request, response),
+            ("GET" | "HEAD", Some(uploads)) if request.query() == Some("upload") => {
+                uploads.show_form(request, response)
+            }
             ("GET" | "HEAD", _) if self.spa && self.is_made_by_index(request) => {
                 self.files.serve("/index.html", request, response)
             }
@@ -88,7 +92,9 @@ impl HttpRequestHandler for Site {
     /// Only a file that is stored needs its body.
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         match (request.method(), &self.uploads) {
-            ("PUT", Some(uploads)) if self.lets_in(request) => uploads.body_policy(request),
+            ("PUT" | "POST", Some(uploads)) if self.lets_in(request) => {
+                uploads.body_policy(request)
+            }
             _ => BodyPolicy::streamed(),
         }
     }

@@ -1,6 +1,7 @@
-//! Files that clients send with PUT. They are written as they arrive, and get their names when they are
+//! Files that clients send, with PUT or with a form. They are written as they arrive, and get their names when they are
 //! complete. So nobody ever sees half a file.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,11 @@ pub struct Uploads {
     follow_symlinks: bool,
 }
 
+/// The page with the form.
+const FORM: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><title>Upload</title>\
+    <form method=\"post\" action=\"?\" enctype=\"multipart/form-data\">\
+    <input type=\"file\" name=\"files\" multiple required> <button>Upload</button></form>\n";
+
 /// A file that is not complete. If it is dropped without a call of `keep_as`, it is removed.
 struct Partial {
     file: File,
@@ -35,12 +41,58 @@ impl Uploads {
         })
     }
 
-    /// How the body of a PUT arrives, if it is taken at all.
+    /// How the body of a PUT or POST arrives, if it is taken at all.
     pub fn body_policy(&self, request: &Request<'_>) -> BodyPolicy {
-        match self.accept(request) {
-            Ok(_) => BodyPolicy::streamed().limit(LIMIT),
+        let accepted = match request.method() {
+            "PUT" => self.accept(request).map(|_| ()),
+            _ => self.folder(request).map(|_| ()).ok_or(409),
+        };
+        match accepted {
+            Ok(()) => BodyPolicy::streamed().limit(LIMIT),
             Err(code) => BodyPolicy::refused(code),
         }
+    }
+
+    /// Sends the form for a folder.
+    pub fn show_form(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        if self.folder(request).is_none() {
+            return response.send_error(404);
+        }
+        response
+            .send_response(200)
+            .send_header("Content-Type", "text/html; charset=utf-8")
+            .send_header(
+                "Content-Security-Policy",
+                "default-src 'none'; form-action 'self'",
+            )
+            .body(FORM)
+    }
+
+    /// Stores the files of a form in a folder, and then shows the folder. No file is replaced.
+    pub fn store_form(&self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        let Some(folder) = self.folder(request) else {
+            return response.send_error(409);
+        };
+        let form = match request.multipart() {
+            Ok(form) => form,
+            Err(error) => return response.send_error(error.status()),
+        };
+        let location = request.path().to_owned();
+        response.receive_form(form, folder.clone(), move |form, response| {
+            for file in form.files {
+                let Some(name) = file.safe_name() else {
+                    return response.send_error(400);
+                };
+                match file.keep_as(folder.join(name)) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        return response.send_error(409);
+                    }
+                    kept => kept?,
+                }
+            }
+            let head = response.send_response(303);
+            head.send_header("Location", location).body("")
+        })
     }
 
     /// Stores the body. On the loop, a local disk is fast enough; for a slow one there are threads.
@@ -84,15 +136,30 @@ impl Uploads {
     /// that begin with a dot are for files that are not complete.
     fn locate(&self, request: &Request<'_>) -> Option<PathBuf> {
         let found = translate_path(request.path())?;
-        let mut names = found.path.iter();
-        let hidden = names.any(|name| name.as_encoded_bytes().starts_with(b"."));
-        let (path, name) = (self.root.join(&found.path), found.path.file_name()?);
-        let folder = path.parent()?.canonicalize().ok()?;
-        let inside = self.follow_symlinks || folder.starts_with(&self.root);
+        let folder = self.resolve(found.path.parent()?)?;
+        let name = found.path.file_name()?;
         let path = folder.join(name);
-        let fits = inside && !hidden && !found.trailing_slash && !path.is_dir();
+        let fits = !is_hidden(name) && !found.trailing_slash && !path.is_dir();
         fits.then_some(path)
     }
+
+    /// Returns the folder that the request is for.
+    fn folder(&self, request: &Request<'_>) -> Option<PathBuf> {
+        let found = translate_path(request.path())?;
+        let folder = self.resolve(&found.path)?;
+        (found.trailing_slash && folder.is_dir()).then_some(folder)
+    }
+
+    /// Returns where a path below the root leads, if it does not lead out of the root.
+    fn resolve(&self, path: &Path) -> Option<PathBuf> {
+        let resolved = self.root.join(path).canonicalize().ok()?;
+        let inside = self.follow_symlinks || resolved.starts_with(&self.root);
+        (inside && !path.iter().any(is_hidden)).then_some(resolved)
+    }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 impl Partial {
