@@ -17,7 +17,6 @@
 //! | HTTP, PATH, FORM, LOG, STATIC, CLI | HTTP, its paths, forms, log and files, and the programs |
 //! | GUARD | guards in front of a handler |
 //! | PROXY | servers behind a proxy |
-//! | SSE | server-sent events |
 //! | SSE, WS | server-sent events, WebSocket |
 //! | WSGI, ENV, HDR, UTIL, VALID | WSGI: applications, environ, header fields, utilities, the validator |
 //!
@@ -113,14 +112,12 @@
 #![doc(alias("STATIC-6", "STATIC-7", "STATIC-8", "STATIC-9"))]
 #![doc(alias("STATIC-10", "STATIC-11", "STATIC-12", "STATIC-13"))]
 #![doc(alias("STATIC-14"))]
-#![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4"))]
 #![doc(alias("GUARD-1", "GUARD-2", "GUARD-3", "GUARD-4"))]
 #![doc(alias("PROXY-1", "PROXY-2", "PROXY-3", "PROXY-4", "PROXY-5"))]
 #![doc(alias("SSE-1", "SSE-2", "SSE-3", "SSE-4", "SSE-5"))]
 #![doc(alias("WS-1", "WS-2", "WS-3", "WS-4", "WS-5", "WS-6", "WS-7"))]
 #![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4", "CLI-5"))]
 #![doc(alias("CLI-6", "CLI-7", "CLI-8", "CLI-9"))]
-#![doc(alias("GUARD-1", "GUARD-2", "GUARD-3"))]
 #![doc(alias("WSGI-1", "WSGI-2", "WSGI-3", "WSGI-4", "WSGI-5", "WSGI-6"))]
 #![doc(alias("WSGI-7", "WSGI-8", "WSGI-9", "WSGI-10", "WSGI-11"))]
 #![doc(alias("WSGI-12", "WSGI-13", "WSGI-14", "WSGI-15", "WSGI-16"))]

@@ -216,7 +216,6 @@ struct Frame {
 
 /// The first frame of `input`, in the middle of `message`; `None` if it is not whole; or the code of
 /// its first mistake.
-#[expect(clippy::type_complexity, reason = "it says what there can be")]
 fn next_frame<'a>(
     input: &'a [u8],
     message: Option<&(bool, Vec<u8>)>,

@@ -94,15 +94,15 @@ mod deferred;
 pub mod differences;
 mod error_format;
 mod error_page;
+mod events;
 mod form;
 mod forwarded;
-mod events;
 pub mod h1;
 mod handler;
 #[cfg(feature = "tls")]
 mod https;
-mod json;
 mod incoming;
+mod json;
 mod kept_request;
 mod message;
 mod off_loop;
@@ -145,10 +145,10 @@ pub use connection::HttpConnection;
 pub(crate) use date::format_date_time;
 pub use deferred::Deferred;
 pub use error_format::ErrorFormat;
+pub use events::{Event, EventSender};
 pub use form::{
     Form, FormError, FormFile, Multipart, MultipartEvent, MultipartLimits, Part, parse_qsl,
 };
-pub use events::{Event, EventSender};
 pub use handler::HttpRequestHandler;
 #[cfg(feature = "tls")]
 pub use https::HttpsServer;
