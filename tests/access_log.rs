@@ -228,6 +228,82 @@ fn the_time_is_utc_unless_told_otherwise() {
     }
 }
 
+/// LOG-1: the zone of a process is in its variable TZ, which only a process of its own can have.
+#[cfg(feature = "local-time")]
+#[test]
+fn local_time_is_that_of_the_variable_tz() {
+    use std::env;
+    use std::process::Command;
+
+    const CHILD: &str = "LOCAL_TIME_CHILD";
+    if env::var_os(CHILD).is_some() {
+        for format in [LogFormat::Python, LogFormat::Common, LogFormat::Json] {
+            let lines = Lines::default();
+            let log = AccessLog::new(hello, format, lines.sink()).local_time();
+            let Ok(log) = log else {
+                println!("\nno zone");
+                return;
+            };
+            Wire::new(log).receive(GET);
+            println!("\n{}", lines.take().concat());
+        }
+        return;
+    }
+    for (zone, common, json) in [
+        (
+            "UTC0",
+            "06/Nov/1994:08:49:37 +0000",
+            "1994-11-06T08:49:37.000000Z",
+        ),
+        // The summer of the southern half of the Earth.
+        (
+            "NZST-12NZDT,M9.5.0,M4.1.0/3",
+            "06/Nov/1994:21:49:37 +1300",
+            "1994-11-06T21:49:37.000000+13:00",
+        ),
+        (
+            "NST3:30NDT,M3.2.0,M11.1.0",
+            "06/Nov/1994:05:19:37 -0330",
+            "1994-11-06T05:19:37.000000-03:30",
+        ),
+    ] {
+        let mut command = Command::new(env::current_exe().expect("a path"));
+        command.args([
+            "--exact",
+            "local_time_is_that_of_the_variable_tz",
+            "--nocapture",
+        ]);
+        let output = command
+            .env(CHILD, "1")
+            .env("TZ", zone)
+            .output()
+            .expect("it runs");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let python = common.split(' ').next().unwrap_or_default();
+        let python = python.replacen(':', " ", 1);
+        for expected in [
+            format!("- - [{python}] \"GET"),
+            format!("- - [{common}] \"GET"),
+            format!("{{\"time\":\"{json}\","),
+        ] {
+            assert!(printed.contains(&expected), "{zone}: {printed}");
+        }
+    }
+    let mut command = Command::new(env::current_exe().expect("a path"));
+    command.args([
+        "--exact",
+        "local_time_is_that_of_the_variable_tz",
+        "--nocapture",
+    ]);
+    let output = command
+        .env(CHILD, "1")
+        .env("TZ", "Nowhere/Land")
+        .output()
+        .expect("it runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("\nno zone\n"), "{printed}");
+}
+
 /// A line for a request that has come at `wall` over a connection from `client`.
 fn line_at(wall: Duration, client: Option<SocketAddr>, format: LogFormat) -> String {
     let lines = Lines::default();

@@ -82,7 +82,7 @@
 //!
 //! | clause | | here | because |
 //! | --- | --- | --- | --- |
-//! | LOG-1 | differs | [`LogFormat::Python`](super::LogFormat) is that line, in UTC unless an [offset](super::AccessLog::utc_offset) is set; `Common`, `Combined` and `Json` name the zone. It goes to standard error if that is the [sink](super::LogSink) | std does not know time zones |
+//! | LOG-1 | differs | [`LogFormat::Python`](super::LogFormat) is that line, in UTC unless an [offset](super::AccessLog::utc_offset) is set, or `local_time` of the feature `local-time`; `Common`, `Combined` and `Json` name the zone. It goes to standard error if that is the [sink](super::LogSink) | std does not know time zones |
 //! | LOG-2 | differs | the size is always known and written, as in `wsgiref`, also if it is 0; `- -` if the client disconnected before there was a response | LOG-5 |
 //! | LOG-3 | same | in Python's format; the others also escape quotation marks, and are ASCII | fields in quotation marks must be told apart |
 //! | LOG-4 | same | in the formats `Python` and `Json`; in the two others only if you [ask for it](super::AccessLog::errors) | readers of the others expect a request in each line |

@@ -282,9 +282,8 @@ mod tests {
                 let last = Members::new(fields, "Forwarded").next();
                 assert_eq!(last, Some(appended.as_bytes()), "{section}");
                 // Whatever it is, reading it ends, and does not panic.
-                for member in Members::new(fields, "Forwarded") {
-                    let _ = element(member);
-                }
+                let all = Members::new(fields, "Forwarded");
+                assert!(all.map(element).count() <= length + 2);
             }
         }
     }

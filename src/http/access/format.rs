@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::entry::LogEntry;
+use super::zone::Zone;
 use crate::http::date::{DateLine, format_date};
 use crate::http::json::push_json;
 
@@ -31,7 +32,8 @@ pub enum LogFormat {
     /// The format of Python's `http.server` and `wsgiref` ([LOG-1], [LOG-2]).
     ///
     /// The time is when the line was written. It names no zone: it is UTC, unless
-    /// [`utc_offset`](super::AccessLog::utc_offset) is set, and not local time as in Python.
+    /// [`utc_offset`](super::AccessLog::utc_offset) is set. In Python it is local time, as with the
+    /// feature `local-time` and `AccessLog::local_time`.
     /// `http.server` writes `-` for the size; here it is known, and `-` means that there was no
     /// response.
     ///
@@ -65,12 +67,12 @@ pub enum LogFormat {
 }
 
 /// The settings of one log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Style {
     /// The format of the lines.
     format: LogFormat,
-    /// How many minutes the time is ahead of UTC.
-    utc_offset: i16,
+    /// How far the time is ahead of UTC.
+    pub(super) zone: Zone,
     /// Whether error pages get a second line.
     pub(super) errors: bool,
 }
@@ -80,15 +82,9 @@ impl Style {
     pub(super) fn new(format: LogFormat) -> Style {
         Style {
             format,
-            utc_offset: 0,
+            zone: Zone::UTC,
             errors: matches!(format, LogFormat::Python | LogFormat::Json),
         }
-    }
-
-    /// Sets the offset, which stays below a day.
-    pub(super) fn set_utc_offset(&mut self, minutes: i16) {
-        const DAY: i16 = 24 * 60;
-        self.utc_offset = minutes.clamp(1 - DAY, DAY - 1);
     }
 
     /// Appends the line of a request, without a line end.
@@ -171,14 +167,14 @@ impl Style {
     /// [LOG-1]: crate::spec#log-1
     fn prefix(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
         push_or_dash(line, entry.client_address().map(|address| address.ip()));
-        let time = Stamp::new(time, self.utc_offset);
+        let time = Stamp::new(time, &self.zone);
         let (day, month, year, clock) = (time.day(), time.month(), time.year(), time.clock());
         match self.format {
             LogFormat::Python => {
                 push(line, format_args!(" - - [{day}/{month}/{year} {clock}] "));
             }
             _ => {
-                let (sign, hours, minutes) = self.zone();
+                let (sign, hours, minutes) = time.offset();
                 push(
                     line,
                     format_args!(
@@ -191,14 +187,14 @@ impl Style {
 
     /// Appends time, client and request as the first members of a JSON object.
     fn members(&self, line: &mut String, entry: &LogEntry<'_>, time: SystemTime) {
-        let time = Stamp::new(time, self.utc_offset);
+        let time = Stamp::new(time, &self.zone);
         let (year, month, day) = (time.year(), time.month_number(), time.day());
         let (clock, fraction) = (time.clock(), time.microseconds);
         push(
             line,
             format_args!("{{\"time\":\"{year}-{month:02}-{day}T{clock}.{fraction:06}"),
         );
-        match self.zone() {
+        match time.offset() {
             (_, 0, 0) => line.push('Z'),
             (sign, hours, minutes) => push(line, format_args!("{sign}{hours:02}:{minutes:02}")),
         }
@@ -210,13 +206,6 @@ impl Style {
         line.push_str(",\"request\":");
         push_json(line, latin_1(entry.request_line()));
     }
-
-    /// Returns the offset from UTC as sign, hours and minutes.
-    fn zone(&self) -> (char, u16, u16) {
-        let sign = if self.utc_offset < 0 { '-' } else { '+' };
-        let minutes = self.utc_offset.unsigned_abs();
-        (sign, minutes / 60, minutes % 60)
-    }
 }
 
 /// A time in parts, cut out of the text of a `Date` field.
@@ -225,18 +214,29 @@ struct Stamp {
     date: DateLine,
     /// Microseconds beyond the second.
     microseconds: u32,
+    /// How many minutes it is ahead of UTC.
+    utc_offset: i16,
 }
 
 impl Stamp {
-    fn new(time: SystemTime, utc_offset: i16) -> Stamp {
+    fn new(time: SystemTime, zone: &Zone) -> Stamp {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let utc_offset = zone.minutes_at(since.as_secs());
         let second = since
             .as_secs()
             .saturating_add_signed(i64::from(utc_offset) * 60);
         Stamp {
             date: format_date(second),
             microseconds: since.subsec_micros(),
+            utc_offset,
         }
+    }
+
+    /// Returns the offset from UTC as sign, hours and minutes.
+    fn offset(&self) -> (char, u16, u16) {
+        let sign = if self.utc_offset < 0 { '-' } else { '+' };
+        let minutes = self.utc_offset.unsigned_abs();
+        (sign, minutes / 60, minutes % 60)
     }
 
     /// Returns some bytes of `Sun, 06 Nov 1994 08:49:37 GMT`.

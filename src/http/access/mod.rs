@@ -3,6 +3,7 @@
 mod entry;
 mod format;
 mod sink;
+mod zone;
 
 pub use entry::LogEntry;
 pub(super) use entry::{Origin, Outcome, Peer, Record, Subject};
@@ -19,6 +20,7 @@ use super::handler::HttpRequestHandler;
 use super::request::Request;
 use super::response::{HttpResult, Response};
 use format::Style;
+use zone::Zone;
 
 /// The buffer of a line is freed if it has grown beyond this many bytes.
 const KEPT: usize = 16 * 1024;
@@ -117,11 +119,36 @@ impl<H> AccessLog<H> {
     /// Sets by how many minutes the time in the lines is ahead of UTC. The default is 0.
     ///
     /// The standard library does not know time zones, so you have to give the offset yourself, and
-    /// it does not follow summer time. A value beyond 23 hours and 59 minutes is cut to that.
+    /// it does not follow summer time. The feature `local-time` has `local_time`, which does. A value
+    /// beyond 23 hours and 59 minutes is cut to that.
     #[must_use]
     pub fn utc_offset(mut self, minutes: i16) -> AccessLog<H> {
-        self.style.set_utc_offset(minutes);
+        self.style.zone = Zone::fixed(minutes);
         self
+    }
+
+    /// Writes local time, as Python's servers do. It follows summer time.
+    ///
+    /// The zone is that of the variable `TZ`, or else that of the system. It is read here, and not again:
+    /// a program does not notice if it is changed later.
+    ///
+    /// ```
+    /// use serve_forever::http::{AccessLog, LogFormat, Request, Response};
+    ///
+    /// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+    /// let handler = AccessLog::new(hello, LogFormat::Python, std::io::stderr()).local_time()?;
+    /// # let _ = handler;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the zone cannot be found out: `TZ` does not name one, or the system has none.
+    #[cfg(feature = "local-time")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "local-time")))]
+    pub fn local_time(mut self) -> std::io::Result<AccessLog<H>> {
+        self.style.zone = Zone::local()?;
+        Ok(self)
     }
 
     /// Sets whether error pages get a second line, `code 404, message Not Found`.
