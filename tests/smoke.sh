@@ -430,8 +430,8 @@ done
 # Whatever a silent client does not do: each example stops.
 for example in access_log activated cgi_app chat chat_websocket echo embed_as_one_fd embed_in_your_poll \
     file_drop game_tick graceful_shutdown hooks http_echo http_server incoming inherited middleware panel \
-    plaintext rest reuse_port threaded_echo two_servers_one_loop upload upstream websocket_echo wsgi_app \
-    wsgi_probe; do
+    plaintext proxied rest reuse_port threaded_echo two_servers_one_loop upload upstream websocket_echo \
+    wsgi_app wsgi_probe; do
     arguments=()
     case $example in
     upload | file_drop) arguments=("$scratch/store") ;;
