@@ -99,6 +99,8 @@ mod form;
 mod forwarded;
 pub mod h1;
 mod handler;
+#[cfg(feature = "http-types")]
+mod http_types;
 #[cfg(feature = "tls")]
 mod https;
 mod incoming;

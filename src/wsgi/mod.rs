@@ -96,6 +96,8 @@ mod environ;
 mod file_wrapper;
 mod handler;
 mod headers;
+#[cfg(feature = "http-types")]
+mod http_types;
 mod latin1;
 mod output;
 mod request_variables;
