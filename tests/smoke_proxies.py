@@ -27,8 +27,8 @@ PATIENCE = 10  # seconds, for anything that one waits for
 # The ports in the configurations. Each run has its own.
 PROGRAM, PROXY_PROTOCOL = 8000, 8002
 NGINX, HAPROXY, VERSION_1, VERSION_2 = 8080, 8081, 8082, 8083
-# An example that streams server-sent events on /events, without an end.
-EVENTS = 'sse'
+# The example that streams server-sent events on /events, without an end.
+EVENTS = 'panel'
 
 
 # The files with the output of the programs that run.

@@ -52,7 +52,8 @@ use super::status::phrase;
 /// Case, ports, and a dot at the end of a name do not matter. A name beyond ASCII must be in the
 /// list as browsers send it: `xn--bcher-kva.example`. If the target of a request has a host, as in
 /// `GET http://example.com/`, both that host and `Host` must be in the list. A request without a
-/// host, which only HTTP/1.0 allows, is refused.
+/// host, which only HTTP/1.0 allows, does not come from a browser, and is allowed: HAProxy's check of a
+/// server is one.
 ///
 /// Behind a proxy, the host is what the proxy sends. nginx sends the address of your server, unless
 /// `proxy_set_header Host $host` makes it the name that the client used. HAProxy sends that name.
@@ -241,7 +242,7 @@ impl Rules {
         let field_allowed = field
             .is_none_or(|field| str::from_utf8(field).is_ok_and(|authority| self.allow(authority)));
         let authority = request.authority();
-        field_allowed && authority.is_some_and(|authority| self.allow(authority))
+        field_allowed && authority.is_none_or(|authority| self.allow(authority))
     }
 
     /// Returns whether the host in `authority` is allowed.
