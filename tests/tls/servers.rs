@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serve_forever::http::{
     BodyPolicy, Http, HttpRequestHandler, HttpResult, HttpSettings, HttpsServer, Message, Pooled,
@@ -10,16 +11,18 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
-    Block, Buffer, Driver, Ends, Evented, Factory, Mailbox, Next, Pool, Protocol, Tls, TlsConfig,
+    Block, Buffer, Driver, Ends, Evented, EventedSettings, Factory, Mailbox, Next, Pool, Protocol,
+    Tls, TlsConfig,
 };
 use serve_forever::wsgi::{WsgiHandler, request_uri};
 use serve_forever::{AppResult, Environ, StartResponse};
 
 use crate::peer::{Act, Authority, Peer, TlsClient, client, connect_tls};
 use crate::support::client::read_through;
-use crate::support::patience::{LONG, PATIENCE};
+use crate::support::driven::Driven;
+use crate::support::patience::{LONG, PATIENCE, spawn};
 use crate::support::protocols::Echo;
-use crate::support::server::{run, serve};
+use crate::support::server::{run, run_as, serve};
 use crate::{GET, Handler, NAME, body, client_address, get, http, send, tell};
 
 /// Answers lines like [`Echo`], once it has said hello.
@@ -265,4 +268,51 @@ fn a_drain_finishes_requests() {
         "{response}"
     );
     server.returned();
+}
+
+/// TLS-1, TLS-3: an engine in the poll of a program. A client that says nothing is closed when its time
+/// is over, and so is one that stops in its handshake.
+#[test]
+fn a_guest_can_have_tls() {
+    let authority = Authority::new();
+    let tls = Tls::new(http(), authority.server(NAME));
+    let mut driven = Driven::new(EventedSettings::default(), tls);
+    let address = driven.engine.server_address();
+    let config = authority.client();
+    let (answers, answered) = mpsc::channel();
+    let client = spawn(move || {
+        let answer = get(&mut connect_tls(address, config, NAME), "/a");
+        answers.send(answer).expect("the test waits");
+    });
+    let mut answer = None;
+    driven.until(|_| {
+        answer = answer.take().or_else(|| answered.try_recv().ok());
+        answer.is_some()
+    });
+    client.join();
+    let expected = format!("GET /a 0 https TLSv1.3 {NAME}\n");
+    assert_eq!(answer.expect("waited for"), expected);
+    driven.until(|driven| driven.open_connections() == 0);
+
+    let (silent, mut slow) = (driven.connect(), driven.connect());
+    slow.send(b"\x16\x03\x01");
+    driven.settle();
+    driven.pass(Duration::from_millis(9_999));
+    assert_eq!(driven.open_connections(), 2);
+    driven.pass(Duration::from_millis(1));
+    assert_eq!(driven.open_connections(), 0);
+    assert_eq!(driven.engine.dispatch().factory().stats().timeouts, 2);
+    drop(silent);
+}
+
+/// REQ-12: one request is one request, also if the client keeps its connection.
+#[test]
+fn one_request_is_handled() {
+    let authority = Authority::new();
+    let server = HttpsServer::bind("127.0.0.1:0", tell, authority.server(NAME));
+    let server = server.expect("a free port");
+    let served = run_as(server, |server| server.handle_request(PATIENCE));
+    let mut client = connect_tls(served.address, authority.client(), NAME);
+    get(&mut client, "/a");
+    served.returned();
 }

@@ -75,7 +75,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Memory
 ///
-/// While a connection is idle, there are no buffers of ours or of rustls, only the keys: about 3 KiB.
+/// An idle connection keeps no buffer, only its keys: about 4 KiB (measured, with the provider `ring`).
 /// Output is encrypted as the client takes it, in pieces of 64 KiB.
 ///
 /// [TLS-1]: crate::spec#tls-1
