@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use serve_forever::http::testing::{Client, TestRequest, TestResponse, TestServer};
 use serve_forever::http::{
-    AnyHandler, BodyPolicy, BodyReader, Deferred, HttpConnection, HttpEngine, HttpServer,
-    HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream,
+    AllowedHosts, AnyHandler, BodyPolicy, BodyReader, Deferred, HttpConnection, HttpEngine,
+    HttpServer, HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream,
 };
 use serve_forever::reactor::{Doorbell, EventLoop, Now, Reactor, Readiness, Slot};
 use serve_forever::socketserver::{
@@ -58,6 +58,7 @@ fn what_other_threads_may_have() {
     sync::<RunningServer<SocketAddr>>();
     sync::<Mailbox<String>>();
     sync::<Pool>();
+    sync::<AllowedHosts<Handler>>();
     sync::<Pooled<Handler>>();
     sync::<ResponseStream>();
     sync::<OwnedRequest>();

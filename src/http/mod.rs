@@ -79,6 +79,13 @@
 //! requests when they like. In every case the loop keeps the socket. A slow
 //! client delays only its own response, and memory use never depends on a length that a client
 //! merely announces.
+//!
+//! # Who may ask
+//!
+//! Any page that the user's browser shows can send requests to a server on the loopback interface, and a
+//! page of an attacker can even read the responses. [`AllowedHosts`] around the handler prevents both.
+//! [`set_max_connections_per_address`](crate::socketserver::Server::set_max_connections_per_address)
+//! keeps one client from taking all connections.
 
 mod access;
 mod addresses;
