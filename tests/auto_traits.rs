@@ -2,19 +2,21 @@
 //! take that away. It is checked when this file is compiled.
 #![cfg(feature = "server")]
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 
 use serve_forever::http::testing::{Client, TestRequest, TestResponse, TestServer};
 use serve_forever::http::{
     AllowedHosts, AnyHandler, BodyPolicy, BodyReader, Deferred, HttpConnection, HttpEngine,
-    HttpServer, HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream,
+    HttpServer, HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream, Shared,
 };
-use serve_forever::reactor::{Doorbell, EventLoop, Now, Reactor, Readiness, Slot};
+use serve_forever::reactor::{Doorbell, EventLoop, Now, Reactor, Readiness, Sender, Slot};
 use serve_forever::socketserver::{
     Buffer, Defaults, Drained, Driver, EventedSettings, Failure, HandlerResult, Inbox, Mailbox,
-    NotStopped, Overload, Overloaded, Panic, Place, Pool, Rfile, Run, RunningServer, SendError,
-    ServeError, ServerHandle, ShutdownHandle, Stats, Tcp, TcpServer, Turn, Udp, Worker,
+    NotStopped, Outgoing, Overload, Overloaded, Panic, Place, Pool, Protocol, Rfile, Run,
+    RunningServer, SendError, ServeError, ServerHandle, ShutdownHandle, Stats, Tcp, TcpServer,
+    Turn, Udp, Worker,
 };
 use serve_forever::wsgi::{Body, FileWrapper, Headers, WsgiHandler, WsgiServer};
 
@@ -34,7 +36,9 @@ fn what_other_threads_may_have() {
     // A server may be made on one thread and run on another.
     send::<HttpServer<Handler>>();
     send::<HttpServer<AnyHandler>>();
+    send::<HttpServer<Shared>>();
     send::<HttpEngine<Handler>>();
+    send::<Outgoing<Box<dyn Protocol<Message = Infallible> + Send>>>();
     send::<HttpConnection<Handler>>();
     send::<WsgiServer<App>>();
     send::<TcpServer<fn(&SocketAddr) -> Blocking>>();
@@ -63,6 +67,7 @@ fn what_other_threads_may_have() {
     sync::<ResponseStream>();
     sync::<OwnedRequest>();
     sync::<Doorbell>();
+    sync::<Sender<String>>();
     sync::<Inbox<String>>();
     sync::<WsgiHandler<App>>();
     sync::<Client<Handler>>();

@@ -4,20 +4,22 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use serve_forever::http::testing::{Client, TestServer};
 use serve_forever::http::{
     AnyHandler, BodyPolicy, HttpRequestHandler, HttpResult, HttpSettings, OwnedRequest, Pooled,
-    Request, Response,
+    Request, Response, Shared,
 };
 use serve_forever::socketserver::{HandlerResult, Pool, Rfile};
 use serve_forever::{HttpServer, wsgi};
-use support::patience::{PATIENCE, in_time};
+use support::patience::{PATIENCE, in_time, spawn};
 
 fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
     response
@@ -230,6 +232,39 @@ fn a_handler_that_is_stored() {
     let client = Client::new(AnyHandler::new(Uploads));
     let refused = client.request("PUT", "/refused").body("x").send();
     assert_eq!(refused.code(), 413, "the policy is the handler's");
+}
+
+/// A function behind a pointer is one handler for all connections. With an `Rc`, a program on one
+/// thread keeps the server beside what its pages show.
+#[test]
+fn a_handler_that_is_shared() {
+    type Page = Rc<dyn Fn(&Request<'_>, Response<'_>) -> HttpResult>;
+    struct Program {
+        count: Rc<Cell<u32>>,
+        server: HttpServer<Shared<Page>>,
+    }
+    let count = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&count);
+    let page: Page = Rc::new(move |_, response| {
+        counted.set(counted.get() + 1);
+        response.send_response(200).body(counted.get().to_string())
+    });
+    let server = HttpServer::bind("127.0.0.1:0", Shared(page)).expect("a port");
+    let mut program = Program { count, server };
+    let address = program.server.server_address();
+    let answers = spawn(move || [get(address, "/"), get(address, "/")]);
+    let count = Rc::clone(&program.count);
+    let served = program.server.serve_until(PATIENCE, || count.get() == 2);
+    assert!(served.expect("no failure"));
+    drop(program);
+    assert_eq!(answers.join(), ["1", "2"]);
+
+    let page: Shared = Shared(Arc::new(|_, response| {
+        response.send_response(200).body("all threads")
+    }));
+    let server: HttpServer<Shared> = HttpServer::bind("127.0.0.1:0", page).expect("a port");
+    let server = server.spawn().expect("a thread");
+    assert_eq!(get(*server.server_address(), "/"), "all threads");
 }
 
 /// STREAM-8: a stream of the standard library that is given to a handler can be made impatient.

@@ -29,22 +29,8 @@ use super::response::{HttpResult, Response};
 ///
 /// Each connection gets a clone, which is one allocation. A request costs one indirect call.
 ///
-/// If your program has its handler as an [`Arc`](std::sync::Arc) of a function, a closure calls it.
-/// Then all connections share what the function has captured:
-///
-/// ```
-/// use std::sync::Arc;
-/// use serve_forever::http::{AnyHandler, HttpResult};
-/// use serve_forever::{Request, Response};
-///
-/// type Page = Arc<dyn Fn(&Request<'_>, Response<'_>) -> HttpResult + Send + Sync>;
-///
-/// fn handler(page: Page) -> AnyHandler {
-///     AnyHandler::new(move |request: &Request<'_>, response: Response<'_>| page(request, response))
-/// }
-///
-/// handler(Arc::new(|_, response| response.send_response(200).body("hello")));
-/// ```
+/// It can be sent to another thread, so the handler has to be `Send`. If yours has an `Rc`, or is a
+/// function behind a pointer, use [`Shared`](super::Shared).
 pub struct AnyHandler(Box<dyn Handler>);
 
 /// A handler that can be cloned although its type is not known.

@@ -37,7 +37,8 @@ use super::response::{HttpResult, Response};
     note = "a closure is a handler if both of its arguments have their types: \
             `|request: &Request<'_>, response: Response<'_>| response.send_response(200).body(\"hello\")`",
     note = "a function is a handler if it is \
-            `fn(&Request<'_>, Response<'_>) -> HttpResult`; a struct implements `HttpRequestHandler`"
+            `fn(&Request<'_>, Response<'_>) -> HttpResult`; a struct implements `HttpRequestHandler`; \
+            an `Arc` or `Rc` of a function is one in `http::Shared`"
 )]
 pub trait HttpRequestHandler {
     /// Handles any request. By default it calls the function of the method: `do_get` for GET.

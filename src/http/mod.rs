@@ -128,6 +128,7 @@ mod response_error;
 mod response_stream;
 mod server;
 mod settings;
+mod shared;
 #[cfg(feature = "files")]
 mod static_files;
 mod stats;
@@ -176,6 +177,7 @@ pub use response_error::ResponseError;
 pub use response_stream::ResponseStream;
 pub use server::{Http, HttpEngine, HttpServer, listen};
 pub use settings::{BodyDeadlines, Deadlines, HttpSettings, Limits};
+pub use shared::Shared;
 #[cfg(feature = "files")]
 pub use static_files::SimpleHttpRequestHandler;
 pub use stats::HttpStats;
