@@ -83,6 +83,7 @@
 #![doc(alias("RT-1", "RT-2", "RT-3", "RT-4", "RT-5", "RT-6", "RT-7"))]
 #![doc(alias("RT-8", "RT-9", "RT-10", "RT-11", "RT-12", "RT-13"))]
 #![doc(alias("RT-14"))]
+#![doc(alias("RT-15"))]
 #![doc(alias("TCP-1", "TCP-2", "TCP-3", "TCP-4", "TCP-5", "TCP-6"))]
 #![doc(alias("TCP-7", "TCP-8", "TCP-9", "TCP-10", "TCP-11", "TCP-12"))]
 #![doc(alias("UDP-1", "UDP-2", "UDP-3", "UDP-4", "UDP-5"))]

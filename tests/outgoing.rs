@@ -161,7 +161,7 @@ fn rests(server: &RunningServer<SocketAddr>) {
     wait_until("at rest", || server.stats().slots == OWN_SLOTS);
 }
 
-/// RT-8: many clients wait for an upstream at once, over a bounded number of connections, and the loop
+/// RT-8, RT-15: many clients wait for an upstream at once, over a bounded number of connections, and the loop
 /// serves others meanwhile.
 #[test]
 fn many_clients_wait_for_an_upstream() {
@@ -184,7 +184,7 @@ fn many_clients_wait_for_an_upstream() {
     rests(&server);
 }
 
-/// An upstream that refuses, closes, resets or panics its client's protocol fails one request.
+/// RT-15: an upstream that refuses, closes, resets or panics its client's protocol fails one request.
 #[test]
 fn an_upstream_that_fails() {
     let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -214,7 +214,7 @@ fn an_upstream_that_fails() {
     rests(&server);
 }
 
-/// RT-12: an upstream that says nothing, or does not even accept, keeps its client until the deadline.
+/// RT-12, RT-15: an upstream that says nothing, or does not even accept, keeps its client until the deadline.
 #[test]
 fn an_upstream_that_is_too_slow() {
     let patience = Duration::from_millis(20);
@@ -243,7 +243,7 @@ fn an_upstream_that_does_not_accept() {
     rests(&server);
 }
 
-/// A client that leaves does not disturb the others, and its connection to the upstream ends.
+/// RT-15: a client that leaves does not disturb the others, and its connection to the upstream ends.
 #[test]
 fn a_client_that_leaves() {
     let (address, questions, release) = held();
@@ -258,7 +258,7 @@ fn a_client_that_leaves() {
     rests(&server);
 }
 
-/// A server that is dropped tells every conversation with an upstream, also those that wait.
+/// RT-15: a server that is dropped tells every conversation with an upstream, also those that wait.
 #[test]
 fn a_server_that_is_dropped_tells_its_conversations() {
     struct Told(Sender<u32>, u32);
@@ -298,7 +298,7 @@ fn a_server_that_is_dropped_tells_its_conversations() {
     );
 }
 
-/// Law 7: what waits for an upstream is bounded, and a handler can say that it is busy.
+/// RT-15: what waits for an upstream is bounded, and a handler can say that it is busy.
 #[test]
 fn more_clients_than_may_wait() {
     let (address, questions, release) = held();

@@ -24,7 +24,7 @@ use super::transport::{Tcp, Transport};
 use crate::reactor::{Now, Reactor, Receiver, Slot};
 
 /// TCP connections to other servers, on the server's own loop. So a handler can ask an upstream, and no
-/// thread waits for the answer.
+/// thread waits for the answer ([RT-15]).
 ///
 /// They are the server's [`Hooks`]. A handler sends the upstream's address and a [`Protocol`] through a
 /// [`channel`](crate::reactor::channel). The protocol is the conversation with the upstream: it speaks
@@ -89,6 +89,8 @@ use crate::reactor::{Now, Reactor, Receiver, Slot};
 ///
 /// If you have hooks of your own, keep this in them, and call its [`attach`](Hooks::attach) and its
 /// [`ready`](Hooks::ready) from yours.
+///
+/// [RT-15]: crate::spec#rt-15
 pub struct Outgoing<P: Protocol<Message = Infallible>> {
     /// The connections that are asked for.
     requested: Receiver<(SocketAddr, P)>,
