@@ -385,27 +385,29 @@ fn a_timeout_is_a_whole_number_of_milliseconds() {
     drop(client);
 }
 
-/// RT-5: the wait between two turns of a loop with frames ends as soon as there is something to do.
+/// RT-5: a frame sleeps until somebody wants something. It serves everybody, and ends with its time or
+/// with the server.
 #[test]
-fn a_server_is_slept_in_until_it_has_something_to_do() {
+fn a_frame_is_served_to_its_end() {
     let mut server = Server::new(listen(), pages()).expect("a poll");
     server.set_poll_interval(None);
     let (address, stop) = (server.server_address(), server.shutdown_handle());
-    server.wait(Duration::ZERO).expect("a look");
-    server.turn().expect("no failure");
+    for frame in 0..3 {
+        let end = Instant::now() + Duration::from_millis(frame); // the first is over already
+        assert_ne!(server.serve_frame(end).expect("no failure"), Turn::Shutdown);
+        assert!(Instant::now() >= end);
+    }
+    assert!(server.stats().turns >= 3, "each frame has a turn");
     let client = spawn(move || {
-        let mut client = connect(address);
+        let mut clients: Vec<_> = (0..3).map(|_| connect(address)).collect();
         for path in ["/one", "/two", "/three"] {
-            get(&mut client, path);
+            clients.iter_mut().for_each(|client| get(client, path));
         }
         stop.request();
     });
-    // No wait is so long that another one fits into the patience.
-    wait_until("stopped", || {
-        server.wait(PATIENCE).expect("a wait");
-        let frame = Instant::now() + PATIENCE;
-        server.turn_until(frame).expect("no failure") == Turn::Shutdown
-    });
+    // The frame is so long that it ends with the server.
+    let turn = server.serve_frame(Instant::now() + PATIENCE);
+    assert_eq!(turn.expect("no failure"), Turn::Shutdown);
     client.join();
 }
 

@@ -81,13 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     loop {
         world.set(world.get().step());
         next_frame += FRAME;
-        while Instant::now() < next_frame {
-            // Sleeps until a client wants something, or the frame is over.
-            server.wait(next_frame.saturating_duration_since(Instant::now()))?;
-            // Serves everybody who is ready, and stops when the frame is over.
-            if server.turn_until(next_frame)? == Turn::Shutdown {
-                return Ok(());
-            }
+        // Serves everybody who is ready, sleeps if nobody is, and stops when the frame is over.
+        if server.serve_frame(next_frame)? == Turn::Shutdown {
+            return Ok(());
         }
     }
 }

@@ -57,8 +57,9 @@
 //!   longer than [`timeout`](crate::socketserver::Server::timeout) says. If the poller wants to own a
 //!   descriptor, give it a duplicate: `server.as_fd().try_clone_to_owned()`. The package
 //!   `examples/hosts` does this in the loops of calloop, GLib, tokio and others.
-//! * A loop with frames calls [`turn_until`](crate::socketserver::Server::turn_until) in each frame,
-//!   and sleeps in [`wait`](crate::socketserver::Server::wait) for the rest of it.
+//! * A loop with frames gives the server the rest of each frame, by
+//!   [`serve_frame`](crate::socketserver::Server::serve_frame). If it must not sleep, it calls
+//!   [`turn_until`](crate::socketserver::Server::turn_until).
 //! * A loop without descriptors, such as the one of a windowing library, leaves the server on
 //!   [a thread of its own](crate::socketserver::Server::spawn). The handler sends an
 //!   [`OwnedRequest`](crate::http::OwnedRequest) and a [`Deferred`](crate::http::Deferred) to the loop

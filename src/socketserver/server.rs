@@ -259,7 +259,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// Do not repeat turns until the server is idle: with busy clients it never is, and the rest of
     /// your program waits. In a tokio runtime with one thread and 32 busy clients, a task that ticks
     /// every millisecond was 0.9 ms late with one turn a wake, and 54 ms with 64 turns (median; 99 % of
-    /// the ticks: 4 ms and 72 ms). A loop with frames has [`turn_until`](Self::turn_until).
+    /// the ticks: 4 ms and 72 ms). A loop with frames has [`serve_frame`](Self::serve_frame).
     ///
     /// # Errors
     ///
@@ -277,7 +277,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// A turn accepts one client. So if your program gives the server a turn only now and then, many
     /// clients are accepted sooner with this. If nothing is left to do before the deadline, it
-    /// returns. A program that has nothing else to do until then can [`wait`](Self::wait).
+    /// returns. A program that has nothing else to do until then calls
+    /// [`serve_frame`](Self::serve_frame).
     ///
     /// # Errors
     ///
@@ -315,11 +316,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         self.engine.timeout(Instant::now()).map(whole_milliseconds)
     }
 
-    /// Sleeps until the server has something to do, but no longer than `timeout`. Then give it a
-    /// [`turn`](Self::turn), or more of them with [`turn_until`](Self::turn_until).
+    /// Serves until `deadline`, and sleeps while there is nothing to do. Returns the result of the last
+    /// turn.
     ///
-    /// Use it in a loop that waits for nothing but its own clock and this server. A program that waits
-    /// for other sources as well polls the server's descriptor with them.
+    /// Use it in a loop with frames that waits for nothing but its own clock and this server. Clients do
+    /// not wait for the next frame, and they delay it by no more than one handler. At the deadline it
+    /// stops between two sources, like [`turn_until`](Self::turn_until). There is at least one turn, even
+    /// if the frame is over already.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -330,14 +333,11 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// let mut server = HttpServer::bind("127.0.0.1:0", hello)?;
     /// # server.shutdown_handle().request();
     /// let mut next_frame = Instant::now();
-    /// 'frames: loop {
+    /// loop {
     ///     // Draw a frame here.
     ///     next_frame += Duration::from_micros(16_667);
-    ///     while Instant::now() < next_frame {
-    ///         server.wait(next_frame.saturating_duration_since(Instant::now()))?;
-    ///         if server.turn_until(next_frame)? == Turn::Shutdown {
-    ///             break 'frames;
-    ///         }
+    ///     if server.serve_frame(next_frame)? == Turn::Shutdown {
+    ///         break;
     ///     }
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -345,13 +345,23 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// # Errors
     ///
-    /// Returns the operating system's error if the poll fails.
-    pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
+    /// Returns the same errors as [`serve_forever`](Self::serve_forever).
+    pub fn serve_frame(&mut self, deadline: Instant) -> Result<Turn, ServeError> {
         let Server { event_loop, engine } = self;
-        let waits = [engine.timeout(Instant::now()), timeout.into()];
-        event_loop.wait(waits.into_iter().flatten().min(), |event| {
-            engine.feed(event);
-        })
+        loop {
+            let now = Instant::now();
+            let rest = deadline.saturating_duration_since(now);
+            let wait = engine
+                .timeout(now)
+                .map_or(rest, |timeout| timeout.min(rest));
+            event_loop.wait(Some(wait), |event| {
+                engine.feed(event);
+            })?;
+            let turn = engine.turn_before(deadline)?;
+            if turn == Turn::Shutdown || Instant::now() >= deadline {
+                return Ok(turn);
+            }
+        }
     }
 
     /// Sets how often `service_actions` runs when nothing else happens: half a second by default,

@@ -5,9 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use hosts::{Outcome, Page};
-use serve_forever::HttpServer;
-use serve_forever::socketserver::{ServeError, Turn};
+use hosts::Outcome;
+use serve_forever::socketserver::Turn;
 
 const FRAME: Duration = Duration::from_micros(16_667);
 
@@ -17,20 +16,8 @@ fn main() -> Outcome {
     loop {
         // Draw the frame here.
         next_frame += FRAME;
-        if serve_until(next_frame, &mut server)? == Turn::Shutdown {
+        if server.serve_frame(next_frame)? == Turn::Shutdown {
             return Ok(());
-        }
-    }
-}
-
-/// Serves and sleeps until the frame is over.
-fn serve_until(next_frame: Instant, server: &mut HttpServer<Page>) -> Result<Turn, ServeError> {
-    loop {
-        let rest = next_frame.saturating_duration_since(Instant::now());
-        server.wait(rest)?;
-        let turn = server.turn_until(next_frame)?;
-        if turn == Turn::Shutdown || rest.is_zero() {
-            return Ok(turn);
         }
     }
 }
