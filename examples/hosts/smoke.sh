@@ -85,7 +85,10 @@ for host in "${hosts[@]}"; do
         read -r -t "$patience" line <&3 || fail 'prints no line'
         [[ $line =~ ^Serving\ on\ http://([0-9.:]+)/$ ]] || fail "prints no address: $line"
         address=${BASH_REMATCH[1]}
-        pid=$(pgrep -g "$running" -x "$host" | head -n 1)
+        pid=$running
+        for child in $(cat "/proc/$running/task/$running/children"); do
+            [ "$(cat "/proc/$child/comm")" != "$host" ] || pid=$child # of xvfb-run
+        done
 
         get 3
         get 1 1 1 1 1 2 2 2 2 2 3 3 3 3 3 4 4 4 4 4
