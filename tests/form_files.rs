@@ -209,9 +209,13 @@ fn nothing_is_left_of_a_form_that_is_not_whole() {
             handler.limits = limits.clone();
             // What is refused early leaves a part unread, and closes.
             let form = form.clone() + &"x".repeat(if code == 413 { 9 } else { 0 });
-            let mut wire = post(HttpSettings::default(), handler, &form, size);
+            let settings = HttpSettings::default();
+            let mut wire = post(settings.clone(), handler, &form, size);
             let sent = wire.sent();
             assert_eq!(status(&sent), code, "{form}");
+            let stats = settings.stats();
+            let counted = (stats.bad_requests, stats.body_too_large);
+            assert_eq!(counted, if code == 400 { (1, 0) } else { (0, 1) });
             assert_eq!(wire.failure(), None, "a client is not a failure");
             assert_eq!(directory.names(), [""; 0], "{form}");
         }

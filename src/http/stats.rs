@@ -11,7 +11,9 @@ use super::h1;
 /// [`HttpSettings`](super::HttpSettings).
 ///
 /// The limits that connections have in every protocol are counted in
-/// [`Stats`](crate::socketserver::Stats).
+/// [`Stats`](crate::socketserver::Stats). A form that
+/// [`Response::receive_form`](super::Response::receive_form) refuses counts like a request with the same
+/// status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpStats {

@@ -13,6 +13,7 @@ use crate::http::body_policy::Want;
 use crate::http::body_sink::BodySink;
 use crate::http::h1::Fields;
 use crate::http::response::{HttpResult, Response};
+use crate::http::stats::Hit;
 use crate::socketserver::Failure;
 
 /// What a part costs beside its texts, so that many empty ones cost something as well.
@@ -197,6 +198,7 @@ where
         match self.refused.map_or(verdict, Err) {
             Ok(()) => (self.finish)(self.store.form, response),
             Err(Refusal::Form(error)) => {
+                response.context.settings.counters.count(hit(error));
                 let head = response.send_response(error.status());
                 head.error_page(&error.to_string())
             }
@@ -206,13 +208,23 @@ where
     }
 }
 
+/// Returns the counter of a refusal.
+fn hit(error: FormError) -> Hit {
+    match error.status() {
+        413 => Hit::BodyTooLarge,
+        431 => Hit::HeadTooLarge,
+        _ => Hit::BadRequest,
+    }
+}
+
 impl Response<'_> {
     /// Stores a form with files as it arrives: each file goes into `directory` under a temporary name,
     /// and the other fields are kept in memory. `finish` gets the [`Form`] when it is whole, and
     /// responds ([FORM-6]).
     ///
     /// A form that is malformed or exceeds a [limit](super::super::MultipartLimits) is refused with
-    /// the [status](FormError::status) of its error. Then, and if the client disconnects, all its
+    /// the [status](FormError::status) of its error, and counted in
+    /// [`HttpStats`](crate::http::HttpStats). Then, and if the client disconnects, all its
     /// files are removed. Files that `finish` does not [keep](FormFile::keep_as) are removed as well. A
     /// program that is killed leaves files behind whose names begin with a dot and end in `.part`.
     ///
