@@ -150,15 +150,14 @@ impl SentHead {
 /// Removes the mask from `bytes`, the content of a frame or a part of it. Returns the mask for the
 /// bytes after it.
 pub(super) fn unmask(bytes: &mut [u8], mut mask: [u8; 4]) -> [u8; 4] {
-    // Eight bytes at a time: one byte at a time takes several times as long.
     let wide = u64::from(u32::from_ne_bytes(mask));
     let wide = wide << 32 | wide;
     let mut words = bytes.chunks_exact_mut(8);
     for word in &mut words {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        let unmasked = u64::from_ne_bytes(eight) ^ wide;
-        word.copy_from_slice(&unmasked.to_ne_bytes());
+        // As an array, whose length the compiler knows: it then unmasks many bytes at a time.
+        if let Ok(word) = <&mut [u8; 8]>::try_from(word) {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
     }
     let rest = words.into_remainder();
     for (byte, key) in rest.iter_mut().zip(mask.iter().cycle()) {
