@@ -134,8 +134,9 @@ fn listing() -> String {
 
 /// The public module that shows the items of a file.
 fn module(path: &str) -> String {
-    const FACES: [&str; 8] = [
+    const FACES: [&str; 9] = [
         "http/testing",
+        "http/websocket",
         "http/h1",
         "wsgi/testing",
         "http",
