@@ -17,13 +17,14 @@ use super::h1;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpStats {
-    /// Malformed requests: status 400, 501 or 505.
+    /// Malformed requests: status 400, 501 or 505. Also WebSocket clients that break a rule: code 1002
+    /// or 1007.
     pub bad_requests: u64,
     /// Request lines that were too long: status 414.
     pub request_line_too_long: u64,
     /// Heads that were too large or had too many fields: status 431.
     pub head_too_large: u64,
-    /// Bodies that were too large: status 413.
+    /// Bodies that were too large: status 413. Also WebSocket messages: code 1009.
     pub body_too_large: u64,
     /// Chunked bodies with too much framing: status 400.
     pub chunk_overhead: u64,
@@ -33,14 +34,15 @@ pub struct HttpStats {
     pub expectation_failed: u64,
     /// Heads that took too long: status 408.
     pub head_timeouts: u64,
-    /// Bodies that took too long or were too slow: status 408.
+    /// Bodies that took too long or were too slow: status 408. Also WebSocket messages: code 1008.
     pub body_timeouts: u64,
-    /// Connections that were closed because they were idle for too long.
+    /// Connections that were closed because they were idle for too long. Also WebSocket clients that
+    /// did not answer a ping or a Close frame.
     pub keep_alive_timeouts: u64,
     /// Responses that the program did not finish in time: status 503, or broken off.
     pub response_timeouts: u64,
     /// Bodies for which there was no room beside those of other clients
-    /// ([`Limits::bodies`](super::Limits::bodies)): status 503.
+    /// ([`Limits::bodies`](super::Limits::bodies)): status 503. Also WebSocket messages: code 1013.
     pub bodies_shed: u64,
     /// Bytes of bodies that are kept in memory, now.
     pub body_bytes: usize,

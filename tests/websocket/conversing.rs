@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use serve_forever::http::ThreadedHttp;
+use serve_forever::http::{HttpStats, ThreadedHttp};
 use serve_forever::socketserver::{Evented, Pool};
 use tungstenite::Error;
 
@@ -238,6 +238,57 @@ fn a_message_that_never_ends_is_given_up() {
         events(&seen).last(),
         Some(&Event::Closed(1008, reason.into()))
     );
+}
+
+/// Laws 7 and 8: each limit and deadline is counted.
+#[test]
+fn every_limit_and_deadline_is_counted() {
+    let seconds = Duration::from_secs;
+    let mut cases: Vec<(Vec<u8>, &[Duration], fn(&HttpStats) -> u64)> = vec![
+        (sent(LAST | TEXT, "x"), &[], |stats| stats.bad_requests),
+        (frame(LAST | TEXT, b"\xff"), &[], |stats| stats.bad_requests),
+        (frame(LAST | TEXT, "x".repeat(300)), &[], |stats| {
+            stats.body_too_large
+        }),
+        (frame(BINARY, "x".repeat(150)), &[], |stats| {
+            stats.bodies_shed
+        }),
+    ];
+    let minute = [seconds(30), seconds(30)];
+    cases.push((Vec::new(), &minute, |stats| stats.keep_alive_timeouts));
+    let five = [seconds(5)];
+    cases.push((frame(LAST | TEXT, "bye"), &five, |stats| {
+        stats.keep_alive_timeouts
+    }));
+    let ten = [seconds(10)];
+    cases.push((frame(TEXT, "x"), &ten, |stats| stats.body_timeouts));
+    for (number, (bytes, times, counter)) in cases.into_iter().enumerate() {
+        let mut settings = HttpSettings::default();
+        settings.limits.bodies = 200;
+        let counted = settings.clone();
+        let mut limits = WebSocketSettings::default();
+        (limits.message, limits.message_time) = (200, seconds(10));
+        let (site, _seen) = witnessed(limits);
+        let mut driven = Driven::new(EventedSettings::default(), http(site, settings));
+        let mut other = open(&mut driven);
+        other.send(frame(BINARY, "x".repeat(100)));
+        driven.settle();
+        let mut client = open(&mut driven);
+        if !times.is_empty() {
+            other.reset();
+            driven.until(|driven| driven.open_connections() == 1);
+        }
+        client.send(bytes);
+        driven.settle();
+        for &time in times {
+            driven.pass(time);
+        }
+        driven.rest(&mut client);
+        let stats = counted.stats();
+        let expected = HttpStats::default();
+        assert_eq!(counter(&expected), 0);
+        assert_eq!(counter(&stats), 1, "case {number}: {stats:?}");
+    }
 }
 
 /// A heartbeat of zero does not keep the loop busy.

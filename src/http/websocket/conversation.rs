@@ -19,6 +19,7 @@ use super::settings::WebSocketSettings;
 use super::socket::WebSocket;
 use crate::http::message::Message;
 use crate::http::settings::HttpSettings;
+use crate::http::stats::Hit;
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, HandlerResult, Mailbox, Next, Protocol, contain};
 
@@ -36,6 +37,8 @@ pub(super) struct Conversation<H> {
     reader: Reader,
     /// What is sent, and whether anything may still be sent.
     link: Link,
+    /// Counts how often each limit and deadline was reached.
+    http_settings: Arc<HttpSettings>,
     /// How long a client may be silent.
     heartbeat: Duration,
     /// How long a message may take.
@@ -65,6 +68,7 @@ impl<H: WebSocketHandler> Conversation<H> {
             handler: Some(handler),
             reader: Reader::new(settings.message, http_settings),
             link: Link::new(protocol),
+            http_settings: Arc::clone(http_settings),
             heartbeat: settings.heartbeat.max(SHORTEST_HEARTBEAT),
             message_time: settings.message_time,
             closing: settings.closing,
@@ -131,6 +135,11 @@ impl<H: WebSocketHandler> Conversation<H> {
 
     /// The client has broken the rules: tells it which, and closes without waiting for it.
     fn refuse(&mut self, violation: Violation, output: &mut Buffer) -> Next<Message> {
+        self.count(match violation.code {
+            WebSocketClose::TOO_LONG => Hit::BodyTooLarge,
+            WebSocketClose::TRY_AGAIN_LATER => Hit::BodyShed,
+            _ => Hit::BadRequest,
+        });
         let close = WebSocketClose::new(violation.code, violation.reason);
         self.give_up(close, output)
     }
@@ -167,6 +176,10 @@ impl<H: WebSocketHandler> Conversation<H> {
             self.link.close(WebSocketClose::new(code, ""), output);
         }
         self.report(handled);
+    }
+
+    fn count(&self, hit: Hit) {
+        self.http_settings.counters.count(hit);
     }
 
     /// Keeps the first failure that was not reported yet.
@@ -295,10 +308,12 @@ impl<H: WebSocketHandler> Protocol for Conversation<H> {
                     .message_deadline()
                     .is_some_and(|due| due <= now.instant()) =>
             {
+                self.count(Hit::BodyTimeout);
                 let slow = close(WebSocketClose::POLICY, "a message took too long");
                 return self.give_up(slow, output);
             }
             Phase::Open if self.is_asked => {
+                self.count(Hit::KeepAliveTimeout);
                 let silent = close(WebSocketClose::SERVER_ERROR, "there was no pong");
                 return self.give_up(silent, output);
             }
@@ -308,6 +323,7 @@ impl<H: WebSocketHandler> Protocol for Conversation<H> {
                 self.since = Some(now.instant());
             }
             Phase::Closing | Phase::Closed => {
+                self.count(Hit::KeepAliveTimeout);
                 self.end(close(WebSocketClose::ABNORMAL, ""));
                 return Next::Linger;
             }
