@@ -108,8 +108,24 @@ mod tests {
         "pub trait D: Send",
     ];
     let mut found = BTreeSet::new();
-    read(source, &mut found);
+    read(source, &BTreeSet::new(), &mut found);
     assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+    // The type may stand in another file.
+    let elsewhere = "\
+impl<T: Into<A>> P<T> {
+    pub fn q(&self) {}
+}
+
+impl Private<P> {
+    pub fn r(&self) {}
+}
+";
+    let mut found = BTreeSet::new();
+    read(elsewhere, &BTreeSet::from(["P".to_owned()]), &mut found);
+    assert_eq!(
+        Vec::from_iter(found),
+        ["impl<T: Into<A>> P<T>: pub fn q(&self)"]
+    );
 }
 
 /// The whole listing.
@@ -117,9 +133,11 @@ fn listing() -> String {
     let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut paths = sources::sources("src");
     paths.retain(|path| !is_of_tests(path));
+    let texts = paths.iter().map(|path| sources::read(path));
+    let types: BTreeSet<String> = texts.flat_map(|text| public_types(&text)).collect();
     for path in paths {
         let items = modules.entry(module(&path)).or_default();
-        read(&sources::read(&path), items);
+        read(&sources::read(&path), &types, items);
     }
     let mut listing = String::new();
     for (module, items) in modules.iter().filter(|(_, items)| !items.is_empty()) {
@@ -151,8 +169,9 @@ fn module(path: &str) -> String {
     face.map_or("(root)".to_owned(), |face| face.replace('/', "::"))
 }
 
-/// Adds the public items of a file.
-fn read(text: &str, items: &mut BTreeSet<String>) {
+/// Adds the public items of a file. `types`: the public types of all files, because the methods of a
+/// type may stand in several.
+fn read(text: &str, types: &BTreeSet<String>, items: &mut BTreeSet<String>) {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
     let names = public_types(text);
     // The item at the left margin whose lines these are, and how its own items are prefixed.
@@ -170,6 +189,7 @@ fn read(text: &str, items: &mut BTreeSet<String>) {
             let is_block = head.ends_with('{') && !head.starts_with("pub fn");
             let head = trimmed(&head);
             let owner = names.iter().find(|name| of(&head, name));
+            let owner = owner.or_else(|| types.get(self_type(&head)?));
             if head.starts_with("pub ") && !head.starts_with("pub mod") {
                 let shown = head.split('(').next().filter(|_| is_private_tuple(&head));
                 items.insert(format!("{attributes}{}", shown.unwrap_or(&head)));
@@ -253,6 +273,22 @@ fn name(head: &str) -> Option<String> {
 /// Whether this is a struct like `struct A(B)`, whose field nobody can name.
 fn is_private_tuple(head: &str) -> bool {
     head.starts_with("pub struct ") && head.ends_with(')') && !head.contains("(pub ")
+}
+
+/// The type whose own methods an `impl` has; `None` for an `impl` of a trait.
+fn self_type(head: &str) -> Option<&str> {
+    let rest = head
+        .strip_prefix("impl")
+        .filter(|_| !head.contains(" for "))?;
+    let mut depth = 0;
+    // The generics of the `impl` end where as many brackets are closed as were opened.
+    let end = rest.char_indices().find(|&(_, c)| {
+        depth += i32::from(c == '<') - i32::from(c == '>');
+        depth == 0
+    });
+    let rest = rest.get(end?.0..)?.trim_start_matches(['>', ' ']);
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()
 }
 
 /// Whether an `impl` is one of this type or trait.
