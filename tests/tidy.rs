@@ -113,6 +113,18 @@ fn protocols_ask_no_clock_touch_no_socket_and_say_nothing() {
     assert!(unused.is_empty(), "allowed, but not there: {unused:?}");
 }
 
+/// The default of a method is right for a protocol that has nothing to say, and wrong for one around
+/// another protocol, which may.
+#[test]
+fn a_protocol_around_another_passes_every_question_on() {
+    let methods = methods_of(
+        &read("src/socketserver/protocol.rs"),
+        "pub trait Protocol {",
+    );
+    assert!(methods.len() > 10, "{methods:?}");
+    keep(sources("src"), |_, code| unanswered(code, &methods));
+}
+
 #[test]
 fn nothing_is_unsafe_or_shared_behind_the_borrow_checker() {
     keep(sources("src"), |_, code| {
@@ -265,6 +277,19 @@ fn the_checkers_can_fail() {
         too_long("    fn f(\n        a: u8,\n    );\n    fn g() {}\n", 1),
         [""; 0]
     );
+}
+
+#[test]
+fn the_checker_of_protocols_can_fail() {
+    let a_trait = "pub trait T {\n    fn a(&self);\n    fn b(&self) -> u8 {\n        1\n    }\n}\n";
+    let methods = methods_of(a_trait, "pub trait T {");
+    assert_eq!(methods, ["a", "b"]);
+    let around = "impl<P> Protocol for Q<P> {\n    fn b(&self) {\n        self.p.take_completed()\n    }\n}\n";
+    assert_eq!(unanswered(around, &methods), ["1: a"]);
+    let whole = around.replace("fn b", "fn a(&self) {}\n    fn b");
+    assert_eq!(unanswered(&whole, &methods), [""; 0]);
+    let alone = around.replace("self.p.take_completed()", "0");
+    assert_eq!(unanswered(&alone, &methods), [""; 0]);
 }
 
 #[test]
@@ -436,6 +461,38 @@ fn too_long(code: &str, most: usize) -> Vec<String> {
         }
     }
     found
+}
+
+/// The methods of a trait or an `impl` that begins with this line.
+fn methods_of(code: &str, first: &str) -> Vec<String> {
+    let block = code.split_once(first).map_or("", |(_, rest)| rest);
+    let block = block.split("\n}\n").next().unwrap_or_default();
+    let names = block.lines().filter_map(|line| {
+        let rest = line.strip_prefix("    fn ")?;
+        rest.split(['(', '<']).next()
+    });
+    names.map(str::to_owned).collect()
+}
+
+/// The methods that a protocol around another leaves to their defaults. One is around another if it
+/// asks that how much has ended. It may well decide by itself whether it keeps blocks.
+fn unanswered(code: &str, methods: &[String]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (number, line) in code.lines().enumerate() {
+        if !line.starts_with("impl") || !line.contains(" Protocol for ") {
+            continue;
+        }
+        let block: Vec<&str> = code.lines().skip(number).collect();
+        let block = block.join("\n");
+        let block = block.split("\n}").next().unwrap_or_default();
+        let own = methods_of(block, line);
+        let lacks = |method: &&String| *method != "keeps_blocks" && !own.contains(method);
+        if block.contains(".take_completed()") {
+            let lacking = methods.iter().filter(lacks);
+            missing.extend(lacking.map(|method| format!("{}: {method}", number + 1)));
+        }
+    }
+    missing
 }
 
 /// How many lines the function has that begins with `signature`.
