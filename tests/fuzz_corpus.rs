@@ -30,6 +30,11 @@ fn encode_then_parse() {
 }
 
 #[test]
+fn forwarded() {
+    replay("forwarded", oracles::forwarded);
+}
+
+#[test]
 fn proxy_protocol() {
     replay("proxy_protocol", oracles::proxy_protocol);
 }

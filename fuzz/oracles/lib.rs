@@ -11,6 +11,7 @@
 mod chunked;
 mod connection;
 mod encode;
+mod forwarded;
 mod framing;
 mod head;
 mod literal;
@@ -25,6 +26,7 @@ mod websocket;
 pub use chunked::chunked;
 pub use connection::connection;
 pub use encode::encode_then_parse;
+pub use forwarded::forwarded;
 pub use framing::framing;
 pub use head::head;
 pub use multipart::multipart;

@@ -186,12 +186,12 @@ fn quad(text: &[u8]) -> Option<[u8; 4]> {
     }
 }
 
-fn ipv4(text: &[u8]) -> Option<IpAddr> {
+pub(crate) fn ipv4(text: &[u8]) -> Option<IpAddr> {
     quad(text).map(IpAddr::from)
 }
 
 /// Groups of up to four digits; one double colon stands for one or more groups of zeros.
-fn ipv6(text: &[u8]) -> Option<IpAddr> {
+pub(crate) fn ipv6(text: &[u8]) -> Option<IpAddr> {
     let double = text.windows(2).position(|pair| pair == b"::");
     let bytes = match double {
         None => groups(text)?,

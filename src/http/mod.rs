@@ -86,6 +86,13 @@
 //! page of an attacker can even read the responses. [`AllowedHosts`] around the handler prevents both.
 //! [`set_max_connections_per_address`](crate::socketserver::Server::set_max_connections_per_address)
 //! keeps one client from taking all connections.
+//!
+//! # Behind a proxy
+//!
+//! The address of the socket is then that of the proxy. Name the proxies that may say who the client is:
+//! [`TrustedProxies`] is a rule for `Forwarded` and `X-Forwarded-For`. If the proxy sends the PROXY
+//! protocol, put a [`ProxyProtocol`](crate::socketserver::ProxyProtocol) around [`Http`]. Either way, let
+//! [`Deadlines::keep_alive`] be longer than the proxy's idle time.
 
 mod access;
 mod addresses;

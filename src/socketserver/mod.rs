@@ -5,7 +5,8 @@
 //!
 //! 1. [`Transport`] is where requests come from: [`Tcp`], [`Udp`], `UnixStreams`, `UnixDatagrams`.
 //! 2. A [`Factory`] makes what serves a request. A [`RequestHandler`] reads and writes files and may
-//!    block; a [`Protocol`] is given bytes and the time and never blocks.
+//!    block; a [`Protocol`] is given bytes and the time and never blocks. A factory may wrap another one:
+//!    [`ProxyProtocol`] tells it who the client behind a proxy is.
 //! 3. [`Dispatch`] is how many are served at the same time. [`Inline`] serves one after the other,
 //!    [`Threading`] as many as a [`Pool`] has threads, and [`Evented`] all.
 //!
