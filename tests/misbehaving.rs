@@ -3,12 +3,11 @@
 
 mod support;
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use serve_forever::http::testing::{Answer, Misbehaving};
-use support::patience::PATIENCE;
+use support::client::Client;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const MOMENT: Duration = Duration::from_millis(10);
@@ -17,33 +16,26 @@ fn serve(answers: impl IntoIterator<Item = Answer>) -> Misbehaving {
     Misbehaving::new(answers).expect("there is a free port")
 }
 
-fn connect(server: &Misbehaving) -> TcpStream {
-    let stream = TcpStream::connect(server.address()).expect("the server listens");
-    let set = stream.set_read_timeout(Some(PATIENCE));
-    set.and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-        .expect("the patience is not zero");
-    stream
+fn connect(server: &Misbehaving) -> Client {
+    Client::connect(server.address())
 }
 
 /// Sends a request and returns what arrives, and how it ends.
 fn exchange(server: &Misbehaving) -> (String, Option<ErrorKind>) {
-    let mut stream = connect(server);
-    stream.write_all(GET).expect("the server reads");
-    read_all(&mut stream)
+    let mut client = connect(server);
+    client.send(GET);
+    read_all(&mut client)
 }
 
 /// Reads up to the end. `None`: the end is orderly.
-fn read_all(stream: &mut TcpStream) -> (String, Option<ErrorKind>) {
+fn read_all(client: &mut Client) -> (String, Option<ErrorKind>) {
     let mut all = Vec::new();
-    let end = stream.read_to_end(&mut all).err().map(|error| error.kind());
+    let end = client
+        .0
+        .read_to_end(&mut all)
+        .err()
+        .map(|error| error.kind());
     (String::from_utf8_lossy(&all).into_owned(), end)
-}
-
-/// Reads exactly this text.
-fn expect(stream: &mut TcpStream, text: &str) {
-    let mut bytes = vec![0; text.len()];
-    stream.read_exact(&mut bytes).expect("the server sends it");
-    assert_eq!(String::from_utf8_lossy(&bytes), text);
 }
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
@@ -93,13 +85,11 @@ fn a_server_that_never_answers() {
         (vec![hello().stall_after(8)], "HTTP/1.1"),
     ] {
         let server = serve(answers);
-        let mut stream = connect(&server);
-        stream.write_all(GET).expect("the server reads");
-        expect(&mut stream, text);
-        stream
-            .set_read_timeout(Some(MOMENT))
-            .expect("it is not zero");
-        let end = stream.read(&mut [0]).map_err(|error| error.kind()).err();
+        let mut client = connect(&server);
+        client.send(GET);
+        client.expect(text);
+        client.0.set_read_timeout(Some(MOMENT)).expect("an option");
+        let end = client.0.read(&mut [0]).map_err(|error| error.kind()).err();
         assert!(end == silent || end == Some(ErrorKind::TimedOut), "{end:?}");
     }
 }
@@ -113,39 +103,39 @@ fn a_script_goes_on_over_connections() {
         hello(),
     ]);
     assert_eq!(exchange(&server).1, Some(ErrorKind::ConnectionReset));
-    let mut stream = connect(&server);
+    let mut client = connect(&server);
     for text in [
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
         &format!("{HEAD}hello"),
         &format!("{HEAD}hello"),
     ] {
-        stream.write_all(GET).expect("the server reads");
-        expect(&mut stream, text);
+        client.send(GET);
+        client.expect(text);
     }
     // Two at once, too: each gets its own answer.
-    stream.write_all(&GET.repeat(2)).expect("the server reads");
-    expect(&mut stream, &format!("{HEAD}hello{HEAD}hello"));
+    client.send(GET.repeat(2));
+    client.expect(format!("{HEAD}hello{HEAD}hello"));
     assert_eq!((server.requests().len(), server.connections()), (6, 2));
 }
 
 /// The server knows what the client has sent, and reads all of it before the answer.
 #[test]
-fn what_the_server_received() -> io::Result<()> {
+fn what_the_server_received() {
     let server = serve([hello()]);
-    let mut stream = connect(&server);
+    let mut client = connect(&server);
     let head =
         "POST /form HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
-    stream.write_all(head.as_bytes())?;
-    expect(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send(head.as_bytes());
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(server.requests().len(), 0, "it is not whole");
-    stream.write_all(b"data")?;
-    expect(&mut stream, &format!("{HEAD}hello"));
+    client.send(b"data");
+    client.expect(format!("{HEAD}hello"));
     // A client that says so, or that speaks HTTP/1.0, sees the end. HEAD has no body.
-    stream.write_all(b"HEAD /?q HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
-    assert_eq!(read_all(&mut stream), (HEAD.to_owned(), None));
-    let mut stream = connect(&server);
-    stream.write_all(b"GET /old HTTP/1.0\r\n\r\n")?;
-    assert_eq!(read_all(&mut stream), (format!("{HEAD}hello"), None));
+    client.send(b"HEAD /?q HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(read_all(&mut client), (HEAD.to_owned(), None));
+    let mut client = connect(&server);
+    client.send(b"GET /old HTTP/1.0\r\n\r\n");
+    assert_eq!(read_all(&mut client), (format!("{HEAD}hello"), None));
     let requests = server.requests();
     let seen: Vec<_> = requests
         .iter()
@@ -158,18 +148,15 @@ fn what_the_server_received() -> io::Result<()> {
         .collect();
     let expected = [("POST /form", "data"), ("HEAD /?q", ""), ("GET /old", "")];
     assert_eq!(seen, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-    Ok(())
 }
 
 /// A client that does not speak HTTP gets a correct response, and uses up no answer.
 #[test]
 fn what_is_no_request() {
     let server = serve([hello()]);
-    let mut stream = connect(&server);
-    stream
-        .write_all(b"nonsense\r\n\r\n")
-        .expect("the server reads");
-    let (text, end) = read_all(&mut stream);
+    let mut client = connect(&server);
+    client.send("nonsense\r\n\r\n");
+    let (text, end) = read_all(&mut client);
     assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
     assert_eq!((end, server.requests().len()), (None, 0));
 }
@@ -183,19 +170,19 @@ fn answers_without_a_request() {
         Answer::raw("").close_after(0).unasked(),
         hello(),
     ]);
-    let mut stream = connect(&server);
-    expect(&mut stream, "welcome");
-    stream.write_all(GET).expect("the server reads");
+    let mut client = connect(&server);
+    client.expect("welcome");
+    client.send(GET);
     // The kept connection closes, although the client wants to use it again.
-    assert_eq!(read_all(&mut stream), (format!("{HEAD}hello"), None));
-    let mut stream = connect(&server);
-    stream.write_all(GET).expect("the server reads");
-    expect(&mut stream, HEAD);
+    assert_eq!(read_all(&mut client), (format!("{HEAD}hello"), None));
+    let mut client = connect(&server);
+    client.send(GET);
+    client.expect(HEAD);
 
     // Repeated: each connection gets it once.
     let server = serve([Answer::raw("hi").unasked()]);
     for _ in 0..3 {
-        expect(&mut connect(&server), "hi");
+        connect(&server).expect("hi");
     }
     assert_eq!(server.connections(), 3);
 }
@@ -204,14 +191,14 @@ fn answers_without_a_request() {
 #[test]
 fn without_end() {
     let server = serve([Answer::new(200, "").content_length(u64::MAX).endless("abc")]);
-    let mut stream = connect(&server);
-    stream.write_all(GET).expect("the server reads");
+    let mut client = connect(&server);
+    client.send(GET);
     let mut some = vec![0; 3_000_000];
-    stream.read_exact(&mut some).expect("the server sends");
+    client.0.read_exact(&mut some).expect("the server sends");
     let tail = &some[some.len() - 4..];
     assert!(b"abcabcabc".windows(4).any(|window| window == tail));
     drop(server);
-    let (_, end) = read_all(&mut stream);
+    let (_, end) = read_all(&mut client);
     assert!(
         matches!(end, None | Some(ErrorKind::ConnectionReset)),
         "{end:?}"
@@ -222,8 +209,8 @@ fn without_end() {
 #[test]
 fn a_half_closed_client() {
     let server = serve([hello().trickle(20, MOMENT).close_after(usize::MAX)]);
-    let mut stream = connect(&server);
-    stream.write_all(GET).expect("the server reads");
-    stream.shutdown(Shutdown::Write).expect("it is connected");
-    assert_eq!(read_all(&mut stream), (format!("{HEAD}hello"), None));
+    let mut client = connect(&server);
+    client.send(GET);
+    client.shutdown_write();
+    assert_eq!(read_all(&mut client), (format!("{HEAD}hello"), None));
 }

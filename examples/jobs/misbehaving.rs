@@ -43,7 +43,7 @@ fn answer(word: &str) -> Option<Answer> {
         "garbage" => Answer::raw("HTTP/1.1 what?\r\n\r\n").close_after(usize::MAX),
         "bad-field" => hello.header("Content-Length", "six"),
         "endless-head" => Answer::raw("HTTP/1.1 200 OK\r\n").endless("X-Filler: filler\r\n"),
-        "endless-body" => hello.content_length(u64::MAX).endless("hello\n"),
+        "endless-body" => hello.no_last_chunk().endless("6\r\nhello\n\r\n"),
         _ => return None,
     })
 }

@@ -27,7 +27,7 @@ use crate::http::status::phrase;
 /// | a flood of interim responses | `.interim(102, 10_000)` |
 /// | a status line that is none | `Answer::raw("HTTP/1.1 abc\r\n\r\n")` |
 /// | a head without end | `Answer::raw("HTTP/1.1 200 OK\r\n").endless("X-Filler: filler\r\n")` |
-/// | a body without end | `.content_length(u64::MAX).endless("hello")` |
+/// | a body without end | `.no_last_chunk().endless("5\r\nhello\r\n")` |
 ///
 /// Positions count from the first byte of the answer. [`head_len`](Answer::head_len) says where its
 /// body begins.
