@@ -10,6 +10,7 @@
 //!         PATH_INFO=/count CONTENT_LENGTH=9 target/release/examples/cgi_app
 //!
 //! With `--iis` it corrects PATH_INFO, which IIS sets differently. Ctrl-C stops the server.
+//! It is safe: it reads what it is sent, within limits, and writes nothing but its answer.
 
 use serve_forever::wsgi::{AppResult, CgiHandler, Environ, StartResponse, make_server};
 use std::error::Error;

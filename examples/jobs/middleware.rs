@@ -11,7 +11,8 @@
 //!     curl -i -u guido:spam http://127.0.0.1:8000/private/
 //!
 //! An application returns unexpected errors with `?`. So the third request gets status 500, and the
-//! server prints the reason. Ctrl-C stops it.
+//! server prints the reason. Ctrl-C stops it. It is safe: passwords are compared in constant time, and
+//! nobody sees the reason but you.
 
 use std::collections::HashMap;
 use std::error::Error;

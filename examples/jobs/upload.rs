@@ -15,6 +15,9 @@
 //!     curl -T film.mkv http://127.0.0.1:8000/film.mkv
 //!     curl -O http://127.0.0.1:8000/film.mkv
 //!
+//! It is safe if only those can reach it who may store files: it has no password. By default that is this
+//! machine. No name leads out of the directory, and a file has a limit.
+//!
 //! Ctrl-C stops it. A local disk is fast enough to write on the loop. For a slow one,
 //! `Response::offload` does the same on a `Pool`.
 
