@@ -104,7 +104,13 @@ impl Uploads {
         };
         let only_new = request.header("If-None-Match").is_some();
         let folder = path.parent().unwrap_or(&self.root);
-        response.receive_into(Partial::create(folder)?, move |partial, response| {
+        let partial = match Partial::create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return response.send_error(403);
+            }
+            partial => partial?,
+        };
+        response.receive_into(partial, move |partial, response| {
             let exists = path.exists();
             if exists && only_new {
                 return response.send_error(412); // somebody was faster
