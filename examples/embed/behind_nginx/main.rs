@@ -21,7 +21,7 @@
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use serve_forever::http::{Http, HttpSettings, Pooled};
+    use serve_forever::http::{Http, HttpSettings, Pooled, TrustedProxies};
     use serve_forever::socketserver::{Evented, Pool, Server, UnixStreams};
     use serve_forever::{Request, Response};
     use std::{thread, time::Duration};
@@ -32,7 +32,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if request.path() == "/slow" {
             thread::sleep(Duration::from_millis(100)); // on a thread of the pool
         }
-        let text = format!("{process} {}\n", request.target());
+        let client = request
+            .client_address()
+            .map_or("?".into(), |client| client.ip().to_string());
+        let text = format!("{process} {} for {client}\n", request.target());
         response.send_response(200).body(text)
     };
     let own = format!("{path}.{process}");
@@ -40,7 +43,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .mode(0o660) // nginx has to be in the group
         .request_queue_size(1024)
         .bind_and_activate()?;
-    let http = Http::new(Pooled::new(page, Pool::new()), HttpSettings::default());
+    let mut settings = HttpSettings::default();
+    // Only nginx reaches the socket, so what it says about the client is true.
+    settings.trusted_proxies = TrustedProxies::networks(["unix"])?.with_proto();
+    let http = Http::new(Pooled::new(page, Pool::new()), settings);
     let mut server = Server::new(unix, Evented::new(http))?;
     server.drain_on_signals(Duration::from_secs(30))?;
     std::fs::rename(&own, &path)?; // from now on nginx connects here
