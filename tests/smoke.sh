@@ -84,11 +84,6 @@ expect() {
     }
 }
 
-# status_of OPTION…: what curl gets.
-status_of() {
-    curl --silent --noproxy '*' --max-time "$patience" --output "$scratch/body" --write-out '%{http_code}' "$@"
-}
-
 # converse FD LINE…: sends the first line, if it is not empty, and expects the others.
 converse() {
     local line expected
@@ -468,8 +463,7 @@ for threads in 0 2; do
     expect fields '^access-control-allow-methods: GET, HEAD, OPTIONS, POST, PUT$'
     while read -r expected options; do
         # Unquoted: they are words.
-        status=$(status_of $options "http://$host:$port/digits.txt") || true
-        [ "$status" = "$expected" ] || fail "answers $status for $options"
+        refused "$expected" /digits.txt $options
     done <<END
 401 --request GET
 401 --user me:guess
@@ -504,8 +498,7 @@ expect fields '^content-type: text/plain; version=0\.0\.4; charset=utf-8$'
 expect body '^# TYPE jobs_total counter$'
 expect body '^jobs_total [1-9][0-9]*$'
 expect body '^connections [0-9]+$'
-status=$(status_of --header 'Host: evil.example' "http://$host:$port/metrics") || true
-[ "$status" = 421 ] || fail "answers $status to a page that has rebound its name"
+refused 421 /metrics --header 'Host: evil.example'
 kill -KILL "$running"
 wait "$running" 2>/dev/null || true
 running=
@@ -519,16 +512,14 @@ for answer in 'code=a%20b' 'error=access_denied'; do
     state=${line##*state=} state=${state%\'}
     exec 4<>"/dev/tcp/$host/$port"
     while read -r expected path; do
-        status=$(status_of "http://$host:$port$path") || true
-        [ "$status" = "$expected" ] || fail "answers $status for $path"
+        refused "$expected" "$path"
     done <<END
 404 /favicon.ico
 400 /callback?code=stolen
 400 /callback?code=stolen&state=guessed
 400 /callback?state=$state
 END
-    status=$(status_of --head "http://$host:$port/callback?$answer&state=$state") || true
-    [ "$status" = 404 ] || fail "answers $status to a program that only looks at the address"
+    refused 404 "/callback?$answer&state=$state" --head # it only looks at the address
     [ ! -e /proc/net/if_inet6 ] || ! grep -q ' lo$' /proc/net/if_inet6 || host='[::1]'
     request "/callback?$answer&state=$state"
     expect body '^<p>You are (not )?signed in\. You may close this window\.'
