@@ -15,6 +15,11 @@ fn head() {
 }
 
 #[test]
+fn response_head() {
+    replay("response_head", oracles::response_head);
+}
+
+#[test]
 fn framing() {
     replay("framing", oracles::framing);
 }

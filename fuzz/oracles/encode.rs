@@ -1,10 +1,11 @@
 //! What the encoder writes is read back unchanged. If it refuses something, it writes nothing.
 
 use serve_forever::http::h1::{
-    ChunkLimits, EncodeError, chunk, content_length, decimal, field, last_chunk, status_line,
+    ChunkLimits, EncodeError, chunk, content_length, decimal, field, last_chunk, request_line,
+    status_line,
 };
 
-use super::literal::{self, ChunkSizes, Chunked};
+use super::literal::{self, ChunkSizes, Chunked, Sizes};
 
 /// The input is a list of parts. Each part is a letter, a length and that many bytes.
 pub fn encode_then_parse(data: &[u8]) {
@@ -15,6 +16,7 @@ pub fn encode_then_parse(data: &[u8]) {
         rest = after;
         match operation {
             b's' => status(text),
+            b'r' => request(text),
             b'f' => one_field(text),
             b'n' => number(text),
             b't' => body.trailers.push(split(text, b':')),
@@ -55,6 +57,39 @@ fn status(text: &[u8]) {
     assert_eq!(digits, format!("{code:03}").as_bytes());
     assert_eq!(words.next(), Some(reason.as_bytes()));
     assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+}
+
+/// Writes a request line. The first space separates its method and target.
+fn request(text: &[u8]) {
+    let (method, target) = split(text, b' ');
+    let target = String::from_utf8_lossy(&target);
+    let mut output = Vec::new();
+    let written = request_line(&mut output, &method, &target);
+    let expected = if !literal::is_token(method.as_bytes()) {
+        Some(EncodeError::InvalidMethod)
+    } else if !literal::is_target(method.as_bytes(), target.as_bytes()) {
+        Some(EncodeError::InvalidTarget)
+    } else {
+        None
+    };
+    assert_eq!(written.err(), expected, "{method:?} {target:?}");
+    if expected.is_some() {
+        assert!(output.is_empty(), "{method:?} {target:?}");
+        return;
+    }
+    output.extend_from_slice(b"\r\n");
+    let sizes = Sizes {
+        line: usize::MAX,
+        head: usize::MAX,
+        fields: 0,
+    };
+    let read = literal::request(&output, sizes).expect("what was written is a head");
+    assert_eq!(read.end, output.len());
+    assert_eq!(
+        (read.method, read.target),
+        (method.as_bytes(), target.as_bytes())
+    );
+    assert_eq!(read.minor, 1);
 }
 
 /// Writes a field. The first colon separates its name and value.

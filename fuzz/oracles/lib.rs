@@ -19,6 +19,7 @@ mod literal_form;
 mod multipart;
 mod pieces;
 mod proxy_protocol;
+mod response_head;
 mod target_to_path;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -31,6 +32,7 @@ pub use framing::framing;
 pub use head::head;
 pub use multipart::multipart;
 pub use proxy_protocol::proxy_protocol;
+pub use response_head::response_head;
 pub use target_to_path::target_to_path;
 #[cfg(feature = "websocket")]
 pub use websocket::websocket;

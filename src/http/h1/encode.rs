@@ -1,9 +1,10 @@
-//! Responses as bytes: status line, fields and chunks, written into any sink.
+//! Messages as bytes: first line, fields and chunks, written into any sink.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::grammar::{is_token, is_value_byte};
+use super::grammar::{is_target_byte, is_token, is_value_byte};
+use super::request_line::TargetForm;
 
 /// The destination of encoded bytes. The encoder itself allocates nothing.
 pub trait Sink {
@@ -38,11 +39,16 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     }
 }
 
-/// Why a status, field or trailer is not written: a recipient would read something else (RFC 9112
+/// Why a line, field or trailer is not written: a recipient would read something else (RFC 9112
 /// section 11.1).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EncodeError {
+    /// The method is not a token (RFC 9110 section 9.1).
+    InvalidMethod,
+    /// The target has a byte that is not allowed in one, has none of the four forms, or not the form that
+    /// its method needs (RFC 9112 section 3.2).
+    InvalidTarget,
     /// The status is not between 100 and 999 (RFC 9110 section 15).
     InvalidStatus,
     /// The reason phrase has a control byte (RFC 9112 section 4).
@@ -60,6 +66,8 @@ pub enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            EncodeError::InvalidMethod => "method is not a token",
+            EncodeError::InvalidTarget => "request target does not fit the method",
             EncodeError::InvalidStatus => "status is not a number of three digits",
             EncodeError::InvalidReason => "control byte in the reason phrase",
             EncodeError::InvalidName => "field name is not a token",
@@ -75,6 +83,34 @@ impl core::error::Error for EncodeError {}
 
 /// The interim response that asks for the content (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+// request-line = method SP request-target SP HTTP-version
+/// Writes the request line. It always says HTTP/1.1 (RFC 9112 section 3).
+///
+/// Nothing is encoded: a space or a byte beyond ASCII in the target is an error. A request also needs a
+/// [`field`] called Host.
+///
+/// ```
+/// let mut output = Vec::new();
+/// serve_forever::http::h1::request_line(&mut output, "GET", "/search?q=rust")?;
+/// assert_eq!(output, b"GET /search?q=rust HTTP/1.1\r\n");
+/// # Ok::<(), serve_forever::http::h1::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// Returns [`EncodeError::InvalidMethod`] or [`EncodeError::InvalidTarget`], and writes nothing.
+pub fn request_line(sink: &mut impl Sink, method: &str, target: &str) -> Result<(), EncodeError> {
+    if !is_token(method.as_bytes()) {
+        return Err(EncodeError::InvalidMethod);
+    }
+    let printable = target.bytes().all(is_target_byte);
+    if !printable || TargetForm::of(method, target).is_err() {
+        return Err(EncodeError::InvalidTarget);
+    }
+    sink.put_all(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+    Ok(())
+}
 
 // status-line = HTTP-version SP status-code SP [ reason-phrase ]
 /// Writes the status line. It always says HTTP/1.1, also in response to HTTP/1.0 (RFC 9112 section 4, RFC
@@ -318,6 +354,37 @@ mod tests {
                 expected.unwrap_or_default().as_bytes(),
                 "{status} {reason:?}"
             );
+        }
+    }
+
+    #[test]
+    fn request_lines() {
+        let cases = [
+            ("GET", "/", Ok(())),
+            ("M-SEARCH", "/a?b=[c]", Ok(())),
+            ("OPTIONS", "*", Ok(())),
+            ("CONNECT", "h:443", Ok(())),
+            ("GET", "http://h/", Ok(())),
+            ("", "/", Err(EncodeError::InvalidMethod)),
+            ("G T", "/", Err(EncodeError::InvalidMethod)),
+            ("GET\r\n", "/", Err(EncodeError::InvalidMethod)),
+            ("GET", "", Err(EncodeError::InvalidTarget)),
+            ("GET", "a", Err(EncodeError::InvalidTarget)),
+            ("GET", "/a b", Err(EncodeError::InvalidTarget)),
+            ("GET", "/\r\nX: y", Err(EncodeError::InvalidTarget)),
+            ("GET", "/\u{e9}", Err(EncodeError::InvalidTarget)),
+            ("GET", "/#f", Err(EncodeError::InvalidTarget)),
+            ("GET", "*", Err(EncodeError::InvalidTarget)),
+            ("GET", "h:443", Err(EncodeError::InvalidTarget)),
+            ("CONNECT", "/", Err(EncodeError::InvalidTarget)),
+        ];
+        for (method, target, expected) in cases {
+            let mut output = Vec::new();
+            let result = request_line(&mut output, method, target);
+            assert_eq!(result, expected, "{method:?} {target:?}");
+            let line = alloc::format!("{method} {target} HTTP/1.1\r\n");
+            let written = if result.is_ok() { line } else { "".into() };
+            assert_eq!(output, written.as_bytes());
         }
     }
 

@@ -1,8 +1,8 @@
-//! The reasons to refuse a request, and the status of each.
+//! The reasons to refuse a message, and the status of each.
 
 use core::fmt;
 
-/// A defect of a request: one variant for each that the parser tells apart (RFC 9112).
+/// A defect of a request or a response: one variant for each that the parser tells apart (RFC 9112).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Error {
@@ -24,10 +24,23 @@ pub enum Error {
     TargetForm,
     /// The request line exceeds its limit (RFC 9112 section 3).
     RequestLineTooLong,
-    /// The last word of the request line is not `HTTP/` digit `.` digit (RFC 9112 section 2.3).
+    /// The last word of the request line, or the first of the status line, is not `HTTP/` digit `.` digit
+    /// (RFC 9112 section 2.3).
     Version,
     /// The major version is not 1 (RFC 9110 section 15.6.6).
     VersionNotSupported,
+    /// The status line ends before its status does (RFC 9112 section 4).
+    StatusLine,
+    /// The status is not a number from 100 to 999 of three digits, between two spaces (RFC 9112 section 4).
+    Status,
+    /// The reason phrase has a control byte (RFC 9112 section 4).
+    Reason,
+    /// The status line exceeds its limit (RFC 9112 section 4).
+    StatusLineTooLong,
+    /// A response that has no content announces some: an interim response or a 204 with
+    /// Transfer-Encoding, or with a Content-Length other than 0 (RFC 9110 section 8.6, RFC 9112 section
+    /// 6.1).
+    UnexpectedContent,
     /// The head exceeds its limit (RFC 6585 section 5).
     HeadTooLarge,
     /// The head has more fields than its limit (RFC 6585 section 5).
@@ -55,14 +68,14 @@ pub enum Error {
     RepeatedContentLength,
     /// Content-Length does not fit into 64 bits (RFC 9110 section 8.6).
     ContentLengthOverflow,
-    /// The request has both Content-Length and Transfer-Encoding (RFC 9112 section 6.3).
+    /// The message has both Content-Length and Transfer-Encoding (RFC 9112 section 6.3).
     LengthWithCoding,
-    /// An HTTP/1.0 request has Transfer-Encoding (RFC 9112 section 6.1).
+    /// An HTTP/1.0 message has Transfer-Encoding (RFC 9112 section 6.1).
     CodingInHttp10,
     /// Transfer-Encoding is malformed, or `chunked` is not its last coding or stands twice (RFC 9112
     /// section 6.3).
     TransferEncoding,
-    /// The request uses a transfer coding other than `chunked` (RFC 9112 section 6.1).
+    /// The message uses a transfer coding other than `chunked` (RFC 9112 section 6.1).
     UnknownCoding,
     /// A chunk size is not 1 to 16 hexadecimal digits (RFC 9112 section 7.1).
     ChunkSize,
@@ -86,6 +99,10 @@ pub enum Error {
 
 impl Error {
     /// Returns the status code of the response to this defect (RFC 9110 section 15).
+    ///
+    /// It is meant for a defect of a request. A client has nobody to respond to when it refuses a
+    /// response, and a proxy responds to its own client with 502. That is what the defects return which
+    /// only a response can have.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -96,6 +113,11 @@ impl Error {
             | Error::TrailersTooLarge
             | Error::TooManyTrailers => 431,
             Error::MethodTooLong | Error::UnknownCoding => 501,
+            Error::StatusLine
+            | Error::Status
+            | Error::Reason
+            | Error::StatusLineTooLong
+            | Error::UnexpectedContent => 502,
             Error::VersionNotSupported => 505,
             _ => 400,
         }
@@ -114,9 +136,14 @@ impl Error {
             Error::RequestLineTooLong => "request line too long",
             Error::Version => "malformed HTTP version",
             Error::VersionNotSupported => "HTTP version not supported",
-            Error::HeadTooLarge => "request head too large",
+            Error::StatusLine => "status line without status",
+            Error::Status => "invalid status",
+            Error::Reason => "control byte in the reason phrase",
+            Error::StatusLineTooLong => "status line too long",
+            Error::UnexpectedContent => "content where a response has none",
+            Error::HeadTooLarge => "head too large",
             Error::TooManyFields => "too many header fields",
-            Error::Unterminated => "request head is not complete",
+            Error::Unterminated => "head is not complete",
             Error::FieldFold => "field line starts with whitespace",
             Error::FieldColon => "field line without colon",
             Error::FieldName => "invalid field name",

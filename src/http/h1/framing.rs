@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::grammar::{is_token, trim_ows};
-use super::request_line::Version;
+use super::start_line::Version;
 
 /// How the content of a request ends (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use core::fmt;
 use core::mem::MaybeUninit;
 
 use super::error::Error;
-use super::fields::{Fields, parse_fields, split_line, tokens};
+use super::fields::{Fields, parse_fields, split_line};
 use super::framing::{Framing, framing};
-use super::grammar::host_and_port;
-use super::request_line::{RequestLine, TargetForm, Version, absolute_authority};
+use super::request_line::{RequestLine, TargetForm, absolute_authority};
+use super::start_line::Version;
+use super::survey::{Expect, Survey, offset};
 
 /// How much of a head is accepted (RFC 9110 section 2.3, RFC 6585 section 5).
 ///
@@ -19,8 +20,8 @@ use super::request_line::{RequestLine, TargetForm, Version, absolute_authority};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HeadLimits {
-    /// Bytes of the request line without its CRLF. A longer one gets status 414. RFC 9112 section 3
-    /// recommends at least 8000.
+    /// Bytes of the request line, or of a status line, without its CRLF. A longer request line gets status
+    /// 414. RFC 9112 section 3 recommends at least 8000.
     pub request_line: usize,
     /// Bytes of the whole head with its empty line. A larger one gets status 431. It has room for large
     /// cookies, and it is all the memory that a client gets before its request is known.
@@ -48,7 +49,7 @@ impl HeadLimits {
             .min(self.head.saturating_sub(1))
     }
 
-    fn fields_room(&self) -> usize {
+    pub(super) fn fields_room(&self) -> usize {
         self.fields.min(MAX_FIELDS)
     }
 }
@@ -59,12 +60,18 @@ pub const MAX_FIELDS: usize = 128;
 /// Room for the fields of one head. Keep it on the stack; it costs nothing until it is filled.
 pub struct FieldStorage<'b>([MaybeUninit<httparse::Header<'b>>; MAX_FIELDS]);
 
-impl FieldStorage<'_> {
+impl<'b> FieldStorage<'b> {
     /// Creates room for [`MAX_FIELDS`] fields.
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
         FieldStorage([const { MaybeUninit::uninit() }; MAX_FIELDS])
+    }
+
+    /// Returns room for at most `max` fields.
+    #[inline(always)]
+    pub(super) fn room(&mut self, max: usize) -> Option<&mut [MaybeUninit<httparse::Header<'b>>]> {
+        self.0.get_mut(..max)
     }
 }
 
@@ -79,19 +86,6 @@ impl fmt::Debug for FieldStorage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FieldStorage").finish_non_exhaustive()
     }
-}
-
-/// The response that the client expects before it sends its content (RFC 9110 section 10.1.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-// Exhaustive: the RFC has no further case, and whoever forgets one has a hole.
-pub enum Expect {
-    /// Nothing. An Expect field in HTTP/1.0 or in a request without content does not count.
-    #[default]
-    None,
-    /// `100-continue`: the client waits for [`CONTINUE`](super::CONTINUE), or for a final response.
-    Continue,
-    /// An expectation that no RFC defines. Respond with status 417.
-    Unknown,
 }
 
 /// The head of a request, all of it borrowed from the bytes it was parsed from (RFC 9112 section 2.1).
@@ -199,8 +193,7 @@ impl<'a> Head<'a> {
             Expect::Continue if framing.is_empty() => Expect::None,
             expect => expect,
         };
-        // RFC 9112 section 9.3: `close` wins. HTTP/1.1 persists by default, 1.0 only if asked to.
-        let keep_alive = !survey.close && (version >= Version::Http11 || survey.keep_alive);
+        let keep_alive = survey.keep_alive(version);
         Ok(Head {
             method,
             target,
@@ -237,7 +230,7 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     max: usize,
 ) -> Option<(Parsed<'a>, usize)> {
     let mut request = httparse::Request::new(&mut []);
-    let room = storage.0.get_mut(..max)?;
+    let room = storage.room(max)?;
     let httparse::Status::Complete(end) = request.parse_with_uninit_headers(bytes, room).ok()?
     else {
         return None;
@@ -250,19 +243,10 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     };
     let table: &'a [httparse::Header<'b>] = request.headers;
     let head = bytes.get(..end)?;
-    // `httparse` accepts a bare LF as a line end. So check every line end. The two bytes before
-    // each name end the line before it. The last four bytes of the head end the last two lines.
-    if offset(head, method) != 0 || !head.ends_with(b"\r\n\r\n") || !is_plain(target) {
+    if offset(head, method) != 0 || !is_plain(target) {
         return None;
     }
-    let mut survey = Survey::default();
-    for field in table {
-        let start = offset(head, field.name);
-        if head.get(start.wrapping_sub(2)..start) != Some(b"\r\n") {
-            return None;
-        }
-        survey.note(field.name, field.value);
-    }
+    let survey = Survey::of_table(head, table)?;
     let target_form = TargetForm::of(method, target).ok()?;
     let line = RequestLine {
         method,
@@ -279,12 +263,6 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     Some((parsed, end))
 }
 
-/// Returns the index at which `text`, a part of `bytes`, begins.
-#[inline]
-fn offset(bytes: &[u8], text: &str) -> usize {
-    (text.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize)
-}
-
 /// Returns whether a target that `httparse` accepts has neither a fragment nor a byte beyond ASCII.
 #[inline]
 fn is_plain(target: &str) -> bool {
@@ -299,99 +277,9 @@ pub(super) fn parse_slowly(bytes: &[u8], max: usize) -> Result<Parsed<'_>, Error
     let line = RequestLine::parse(line)?;
     let section = rest.strip_suffix(b"\r\n").ok_or(Error::Unterminated)?;
     let fields = parse_fields(section, max)?;
-    let mut survey = Survey::default();
-    for (name, value) in fields {
-        survey.note(name, value);
-    }
     Ok(Parsed {
         line,
         fields,
-        survey,
+        survey: Survey::of_fields(fields),
     })
-}
-
-/// The fields that the codec itself has to read, found in one pass.
-#[derive(Debug, Default)]
-struct Survey<'a> {
-    /// The last Host.
-    host: Option<&'a [u8]>,
-    /// How many Host fields there are.
-    hosts: usize,
-    /// The last Content-Length.
-    content_length: Option<&'a [u8]>,
-    /// The last Transfer-Encoding.
-    transfer_encoding: Option<&'a [u8]>,
-    /// Whether there is more than one Content-Length, or more than one Transfer-Encoding.
-    repeated: bool,
-    /// Whether Connection has the option `close`.
-    close: bool,
-    /// Whether Connection has the option `keep-alive`.
-    keep_alive: bool,
-    /// The sum of all Expect fields.
-    expect: Expect,
-}
-
-impl<'a> Survey<'a> {
-    /// Takes note of one field. One comparison, of the length, rules out almost every other name.
-    #[inline]
-    fn note(&mut self, name: &str, value: &'a [u8]) {
-        match name.len() {
-            4 if is(name, "Host") => {
-                self.hosts += 1;
-                self.host = Some(value);
-            }
-            6 if is(name, "Expect") => self.note_expect(value),
-            10 if is(name, "Connection") => self.note_connection(value),
-            14 if is(name, "Content-Length") => {
-                self.repeated |= self.content_length.replace(value).is_some();
-            }
-            17 if is(name, "Transfer-Encoding") => {
-                self.repeated |= self.transfer_encoding.replace(value).is_some();
-            }
-            _ => {}
-        }
-    }
-
-    #[inline]
-    fn note_connection(&mut self, value: &[u8]) {
-        // A shortcut for the two most frequent values; the loop would find the same.
-        match value {
-            b"keep-alive" => self.keep_alive = true,
-            b"close" => self.close = true,
-            _ => {
-                for option in tokens(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn note_expect(&mut self, value: &[u8]) {
-        for expectation in tokens(value) {
-            let known = expectation.eq_ignore_ascii_case(b"100-continue");
-            self.expect = match self.expect {
-                Expect::None | Expect::Continue if known => Expect::Continue,
-                _ => Expect::Unknown,
-            };
-        }
-    }
-
-    /// Checks that there is one valid Host. HTTP/1.0 may leave it out (RFC 9112 section 3.2).
-    #[inline]
-    fn check_host(&self, version: Version) -> Result<(), Error> {
-        match self.host {
-            Some(_) if self.hosts > 1 => Err(Error::RepeatedHost),
-            Some(host) => host_and_port(host).map(|_| ()).ok_or(Error::Host),
-            None if version >= Version::Http11 => Err(Error::MissingHost),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Returns whether `name` is `usual` in any case. The usual spelling costs one comparison.
-#[inline]
-fn is(name: &str, usual: &str) -> bool {
-    name == usual || name.eq_ignore_ascii_case(usual)
 }

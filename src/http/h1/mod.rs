@@ -1,4 +1,4 @@
-//! HTTP/1 requests as bytes: a codec without sockets, clocks, threads or allocation.
+//! HTTP/1 messages as bytes: a codec without sockets, clocks, threads or allocation.
 //!
 //! Everything here is a function from bytes to a verdict. The caller owns the buffer and decides when
 //! to read. The codec says "more", "this is the request" or "refuse it with this status". One request
@@ -26,6 +26,13 @@
 //! assert_eq!(&input[range.end..], b"hello");
 //! # Ok::<(), serve_forever::http::h1::Error>(())
 //! ```
+//!
+//! # The other direction
+//!
+//! A client writes its request with [`request_line`] and [`field`], and reads the response with the same
+//! steps: [`Scanner::response_head`] finds and parses a [`ResponseHead`], and [`response_framing`] has
+//! decided how its content ends. Both need the method of the request, because the response to a HEAD
+//! request has no content, and the one to CONNECT may begin a tunnel.
 //!
 //! # On its own
 //!
@@ -77,6 +84,7 @@
 //! | 431 | a head or trailers beyond their limit, in bytes or in fields |
 //! | 501 | a transfer coding other than `chunked`; a method as long as the limit of the request line |
 //! | 505 | HTTP/2 and above, HTTP/0.x with a version |
+//! | 502 | what only a response can have; see [`Error::status`] |
 //!
 //! The fast path is `httparse`, plus checks for input that it accepts and we do not. Input that the
 //! fast path does not accept goes to our own plain parser, which names the defect and decides.
@@ -91,20 +99,29 @@ mod framing;
 mod grammar;
 mod head;
 mod request_line;
+mod response_framing;
+mod response_head;
 mod scan;
+mod start_line;
+mod status_line;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 pub use chunked::{ChunkLimits, ChunkedDecoder, Progress};
 pub use encode::{
     CONTINUE, EncodeError, Sink, chunk, chunk_size, content_length, decimal, end_of_fields, field,
-    last_chunk, status_line,
+    last_chunk, request_line, status_line,
 };
 pub use error::Error;
 pub use fields::{FieldIter, Fields, parse_fields, tokens};
 pub use framing::{Framing, framing};
 #[cfg(feature = "server")]
 pub(super) use grammar::host_and_port;
-pub use head::{Expect, FieldStorage, Head, HeadLimits, MAX_FIELDS};
-pub use request_line::{TargetForm, Version};
+pub use head::{FieldStorage, Head, HeadLimits, MAX_FIELDS};
+pub use request_line::TargetForm;
+pub use response_framing::{ResponseFraming, response_framing};
+pub use response_head::ResponseHead;
 pub use scan::Scanner;
+pub use start_line::Version;
+pub use survey::Expect;

@@ -1,28 +1,8 @@
 //! The request line, parsed plainly and exactly; `httparse` does the same, but faster.
 
-use core::fmt;
-
 use super::error::Error;
 use super::grammar::{host_and_port, is_target_byte, is_tchar};
-
-/// The HTTP version of a request as far as it matters here (RFC 9112 section 2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Version {
-    /// HTTP/1.0.
-    Http10,
-    /// HTTP/1.1, or 1.2 to 1.9, which are treated like 1.1 (RFC 9110 section 6.2).
-    Http11,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        })
-    }
-}
+use super::start_line::{StartLine, Version, is_version_prefix};
 
 // request-target = origin-form / absolute-form / authority-form / asterisk-form
 // origin-form    = absolute-path [ "?" query ]
@@ -118,12 +98,7 @@ impl<'a> RequestLine<'a> {
         let words = Words::read(line)?;
         let target = words.target.ok_or(Error::RequestLine)?;
         let version = words.version.ok_or(Error::SimpleRequest)?;
-        let version = match version {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'] => Version::Http10,
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _] => Version::Http11,
-            [b'H', b'T', b'T', b'P', b'/', _, b'.', _] => return Err(Error::VersionNotSupported),
-            _ => return Err(Error::Version),
-        };
+        let version = Version::parse(version)?;
         let method = core::str::from_utf8(words.method).map_err(|_| Error::Method)?;
         let target = core::str::from_utf8(target).map_err(|_| Error::Target)?;
         let target_form = TargetForm::of(method, target)?;
@@ -186,24 +161,30 @@ fn word(
     }
 }
 
-// HTTP-version = HTTP-name "/" DIGIT "." DIGIT
-// HTTP-name    = %s"HTTP"
-/// Returns whether `text` is the beginning of an HTTP version (RFC 9112 section 2.3).
-fn is_version_prefix(text: &[u8]) -> bool {
-    const PATTERN: &[u8; 8] = b"HTTP/d.d";
-    text.len() <= PATTERN.len()
-        && text
-            .iter()
-            .zip(PATTERN)
-            .all(|(&byte, &pattern)| match pattern {
-                b'd' => byte.is_ascii_digit(),
-                _ => byte == pattern,
-            })
-}
+impl StartLine for RequestLine<'_> {
+    const AFTER_EMPTY_LINES: bool = true;
 
-/// Returns the defect of an incomplete line, if no further bytes can repair it.
-pub(super) fn beyond_repair(line: &[u8]) -> Option<Error> {
-    Words::read(line).err()
+    fn check(line: &[u8]) -> Result<(), Error> {
+        RequestLine::parse(line).map(|_| ())
+    }
+
+    fn beyond_repair(line: &[u8]) -> Option<Error> {
+        Words::read(line).err()
+    }
+
+    /// Only printable bytes, and a token at the beginning. The words are looked at when the line ends.
+    fn may_become(line: &[u8], new: &[u8]) -> bool {
+        line.first().is_none_or(|&byte| is_tchar(byte))
+            && new.iter().all(|byte| (b' '..=b'~').contains(byte))
+    }
+
+    /// RFC 9112 section 3: 501 for a method that is too long, 414 for a target that is too long.
+    fn too_long(line: &[u8]) -> Error {
+        match line.contains(&b' ') {
+            true => Error::RequestLineTooLong,
+            false => Error::MethodTooLong,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -297,7 +278,7 @@ mod tests {
     fn what_is_beyond_repair_stays_so() {
         let line = b"GET /a b HTTP/1.1\x01";
         for end in 0..=line.len() {
-            let defect = beyond_repair(&line[..end]);
+            let defect = RequestLine::beyond_repair(&line[..end]);
             assert_eq!(defect, (end > 7).then_some(Error::Version), "{end}");
         }
     }

@@ -5,9 +5,11 @@ use core::ops::Range;
 use memchr::memchr;
 
 use super::error::Error;
-use super::grammar::is_tchar;
 use super::head::{FieldStorage, Head, HeadLimits};
-use super::request_line::{RequestLine, beyond_repair};
+use super::request_line::RequestLine;
+use super::response_head::ResponseHead;
+use super::start_line::StartLine;
+use super::status_line::StatusLine;
 
 /// How many bytes of empty lines are skipped before a request line: four times CRLF.
 ///
@@ -56,8 +58,34 @@ impl Scanner {
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Range<usize>>, Error> {
+        self.scan_after::<RequestLine<'_>>(input, limits)
+    }
+
+    /// Like [`Scanner::scan`], but for a response.
+    ///
+    /// Pass the bytes of the range to [`ResponseHead::parse`](super::ResponseHead::parse). Empty lines
+    /// before a response are not skipped, so the range begins at 0.
+    ///
+    /// # Errors
+    ///
+    /// Returns a defect that shows before the head is complete, as [`Scanner::scan`] does.
+    #[inline]
+    pub fn scan_response(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<Range<usize>>, Error> {
+        self.scan_after::<StatusLine<'_>>(input, limits)
+    }
+
+    #[inline]
+    fn scan_after<L: StartLine>(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<Range<usize>>, Error> {
         // Empty lines are rare. Look for them only while nothing else has arrived.
-        if self.looked == usize::from(self.skipped) {
+        if L::AFTER_EMPTY_LINES && self.looked == usize::from(self.skipped) {
             if let Some(b'\r' | b'\n') = input.get(self.looked) {
                 self.skip_empty_lines(input)?;
             }
@@ -73,7 +101,7 @@ impl Scanner {
                 || input.get(lf - 1) != Some(&b'\r')
                 || lf.checked_sub(2).and_then(|index| input.get(index)) == Some(&b'\r')
             {
-                return Err(refuse(
+                return Err(refuse::<L>(
                     input.get(start..).unwrap_or_default(),
                     lf - start,
                     limits,
@@ -85,7 +113,7 @@ impl Scanner {
             }
             (looked, in_fields) = (lf + 1, true);
         }
-        self.pause(input, limits, looked, in_fields)
+        self.pause::<L>(input, limits, looked, in_fields)
     }
 
     /// Finds and parses the head that `input` starts with.
@@ -122,7 +150,35 @@ impl Scanner {
         Head::parse_slowly(bytes, limits).map(|head| Some((range, head)))
     }
 
-    /// Returns whether a byte of a request line has arrived. If not, the connection is idle and not
+    /// Finds and parses the head of the response that `input` starts with. `method` is the method of the
+    /// request that it responds to.
+    ///
+    /// It gives the same verdicts as [`Scanner::scan_response`] followed by
+    /// [`ResponseHead::parse`](super::ResponseHead::parse).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of these two.
+    pub fn response_head<'a, 'b: 'a>(
+        &mut self,
+        input: &'b [u8],
+        storage: &'a mut FieldStorage<'b>,
+        limits: &HeadLimits,
+        method: &str,
+    ) -> Result<Option<(Range<usize>, ResponseHead<'a>)>, Error> {
+        if self.looked == 0 {
+            if let Some((parsed, end)) = ResponseHead::try_parse(input, storage, limits) {
+                return Ok(Some((0..end, ResponseHead::assemble(parsed, method)?)));
+            }
+        }
+        let Some(range) = self.scan_response(input, limits)? else {
+            return Ok(None);
+        };
+        let bytes = input.get(range.clone()).unwrap_or_default();
+        ResponseHead::parse_slowly(bytes, limits, method).map(|head| Some((range, head)))
+    }
+
+    /// Returns whether a byte of the first line has arrived. If not, the connection is idle and not
     /// slow.
     #[must_use]
     pub fn has_begun(&self) -> bool {
@@ -148,7 +204,7 @@ impl Scanner {
 
     /// Remembers how far the search got in an incomplete head, and refuses a head that is bad already.
     #[cold]
-    fn pause(
+    fn pause<L: StartLine>(
         &mut self,
         input: &[u8],
         limits: &HeadLimits,
@@ -158,9 +214,9 @@ impl Scanner {
         let start = usize::from(self.skipped);
         let head = input.get(start..).unwrap_or_default();
         if !self.in_fields && in_fields {
-            // The request line has just become complete. Refuse a bad one now: a peer that speaks another
+            // The first line has just become complete. Refuse a bad one now: a peer that speaks another
             // protocol, or HTTP/0.9, may never send the empty line (HTTP-14).
-            check_request_line(head, limits)?;
+            check_line::<L>(head, limits)?;
         }
         let room = if in_fields {
             limits.head
@@ -168,10 +224,10 @@ impl Scanner {
             limits.request_line_room() + 1
         };
         if head.len() >= room.min(limits.head) {
-            return Err(refuse(head, head.len(), limits));
+            return Err(refuse::<L>(head, head.len(), limits));
         }
-        if !in_fields && !self.may_become_request_line(head) {
-            return beyond_repair(head).map_or(Ok(None), Err);
+        if !in_fields && !self.may_become::<L>(head) {
+            return L::beyond_repair(head).map_or(Ok(None), Err);
         }
         // A lone CR may be the first half of an empty line.
         if head != b"\r" {
@@ -181,27 +237,23 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Returns whether the bytes that arrived since the last call can be part of a request line.
-    fn may_become_request_line(&self, head: &[u8]) -> bool {
+    /// Returns whether an incomplete line may become a good one.
+    fn may_become<L: StartLine>(&self, head: &[u8]) -> bool {
+        // The last byte was looked at already, unless it was a CR.
         let seen = self.looked.saturating_sub(usize::from(self.skipped) + 1);
-        let new = match head.get(seen..).unwrap_or_default() {
-            [new @ .., b'\r'] => new,
-            new => new,
-        };
-        head.first()
-            .is_none_or(|&byte| is_tchar(byte) || head == b"\r")
-            // A CR at the end may become a line end. Anywhere else it is refused here.
-            && new.iter().all(|byte| (b' '..=b'~').contains(byte))
+        // A CR at the end may become a line end. Anywhere else it is refused here.
+        let line = head.strip_suffix(b"\r").unwrap_or(head);
+        L::may_become(line, line.get(seen..).unwrap_or_default())
     }
 }
 
 /// Returns why a head is refused. The search for its end stopped at `end`: at an LF, or at the end
 /// of the input.
 ///
-/// A defect of the request line comes first, as it would if the bytes arrived one at a time.
+/// A defect of the first line comes first, as it would if the bytes arrived one at a time.
 #[cold]
-fn refuse(head: &[u8], end: usize, limits: &HeadLimits) -> Error {
-    if let Err(error) = check_request_line(head, limits) {
+fn refuse<L: StartLine>(head: &[u8], end: usize, limits: &HeadLimits) -> Error {
+    if let Err(error) = check_line::<L>(head, limits) {
         return error;
     }
     match head.get(..end) {
@@ -211,22 +263,20 @@ fn refuse(head: &[u8], end: usize, limits: &HeadLimits) -> Error {
     }
 }
 
-/// Checks the length and, as far as it goes, the syntax of the request line that `head` starts with.
-fn check_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), Error> {
+/// Checks the length and, as far as it goes, the syntax of the line that `head` starts with.
+fn check_line<L: StartLine>(head: &[u8], limits: &HeadLimits) -> Result<(), Error> {
     let room = limits.request_line_room();
     let within = head.get(..=room).unwrap_or(head);
     if let Some(lf) = memchr(b'\n', within) {
         let line = head.get(..lf).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        return RequestLine::parse(line).map(|_| ());
+        return L::check(line);
     }
     // The byte after the longest line may be the CR of its end. Otherwise it is checked like the others.
     let line = head.get(..room).unwrap_or(head);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match beyond_repair(line) {
+    match L::beyond_repair(line) {
         Some(error) => Err(error),
-        // RFC 9112 section 3: 501 for a method that is too long, 414 for a target that is too long.
-        None if memchr(b' ', line).is_none() => Err(Error::MethodTooLong),
-        None => Err(Error::RequestLineTooLong),
+        None => Err(L::too_long(line)),
     }
 }

@@ -9,10 +9,12 @@ use core::ops::Range;
 
 use super::head::{parse_fast, parse_slowly};
 use super::request_line::RequestLine;
+use super::response_head;
 use super::*;
 
 mod cases;
 mod generated;
+mod response_cases;
 
 type Verdict = Result<Option<(Range<usize>, String)>, Error>;
 
@@ -60,5 +62,45 @@ fn check_splits(input: &[u8], limits: &HeadLimits) -> Verdict {
         "bytewise: {}",
         input.escape_ascii()
     );
+    whole
+}
+
+/// The verdict on a response that arrives in growing prefixes which end at `stops` and at its end.
+fn response_verdict(input: &[u8], stops: &[usize], limits: &HeadLimits, method: &str) -> Verdict {
+    let (mut one, mut two) = (Scanner::default(), Scanner::default());
+    let mut verdict = Ok(None);
+    for &stop in stops.iter().chain([&input.len()]) {
+        let input = &input[..stop];
+        let mut storage = FieldStorage::new();
+        let combined = one.response_head(input, &mut storage, limits, method);
+        let combined =
+            combined.map(|found| found.map(|(range, head)| (range, format!("{head:?}"))));
+        let mut storage = FieldStorage::new();
+        let range = two.scan_response(input, limits);
+        let separate = range.and_then(|range| {
+            let Some(range) = range else { return Ok(None) };
+            let bytes = &input[range.clone()];
+            let head = ResponseHead::parse(bytes, &mut storage, limits, method)?;
+            Ok(Some((range, format!("{head:?}"))))
+        });
+        assert_eq!(combined, separate, "{}", input.escape_ascii());
+        verdict = combined;
+        if !matches!(verdict, Ok(None)) {
+            break;
+        }
+    }
+    verdict
+}
+
+fn check_response_splits(input: &[u8], limits: &HeadLimits, method: &str) -> Verdict {
+    let whole = response_verdict(input, &[], limits, method);
+    let text = input.escape_ascii();
+    for split in 0..input.len() {
+        let parts = response_verdict(input, &[split], limits, method);
+        assert_eq!(whole, parts, "split at {split}: {text}");
+    }
+    let bytes: Vec<usize> = (0..input.len()).collect();
+    let parts = response_verdict(input, &bytes, limits, method);
+    assert_eq!(whole, parts, "bytewise: {text}");
     whole
 }

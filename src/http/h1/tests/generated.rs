@@ -146,6 +146,130 @@ fn fast_equals_slow_and_httparse_agrees() {
     }
 }
 
+const RESPONSE_PIECES: &[&[u8]] = &[
+    b"HTTP/1.1 ",
+    b"HTTP/1.0 200 ",
+    b"HTTP/1.4 ",
+    b"HTTP/2.0 ",
+    b"200",
+    b"200 OK",
+    b"204 No Content",
+    b"101 \r\n",
+    b"099 ",
+    b"1234",
+    b" ",
+    b"\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\r",
+    b"\t",
+    b":",
+    b"A: b\r\n",
+    b"A : b\r\n",
+    b" fold\r\n",
+    b"X: \xff\t\r\n",
+    b"Y:\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 0\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close, x\r\n",
+    b"\0",
+    b"\x7f",
+    b"\x80",
+    b"z",
+    b"9",
+    b"HTTP/1.1 200 OK\r\n",
+];
+
+/// Like [`generated`], but responses.
+fn generated_response(chance: &mut Chance) -> Vec<u8> {
+    let mut input = Vec::new();
+    let good = chance.below(4) > 0;
+    if good {
+        input.extend_from_slice(chance.pick(&[
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.0 404 \xe9\r\n",
+            b"HTTP/1.1 204\r\n",
+        ]));
+    }
+    for _ in 0..chance.below(6) {
+        input.extend_from_slice(chance.pick(RESPONSE_PIECES));
+    }
+    if good {
+        input.extend_from_slice(b"\r\n\r\n"[chance.below(3)..].as_ref());
+    }
+    for _ in 0..chance.below(3) {
+        let piece = chance.pick(RESPONSE_PIECES);
+        let at = chance.below(input.len() + 1);
+        let end = (at + chance.below(2)).min(input.len());
+        input.splice(at..end, piece.iter().copied());
+    }
+    input
+}
+
+const METHODS: &[&[u8]] = &[b"GET", b"HEAD", b"CONNECT"];
+
+fn method(chance: &mut Chance) -> &'static str {
+    core::str::from_utf8(METHODS[chance.below(METHODS.len())]).expect("ASCII")
+}
+
+#[test]
+fn whole_response_equals_split() {
+    let mut chance = Chance(0x5eed2);
+    let small = HeadLimits {
+        request_line: 16,
+        head: 40,
+        fields: 2,
+    };
+    let odd = HeadLimits {
+        request_line: 40,
+        head: 20,
+        fields: 0,
+    };
+    let mut accepted = 0;
+    for _ in 0..8_000 {
+        let input = generated_response(&mut chance);
+        let method = method(&mut chance);
+        let whole = check_response_splits(&input, &HeadLimits::default(), method);
+        accepted += usize::from(matches!(whole, Ok(Some(_))));
+        let _ = check_response_splits(&input, &small, method);
+        let _ = check_response_splits(&input, &odd, method);
+    }
+    assert!(
+        accepted > 600,
+        "the generator makes too few good heads: {accepted}"
+    );
+}
+
+#[test]
+fn fast_response_equals_slow_and_httparse_agrees() {
+    let mut chance = Chance(0xfa572);
+    for _ in 0..100_000 {
+        let input = generated_response(&mut chance);
+        let mut storage = FieldStorage::new();
+        let fast = response_head::parse_fast(&input, &mut storage, MAX_FIELDS)
+            .filter(|&(_, end)| end == input.len())
+            .map(|(found, _)| format!("{found:?}"));
+        let slow = response_head::parse_slowly(&input, MAX_FIELDS);
+        let slow = slow.map(|found| format!("{found:?}"));
+        let text = format!("{}", input.escape_ascii());
+        let is_known = text.starts_with("HTTP/1.0") || text.starts_with("HTTP/1.1");
+        match (&fast, &slow) {
+            (Some(fast), slow) => assert_eq!(Ok(fast), slow.as_ref(), "{text}"),
+            // The fast path does not know HTTP/1.2 to 1.9, and wants the space after the status.
+            (None, Ok(_)) => assert!(!is_known || text.get(12..14) == Some("\\r"), "{text}"),
+            (None, Err(_)) => {}
+        }
+        if slow.is_ok() && is_known {
+            let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
+            let parsed = httparse::Response::new(&mut headers).parse(&input);
+            let whole = Ok(httparse::Status::Complete(input.len()));
+            assert_eq!(parsed, whole, "{text}");
+        }
+    }
+}
+
 /// The same search as [`Scanner`]'s, over a whole input, written as simply as possible.
 fn reference(input: &[u8], limits: &HeadLimits) -> Option<Option<Range<usize>>> {
     let mut start = 0;
