@@ -153,7 +153,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
         _ => return None,
     };
     let status = String::from_utf8_lossy(code).parse().ok()?;
-    (good && literal::is_value(reason)).then_some((minor - b'0', status, reason))
+    (good && literal::is_value(reason)).then_some((minor.wrapping_sub(b'0'), status, reason))
 }
 
 /// How the content ends (RFC 9112 section 6.3), in the order of its rules; `Err` with the status of the

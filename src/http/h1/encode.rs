@@ -39,8 +39,7 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     }
 }
 
-/// Why a line, field or trailer is not written: a recipient would read something else (RFC 9112
-/// section 11.1).
+/// Why something is not written: a recipient would read something else (RFC 9112 section 11.1).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EncodeError {
@@ -57,6 +56,18 @@ pub enum EncodeError {
     InvalidName,
     /// The field value has CR, LF, NUL or another control byte (RFC 9110 section 5.5).
     InvalidValue,
+    /// A request has no Host, more than one, or an invalid one (RFC 9112 section 3.2).
+    InvalidHost,
+    /// Nobody could tell where the message ends, or the fields announce content that it cannot have (RFC
+    /// 9112 section 6).
+    InvalidFraming,
+    /// Upgrade or TE is sent without the option of that name in Connection (RFC 9110 sections 7.8 and
+    /// 10.1.4).
+    MissingOption,
+    /// The content is longer or shorter than its Content-Length (RFC 9112 section 6.2).
+    WrongLength,
+    /// This cannot come now: see the tables of [`Connection`](super::Connection).
+    WrongState,
     /// The field has to come before the content, so it must not be sent as a trailer (RFC 9110 section
     /// 6.5.1). It frames or routes the message, authenticates, changes what the request or the response
     /// means, or describes the content.
@@ -72,6 +83,11 @@ impl fmt::Display for EncodeError {
             EncodeError::InvalidReason => "control byte in the reason phrase",
             EncodeError::InvalidName => "field name is not a token",
             EncodeError::InvalidValue => "control byte in a field value",
+            EncodeError::InvalidHost => "a request needs one valid Host",
+            EncodeError::InvalidFraming => "the fields do not say where the content ends",
+            EncodeError::MissingOption => "Upgrade or TE without its option in Connection",
+            EncodeError::WrongLength => "the content does not have its Content-Length",
+            EncodeError::WrongState => "this cannot be sent now",
             EncodeError::ForbiddenTrailer => {
                 "a field that must come before the content cannot be a trailer"
             }
@@ -290,7 +306,7 @@ fn is_forbidden_trailer(name: &str) -> bool {
 }
 
 #[inline(always)]
-fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !is_token(name.as_bytes()) {
         return Err(EncodeError::InvalidName);
     }
@@ -306,7 +322,7 @@ fn is_value(value: &[u8]) -> bool {
 }
 
 #[inline(always)]
-fn put_field(sink: &mut impl Sink, name: &str, value: &[u8]) {
+pub(super) fn put_field(sink: &mut impl Sink, name: &str, value: &[u8]) {
     sink.put_all(&[name.as_bytes(), b": ", value, b"\r\n"]);
 }
 

@@ -41,6 +41,12 @@ pub enum Error {
     /// Transfer-Encoding, or with a Content-Length other than 0 (RFC 9110 section 8.6, RFC 9112 section
     /// 6.1).
     UnexpectedContent,
+    /// A response arrives on a connection without a request (RFC 9112 section 9.2).
+    UnexpectedResponse,
+    /// The server switches to a protocol that the request has not proposed (RFC 9110 section 15.2.2).
+    UnexpectedUpgrade,
+    /// The peer has closed in the middle of a message (RFC 9112 section 8).
+    Truncated,
     /// The head exceeds its limit (RFC 6585 section 5).
     HeadTooLarge,
     /// The head has more fields than its limit (RFC 6585 section 5).
@@ -117,7 +123,9 @@ impl Error {
             | Error::Status
             | Error::Reason
             | Error::StatusLineTooLong
-            | Error::UnexpectedContent => 502,
+            | Error::UnexpectedContent
+            | Error::UnexpectedResponse
+            | Error::UnexpectedUpgrade => 502,
             Error::VersionNotSupported => 505,
             _ => 400,
         }
@@ -141,6 +149,9 @@ impl Error {
             Error::Reason => "control byte in the reason phrase",
             Error::StatusLineTooLong => "status line too long",
             Error::UnexpectedContent => "content where a response has none",
+            Error::UnexpectedResponse => "response without a request",
+            Error::UnexpectedUpgrade => "switch to a protocol that was not proposed",
+            Error::Truncated => "closed in the middle of a message",
             Error::HeadTooLarge => "head too large",
             Error::TooManyFields => "too many header fields",
             Error::Unterminated => "head is not complete",

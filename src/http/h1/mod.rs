@@ -12,6 +12,8 @@
 //! 4. [`ChunkedDecoder`] removes the chunked coding in place (RFC 9112 section 7.1).
 //! 5. [`status_line`], [`field`], [`chunk`] and [`last_chunk`] write the response into any [`Sink`].
 //!
+//! [`Connection`] puts these steps together, for a server and for a client. It is h11's `Connection`.
+//!
 //! ```
 //! use serve_forever::http::h1::{FieldStorage, Framing, Head, HeadLimits, Scanner};
 //!
@@ -54,21 +56,8 @@
 //! 1. Append the bytes that arrived to a buffer that begins where the request begins, and call
 //!    [`Scanner::head`]. If it returns `None`, call it again when the same buffer has more.
 //! 2. Keep what you need of the [`Head`], remove its bytes, and look at [`Head::framing`].
-//!    [`Empty`](Framing::Empty): there is no content. [`Length`](Framing::Length): exactly that many
-//!    bytes follow. [`Chunked`](Framing::Chunked): pass what follows to [`ChunkedDecoder::decode`] until
-//!    it is [`complete`](Progress::complete).
+//!    Pass what follows to [`ContentDecoder::decode`] until it is [`complete`](Progress::complete).
 //! 3. Begin again with a new [`Scanner`] if [`Head::keep_alive`] says that there may be another request.
-//!
-//! # In a proxy
-//!
-//! A message that you forward is a new message (RFC 9110 section 7.6.1), so write its framing yourself:
-//!
-//! * Do not copy `Connection`, the fields that it names, `Transfer-Encoding`, or `Content-Length`. The
-//!   decoded content has the length that you count, or is chunked again by [`chunk`].
-//! * Received trailers can have any name, also that of a field that frames, routes or authenticates.
-//!   Keep them apart from the fields of the head, and never merge them into it: the recipient would
-//!   believe a `Content-Length` or a `Host` that nobody has checked (RFC 9110 section 6.5.1).
-//!   [`last_chunk`] refuses to write such trailers; leave them out, or drop the section.
 //!
 //! # What is refused
 //!
@@ -89,9 +78,13 @@
 //! The fast path is `httparse`, plus checks for input that it accepts and we do not. Input that the
 //! fast path does not accept goes to our own plain parser, which names the defect and decides.
 //!
+#![doc = include_str!("uses.md")]
+//!
 //! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/protocols/parse_capture.rs
 
 mod chunked;
+mod connection;
+mod content;
 mod encode;
 mod error;
 mod fields;
@@ -109,6 +102,8 @@ mod survey;
 mod tests;
 
 pub use chunked::{ChunkLimits, ChunkedDecoder, Progress};
+pub use connection::{Connection, ConnectionLimits, Event, Role, State};
+pub use content::ContentDecoder;
 pub use encode::{
     CONTINUE, EncodeError, Sink, chunk, chunk_size, content_length, decimal, end_of_fields, field,
     last_chunk, request_line, status_line,

@@ -13,8 +13,10 @@ use super::response_head;
 use super::*;
 
 mod cases;
+mod connection;
 mod generated;
 mod response_cases;
+mod walk;
 
 type Verdict = Result<Option<(Range<usize>, String)>, Error>;
 

@@ -3,10 +3,10 @@
 use super::*;
 
 /// Marsaglia's xorshift: random enough for a test, and the same every time.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -228,7 +228,7 @@ fn whole_response_equals_split() {
         fields: 0,
     };
     let mut accepted = 0;
-    for _ in 0..8_000 {
+    for _ in 0..3_000 {
         let input = generated_response(&mut chance);
         let method = method(&mut chance);
         let whole = check_response_splits(&input, &HeadLimits::default(), method);
@@ -237,7 +237,7 @@ fn whole_response_equals_split() {
         let _ = check_response_splits(&input, &odd, method);
     }
     assert!(
-        accepted > 600,
+        accepted > 200,
         "the generator makes too few good heads: {accepted}"
     );
 }
