@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::h1::{self, ChunkLimits, ChunkedDecoder, Progress};
+use super::h1::{self, ChunkLimits, ContentDecoder, Framing, Progress};
 use super::settings::BodyDeadlines;
 use super::window::HIGH_WATER;
 use crate::reactor::Now;
@@ -11,8 +11,10 @@ use crate::socketserver::Patience;
 /// A body that has not arrived whole.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// How it ends.
-    coding: Coding,
+    /// Where it ends.
+    content: ContentDecoder,
+    /// How large its chunks may be.
+    limits: ChunkLimits,
     /// How fast it must arrive.
     deadlines: BodyDeadlines,
     /// When it began, plus the time during which nothing was read.
@@ -21,30 +23,17 @@ pub(super) struct Incoming {
     received: u64,
 }
 
-/// How a body ends.
-#[derive(Debug)]
-enum Coding {
-    /// This many bytes are still to come.
-    Length(u64),
-    /// The chunks say where it ends.
-    Chunked(ChunkedDecoder, ChunkLimits),
-}
-
 impl Incoming {
-    /// Creates a body of `length` bytes. The caller has compared that with the limit.
-    pub(super) fn sized(length: u64, deadlines: BodyDeadlines, now: Instant) -> Incoming {
+    /// Creates a body that is framed like this. The caller has compared a length with the limit.
+    pub(super) fn new(
+        framing: Framing,
+        limits: ChunkLimits,
+        deadlines: BodyDeadlines,
+        now: Instant,
+    ) -> Incoming {
         Incoming {
-            coding: Coding::Length(length),
-            deadlines,
-            began: now,
-            received: 0,
-        }
-    }
-
-    /// Creates a chunked body with these limits.
-    pub(super) fn chunked(limits: ChunkLimits, deadlines: BodyDeadlines, now: Instant) -> Incoming {
-        Incoming {
-            coding: Coding::Chunked(ChunkedDecoder::default(), limits),
+            content: ContentDecoder::from(framing),
+            limits,
             deadlines,
             began: now,
             received: 0,
@@ -53,20 +42,7 @@ impl Incoming {
 
     /// Removes the coding from the bytes that follow those of the last call, in place.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<Progress, h1::Error> {
-        let progress = match &mut self.coding {
-            Coding::Length(left) => {
-                let count =
-                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                *left -= count as u64;
-                Progress {
-                    consumed: count,
-                    content: count,
-                    trailers: 0,
-                    complete: *left == 0,
-                }
-            }
-            Coding::Chunked(decoder, limits) => decoder.decode(bytes, limits)?,
-        };
+        let progress = self.content.decode(bytes, &self.limits)?;
         self.received = self.received.saturating_add(progress.content as u64);
         Ok(progress)
     }
@@ -74,10 +50,7 @@ impl Incoming {
     /// Returns how much is still to come, as far as the head has announced it. At least that much will
     /// be kept. Chunks announce nothing.
     pub(super) fn announced(&self) -> Option<u64> {
-        match self.coding {
-            Coding::Length(left) => Some(left),
-            Coding::Chunked(..) => None,
-        }
+        self.content.announced()
     }
 
     /// Returns how much of it can wait at once for another thread that reads it.

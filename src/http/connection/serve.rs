@@ -193,24 +193,23 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Way::Refused(code) => return Plan::Refuse(code),
         };
         let deadlines = policy.deadlines.unwrap_or(self.settings.deadlines.body);
-        let incoming = match head.framing {
+        match head.framing {
             Framing::Length(length) if length > limit => return Plan::Refuse(413),
             // What if the handler wants to stream, and the body is here already? It is handled like
             // any other: `receive` and `body_reader` also take a body that is whole.
             Framing::Length(length) => match usize::try_from(length) {
                 Ok(content) if content <= arrived => return Plan::Serve(content),
-                _ => Incoming::sized(length, deadlines, now.instant()),
+                _ => {}
             },
             // `Empty` was served above, so these are chunks. Even if all have arrived, they are
             // decoded first.
-            Framing::Chunked | Framing::Empty => {
-                let limits = ChunkLimits {
-                    content: limit,
-                    ..limits.chunks
-                };
-                Incoming::chunked(limits, deadlines, now.instant())
-            }
+            Framing::Chunked | Framing::Empty => {}
+        }
+        let limits = ChunkLimits {
+            content: limit,
+            ..limits.chunks
         };
+        let incoming = Incoming::new(head.framing, limits, deadlines, now.instant());
         match policy.way {
             Way::Streamed => Plan::Stream(incoming),
             // What if there is room for a part of it? Then the client need not send that part.

@@ -4,7 +4,7 @@ use super::*;
 use crate::http::access::Peer;
 use crate::http::body_policy::Want;
 use crate::http::error_format::ErrorFormat;
-use crate::http::h1::{FieldStorage, Fields, Head, HeadLimits, Version};
+use crate::http::h1::{ChunkLimits, FieldStorage, Fields, Framing, Head, HeadLimits, Version};
 use crate::http::response_body::{BodyFraming, Framer};
 use crate::http::settings::BodyDeadlines;
 use crate::http::written::Context;
@@ -251,7 +251,12 @@ fn receiving(wants: Want) -> Exchange {
     let mut exchange = exchange(Version::Http11);
     let mut written = written(Outcome::Deferred);
     written.reading = Some(Box::new(Reading::Sink(Box::new(Sink(wants)))));
-    let incoming = Incoming::sized(5, BodyDeadlines::default(), Instant::now());
+    let incoming = Incoming::new(
+        Framing::Length(5),
+        ChunkLimits::default(),
+        BodyDeadlines::default(),
+        Instant::now(),
+    );
     let content = Content::Arriving {
         ask: false,
         window: 0,
