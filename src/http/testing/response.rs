@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::http::h1::{ChunkLimits, ChunkedDecoder};
+use crate::http::h1::{
+    Connection, ConnectionLimits, Event, FieldStorage, ResponseHead, Role, State,
+};
 use crate::socketserver::Failure;
 
 /// The response to a [`TestRequest`](super::TestRequest).
@@ -68,69 +70,89 @@ impl TestResponse {
         self.failure.as_ref()
     }
 
-    /// Parses the bytes that a server sent. Interim responses are passed over.
-    pub(super) fn parse(bytes: &[u8], head_only: bool, failure: Option<Failure>) -> TestResponse {
-        let mut rest = bytes;
-        let mut response = TestResponse::default();
+    /// Parses what a server sent in response to a request with this method. Interim responses are
+    /// passed over.
+    pub(super) fn parse(bytes: &[u8], method: &str, failure: Option<Failure>) -> TestResponse {
+        let mut response = TestResponse {
+            failure,
+            ..TestResponse::default()
+        };
+        let (mut connection, mut input) = (asked(method), bytes.to_vec());
+        connection.input_closed();
+        let limits = limits();
         loop {
-            rest = response.parse_head(rest);
-            // 101 is final: what follows it is another protocol.
-            if !matches!(response.code(), 100 | 102..=199) {
+            let mut storage = FieldStorage::new();
+            // What if it breaks off? Then what has come stays, and the response is not complete.
+            let Ok((used, event)) = connection.next_event(&mut input, &mut storage, &limits) else {
+                return response;
+            };
+            let goes_on = response.take(event);
+            input.drain(..used);
+            if !goes_on {
                 break;
             }
         }
-        response.failure = failure;
-        response.parse_body(rest, head_only);
+        if connection.their_state() == State::SwitchedProtocol {
+            response.body = input;
+            response.complete = true;
+        }
         response
     }
 
-    /// Parses a status line and the fields. Returns the bytes behind them.
-    fn parse_head<'a>(&mut self, mut lines: &'a [u8]) -> &'a [u8] {
-        let (mut status, mut headers) = (None, Vec::new());
-        while let Some((line, rest)) = split(lines, b"\r\n") {
-            lines = rest;
-            match line {
-                b"" => break,
-                _ if status.is_none() => status = Some(latin1(line)),
-                _ => headers
-                    .extend(split(line, b": ").map(|(name, value)| (latin1(name), latin1(value)))),
+    /// Takes in what the client has received. Returns whether more can follow.
+    fn take(&mut self, event: Event<'_>) -> bool {
+        match event {
+            // 101 is final: what follows it is another protocol.
+            Event::InformationalResponse(head) if head.status == 101 => self.take_head(&head),
+            Event::InformationalResponse(_) => {}
+            Event::Response(head) => self.take_head(&head),
+            Event::Data(data) => self.body.extend_from_slice(data),
+            Event::EndOfMessage(_) => {
+                self.complete = true;
+                return false;
             }
+            _ => return false,
         }
-        let status = status.as_deref().and_then(|line| line.split_once(' '));
-        self.status = status.map_or("", |(_, status)| status).to_owned();
-        self.headers = headers;
-        lines
+        true
     }
 
-    fn parse_body(&mut self, bytes: &[u8], head_only: bool) {
-        let length = self.header("Content-Length");
-        let length = length.and_then(|length| length.parse::<usize>().ok());
-        self.body = bytes.to_vec();
-        self.complete = true;
-        if head_only || matches!(self.code(), 204 | 304) {
-            return;
-        }
-        if self.header("Transfer-Encoding").is_some() {
-            // No limit is needed: the body is in memory already, and the handler is trusted.
-            let limits = ChunkLimits {
-                content: u64::MAX,
-                ..ChunkLimits::default()
-            };
-            let decoded = ChunkedDecoder::default().decode(&mut self.body, &limits);
-            self.complete = decoded.is_ok_and(|progress| progress.complete);
-            self.body
-                .truncate(decoded.map_or(0, |progress| progress.content));
-        } else if let Some(length) = length {
-            self.complete = length <= bytes.len();
-            self.body.truncate(length);
-        }
+    fn take_head(&mut self, head: &ResponseHead<'_>) {
+        self.status = format!("{} {}", head.status, latin1(head.reason));
+        let fields = head.fields.iter();
+        self.headers = fields
+            .map(|(name, value)| (name.to_owned(), latin1(value)))
+            .collect();
     }
 }
 
-/// Returns the bytes before `mark` and those after it.
-fn split<'a>(bytes: &'a [u8], mark: &[u8; 2]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = bytes.windows(2).position(|window| window == mark)?;
-    Some((&bytes[..at], &bytes[at + 2..]))
+/// Returns the state of a client that has sent a request with this method. It has proposed another
+/// protocol, because the handler may accept one.
+fn asked(method: &str) -> Connection {
+    let mut connection = Connection::new(Role::Client);
+    let target = if method == "CONNECT" { "h:1" } else { "/" };
+    let fields = [
+        ("Host", &b"h"[..]),
+        ("Upgrade", b"any"),
+        ("Connection", b"upgrade"),
+    ];
+    let nowhere = &mut Vec::new();
+    let sent = connection
+        .send_request(nowhere, method, target, fields)
+        .and_then(|()| connection.end_of_message(nowhere, []));
+    debug_assert!(sent.is_ok(), "{sent:?}");
+    connection
+}
+
+/// No limit is needed: the response is in memory already, and the handler is trusted.
+fn limits() -> ConnectionLimits {
+    let mut limits = ConnectionLimits::default();
+    limits.head.head = usize::MAX;
+    limits.head.request_line = usize::MAX;
+    limits.head.fields = usize::MAX;
+    limits.chunks.overhead = usize::MAX;
+    limits.chunks.trailers = usize::MAX;
+    limits.chunks.trailer_fields = usize::MAX;
+    limits
 }
 
 /// Every byte is a character, so no byte is lost.
