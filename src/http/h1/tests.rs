@@ -14,6 +14,7 @@ use super::*;
 
 mod cases;
 mod connection;
+mod exhaustive;
 mod generated;
 mod response_cases;
 mod walk;
