@@ -246,7 +246,10 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     if offset(head, method) != 0 || !is_plain(target) {
         return None;
     }
-    let survey = Survey::of_table(head, table)?;
+    let mut survey = Survey::default();
+    if !survey.read_table(head, table) {
+        return None;
+    }
     let target_form = TargetForm::of(method, target).ok()?;
     let line = RequestLine {
         method,

@@ -169,7 +169,10 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
         reason: line.get(REASON - 1..)?.strip_prefix(b" ")?,
     };
     let fields = Fields::from_table(table);
-    let survey = Survey::of_table(head, table)?;
+    let mut survey = Survey::default();
+    if !survey.read_table(head, table) {
+        return None;
+    }
     let parsed = Parsed {
         line,
         fields,

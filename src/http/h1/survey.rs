@@ -40,24 +40,21 @@ pub(super) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    /// Reads the fields of a head that `httparse` has accepted. `None` if a line ends in a bare LF.
+    /// Reads the fields of a head that `httparse` has accepted. Returns `false` if a line ends in a bare
+    /// LF.
     ///
     /// `httparse` accepts a bare LF as a line end. So check every line end. The two bytes before each
     /// name end the line before it. The last four bytes of the head end the last two lines.
     #[inline(always)]
-    pub(super) fn of_table(head: &[u8], table: &[httparse::Header<'a>]) -> Option<Survey<'a>> {
-        if !head.ends_with(b"\r\n\r\n") {
-            return None;
-        }
-        let mut survey = Survey::default();
+    pub(super) fn read_table(&mut self, head: &[u8], table: &[httparse::Header<'a>]) -> bool {
         for field in table {
             let start = offset(head, field.name);
             if head.get(start.wrapping_sub(2)..start) != Some(b"\r\n") {
-                return None;
+                return false;
             }
-            survey.note(field.name, field.value);
+            self.note(field.name, field.value);
         }
-        Some(survey)
+        head.ends_with(b"\r\n\r\n")
     }
 
     /// Reads the fields of a head that our own parser has accepted.
