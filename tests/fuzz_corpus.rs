@@ -45,6 +45,11 @@ fn proxy_protocol() {
 }
 
 #[test]
+fn exchange() {
+    replay("exchange", oracles::exchange);
+}
+
+#[test]
 fn connection() {
     replay("connection", oracles::connection);
 }

@@ -108,17 +108,17 @@ fn in_one_step(input: &[u8], cuts: &[usize], limits: &HeadLimits, method: &str) 
 }
 
 /// A complete response head, read literally.
-struct Literal<'a> {
-    end: usize,
+pub(crate) struct Literal<'a> {
+    pub(crate) end: usize,
     minor: u8,
-    status: u16,
+    pub(crate) status: u16,
     reason: &'a [u8],
     fields: Vec<Field<'a>>,
 }
 
 /// The head that `input` starts with, if it is complete and legal. The meaning of its fields is not
 /// checked.
-fn read(input: &[u8], sizes: Sizes) -> Option<Literal<'_>> {
+pub(crate) fn read(input: &[u8], sizes: Sizes) -> Option<Literal<'_>> {
     let (lines, whole) = literal::lines(input);
     let end: usize = lines.iter().map(|line| line.len() + 1).sum();
     let lines: Option<Vec<&[u8]>> = lines.iter().map(|line| line.strip_suffix(b"\r")).collect();
@@ -158,7 +158,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
 
 /// How the content ends (RFC 9112 section 6.3), in the order of its rules; `Err` with the status of the
 /// defect.
-fn framing(literal: &Literal<'_>, method: &str) -> Result<ResponseFraming, u16> {
+pub(crate) fn framing(literal: &Literal<'_>, method: &str) -> Result<ResponseFraming, u16> {
     let lengths = literal::all(&literal.fields, "Content-Length");
     let codings = literal::all(&literal.fields, "Transfer-Encoding");
     let announced = literal::length(literal.minor, &lengths, &codings);
