@@ -191,7 +191,10 @@ impl Connection {
         }
         // Trailers are reported when all are there. Until then they wait behind what is used.
         *kept = trailers;
-        input.copy_within(content..content + trailers, end - trailers);
+        // They move once, when the first of them has come.
+        if content != end - trailers {
+            input.copy_within(content..content + trailers, end - trailers);
+        }
         if content > 0 {
             let data = input.get(..content).unwrap_or_default();
             return Ok((end - trailers, Event::Data(data)));

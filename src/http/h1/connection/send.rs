@@ -194,7 +194,7 @@ impl Connection {
     ///
     /// Returns [`EncodeError::WrongLength`] if there was less content than its Content-Length, and
     /// [`EncodeError::InvalidFraming`] if there are trailers without chunks. Also returns the errors of
-    /// [`last_chunk`](super::last_chunk), and [`EncodeError::WrongState`] if no head precedes it.
+    /// [`last_chunk`](super::super::last_chunk), and [`EncodeError::WrongState`] if no head precedes it.
     pub fn end_of_message<'t, I>(
         &mut self,
         sink: &mut impl Sink,
