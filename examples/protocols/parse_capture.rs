@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use serve_forever::http::h1::{
-    self, ChunkLimits, ChunkedDecoder, FieldStorage, Fields, Framing, Head, HeadLimits, Scanner,
+    self, ChunkLimits, ContentDecoder, FieldStorage, Fields, Framing, Head, HeadLimits, Scanner,
 };
 
 /// Three good requests in one piece, and a fourth that two servers could read in two ways.
@@ -64,12 +64,12 @@ pub struct Parser<W> {
 #[derive(Debug)]
 enum Awaited {
     Head(Scanner),
-    /// This many bytes of content.
-    Content(u64),
-    Chunks {
-        decoder: ChunkedDecoder,
+    Content {
+        decoder: ContentDecoder,
+        /// How many bytes of content there were.
         content: u64,
         trailers: Vec<u8>,
+        is_chunked: bool,
     },
 }
 
@@ -114,7 +114,7 @@ impl<W: Write> Parser<W> {
         let place = match &self.awaited {
             Awaited::Head(_) if self.input.is_empty() => "between two requests",
             Awaited::Head(_) => "in the middle of a head",
-            Awaited::Content(_) | Awaited::Chunks { .. } => "in the middle of a body",
+            Awaited::Content { .. } => "in the middle of a body",
         };
         let end = self.offset + self.input.len() as u64;
         let requests = self.requests;
@@ -137,40 +137,25 @@ impl<W: Write> Parser<W> {
                 report_head(&mut self.report, self.began, &head)?;
                 let (end, framing) = (range.end, head.framing);
                 self.consume(end);
-                self.awaited = match framing {
-                    Framing::Empty => Awaited::Content(0),
-                    Framing::Length(length) => Awaited::Content(length),
-                    Framing::Chunked => Awaited::Chunks {
-                        decoder: ChunkedDecoder::default(),
-                        content: 0,
-                        trailers: Vec::new(),
-                    },
+                self.awaited = Awaited::Content {
+                    decoder: ContentDecoder::from(framing),
+                    content: 0,
+                    trailers: Vec::new(),
+                    is_chunked: framing == Framing::Chunked,
                 };
                 Ok(true)
             }
-            Awaited::Content(left) => {
-                let arrived = self
-                    .input
-                    .len()
-                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= arrived as u64;
-                let complete = *left == 0;
-                self.consume(arrived);
-                if complete {
-                    self.next_request();
-                }
-                Ok(complete)
-            }
-            Awaited::Chunks {
+            Awaited::Content {
                 decoder,
                 content,
                 trailers,
+                is_chunked,
             } => {
                 // The decoded bytes stand at the front: first the content, then trailer lines.
                 let progress = decoder.decode(&mut self.input, &self.chunk_limits)?;
                 *content += progress.content as u64;
                 trailers.extend(&self.input[progress.content..][..progress.trailers]);
-                if progress.complete {
+                if progress.complete && *is_chunked {
                     writeln!(self.report, "  decoded: {content} bytes")?;
                     let fields = h1::parse_fields(trailers, self.chunk_limits.trailer_fields)?;
                     report_fields(&mut self.report, "trailer", fields)?;
