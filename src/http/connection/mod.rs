@@ -17,6 +17,12 @@
 //! Nearly every request has arrived whole when the connection looks at it. It is handled where it
 //! lies in the input: no state is kept, and nothing is copied. While a body is arriving, its head
 //! stays in the input buffer and the body grows behind it. In the end the request lies there whole.
+//!
+//! Heads and bodies are read by the codec's `Scanner` and `ContentDecoder`, as `h1::Connection` reads
+//! them. This type does not contain a `Connection`, for three reasons. An idle connection would have 72
+//! bytes more. A handler gets the head and the body as two views of one input, and a `Connection` lends
+//! one event at a time. And a response can come from another thread as bytes that are already framed.
+//! `tests/codec.rs` holds the two against each other.
 
 mod exchange;
 mod io;
