@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use serve_forever::http::testing::{Client, TestRequest, TestResponse, TestServer};
 use serve_forever::http::{
     AllowedHosts, AnyHandler, BodyPolicy, BodyReader, Deferred, HttpConnection, HttpEngine,
-    HttpServer, HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream, Shared,
+    HttpServer, HttpSettings, HttpStats, OwnedRequest, Pooled, ResponseError, ResponseStream,
+    Shared,
 };
 use serve_forever::reactor::{Doorbell, EventLoop, Now, Reactor, Readiness, Sender, Slot};
 use serve_forever::socketserver::{
