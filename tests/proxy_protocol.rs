@@ -356,7 +356,7 @@ fn a_header_has_a_deadline() {
     assert_eq!((line.factory.refused(), line.told.take().len()), (1, 0));
 
     let told = Told::default();
-    let factory = ProxyProtocol::new(told).header_deadline(Duration::from_secs(60));
+    let factory = ProxyProtocol::new(told).header_timeout(Duration::from_secs(60));
     let (mut proxied, now) = (factory.make(&Ends::new(&peer())).expect("made"), Now::new());
     proxied.connection_made(Inbox::new().mailbox(), &mut Buffer::new(), &now);
     let deadline = now.instant() + Duration::from_secs(60);

@@ -86,7 +86,7 @@ impl<F> ProxyProtocol<F> {
         ProxyProtocol {
             factory,
             terms: Terms {
-                deadline: Duration::from_secs(5),
+                timeout: Duration::from_secs(5),
                 refused: Arc::default(),
             },
         }
@@ -95,8 +95,8 @@ impl<F> ProxyProtocol<F> {
     /// Sets how long the header may take, counted from the connection: 5 s by default. A proxy sends it in
     /// its first packet, and a lost packet is sent again within 3 s. For comparison: nginx has 60 s.
     #[must_use]
-    pub fn header_deadline(mut self, deadline: Duration) -> ProxyProtocol<F> {
-        self.terms.deadline = deadline;
+    pub fn header_timeout(mut self, timeout: Duration) -> ProxyProtocol<F> {
+        self.terms.timeout = timeout;
         self
     }
 
@@ -177,7 +177,7 @@ impl<F: fmt::Debug> fmt::Debug for ProxyProtocol<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyProtocol")
             .field("factory", &self.factory)
-            .field("header_deadline", &self.terms.deadline)
+            .field("header_timeout", &self.terms.timeout)
             .field("refused", &self.refused())
             .finish_non_exhaustive()
     }

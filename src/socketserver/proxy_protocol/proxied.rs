@@ -87,7 +87,7 @@ pub(super) struct Socket<A> {
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     /// How long a header may take.
-    pub(super) deadline: Duration,
+    pub(super) timeout: Duration,
     /// How many connections were closed for their header.
     pub(super) refused: Arc<AtomicU64>,
 }
@@ -284,7 +284,7 @@ impl<A, F: Factory<A, Made: Protocol>> Protocol for Proxied<A, F> {
         match &self.0 {
             Stage::Made(made) => made.deadline(),
             // A time beyond the clock's range is no deadline.
-            Stage::Header(awaiting) => awaiting.began?.checked_add(awaiting.terms.deadline),
+            Stage::Header(awaiting) => awaiting.began?.checked_add(awaiting.terms.timeout),
             Stage::Closed(_) => None,
         }
     }
