@@ -86,9 +86,10 @@ impl FormFile {
     /// Returns the client's name for the file as a name that every system can have in a directory
     /// ([FORM-6]).
     ///
-    /// It has no directory, does not begin with a dot, and is not hidden or misread: control
-    /// characters, those that change the direction of text, and `"*/:<>?\|` become `_`. `None` if
-    /// nothing is left, or if it has more than 255 bytes; respond with 400.
+    /// It is what follows the last slash or backslash. Control characters, those that change the
+    /// direction of text, and `"*:<>?|` become `_`. A name that would be hidden, because it begins with
+    /// a dot, or that is a device on Windows, gets a `_` in front. `None` if nothing is left, or if it
+    /// has more than 255 bytes; respond with 400.
     ///
     /// [FORM-6]: crate::spec#form-6
     #[must_use]
