@@ -240,11 +240,14 @@ fn a_message_that_never_ends_is_given_up() {
     );
 }
 
+/// What a client sends, how the time goes on then, and what is counted.
+type Case<'a> = (Vec<u8>, &'a [Duration], fn(&HttpStats) -> u64);
+
 /// Laws 7 and 8: each limit and deadline is counted.
 #[test]
 fn every_limit_and_deadline_is_counted() {
     let seconds = Duration::from_secs;
-    let mut cases: Vec<(Vec<u8>, &[Duration], fn(&HttpStats) -> u64)> = vec![
+    let mut cases: Vec<Case<'_>> = vec![
         (sent(LAST | TEXT, "x"), &[], |stats| stats.bad_requests),
         (frame(LAST | TEXT, b"\xff"), &[], |stats| stats.bad_requests),
         (frame(LAST | TEXT, "x".repeat(300)), &[], |stats| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::header::Source;
 use super::proxied::{Maker, Proxied, Socket, Terms};
+use crate::reactor::Now;
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::Failure;
 use crate::socketserver::protocol::Protocol;
@@ -134,6 +135,10 @@ impl<F: Factory<SocketAddr, Made: Protocol> + Clone> Factory<SocketAddr> for Pro
         Ok(Proxied::new(maker, Socket::of(ends), self.terms.clone()))
     }
 
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        self.factory.turned_away(now)
+    }
+
     fn server_close(&mut self) -> bool {
         self.factory.server_close()
     }
@@ -166,6 +171,10 @@ where
             },
         };
         Ok(Proxied::new(maker, Socket::of(ends), self.terms.clone()))
+    }
+
+    fn turned_away(&self, now: &Now) -> Vec<u8> {
+        Factory::<UnixAddress>::turned_away(&self.factory, now)
     }
 
     fn server_close(&mut self) -> bool {

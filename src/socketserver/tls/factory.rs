@@ -136,6 +136,7 @@ impl<F> Tls<F> {
     }
 }
 
+/// A client that is turned away hears nothing: what the inner factory would say is plaintext.
 impl<A, F: Factory<A, Made: Protocol>> Factory<A> for Tls<F> {
     type Made = TlsConnection<F::Made>;
 
