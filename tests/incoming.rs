@@ -125,6 +125,7 @@ fn a_full_queue_refuses() {
         "{head}"
     );
     assert!(head.contains("\r\nRetry-After: 1\r\n"), "{head}");
+    wait_until("reported", || server.stats().failed == 1);
     for (index, client) in queued.iter_mut().enumerate() {
         take(&incoming).respond(echo).expect("the client waits");
         assert_eq!(answer(client).1, format!("GET /{}", index + 1));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::mpsc::{RecvError, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use crossbeam_channel::{self as channel, Receiver, Sender};
+use crossbeam_channel::{self as channel, Receiver, Sender, TrySendError};
 
 use super::body_policy::BodyPolicy;
 use super::deferred::Deferred;
@@ -15,7 +15,7 @@ use super::request::Request;
 use super::response::{HttpResult, Response};
 use super::written::{Outcome, Thread};
 use crate::reactor::Now;
-use crate::socketserver::SendError;
+use crate::socketserver::{Overloaded, SendError};
 
 /// Requests that threads of your own take when they like, as from the `Receiver` of a channel.
 ///
@@ -64,8 +64,8 @@ pub struct Incoming(Receiver<IncomingRequest>);
 impl Incoming {
     /// Makes a handler, and the other end, from which your threads take the requests.
     ///
-    /// At most `queue_length` requests wait. Further ones get a 503 with `Retry-After` immediately.
-    /// So do all requests when every clone of the `Incoming` is dropped. With a length of 0, a
+    /// At most `queue_length` requests wait. Further ones get a 503 with `Retry-After` immediately, and
+    /// an [`Overloaded`] is reported. All requests get it when every clone of the `Incoming` is dropped. With a length of 0, a
     /// request is taken only if a thread waits for one.
     ///
     /// `body_policy` says how bodies reach your threads. With [`BodyPolicy::whole`] a request is
@@ -222,8 +222,13 @@ impl HttpRequestHandler for Intake {
         match self.queue.try_send(IncomingRequest { kept, deferred }) {
             Ok(()) => Ok(response.leave(Outcome::Deferred)),
             Err(refused) => {
+                let failure = match &refused {
+                    TrySendError::Full(_) => Overloaded::Full.into(),
+                    TrySendError::Disconnected(_) => "nobody takes requests any more".into(),
+                };
                 refused.into_inner().deferred.relieve();
-                response.send_response(503).send_retry_after().body("")
+                let head = response.send_response(503).with_failure(failure);
+                head.send_retry_after().body("")
             }
         }
     }
