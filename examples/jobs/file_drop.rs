@@ -11,8 +11,9 @@
 //!
 //! Why it is safe: a file may be larger than memory, but not larger than a limit. It gets its name when it
 //! is whole, and a name is made of what the client says; it never leaves the directory and never
-//! replaces a file. A page of another site cannot upload. What is fetched is saved and not shown, so
-//! that no page that somebody dropped can run here.
+//! replaces a file. A page of another site cannot upload, and requests for other hosts than this machine
+//! are refused (`AllowedHosts`; for others, name yours). What is fetched is saved and not shown, so that
+//! no page that somebody dropped can run here.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -20,7 +21,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serve_forever::http::{BodyPolicy, FromRead, MultipartLimits};
+use serve_forever::http::{AllowedHosts, BodyPolicy, FromRead, MultipartLimits};
 use serve_forever::socketserver::limit_panic_reports;
 use serve_forever::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
 
@@ -65,21 +66,9 @@ impl FileDrop {
     }
 }
 
-/// Whether a page of another site has sent this. Browsers send `Origin` with every POST, other clients
-/// do not.
-fn is_foreign(request: &Request<'_>) -> bool {
-    let own = format!("http://{}", request.authority().unwrap_or_default());
-    request
-        .header("Origin")
-        .is_some_and(|origin| origin != own.as_bytes())
-}
-
 impl HttpRequestHandler for FileDrop {
-    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
-        match is_foreign(request) {
-            true => BodyPolicy::refused(403),
-            false => BodyPolicy::streamed().limit(LIMIT),
-        }
+    fn body_policy(&mut self, _: &Request<'_>) -> BodyPolicy {
+        BodyPolicy::streamed().limit(LIMIT)
     }
 
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -154,12 +143,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     limit_panic_reports(); // clients cannot fill the log, even if they find a way to make it panic
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let directory = PathBuf::from(std::env::args().nth(2).unwrap_or(".".into()));
-    let mut server = HttpServer::bind(
-        address,
-        FileDrop {
-            directory: directory.into(),
-        },
-    )?;
+    let file_drop = FileDrop {
+        directory: directory.into(),
+    };
+    let file_drop = AllowedHosts::loopback(file_drop).same_origin(true);
+    let mut server = HttpServer::bind(address, file_drop)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)

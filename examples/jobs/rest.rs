@@ -13,14 +13,14 @@
 //!
 //! Why it is safe: a body has at most 1 MiB, and there are at most 1000 notes. A change has to be sent as
 //! `application/json`, which the page of another site cannot do without asking first, and nobody says
-//! yes. Errors are JSON, too, and quote nothing that could be run.
+//! yes. Requests for other hosts than this machine are refused (`AllowedHosts`). Errors are JSON, too, and quote nothing that could be run.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
-use serve_forever::http::{ErrorFormat, HttpSettings, explanation};
+use serve_forever::http::{AllowedHosts, ErrorFormat, HttpSettings, explanation};
 use serve_forever::socketserver::limit_panic_reports;
 use serve_forever::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
 
@@ -127,7 +127,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let mut settings = HttpSettings::default();
     settings.error_format = ErrorFormat::Problem; // a browser still gets HTML
-    let mut server = HttpServer::with_settings(address, Api::default(), settings)?;
+    let api = AllowedHosts::loopback(Api::default());
+    let mut server = HttpServer::with_settings(address, api, settings)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/notes", server.server_address());
     Ok(server.serve_forever()?)

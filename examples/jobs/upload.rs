@@ -16,7 +16,7 @@
 //!     curl -O http://127.0.0.1:8000/film.mkv
 //!
 //! It is safe if only those can reach it who may store files: it has no password. By default that is this
-//! machine. No name leads out of the directory, and a file has a limit.
+//! machine, and no page of another site (`AllowedHosts`). No name leads out of the directory, and a file has a limit.
 //!
 //! Ctrl-C stops it. A local disk is fast enough to write on the loop. For a slow one,
 //! `Response::offload` does the same on a `Pool`.
@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use serve_forever::http::{
-    BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
-    translate_path,
+    AllowedHosts, BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request,
+    Response, translate_path,
 };
 
 /// How large a file may be by default: 16 GiB. A third argument on the command line changes it.
@@ -259,6 +259,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         root: root.into(),
         limit,
     };
+    let store = AllowedHosts::loopback(store).same_origin(true);
     let mut server = HttpServer::bind(address, store)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
