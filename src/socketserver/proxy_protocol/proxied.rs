@@ -334,6 +334,10 @@ impl<A, F: Factory<A, Made: Protocol>> Protocol for Proxied<A, F> {
         matches!(&self.0, Stage::Made(made) if made.keeps_blocks())
     }
 
+    fn ends_with_input(&self) -> bool {
+        matches!(&self.0, Stage::Made(made) if made.ends_with_input())
+    }
+
     fn take_completed(&mut self) -> usize {
         match &mut self.0 {
             Stage::Made(made) => made.take_completed(),

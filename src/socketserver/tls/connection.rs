@@ -520,6 +520,10 @@ impl<P: Protocol> Protocol for TlsConnection<P> {
         }
     }
 
+    fn ends_with_input(&self) -> bool {
+        matches!(self.stage, Stage::Open(_)) && self.inner.ends_with_input()
+    }
+
     fn take_failure(&mut self) -> Option<Failure> {
         let replaced = self.replaced.as_mut();
         let failure = replaced.and_then(|replaced| replaced.failure.take());
