@@ -36,7 +36,10 @@ fn a_slow_handshake_is_ended() {
     let now = timed.at(10 * second);
     let next = timed.protocol.timed_out(&mut timed.output, &now);
     assert_eq!(format!("{next:?} {}", timed.output.len()), "Close 0");
-    assert_eq!((tls.stats().timeouts, tls.stats().failed), (1, 0));
+    assert_eq!(
+        (tls.config().stats().timeouts, tls.config().stats().failed),
+        (1, 0)
+    );
 
     // After the handshake, the time of the head begins.
     let tls = tls.handshake_timeout(3 * second);
@@ -45,7 +48,13 @@ fn a_slow_handshake_is_ended() {
     let mut client = client(authority.client(), NAME);
     assert_eq!(timed.exchange(&mut client, 2 * second), "Read");
     assert_eq!(timed.deadline(), Some(12 * second));
-    assert_eq!((tls.stats().timeouts, tls.stats().handshakes), (0, 1));
+    assert_eq!(
+        (
+            tls.config().stats().timeouts,
+            tls.config().stats().handshakes
+        ),
+        (1, 1)
+    );
 }
 
 /// TLS-2: the name that the client asks for chooses the certificate; the handler learns of it.
@@ -79,7 +88,10 @@ fn a_name_chooses_a_certificate() {
         matches!(stranger.error, Some(Error::AlertReceived(_))),
         "{stranger:?}"
     );
-    assert_eq!((tls.stats().handshakes, tls.stats().failed), (2, 1));
+    assert_eq!(
+        (tls.config().stats().handshakes, tls.config().stats().failed),
+        (2, 1)
+    );
 }
 
 /// TLS-2: without a choice of the program, an HTTPS server speaks `http/1.1`, and refuses a client that
@@ -153,7 +165,7 @@ fn clients_show_their_certificates() {
         .and_then(|()| stranger.read_to_end(&mut Vec::new()));
     let error = refused.expect_err("it has no certificate").to_string();
     assert!(error.contains("CertificateRequired"), "{error}");
-    let stats = server.stop().engine().dispatch().factory().stats();
+    let stats = server.stop().engine().dispatch().factory().config().stats();
     assert_eq!((stats.handshakes, stats.failed), (1, 1));
 }
 

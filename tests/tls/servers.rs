@@ -301,7 +301,10 @@ fn a_guest_can_have_tls() {
     assert_eq!(driven.open_connections(), 2);
     driven.pass(Duration::from_millis(1));
     assert_eq!(driven.open_connections(), 0);
-    assert_eq!(driven.engine.dispatch().factory().stats().timeouts, 2);
+    assert_eq!(
+        driven.engine.dispatch().factory().config().stats().timeouts,
+        2
+    );
     drop(silent);
 }
 

@@ -38,7 +38,7 @@ fn it_does_not_matter_how_the_bytes_arrive() {
             peer(Box::new(move |at| at == place));
         }
     }
-    assert_eq!(tls.stats().failed, 0);
+    assert_eq!(tls.config().stats().failed, 0);
 }
 
 /// TLS-4 (RFC 8446 section 6.1): a request that was cut off is not a whole one, and a request that was
@@ -116,7 +116,7 @@ fn what_is_no_tls() {
         "{head}"
     );
     assert!(body.contains("https://"), "{body}");
-    assert_eq!(tls.stats().plain_http, 1);
+    assert_eq!(tls.config().stats().plain_http, 1);
 
     // RFC 8446 section 6: an alert, fatal.
     for garbage in [
@@ -127,10 +127,10 @@ fn what_is_no_tls() {
         let alert = answer(garbage);
         assert_eq!((alert[0], alert[5]), (21, 2), "{:?}", text(&alert));
     }
-    assert_eq!(tls.stats().failed, 3);
+    assert_eq!(tls.config().stats().failed, 3);
     // Whoever only looks whether the port is open has not failed.
     assert_eq!(answer(b""), b"");
-    assert_eq!(tls.stats().failed, 3);
+    assert_eq!(tls.config().stats().failed, 3);
 }
 
 /// What cannot be decrypted ends the connection, with an alert, and the half request with it.
@@ -152,7 +152,7 @@ fn garbage_after_the_handshake() {
         "{peer:?}"
     );
     assert_eq!(peer.text().matches("HTTP/1.1").count(), 1, "{peer:?}");
-    assert_eq!(tls.stats().broken, 1);
+    assert_eq!(tls.config().stats().broken, 1);
 }
 
 /// Whatever a client sends, nothing panics, and no failure is reported as one of a request.
@@ -184,7 +184,7 @@ fn corrupted_bytes_do_no_harm() {
         peer.splits = Box::new(move |at| at % every == 0);
         serve_peer(&tls, &mut peer).expect("no failure of a request");
     }
-    let stats = tls.stats();
+    let stats = tls.config().stats();
     assert!(stats.failed > 100 && stats.broken > 20, "{stats:?}");
 }
 
@@ -214,4 +214,18 @@ fn a_fragmented_hello_is_understood() {
         }
         assert_eq!(timed.output[0], 22, "a server hello, and no alert");
     }
+}
+
+/// Records can be shorter than they could be, if the program wants that.
+#[test]
+fn records_can_be_short() {
+    let authority = Authority::new();
+    let mut config = authority.server(NAME);
+    config.max_fragment_size = Some(64);
+    let tls = Tls::new(http(), config);
+    let script = vec![send(GET); 20].into_iter().chain([Act::CloseNotify]);
+    let mut peer = Peer::new(client(authority.client(), NAME), script.collect::<Vec<_>>());
+    serve_peer(&tls, &mut peer).expect("no failure");
+    assert_eq!(peer.text().matches("GET /one 0").count(), 20, "{peer:?}");
+    assert!(peer.ended_well, "{peer:?}");
 }

@@ -13,6 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::session::TlsSession;
+use super::stats::{Counters, TlsStats};
 
 /// The certificate and the rules of a TLS server: a [`ServerConfig`] of rustls that you can replace
 /// while the server runs.
@@ -37,6 +38,8 @@ use super::session::TlsSession;
 pub struct TlsConfig(Arc<Shared>);
 
 struct Shared {
+    /// How handshakes have ended.
+    counters: Counters,
     /// The configuration of the next connection.
     current: Mutex<Arc<ServerConfig>>,
     /// The protocols that a configuration without any gets.
@@ -51,6 +54,7 @@ impl TlsConfig {
     /// [ALPN protocols](Self::alpn_protocols) gets those that the server speaks.
     pub fn new(config: impl Into<Arc<ServerConfig>>) -> TlsConfig {
         TlsConfig(Arc::new(Shared {
+            counters: Counters::default(),
             current: Mutex::new(config.into()),
             alpn_protocols: Mutex::default(),
         }))
@@ -105,6 +109,17 @@ impl TlsConfig {
         let protocols = protocols.into_iter().map(|name| name.as_ref().to_vec());
         *lock(&self.0.alpn_protocols) = protocols.collect();
         self
+    }
+
+    /// Returns how many handshakes were completed with this configuration and those that have replaced
+    /// it, and how others failed.
+    pub fn stats(&self) -> TlsStats {
+        self.0.counters.snapshot()
+    }
+
+    /// Returns the counters behind [`stats`](Self::stats).
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Returns the configuration of one connection. Its handshake fills `session`.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::Error;
@@ -11,7 +10,7 @@ use super::config::TlsConfig;
 use super::records::Records;
 use super::scratch::{KEPT, Scratch};
 use super::session::TlsSession;
-use super::stats::{Counters, Event};
+use super::stats::Event;
 use crate::reactor::Now;
 use crate::socketserver::buffer::Buffer;
 use crate::socketserver::failure::Failure;
@@ -32,8 +31,8 @@ pub struct TlsConnection<P: Protocol> {
     asked: Asked,
     /// How other threads reach the protocol inside.
     mailbox: Option<Mailbox<P::Message>>,
-    /// What is shared with other connections.
-    shared: Arc<Shared>,
+    /// The certificate and the rules, and the counters.
+    config: TlsConfig,
     /// How far it is.
     stage: Stage,
     /// Plaintext that has arrived and that the protocol inside has not used.
@@ -53,14 +52,6 @@ pub struct TlsConnection<P: Protocol> {
     owes_notice: bool,
 }
 
-/// What the connections of a factory share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: TlsConfig,
-    pub(super) handshake_timeout: Duration,
-    pub(super) counters: Counters,
-}
-
 /// The stages of a connection.
 enum Stage {
     /// The handshake is not complete.
@@ -77,7 +68,9 @@ struct Handshake {
     records: Option<Box<Records>>,
     /// What the handshake will fill.
     session: TlsSession,
-    /// When the client's time is over.
+    /// How much time the client has.
+    timeout: Duration,
+    /// When that is over.
     until: Option<Instant>,
 }
 
@@ -115,15 +108,21 @@ struct Replaced {
 
 impl<P: Protocol> TlsConnection<P> {
     /// Wraps a protocol. The handshake fills `session`.
-    pub(super) fn new(inner: P, session: TlsSession, shared: Arc<Shared>) -> TlsConnection<P> {
+    pub(super) fn new(
+        inner: P,
+        session: TlsSession,
+        config: TlsConfig,
+        handshake_timeout: Duration,
+    ) -> TlsConnection<P> {
         TlsConnection {
             inner: Conversation::First(inner),
             asked: Asked::Read,
             mailbox: None,
-            shared,
+            config,
             stage: Stage::Handshake(Box::new(Handshake {
                 records: None,
                 session,
+                timeout: handshake_timeout,
                 until: None,
             })),
             input: Buffer::new(),
@@ -170,25 +169,19 @@ impl<P: Protocol> TlsConnection<P> {
             Stage::Over(_) => return Err(Next::Close),
             Stage::Handshake(handshake) => match &mut handshake.records {
                 Some(records) => records,
-                none if input.first().is_some_and(u8::is_ascii_uppercase) => {
-                    debug_assert!(none.is_none());
-                    self.shared.counters.count(Event::PlainHttp);
-                    self.stage = Stage::Over(false);
+                None if input.first().is_some_and(u8::is_ascii_uppercase) => {
+                    self.config.counters().count(Event::PlainHttp);
                     input.clear();
                     output.extend_from_slice(PLAIN_HTTP);
-                    return Err(Next::Linger);
+                    return Err(self.end(Next::Linger));
                 }
-                none => {
-                    let config = self.shared.config.of_connection(&handshake.session);
-                    match Records::new(config) {
-                        Ok(records) => none.insert(Box::new(records)),
-                        Err(error) => {
-                            self.replaced.get_or_insert_default().failure = Some(error.into());
-                            self.stage = Stage::Over(false);
-                            return Err(Next::Close);
-                        }
+                first => match Records::new(self.config.of_connection(&handshake.session)) {
+                    Ok(records) => first.insert(Box::new(records)),
+                    Err(error) => {
+                        self.replaced.get_or_insert_default().failure = Some(error.into());
+                        return Err(self.end(Next::Close));
                     }
-                }
+                },
             },
         };
         let received = records.receive(input, plain, output);
@@ -236,7 +229,7 @@ impl<P: Protocol> TlsConnection<P> {
             .take_if(|records| !records.is_handshaking())?;
         handshake.session.agree(records.state());
         let mailbox = self.mailbox.clone()?;
-        self.shared.counters.count(Event::Handshake);
+        self.config.counters().count(Event::Handshake);
         self.stage = Stage::Open(records);
         let next = self.inner.connection_made(mailbox, plain, now);
         if self.told == Told::Not && matches!(next, Next::Read) {
@@ -369,7 +362,7 @@ impl<P: Protocol> TlsConnection<P> {
             Stage::Handshake(_) => Event::Failed,
             Stage::Open(_) | Stage::Over(_) => Event::Broken,
         };
-        self.shared.counters.explain(event, error);
+        self.config.counters().explain(event, error);
         self.end(Next::Linger)
     }
 
@@ -437,7 +430,7 @@ impl<P: Protocol> Protocol for TlsConnection<P> {
         self.mailbox = Some(mailbox);
         if let Stage::Handshake(handshake) = &mut self.stage {
             // A time beyond the clock's range is no deadline.
-            handshake.until = now.instant().checked_add(self.shared.handshake_timeout);
+            handshake.until = now.instant().checked_add(handshake.timeout);
         }
         Next::Read
     }
@@ -454,7 +447,7 @@ impl<P: Protocol> Protocol for TlsConnection<P> {
     fn input_closed(&mut self, output: &mut Buffer, _now: &Now) -> Next<P::Message> {
         match &mut self.stage {
             Stage::Handshake(handshake) if handshake.records.is_some() => {
-                self.shared.counters.count(Event::Failed);
+                self.config.counters().count(Event::Failed);
             }
             Stage::Open(records) => records.close(output),
             Stage::Handshake(_) | Stage::Over(_) => {}
@@ -489,7 +482,7 @@ impl<P: Protocol> Protocol for TlsConnection<P> {
 
     fn timed_out(&mut self, output: &mut Buffer, now: &Now) -> Next<P::Message> {
         if let Stage::Handshake(_) = self.stage {
-            self.shared.counters.count(Event::Timeout);
+            self.config.counters().count(Event::Timeout);
             return self.end(Next::Close);
         }
         self.call(output, now, |inner, plain| inner.timed_out(plain, now))

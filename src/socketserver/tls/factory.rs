@@ -1,12 +1,10 @@
 //! A factory around a factory: TLS around every conversation.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::TlsConfig;
-use super::connection::{Shared, TlsConnection};
+use super::connection::TlsConnection;
 use super::session::TlsSession;
-use super::stats::{Counters, TlsStats};
 use crate::socketserver::factory::{Ends, Factory};
 use crate::socketserver::failure::Failure;
 use crate::socketserver::protocol::Protocol;
@@ -58,7 +56,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The protocol inside is told that it is [connected](Protocol::connection_made) when the handshake is
 /// complete ([TLS-2]). [`Ends::tls`] has then what was agreed on. A handshake has 10 s ([TLS-3]). One that
-/// fails is not a failure of a request: it is [counted](TlsStats), and logged at the level `debug`.
+/// fails is not a failure of a request: it is [counted](TlsConfig::stats), and logged at the level `debug`.
 /// A client that speaks plain HTTP gets a 400 that says so ([TLS-5]).
 ///
 /// A handshake is computed on the loop's thread: about 0.2 ms with a certificate of ECDSA, and four times
@@ -87,8 +85,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Tls<F> {
     /// Makes the protocols inside.
     factory: F,
-    /// What the connections share.
-    shared: Arc<Shared>,
+    /// The certificate and the rules.
+    config: TlsConfig,
+    /// How long a handshake may take.
+    handshake_timeout: Duration,
 }
 
 impl<F> Tls<F> {
@@ -96,32 +96,25 @@ impl<F> Tls<F> {
     pub fn new(factory: F, config: impl Into<TlsConfig>) -> Tls<F> {
         Tls {
             factory,
-            shared: Arc::new(Shared {
-                config: config.into(),
-                handshake_timeout: HANDSHAKE_TIMEOUT,
-                counters: Counters::default(),
-            }),
+            config: config.into(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
         }
     }
 
     /// Sets how long a client may take from its connection to the end of its handshake: 10 s by
-    /// default. Then it is closed without a word. The counters begin again.
+    /// default. Then it is closed without a word.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Duration) -> Tls<F> {
-        let shared = Shared {
-            config: self.shared.config.clone(),
-            handshake_timeout: timeout,
-            counters: Counters::default(),
-        };
         Tls {
-            shared: Arc::new(shared),
+            handshake_timeout: timeout,
             ..self
         }
     }
 
-    /// Returns how many handshakes were completed, and how others failed.
-    pub fn stats(&self) -> TlsStats {
-        self.shared.counters.snapshot()
+    /// Returns the configuration, through which you can renew the certificate, and see how handshakes
+    /// have ended.
+    pub fn config(&self) -> &TlsConfig {
+        &self.config
     }
 
     /// Returns the factory inside.
@@ -143,7 +136,13 @@ impl<A, F: Factory<A, Made: Protocol>> Factory<A> for Tls<F> {
     fn make(&self, ends: &Ends<'_, A>) -> Result<TlsConnection<F::Made>, Failure> {
         let session = TlsSession::default();
         let inner = self.factory.make(&ends.over_tls(&session))?;
-        Ok(TlsConnection::new(inner, session, Arc::clone(&self.shared)))
+        let config = self.config.clone();
+        Ok(TlsConnection::new(
+            inner,
+            session,
+            config,
+            self.handshake_timeout,
+        ))
     }
 
     fn server_close(&mut self) -> bool {

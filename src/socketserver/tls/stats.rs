@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How the handshakes of a [`Tls`](super::Tls) factory have ended. A port that is open to the world sees
+/// How the handshakes with a [`TlsConfig`](super::TlsConfig) have ended. A port that is open to the world sees
 /// failures all the time: scanners, clients without a common version, clients that do not trust the
 /// certificate. So they are counted, and logged at the level `debug` only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
