@@ -12,15 +12,15 @@ use serve_forever::http::{
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Block, Buffer, Driver, Ends, Evented, EventedSettings, Factory, Mailbox, Next, Pool, Protocol,
-    Tls, TlsConfig,
+    ProxyProtocol, Tls, TlsConfig,
 };
 use serve_forever::wsgi::{WsgiHandler, request_uri};
 use serve_forever::{AppResult, Environ, StartResponse};
 
 use crate::peer::{Act, Authority, Peer, TlsClient, client, connect_tls};
-use crate::support::client::read_through;
+use crate::support::client::{connect, read_through};
 use crate::support::driven::Driven;
-use crate::support::patience::{LONG, PATIENCE, spawn};
+use crate::support::patience::{LONG, PATIENCE, spawn, wait_until};
 use crate::support::protocols::Echo;
 use crate::support::server::{run, run_as, serve};
 use crate::{GET, Handler, NAME, body, client_address, get, http, send, tell};
@@ -136,6 +136,51 @@ fn an_application_sees_the_scheme() {
     let mut client = plain.connect();
     client.send("GET /a HTTP/1.1\r\nHost: site.test\r\nHTTPS: on\r\n\r\n");
     assert_eq!(body(&mut client.0), format!("http - http://{NAME}/a 0"));
+}
+
+/// TLS-1, PROXY-1: the header of a proxy comes before the handshake.
+#[test]
+fn tls_comes_after_the_header_of_a_proxy() {
+    fn who(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        let client = request.client_address().map(|address| address.to_string());
+        let body = format!("{} {}\n", client.unwrap_or_default(), request.scheme());
+        response.send_response(200).body(body)
+    }
+    let authority = Authority::new();
+    let tls = Tls::new(
+        Http::new(who as Handler, HttpSettings::default()),
+        TlsConfig::new(authority.server(NAME)),
+    );
+    let server = serve(move || Evented::new(ProxyProtocol::new(tls)));
+    let mut stream = connect(server.address);
+    let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4567 443\r\n";
+    stream.write_all(header).expect("sent");
+    let mut client = TlsClient::new(client(authority.client(), NAME), stream);
+    for _ in 0..2 {
+        assert_eq!(get(&mut client, "/"), "192.0.2.7:4567 https\n");
+    }
+}
+
+/// TLS-1, SSE-4: who leaves a stream of events is noticed without an event, as without TLS.
+#[test]
+fn who_leaves_a_stream_of_events_is_noticed() {
+    let (sender, senders) = mpsc::channel();
+    let events = move |_: &Request<'_>, response: Response<'_>| -> HttpResult {
+        let (events, reply) = response.send_events()?;
+        // Ignore the error: the test is over.
+        let _ = sender.send(events);
+        Ok(reply)
+    };
+    let authority = Authority::new();
+    let server = HttpsServer::bind("127.0.0.1:0", events, authority.server(NAME)).expect("free");
+    let server = run(server, LONG);
+    let mut client = connect_tls(server.address, authority.client(), NAME);
+    client.write_all(GET).expect("sent");
+    let events = senders.recv_timeout(PATIENCE).expect("a request");
+    read_through(&mut client, "\r\n\r\n");
+    assert!(!events.is_gone());
+    drop(client);
+    wait_until("noticed", || events.is_gone());
 }
 
 /// TLS-1: a Unix-domain socket can have TLS, too.
