@@ -154,6 +154,8 @@ impl<H: WebSocketHandler> Conversation<H> {
     /// Ends the conversation, and tells the handler.
     fn end(&mut self, close: WebSocketClose) {
         self.link.end();
+        // The connection may linger for a while, and others need the room.
+        self.reader.forget();
         // If both sides have closed, the first reason is the one that counts.
         let close = self.link.close.take().unwrap_or(close);
         if let Some(mut handler) = self.handler.take() {

@@ -123,12 +123,15 @@ impl Reader {
     pub(super) fn done(&mut self, item: Item, input: &mut Buffer) {
         match item.place {
             Place::Input(range) => input.consume(range.end),
-            Place::Reader => {
-                self.parts = Buffer::new();
-                self.checked = 0;
-                self.share.give_back();
-            }
+            Place::Reader => self.forget(),
         }
+    }
+
+    /// Frees what has arrived of a message.
+    pub(super) fn forget(&mut self) {
+        self.parts = Buffer::new();
+        self.checked = 0;
+        self.share.give_back();
     }
 
     /// Checks that a frame may come now. Returns the kind of its message.
