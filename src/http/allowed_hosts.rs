@@ -199,7 +199,7 @@ impl Refusal {
             Refusal::Host => (421, "This server does not serve the host of the request"),
             Refusal::Origin => (403, "The request comes from a page of another origin"),
         };
-        response.send_error_with(code, phrase(code), why)
+        response.send_error_page(code, phrase(code), why, &[("Connection", "close")])
     }
 
     /// Returns the policy for the body of a request that is refused: it is not awaited, and not
