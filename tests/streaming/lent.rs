@@ -276,6 +276,7 @@ fn a_worker_pulls_blocks_that_are_lent() {
         assert_same(&content, &round.repeat(10), &format!("{home:?}"));
         drop(client);
         drop(serving);
-        assert_eq!(Arc::strong_count(&page), 1);
+        // The worker may still drop what it had.
+        wait_until("given back", || Arc::strong_count(&page) == 1);
     }
 }
