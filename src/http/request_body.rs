@@ -10,7 +10,7 @@ use crate::socketserver::Patience;
 
 /// A body that has not arrived whole.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct RequestBody {
     /// Where it ends.
     content: ContentDecoder,
     /// How large its chunks may be.
@@ -23,15 +23,15 @@ pub(super) struct Incoming {
     received: u64,
 }
 
-impl Incoming {
+impl RequestBody {
     /// Creates a body that is framed like this. The caller has compared a length with the limit.
     pub(super) fn new(
         framing: Framing,
         limits: ChunkLimits,
         deadlines: BodyDeadlines,
         now: Instant,
-    ) -> Incoming {
-        Incoming {
+    ) -> RequestBody {
+        RequestBody {
             content: ContentDecoder::from(framing),
             limits,
             deadlines,

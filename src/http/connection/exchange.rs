@@ -36,7 +36,7 @@ use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_sink::section;
 use crate::http::h1;
 use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
-use crate::http::request_body::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::http::response_body::{BodyFraming, Ending, Framer, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
@@ -297,18 +297,18 @@ impl Exchange {
         Some(Verdict::GoOn)
     }
 
-    /// The handler has returned without a complete response. `incoming`: the part of the request's
+    /// The handler has returned without a complete response. `request_body`: the part of the request's
     /// body that is still to come.
     pub(super) fn begin(
         &mut self,
         mut written: Written,
         content: Content<'_>,
-        incoming: Option<Incoming>,
+        request_body: Option<RequestBody>,
         io: &mut Io<'_>,
     ) -> Verdict {
         // What if the handler does not take the body? `Unwanted` stays, and the connection closes
         // after the response: the rest of the body must never become a request (design law 12).
-        self.inbound = match incoming {
+        self.inbound = match request_body {
             Some(_) => Inbound::Unwanted,
             None => Inbound::Done,
         };
@@ -318,9 +318,9 @@ impl Exchange {
             // The program has not taken the reader, so nobody reads.
             Some(Reading::Reader(_)) | None => None,
         };
-        match (inlet, incoming, content) {
-            (Some(inlet), Some(incoming), Content::Arriving { ask, .. }) => {
-                let receiving = StreamedBody::new(incoming, inlet, ask, io);
+        match (inlet, request_body, content) {
+            (Some(inlet), Some(request_body), Content::Arriving { ask, .. }) => {
+                let receiving = StreamedBody::new(request_body, inlet, ask, io);
                 self.inbound = Inbound::Streamed(Box::new(receiving));
                 self.settle(written)
             }

@@ -14,7 +14,7 @@ use crate::http::body_policy::Way;
 use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
 use crate::http::handler::HttpRequestHandler;
 use crate::http::request::Request;
-use crate::http::request_body::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::http::response;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, Context, Outcome, Thread, Written};
@@ -26,9 +26,9 @@ enum Plan {
     /// Its whole body is here, this many bytes: handle it.
     Serve(usize),
     /// Keep it until its body is whole.
-    Await(Incoming),
+    Await(RequestBody),
     /// Handle it, and hand on its body as it arrives.
-    Stream(Incoming),
+    Stream(RequestBody),
     /// Refuse it with this status, and close.
     Refuse(u16),
     /// Refuse it, because there is no room for its body.
@@ -95,16 +95,16 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 input.consume(end);
                 step
             }
-            Plan::Await(incoming) => {
+            Plan::Await(request_body) => {
                 let record = self.record(bytes, &head);
                 let share = BodyShare::nothing(&self.settings);
-                let pending = WholeBody::new(range, incoming, share, began, record);
+                let pending = WholeBody::new(range, request_body, share, began, record);
                 self.await_body(pending, ask, io)
             }
-            Plan::Stream(incoming) => {
-                let window = incoming.window();
+            Plan::Stream(request_body) => {
+                let window = request_body.window();
                 let content = Content::Arriving { ask, window };
-                let step = self.respond(&asked, content, Some(incoming), None, io);
+                let step = self.respond(&asked, content, Some(request_body), None, io);
                 input.consume(range.end);
                 match step {
                     // What if some of the body came together with the head? No event announces it
@@ -209,12 +209,12 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             content: limit,
             ..limits.chunks
         };
-        let incoming = Incoming::new(head.framing, limits, deadlines, now.instant());
+        let request_body = RequestBody::new(head.framing, limits, deadlines, now.instant());
         match policy.way {
-            Way::Streamed => Plan::Stream(incoming),
+            Way::Streamed => Plan::Stream(request_body),
             // What if there is room for a part of it? Then the client need not send that part.
-            _ if !has_room(&self.settings, incoming.announced().unwrap_or(1)) => Plan::Shed,
-            _ => Plan::Await(incoming),
+            _ if !has_room(&self.settings, request_body.announced().unwrap_or(1)) => Plan::Shed,
+            _ => Plan::Await(request_body),
         }
     }
 
@@ -261,7 +261,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         step
     }
 
-    /// Calls the handler. `incoming`: the part of the body that is still to come. `share`: the part
+    /// Calls the handler. `request_body`: the part of the body that is still to come. `share`: the part
     /// of the budget that the whole body uses.
     ///
     /// `inline(always)`: without it the compiler spills `asked` to the stack, only to read it back.
@@ -270,7 +270,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         &mut self,
         asked: &Asked<'_>,
         content: Content<'_>,
-        incoming: Option<Incoming>,
+        request_body: Option<RequestBody>,
         share: Option<BodyShare>,
         io: &mut Io<'_>,
     ) -> Step {
@@ -281,7 +281,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             version: head.version,
             // What if the client asked for the close? Then it sends no further request, so nothing
             // is unread when the connection closes.
-            linger: head.keep_alive || incoming.is_some(),
+            linger: head.keep_alive || request_body.is_some(),
             keep_alive: head.keep_alive && !self.draining,
             // Nobody looks for it before it is needed.
             error_format: self.settings.error_format,
@@ -320,7 +320,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let record = self.record(asked.bytes, head);
                 let patience = self.settings.deadlines.response_or_default();
                 let mut exchange = Box::new(Exchange::new(terms, record, asked.began, patience));
-                let verdict = exchange.begin(written, content, incoming, io);
+                let verdict = exchange.begin(written, content, request_body, io);
                 self.follow(exchange, verdict, io)
             }
             Err(failure) => self.fail(failure, terms, asked.subject(), io),

@@ -8,7 +8,7 @@ use super::io::Io;
 use crate::http::body_policy::Want;
 use crate::http::body_reader::{BodySender, Sent};
 use crate::http::h1;
-use crate::http::request_body::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::http::written::ContentSink;
 use crate::reactor::Now;
 use crate::socketserver::{Buffer, Failure, contain};
@@ -17,7 +17,7 @@ use crate::socketserver::{Buffer, Failure, contain};
 #[derive(Debug)]
 pub(super) struct StreamedBody {
     /// Decodes the body.
-    incoming: Incoming,
+    request_body: RequestBody,
     /// Where the body goes.
     inlet: Inlet,
     /// The trailer section, as far as it has arrived.
@@ -61,14 +61,14 @@ impl StreamedBody {
     /// Begins to receive. A sink wants the body immediately. A reader that has to `ask` wants it at
     /// its first read.
     pub(super) fn new(
-        incoming: Incoming,
+        request_body: RequestBody,
         inlet: Inlet,
         ask: bool,
         io: &mut Io<'_>,
     ) -> StreamedBody {
         let waits = ask && matches!(inlet, Inlet::Reader(_));
         let mut receiving = StreamedBody {
-            incoming,
+            request_body,
             inlet,
             trailers: Vec::new(),
             ask,
@@ -93,7 +93,7 @@ impl StreamedBody {
 
     /// Returns until when more must have arrived, if the last came at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
-        self.incoming.deadline(since)
+        self.request_body.deadline(since)
     }
 
     /// The reader wants more. If the response has `begun`, the client cannot be asked any more:
@@ -107,7 +107,7 @@ impl StreamedBody {
         }
         if let Some(since) = self.paused.take() {
             let pause = io.now.instant().saturating_duration_since(since);
-            self.incoming.forgive(pause);
+            self.request_body.forgive(pause);
         }
     }
 
@@ -118,8 +118,11 @@ impl StreamedBody {
         since: Option<Instant>,
         now: &Now,
     ) -> Result<Arrived, Untaken> {
-        self.incoming.forgive_lateness(since, now);
-        let progress = self.incoming.decode(input).map_err(Untaken::Malformed)?;
+        self.request_body.forgive_lateness(since, now);
+        let progress = self
+            .request_body
+            .decode(input)
+            .map_err(Untaken::Malformed)?;
         let (content, rest) = input.split_at(progress.content);
         if let Some(trailers) = rest.get(..progress.trailers) {
             self.trailers.extend_from_slice(trailers);

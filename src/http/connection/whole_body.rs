@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_budget::BodyShare;
 use crate::http::h1;
-use crate::http::request_body::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::reactor::Now;
 use crate::socketserver::Buffer;
 
@@ -21,7 +21,7 @@ pub(super) struct WholeBody {
     /// The length of the trailer section so far.
     trailers: usize,
     /// Decodes the body.
-    incoming: Incoming,
+    request_body: RequestBody,
     /// Its part of the budget.
     share: BodyShare,
     /// When the request began to arrive.
@@ -52,7 +52,7 @@ impl WholeBody {
     /// Creates a request before any of its body is looked at.
     pub(super) fn new(
         head: Range<usize>,
-        incoming: Incoming,
+        request_body: RequestBody,
         share: BodyShare,
         began: Instant,
         record: Record,
@@ -61,7 +61,7 @@ impl WholeBody {
             head,
             body: 0,
             trailers: 0,
-            incoming,
+            request_body,
             share,
             began,
             record,
@@ -70,7 +70,7 @@ impl WholeBody {
 
     /// Does not count the time by which the loop was late, if it was; the last byte came at `since`.
     pub(super) fn forgive_lateness(&mut self, since: Option<Instant>, now: &Now) {
-        self.incoming.forgive_lateness(since, now);
+        self.request_body.forgive_lateness(since, now);
     }
 
     /// Takes in what has arrived since the last call. Returns whether the request is whole.
@@ -78,7 +78,7 @@ impl WholeBody {
         // What if trailers are here already? They come last, so no more of the body can follow
         // them.
         let known = self.head.end + self.body + self.trailers;
-        let decoded = self.incoming.decode(&mut input[known..]);
+        let decoded = self.request_body.decode(&mut input[known..]);
         let progress = decoded.map_err(Unkept::Malformed)?;
         if !self.share.grow(progress.content + progress.trailers) {
             return Err(Unkept::NoRoom);
@@ -120,6 +120,6 @@ impl WholeBody {
 
     /// Returns until when more must have arrived, if the last came at `since`.
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
-        self.incoming.deadline(since)
+        self.request_body.deadline(since)
     }
 }

@@ -251,7 +251,7 @@ fn receiving(wants: Want) -> Exchange {
     let mut exchange = exchange(Version::Http11);
     let mut written = written(Outcome::Deferred);
     written.reading = Some(Box::new(Reading::Sink(Box::new(Sink(wants)))));
-    let incoming = Incoming::new(
+    let request_body = RequestBody::new(
         Framing::Length(5),
         ChunkLimits::default(),
         BodyDeadlines::default(),
@@ -261,7 +261,7 @@ fn receiving(wants: Want) -> Exchange {
         ask: false,
         window: 0,
     };
-    let begun = give(|io| exchange.begin(written, content, Some(incoming), io));
+    let begun = give(|io| exchange.begin(written, content, Some(request_body), io));
     assert_eq!(begun, (String::new(), "go on"));
     exchange
 }
