@@ -10,7 +10,10 @@
 //!     echo hello > /dev/udp/127.0.0.1/8000
 //!     curl http://127.0.0.1:8000/
 //!
-//! Ctrl-C stops it.
+//! It needs `mio = { version = "1.2", features = ["net", "os-poll"] }` beside `serve_forever`, the same
+//! major version as that of `serve_forever`. Ctrl-C stops it.
+//!
+//! It is safe: it listens on loopback, and refuses requests for other hosts (`AllowedHosts`).
 
 use std::cell::Cell;
 use std::error::Error;
@@ -21,7 +24,7 @@ use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
-use serve_forever::http::HttpEngine;
+use serve_forever::http::{AllowedHosts, HttpEngine};
 use serve_forever::socketserver::Turn;
 use serve_forever::{Request, Response};
 
@@ -47,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .send_header("Content-Type", "text/plain")
             .body(format!("{} datagrams so far\n", shown.get()))
     };
+    let page = AllowedHosts::loopback(page);
     let mut engine = HttpEngine::bind(address, page, poll.registry(), waker, GUEST)?;
     engine.shutdown_on_signals()?;
 
@@ -60,6 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Always ask the guest for its timeout: the poll does not know its unfinished work and its
         // deadlines.
         match poll.poll(&mut events, engine.timeout(Instant::now())) {
+            // A signal has ended the wait, or Ctrl-Z and `fg`. If it is one that the guest catches,
+            // the next wait has an event for it.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             polled => polled?,
         }

@@ -29,22 +29,32 @@ impl<H: HttpRequestHandler + Clone> HttpEngine<H> {
     /// Listens on `address`, as a guest in your poll. The arguments after `handler` are those of
     /// [`Engine::attach`], which also takes hooks and settings.
     ///
+    /// Your poll is of the crate `mio`, so your program depends on it too, on the same major version
+    /// as this crate: `mio = { version = "1.2", features = ["net", "os-poll"] }`.
+    ///
     /// ```
+    /// use std::io::ErrorKind;
     /// use std::sync::Arc;
     /// use std::time::Instant;
     ///
     /// use mio::{Events, Poll, Token, Waker};
-    /// use serve_forever::http::HttpEngine;
+    /// use serve_forever::http::{AllowedHosts, HttpEngine};
     /// use serve_forever::socketserver::Turn;
     /// use serve_forever::{Request, Response};
     ///
     /// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
+    /// let hello = AllowedHosts::loopback(hello); // no page of another site can read it
     /// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
     /// let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
     /// let mut engine = HttpEngine::bind("127.0.0.1:0", hello, poll.registry(), waker, 1..1001)?;
     /// # engine.shutdown_handle().request();
     /// while engine.turn(Instant::now())? != Turn::Shutdown {
-    ///     poll.poll(&mut events, engine.timeout(Instant::now()))?;
+    ///     match poll.poll(&mut events, engine.timeout(Instant::now())) {
+    ///         // A signal has ended the wait, or Ctrl-Z and `fg`. If it is one that the engine
+    ///         // catches, the next wait has an event for it.
+    ///         Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+    ///         polled => polled?,
+    ///     }
     ///     for event in &events {
     ///         engine.feed(event); // false: it is one of yours
     ///     }

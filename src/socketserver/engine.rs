@@ -124,6 +124,14 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// 100 connections. `waker` must be the poll's only one: it wakes the poll for a shutdown
     /// request or a message.
     ///
+    /// Your program depends on `mio` too, on the same major version as this crate:
+    /// `mio = { version = "1.2", features = ["net", "os-poll"] }`.
+    ///
+    /// Wait again if your `poll` returns an error of the kind
+    /// [`Interrupted`](ErrorKind::Interrupted): a signal ends every wait, and so does a program that
+    /// is stopped and continued (Ctrl-Z and `fg`). It is no failure.
+    /// [`HttpEngine::bind`](crate::http::HttpEngine::bind) has such a loop.
+    ///
     /// # Errors
     ///
     /// Returns `InvalidInput` if the transport is not activated, or if there are fewer than two
