@@ -426,7 +426,7 @@ done
 for example in access_log activated cgi_app chat chat_websocket echo embed_as_one_fd embed_in_your_poll \
     file_drop game_tick graceful_shutdown hooks http_echo http_server incoming inherited middleware panel \
     plaintext proxied rest reuse_port threaded_echo two_servers_one_loop upload upstream websocket_echo \
-    wsgi_app wsgi_probe; do
+    wsgi_app wsgi_probe metrics oauth; do
     arguments=()
     case $example in
     upload | file_drop) arguments=("$scratch/store") ;;
@@ -491,7 +491,6 @@ request /digits.txt --retry 50 --retry-connrefused --retry-delay 0
 expect body '^0123456789$'
 stop INT
 
-# These two end by themselves.
 start metrics
 request /metrics
 expect fields '^content-type: text/plain; version=0\.0\.4; charset=utf-8$'
@@ -499,10 +498,7 @@ expect body '^# TYPE jobs_total counter$'
 expect body '^jobs_total [1-9][0-9]*$'
 expect body '^connections [0-9]+$'
 refused 421 /metrics --header 'Host: evil.example'
-kill -KILL "$running"
-wait "$running" 2>/dev/null || true
-running=
-exec 3<&-
+stop INT
 
 # The browser's other requests, its connections ahead of time, and guesses do not end the wait. It
 # comes by IPv6 if the machine has that.

@@ -2,11 +2,11 @@
 //!
 //!     cargo run --release --example metrics -- 127.0.0.1:8000
 //!
-//! From another terminal, while it works for a minute:
+//! From another terminal, while it works:
 //!
 //!     curl http://127.0.0.1:8000/metrics
 //!
-//! The server ends with the program, or when the program calls `shutdown`.
+//! Ctrl-C ends the server, and the program ends its work when it sees that.
 //!
 //! It is safe: it listens on this machine only, and answers requests for this machine only, so that
 //! no web page can read the numbers through a browser. If another machine should read them, list the
@@ -40,11 +40,13 @@ fn page(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    let server = HttpServer::bind(address, AllowedHosts::loopback(page))?.spawn()?;
+    let mut server = HttpServer::bind(address, AllowedHosts::loopback(page))?;
+    server.shutdown_on_signals()?; // before `spawn`, which takes the server to its thread
+    let server = server.spawn()?;
     println!("Serving on http://{}/metrics", server.server_address());
-    for _ in 0..6000 {
+    while !server.is_finished() {
         JOBS.fetch_add(1, Ordering::Relaxed); // the program's own work
         thread::sleep(Duration::from_millis(10));
     }
-    Ok(server.shutdown()?)
+    Ok(server.shutdown()?) // also returns why a server has ended that failed
 }

@@ -23,14 +23,24 @@ use super::stats::Stats;
 /// handler that runs on a [`Pool`](super::Pool) waits for the end of the loop, and the server then
 /// waits for the other handlers only ([THREAD-10]).
 ///
+/// By default Ctrl-C ends the whole program at once. Here it ends the server, so that the program
+/// can end its work, too:
+///
 /// ```
+/// use serve_forever::http::AllowedHosts;
 /// use serve_forever::{HttpServer, Request, Response};
 ///
 /// let hello = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("hello");
-/// let server = HttpServer::bind("127.0.0.1:0", hello)?.spawn()?;
+/// let hello = AllowedHosts::loopback(hello); // no page of another site can read it
+/// let mut server = HttpServer::bind("127.0.0.1:0", hello)?;
+/// server.shutdown_on_signals()?; // before `spawn`, which takes the server to its thread
+/// let server = server.spawn()?;
 /// println!("http://{}/", server.server_address());
-/// // ... the work of your program ...
-/// server.shutdown()?;
+/// while !server.is_finished() {
+///     // ... some of the work of your program ...
+/// #   break;
+/// }
+/// server.shutdown()?; // also returns why a server has ended that failed
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

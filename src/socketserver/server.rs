@@ -375,6 +375,12 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     ///
     /// The server is running when this returns: whatever stops it from now on waits for its end.
     ///
+    /// Should Ctrl-C stop the server? Then call
+    /// [`shutdown_on_signals`](Self::shutdown_on_signals) or
+    /// [`drain_on_signals`](Self::drain_on_signals) before this. A signal then no longer ends your
+    /// program: its other work goes on until it [sees](RunningServer::is_finished) that the server has
+    /// ended. [`RunningServer`] has an example.
+    ///
     /// Everything in the server has to be `Send`. If your handler is not, for example because it
     /// has an `Rc`, make the server on the thread that runs it, and call
     /// [`serve_forever`](Self::serve_forever) there.
