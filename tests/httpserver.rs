@@ -594,6 +594,47 @@ fn an_error_page_with_fields() {
     );
 }
 
+/// HTTP-36: if the client does not choose the format, everybody gets that of the settings: from a
+/// handler on the loop or another thread, and from the server itself.
+#[test]
+fn an_error_page_without_a_choice() {
+    let mut settings = HttpSettings::default();
+    settings.error_format = ErrorFormat::Problem;
+    settings.negotiate_errors = false;
+    let handler = |request: &Request<'_>, response: Response<'_>| {
+        if request.path() == "/" {
+            return response.send_error(404);
+        }
+        let (deferred, reply) = response.defer();
+        let late = deferred.respond(|response| response.send_error(404));
+        late.map_err(|_| "nobody is there")?;
+        Ok(reply)
+    };
+    let browser = "Host: h\r\nAccept: text/html\r\n";
+    for (request, status) in [
+        (format!("GET / HTTP/1.1\r\n{browser}\r\n"), 404),
+        (format!("GET /late HTTP/1.1\r\n{browser}\r\n"), 404),
+        (
+            format!("GET / HTTP/1.1\r\n{browser}Expect: it\r\n\r\n"),
+            417,
+        ),
+    ] {
+        let mut wire = Wire::with(settings.clone(), handler);
+        wire.receive(&request);
+        wire.deliver();
+        let answer = wire.sent();
+        assert!(
+            answer.contains("\r\nContent-Type: application/problem+json\r\n"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains(&format!("\"status\":{status},")),
+            "{answer}"
+        );
+        assert!(!answer.contains("Vary"), "{answer}");
+    }
+}
+
 /// HTTP-33: `Date` and `Server` of a handler are sent once, in the place of the server's, also if an
 /// earlier response waits in front of them.
 #[test]

@@ -5,7 +5,8 @@ use super::h1::{Fields, tokens};
 /// The format of an error page; see [`Response::send_error`](super::Response::send_error).
 ///
 /// The client chooses it with `Accept`. [`HttpSettings::error_format`](super::HttpSettings::error_format)
-/// is the format for a client that has no preference.
+/// is the format for a client that has no preference, or for everybody
+/// ([`HttpSettings::negotiate_errors`](super::HttpSettings::negotiate_errors)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ErrorFormat {

@@ -135,10 +135,14 @@ impl<'a> Response<'a> {
     ///
     /// The client chooses its format with `Accept`: Python's page in HTML, a problem in JSON
     /// (RFC 9457), or plain text. Without a preference it is
-    /// [`HttpSettings::error_format`](super::HttpSettings::error_format), which is HTML by default.
+    /// [`HttpSettings::error_format`](super::HttpSettings::error_format), which is HTML by default;
+    /// [`HttpSettings::negotiate_errors`](super::HttpSettings::negotiate_errors) turns the choice off.
     ///
-    /// The connection stays open, unless a part of the request's body was not read. For a page with
-    /// further fields, such as the `Allow` of a 405, use [`ResponseHead::error_page`].
+    /// The connection stays open, unless a part of the request's body was not read.
+    ///
+    /// **The response has no fields of your own.** Some statuses need one: a 405 must have `Allow`
+    /// (RFC 9110 section 15.5.6), a 401 `WWW-Authenticate`, a 426 `Upgrade`. Only your program knows
+    /// their values. Send these statuses with [`ResponseHead::error_page`], which has an example.
     ///
     /// # Errors
     ///
@@ -357,10 +361,14 @@ impl ResponseHead<'_> {
             return self.body("");
         }
         let (code, format) = (self.state.code, self.context.error_format());
-        // Caches must not give one client the format of another (RFC 9110 §12.5.5).
-        self.send_header("Content-Type", format.content_type())
-            .send_header("Vary", "Accept")
-            .body(error_page(format, code, reason, explanation))
+        let head = match self.context.settings.negotiate_errors {
+            // Caches must not give one client the format of another (RFC 9110 §12.5.5).
+            true => self
+                .send_header("Content-Type", format.content_type())
+                .send_header("Vary", "Accept"),
+            false => self.send_header("Content-Type", format.content_type()),
+        };
+        head.body(error_page(format, code, reason, explanation))
     }
 
     /// Ends the response with its whole body, which is copied. If it is large,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error_format::ErrorFormat;
-use super::h1::{ChunkLimits, HeadLimits};
+use super::h1::{ChunkLimits, Fields, HeadLimits};
 use super::proxies::TrustedProxies;
 use super::stats::{Counters, HttpStats};
 
@@ -48,8 +48,17 @@ pub struct HttpSettings {
     /// The format of an error page for a client that has no preference: Python's page in HTML.
     ///
     /// Set [`ErrorFormat::Problem`] for an API. Then curl and most libraries get JSON, because they
-    /// accept anything; a browser still gets HTML.
+    /// accept anything; a browser still gets HTML, unless you turn
+    /// [`negotiate_errors`](Self::negotiate_errors) off.
     pub error_format: ErrorFormat,
+    /// Whether the client's `Accept` chooses the format of an error page ([HTTP-36]): yes.
+    ///
+    /// With `false`, every client gets [`error_format`](Self::error_format), and error pages have no
+    /// `Vary`. A client that accepts other formats only has to take it nevertheless; RFC 9110 section
+    /// 12.5.1 allows this.
+    ///
+    /// [HTTP-36]: crate::spec#http-36
+    pub negotiate_errors: bool,
     /// The proxies that may say who the client is. By default there are none.
     pub trusted_proxies: TrustedProxies,
     /// The beginning of nearly every response, ready to be copied: the usual status line, the
@@ -89,6 +98,7 @@ impl Default for HttpSettings {
             deadlines: Deadlines::default(),
             retry_after: Duration::from_secs(1),
             error_format: ErrorFormat::default(),
+            negotiate_errors: true,
             trusted_proxies: TrustedProxies::default(),
             ok_server_date: [OK, SERVER, DATE].concat(),
             server_length: SERVER.len(),
@@ -98,6 +108,16 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
+    /// Returns the format of an error page for a request with these fields ([HTTP-36]).
+    ///
+    /// [HTTP-36]: crate::spec#http-36
+    pub(super) fn error_format_for(&self, fields: Fields<'_>) -> ErrorFormat {
+        match self.negotiate_errors {
+            true => ErrorFormat::preferred(fields, self.error_format),
+            false => self.error_format,
+        }
+    }
+
     /// Sets the value of the `Server` field. With `None` the field is not sent. The default is
     /// `serve_forever/<version>`.
     ///

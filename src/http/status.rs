@@ -4,6 +4,9 @@
 
 /// Returns the reason phrase of a status code; empty if the code is not known ([HTTP-30]).
 ///
+/// Some statuses need a field as well: a 405 must have `Allow`, a 401 `WWW-Authenticate`, a 426
+/// `Upgrade` (RFC 9110 section 15.5). See [`send_error`](super::Response::send_error).
+///
 /// ```
 /// assert_eq!(serve_forever::http::phrase(404), "Not Found");
 /// assert_eq!(serve_forever::http::phrase(999), "");

@@ -63,7 +63,7 @@ impl Context<'_> {
     /// Returns the format of an error page, if this response becomes one.
     pub(super) fn error_format(&self) -> ErrorFormat {
         self.head.map_or(self.terms.error_format, |head| {
-            ErrorFormat::preferred(head.fields, self.settings.error_format)
+            self.settings.error_format_for(head.fields)
         })
     }
 }

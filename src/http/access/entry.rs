@@ -11,6 +11,7 @@ use memchr::memchr;
 use crate::http::error_format::ErrorFormat;
 use crate::http::h1::Head;
 use crate::http::proxies::Rule;
+use crate::http::settings::HttpSettings;
 use crate::reactor::Now;
 
 /// One request and its outcome; see
@@ -152,12 +153,12 @@ impl Origin<'_> {
         }
     }
 
-    /// Returns the format of an error page. It is `default` if the client has no preference, or if
-    /// nobody can know it.
-    pub(in crate::http) fn error_format(&self, default: ErrorFormat) -> ErrorFormat {
+    /// Returns the format of an error page. It is that of the settings if the client has no
+    /// preference, or if nobody can know it.
+    pub(in crate::http) fn error_format(&self, settings: &HttpSettings) -> ErrorFormat {
         match self {
-            Origin::Head(_, head) => ErrorFormat::preferred(head.fields, default),
-            Origin::Bytes(_) => default,
+            Origin::Head(_, head) => settings.error_format_for(head.fields),
+            Origin::Bytes(_) => settings.error_format,
             Origin::Record(record) => record.error_format,
         }
     }
@@ -198,12 +199,11 @@ pub(in crate::http) struct Record {
 }
 
 impl Record {
-    /// Copies them from a head and its bytes. `default` is the format of an error page for a client
-    /// that has no preference.
+    /// Copies them from a head and its bytes. The settings say which format an error page has.
     pub(in crate::http) fn new(
         bytes: &[u8],
         head: &Head<'_>,
-        default: ErrorFormat,
+        settings: &HttpSettings,
         peer: Peer<'_>,
     ) -> Record {
         let kept = |name| head.fields.get(name).map(Box::from);
@@ -212,7 +212,7 @@ impl Record {
             request_line: first_line(bytes).into(),
             referer: kept("referer"),
             user_agent: kept("user-agent"),
-            error_format: ErrorFormat::preferred(head.fields, default),
+            error_format: settings.error_format_for(head.fields),
         }
     }
 }

@@ -153,7 +153,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     ) {
         let terms = Terms {
             keep_alive: false,
-            error_format: subject.origin.error_format(self.settings.error_format),
+            error_format: subject.origin.error_format(&self.settings),
             ..terms
         };
         let context = self.context(terms, io.now);

@@ -25,7 +25,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Copies what the log needs of a request that is not finished when its handler returns.
     pub(super) fn record(&self, bytes: &[u8], head: &Head<'_>) -> Record {
         let peer = peer(&self.addresses, &self.settings);
-        Record::new(bytes, head, self.settings.error_format, peer)
+        Record::new(bytes, head, &self.settings, peer)
     }
 
     /// Reports and logs the notes of a response.

@@ -6,7 +6,7 @@ use crate::http::body_policy::Want;
 use crate::http::error_format::ErrorFormat;
 use crate::http::h1::{ChunkLimits, FieldStorage, Fields, Framing, Head, HeadLimits, Version};
 use crate::http::response_body::{BodyFraming, Framer};
-use crate::http::settings::BodyDeadlines;
+use crate::http::settings::{BodyDeadlines, HttpSettings};
 use crate::http::written::Context;
 use crate::reactor::Now;
 use crate::socketserver::{Pool, Seat};
@@ -25,7 +25,7 @@ fn exchange(version: Version) -> Exchange {
         keep_alive: true,
         error_format: ErrorFormat::Html,
     };
-    let record = Record::new(bytes, &head, ErrorFormat::Html, Peer::default());
+    let record = Record::new(bytes, &head, &HttpSettings::default(), Peer::default());
     Exchange::new(terms, record, Instant::now(), PATIENCE)
 }
 
