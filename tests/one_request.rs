@@ -18,7 +18,7 @@ use serve_forever::http::{
 };
 use serve_forever::reactor::{Now, Reactor};
 use serve_forever::socketserver::{
-    Buffer, Evented, Failure, HandlerResult, Hooks, Next, Protocol, ServeError, Server, Tcp,
+    Buffer, Evented, Failure, HandlerResult, Hooks, Next, Protocol, ServeError, Server, Tcp, Until,
 };
 use support::client::{Client, take, text};
 use support::patience::{LONG, in_time, spawn, wait_until};
@@ -354,7 +354,7 @@ fn serve_until_ends_when_the_condition_holds() {
         let read = read_large(client);
         let held = server.serve_until(LONG, || handled.get());
         drop(server);
-        assert!(held.expect("no failure"));
+        assert_eq!(held.expect("no failure"), Until::Holds);
         read().expect_end();
         assert!(counts.services.get() > 0 && counts.timeouts.get() == 0);
     });
@@ -367,11 +367,12 @@ fn serve_until_ends_when_the_time_is_over() {
         let (mut server, counts) = serve(ok);
         for timeout in [0, 1, 5_000].map(Duration::from_micros) {
             let held = server.serve_until(timeout, || false);
-            assert!(!held.expect("no failure"));
+            assert_eq!(held.expect("no failure"), Until::TimedOut);
         }
         let turns = server.stats().turns;
         assert!(turns >= 3);
-        assert!(server.serve_until(None, || true).expect("no failure"));
+        let held = server.serve_until(None, || true);
+        assert_eq!(held.expect("no failure"), Until::Holds);
         assert_eq!(server.stats().turns, turns);
         assert_eq!(counts.timeouts.get(), 0);
     });
@@ -392,7 +393,10 @@ fn a_shutdown_request_ends_serve_until() {
             }
             false
         });
-        assert!(!held.expect("no failure"));
+        assert_eq!(held.expect("no failure"), Until::Shutdown);
         assert!(!server.engine().shutdown_requested());
+        handle.request();
+        let held = server.serve_until(Duration::ZERO, || true);
+        assert_eq!(held.expect("no failure"), Until::Holds);
     });
 }

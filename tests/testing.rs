@@ -17,7 +17,7 @@ use serve_forever::http::{
     AnyHandler, BodyPolicy, HttpRequestHandler, HttpResult, HttpSettings, OwnedRequest, Pooled,
     Request, Response, Shared,
 };
-use serve_forever::socketserver::{HandlerResult, Pool, Rfile};
+use serve_forever::socketserver::{HandlerResult, Pool, Rfile, Until};
 use serve_forever::{HttpServer, wsgi};
 use support::patience::{PATIENCE, in_time, spawn};
 
@@ -255,7 +255,7 @@ fn a_handler_that_is_shared() {
     let answers = spawn(move || [get(address, "/"), get(address, "/")]);
     let count = Rc::clone(&program.count);
     let served = program.server.serve_until(PATIENCE, || count.get() == 2);
-    assert!(served.expect("no failure"));
+    assert_eq!(served.expect("no failure"), Until::Holds);
     drop(program);
     assert_eq!(answers.join(), ["1", "2"]);
 

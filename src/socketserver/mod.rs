@@ -70,6 +70,7 @@ mod sync;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod until;
 mod waiter;
 
 pub use block::Block;
@@ -112,6 +113,7 @@ pub use transport::{
 };
 #[cfg(unix)]
 pub use transport::{UnixAddress, UnixDatagrams, UnixStreams};
+pub use until::Until;
 pub use waiter::Waiter;
 
 use std::io;

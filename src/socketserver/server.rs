@@ -13,6 +13,7 @@ use super::server_handle::ServerHandle;
 use super::shutdown::{Run, ShutdownHandle};
 use super::stats::Stats;
 use super::transport::Transport;
+use super::until::Until;
 use crate::reactor::EventLoop;
 
 /// The most connections that a server holds at the same time. The kernel keeps the others waiting.
@@ -183,8 +184,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         }
     }
 
-    /// Serves until `condition` is true, or until `timeout` is over. Returns whether the condition is
-    /// true. `None` waits without limit.
+    /// Serves until `condition` is true, or until `timeout` is over. Returns which of them has ended it.
+    /// `None` waits without limit.
     ///
     /// Apart from that, it is a run like [`serve_forever`](Self::serve_forever): it runs
     /// `service_actions`, and a shutdown request ends it. The condition is asked at the beginning
@@ -192,19 +193,31 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
     /// sets it, nothing wakes the server to ask.
     ///
     /// ```
-    /// use std::cell::Cell;
+    /// use std::cell::OnceCell;
     /// use std::rc::Rc;
     /// use std::time::Duration;
+    /// use serve_forever::http::AllowedHosts;
+    /// use serve_forever::socketserver::Until;
     /// use serve_forever::{HttpServer, Request, Response};
     ///
-    /// let done = Rc::new(Cell::new(false));
-    /// let seen = Rc::clone(&done);
-    /// let page = move |_: &Request<'_>, response: Response<'_>| {
-    ///     seen.set(true);
-    ///     response.send_response(200).body("You can close this window.")
+    /// let code = Rc::new(OnceCell::new());
+    /// let received = Rc::clone(&code);
+    /// let page = move |request: &Request<'_>, response: Response<'_>| {
+    ///     let Some((_, value)) = request.query_pairs().find(|pair| pair.0 == "code") else {
+    ///         return response.send_error(404);
+    ///     };
+    ///     let _ = received.set(value.into_owned()); // an error: it is the second one
+    ///     let head = response.send_response(200).send_header("Connection", "close");
+    ///     head.body("You can close this window.")
     /// };
-    /// let mut server = HttpServer::bind("127.0.0.1:0", page)?;
-    /// assert!(!server.serve_until(Duration::ZERO, || done.get())?);
+    /// let mut server = HttpServer::bind("127.0.0.1:0", AllowedHosts::loopback(page))?;
+    /// server.shutdown_on_signals()?;
+    /// # server.shutdown_handle().request();
+    /// match server.serve_until(Duration::from_secs(60), || code.get().is_some())? {
+    ///     Until::Holds => println!("the code: {:?}", code.get()),
+    ///     Until::TimedOut => println!("nobody came"),
+    ///     Until::Shutdown => println!("cancelled"),
+    /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -227,7 +240,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         &mut self,
         timeout: impl Into<Option<Duration>>,
         mut condition: impl FnMut() -> bool,
-    ) -> Result<bool, ServeError> {
+    ) -> Result<Until, ServeError> {
         let deadline = deadline(timeout);
         let Server { event_loop, engine } = self;
         let _run = engine.begin_run()?;
@@ -235,8 +248,13 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
         loop {
             let holds = condition();
             let is_done = holds && !engine.owes_output();
-            if is_done || is_over || engine.shutdown_requested() {
-                return Ok(holds);
+            let is_shutdown = engine.shutdown_requested();
+            if is_done || is_over || is_shutdown {
+                return Ok(match holds {
+                    true => Until::Holds,
+                    false if is_shutdown => Until::Shutdown,
+                    false => Until::TimedOut,
+                });
             }
             let now = Instant::now();
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
