@@ -181,7 +181,15 @@ impl<M> fmt::Debug for Mailbox<M> {
 pub enum SendError<M> {
     /// The conversation has ended.
     Gone(M),
-    /// [`MAILBOX_CAPACITY`] messages wait for the conversation already.
+    /// Too much is on its way already. For a [`Mailbox`] that is [`MAILBOX_CAPACITY`] messages; for an
+    /// [`EventSender`], a [`ResponseStream`] and a `WebSocketSender` it is 64 KiB, however many
+    /// messages they are.
+    ///
+    /// The client reads too slowly, or the loop is behind. Send the message later, leave it out, or give
+    /// the client up.
+    ///
+    /// [`EventSender`]: crate::http::EventSender
+    /// [`ResponseStream`]: crate::http::ResponseStream
     Full(M),
 }
 
@@ -189,7 +197,7 @@ impl<M> fmt::Display for SendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SendError::Gone(_) => "the conversation has ended",
-            SendError::Full(_) => "too many messages wait for the conversation",
+            SendError::Full(_) => "too much is on its way to the conversation already",
         })
     }
 }
