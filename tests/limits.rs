@@ -558,6 +558,7 @@ fn the_readme_tells_the_defaults() {
         (evented.write_stall, "`EventedSettings::write_stall`"),
         (deadlines.keep_alive, "`Deadlines::keep_alive`"),
         (evented.linger, "`EventedSettings::linger`"),
+        (deadlines.heartbeat, "`Deadlines::heartbeat`"),
     ];
     let times = times.map(|(time, setting)| match time.as_secs() {
         3600 => ("1 h".to_owned(), setting),

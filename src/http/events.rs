@@ -26,6 +26,15 @@ impl<'a> Response<'a> {
     /// Begins a stream of server-sent events. Send them through the [`EventSender`], from any thread,
     /// and return the [`Reply`] from your handler.
     ///
+    /// The handler may send the first events itself, before it returns the `Reply`: the events that a
+    /// browser has [missed](Request::last_event_id), for example. They wait behind the head, and may
+    /// have 64 KiB in all.
+    ///
+    /// The method makes no difference, except that the response to a HEAD has no body: it ends with its
+    /// head, and the sender [is gone](EventSender::is_gone) soon after. A browser only sends GET. If
+    /// other methods should be refused, send them a 405 with
+    /// [`error_page`](ResponseHead::error_page).
+    ///
     /// # Errors
     ///
     /// Returns an error if there is no connection: in a test without one.
@@ -103,8 +112,10 @@ impl ResponseHead<'_> {
 /// Clones send to the same client. When the last one is dropped, the stream ends. The browser then
 /// connects again; to stop it, respond to that request with status 204.
 ///
-/// A client that leaves is noticed without an event: [`is_gone`](Self::is_gone) returns true as soon
-/// as its system has ended the connection ([SSE-4]). A client that has vanished is noticed
+/// How do you learn that a client has left? Nothing is called: the next [`send`](Self::send) returns
+/// [`SendError::Gone`], and [`is_gone`](Self::is_gone) returns true without an event, as soon as the
+/// client's system has ended the connection ([SSE-4]). Look now and then, and remove those that are gone
+/// from your list. A client that has vanished is noticed
 /// after a comment, which is sent if there is no event for
 /// [`Deadlines::heartbeat`](super::Deadlines::heartbeat).
 ///

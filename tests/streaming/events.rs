@@ -263,6 +263,47 @@ fn a_client_that_does_not_read_has_no_room() {
     assert!(!sender.is_gone());
 }
 
+/// The handler may send events before it returns, and they come after the head. A POST is like a GET.
+/// The response to HEAD has no events and no comments: the next response follows its head.
+#[test]
+fn a_handler_sends_the_first_events() {
+    let (senders, opened) = channel();
+    let (site, _log) = Site::new(move |_, response| {
+        let (sender, reply) = response.send_events()?;
+        sender.send(&Event::new("tick"))?;
+        sender.send(&Event::new("tick"))?;
+        senders.send(sender)?;
+        Ok(reply)
+    });
+    let mut settings = HttpSettings::default();
+    settings.deadlines.heartbeat = Duration::from_secs(1);
+    let mut driven = evented(site, settings);
+    let mut client = driven.connect();
+    let mut begin = |driven: &mut Driven<Http<Site>>, method, fields| {
+        client.send(head(method, "/", fields));
+        let mut bytes = Vec::new();
+        driven.until(|_| {
+            while !bytes.ends_with(b"\r\n\r\n") {
+                let count = bytes.len();
+                let has_ended = take(&mut client, 1, &mut bytes);
+                if has_ended || bytes.len() == count {
+                    return has_ended;
+                }
+            }
+            true // what follows is not read
+        });
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"), "{method}");
+        opened.try_recv().expect("it was handled")
+    };
+    let sender = begin(&mut driven, "HEAD", "");
+    driven.until(|_| sender.is_gone());
+    assert_eq!(sender.send(&Event::new("late")), Err(SendError::Gone(())));
+    driven.pass(Duration::from_secs(14));
+    let sender = begin(&mut driven, "POST", "Content-Length: 0\r\n");
+    driven.expect(&mut client, chunk(TICK).repeat(2));
+    assert!(!sender.is_gone());
+}
+
 /// The response to HEAD has no events, and a length is refused.
 #[test]
 fn a_stream_of_events_has_no_length() {
