@@ -758,6 +758,25 @@ fn a_request_that_nobody_has_looked_for_is_answered() {
     assert_eq!(handle.drained(), Some(drained(4, 0, 0)));
 }
 
+/// SHUT-14, TCP-8: a client that has its response, and does not close its end, delays a drain by the
+/// time to linger, and no longer.
+#[test]
+fn who_does_not_close_its_end_delays_it_by_the_linger() {
+    let (mut pages, deferreds, _) = serving(listen());
+    let mut client = pages.connect();
+    client.send(get("/defer"));
+    let deferred = receive(&mut pages, &deferreds);
+    let handle = begin_drain(&mut pages);
+    respond(deferred);
+    expect_goodbye(&mut pages, &mut client, "late");
+    let linger = EventedSettings::default().linger;
+    pages.pass(linger - Duration::from_millis(1));
+    assert_eq!((pages.open_connections(), handle.drained()), (1, None));
+    pages.pass(Duration::from_millis(1));
+    pages.until(|_| handle.drained().is_some());
+    assert_eq!(handle.drained(), Some(drained(1, 0, 0)));
+}
+
 /// SHUT-14: a response that another thread had written before the drain began has an open head, and
 /// the loop ends it when it takes it.
 #[test]

@@ -33,7 +33,8 @@ pub struct EventedSettings {
     /// A client that takes less does not have a slow line; it tries to hold the connection.
     pub write_rate: u32,
     /// How long a client may go on sending after the last output, before it is cut off: 2 s.
-    /// (Apache has 2 s, nginx 5 s between two reads.)
+    /// (Apache has 2 s, nginx 5 s between two reads.) A client that does not close its end delays a
+    /// [drain](super::ShutdownHandle::drain) by this time.
     pub linger: Duration,
     /// While more output than this is unsent, nothing more is read or produced: 64 KiB.
     pub high_water: usize,

@@ -56,6 +56,12 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 /// drain accepts has a moment to send its request. A client that connects or sends later may come too
 /// late: it is refused, closed without a response, or reset ([SHUT-14]).
 ///
+/// A drain takes until the last connection is closed, so a client that does not close its end delays it
+/// by up to [`EventedSettings::linger`](super::EventedSettings::linger), which is 2 s. It has its whole
+/// response by then. But it may have sent a further request before it saw `Connection: close`. If the
+/// server closed over such a request, the system would reset the connection, and the client could lose
+/// the end of the response ([TCP-8]). A client that reads the response closes its end at once.
+///
 /// When the patience of a drain is over, the connections that are still open are reset, and so are
 /// those that are still queued. A blocking handler that waits for its client gets an error. Otherwise
 /// a thread of `Threading` goes on, but nothing waits for it.
@@ -69,6 +75,7 @@ use super::sync::{Condvar, Mutex, MutexGuard, Receiver, Sender, bounded};
 ///
 /// [SHUT-4]: crate::spec#shut-4
 /// [SHUT-14]: crate::spec#shut-14
+/// [TCP-8]: crate::spec#tcp-8
 #[derive(Clone)]
 pub struct ShutdownHandle {
     /// Shared with the loop and all other handles.
@@ -249,6 +256,11 @@ impl ShutdownHandle {
     /// closes it. A request that has begun gets its response, with `Connection: close`. Connections
     /// that are still open after `patience` are reset. The server cannot be started again
     /// afterwards.
+    ///
+    /// A client that has its response, and does not close its end of the connection, delays this by up
+    /// to [`EventedSettings::linger`](super::EventedSettings::linger), which is 2 s; see
+    /// [`ShutdownHandle`]. With a shorter `patience` its connection is reset at that time, and counts as
+    /// [aborted](Drained::aborted).
     ///
     /// With [`Inline`](super::Inline), a queued client that says nothing delays the drain, as it
     /// delays everybody else ([LOOP-17]).
