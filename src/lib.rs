@@ -10,6 +10,7 @@
 //! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | |
 //! | `tls` | off | TLS around any protocol: `http::HttpsServer`, `socketserver::Tls`; turns on `server` | `rustls`, and six that it needs |
 //! | `websocket` | off | `http::websocket`: WebSocket, in messages; turns on `server` | `sha1_smol` |
+//! | `local-time` | off | access logs in local time, `http::AccessLog::local_time`; turns on `server` | `jiff`, `jiff-core` |
 //! | `http-types` | off | conversions from and to the types of the crate [`http`](https://docs.rs/http): `TryFrom` for requests and fields, `Response::send` for responses; turns on `server` | `http`, `bytes`, `itoa` |
 //!
 //! For the codec alone, write `default-features = false` beside the version of this crate in your

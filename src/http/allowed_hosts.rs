@@ -69,8 +69,9 @@ use super::status::phrase;
 /// # Requests from other origins
 ///
 /// The list does not stop a page of another origin from *sending* a request whose response it
-/// cannot read. If requests change something on your server, or if it speaks WebSocket, also turn
-/// on [`same_origin`](Self::same_origin).
+/// cannot read. If requests change something on your server, also turn on
+/// [`same_origin`](Self::same_origin). A WebSocket does not need it: `WebSocket::accept` refuses the
+/// pages of other origins by itself. If you upgrade to a protocol of your own, turn it on.
 #[derive(Debug, Clone)]
 pub struct AllowedHosts<H> {
     /// Gets the requests that are allowed.
@@ -143,12 +144,12 @@ impl<H> AllowedHosts<H> {
     /// Sets whether requests that change something must come from your own pages. The default is
     /// `false` ([GUARD-2]).
     ///
-    /// Otherwise any page that the user looks at can send a form to your server, or open a WebSocket
-    /// to it, with the user's cookies. This is *cross-site request forgery*. With `true`, a
-    /// request with another method than GET, HEAD or OPTIONS, or with an `Upgrade` field, gets
-    /// status 403 if its `Sec-Fetch-Site` field is there and neither `same-origin` nor `none`, or
-    /// if the host and port in its `Origin` field are not those that the request is for. A request
-    /// with neither field does not come from a browser of the last years, and is allowed.
+    /// Otherwise any page that the user looks at can send a form to your server, with the user's
+    /// cookies. This is *cross-site request forgery*. With `true`, a request with another method than
+    /// GET, HEAD or OPTIONS, or with an `Upgrade` field, gets status 403 if its `Sec-Fetch-Site` field
+    /// is there and neither `same-origin` nor `none`, or if the host and port in its `Origin` field are
+    /// not those that the request is for. A request with neither field does not come from a browser of
+    /// the last years, and is allowed.
     ///
     /// ```
     /// use serve_forever::http::AllowedHosts;
