@@ -263,7 +263,7 @@ fn a_client_that_does_not_read_has_no_room() {
     assert!(!sender.is_gone());
 }
 
-/// The handler may send events before it returns, and they come after the head. A POST is like a GET.
+/// SSE-1: the handler may send events before it returns, and they come after the head. A POST is like a GET.
 /// The response to HEAD has no events and no comments: the next response follows its head.
 #[test]
 fn a_handler_sends_the_first_events() {
