@@ -12,7 +12,7 @@ use super::super::start_line::Version;
 use super::super::survey::Expect;
 use super::event::Event;
 use super::state::{Kind, Role, State};
-use super::{Connection, ConnectionLimits, Incoming};
+use super::{Asked, Connection, ConnectionLimits, Incoming};
 
 /// An event, and how many bytes of the input it has used.
 type Found<'a> = Result<(usize, Event<'a>), Error>;
@@ -27,6 +27,8 @@ impl Connection {
     /// in place, and trailers wait there until they are complete.
     ///
     /// What follows a message that closes the connection is used without an event (RFC 9112 section 9.6).
+    /// What follows a response is not the response to a later request: it is used without an event, too, and
+    /// the connection must close (RFC 9112 section 9.2).
     ///
     /// # Errors
     ///
@@ -62,7 +64,12 @@ impl Connection {
         match self.their_state() {
             State::Error => Err(self.refused.unwrap_or(Error::Truncated)),
             State::MightSwitchProtocol | State::SwitchedProtocol => Ok((0, Event::Paused)),
-            State::Done if !input.is_empty() => Ok((0, Event::Paused)),
+            // Requests may be pipelined.
+            State::Done if peer == Role::Client && !input.is_empty() => Ok((0, Event::Paused)),
+            State::Done if !input.is_empty() => {
+                self.refuse_excess();
+                self.nothing_more(input.len())
+            }
             State::Done | State::MustClose | State::Closed => self.nothing_more(input.len()),
             State::SendBody => self.content(input, limits),
             // RFC 9112 section 9.2: what a server sends without a request is not a response.
@@ -104,6 +111,12 @@ impl Connection {
         Ok((length, Event::ConnectionClosed))
     }
 
+    /// More follows a complete response, although nothing was asked: the next request would get it for
+    /// its response. So this connection has none (RFC 9112 section 9.2).
+    fn refuse_excess(&mut self) {
+        self.states.disable_keep_alive();
+    }
+
     /// Reads the head of a request.
     fn request<'a, 'b: 'a>(
         &mut self,
@@ -118,10 +131,11 @@ impl Connection {
             let used = if self.input_closed { input.len() } else { 0 };
             return self.starved(used, begun);
         };
+        // The response to a refusal depends on these, too.
+        (self.their_version, self.asked) = (Some(head.version), Asked::of(head.method));
         if matches!(head.framing, Framing::Length(length) if length > limits.chunks.content) {
             return Err(Error::BodyTooLarge);
         }
-        self.their_version = Some(head.version);
         self.incoming = Incoming::Content(ContentDecoder::from(head.framing), 0);
         self.states.process(Role::Client, Kind::Request);
         if !head.keep_alive {
@@ -184,6 +198,9 @@ impl Connection {
         }
         if complete && content == 0 {
             self.states.process(self.role.peer(), Kind::EndOfMessage);
+            if self.role == Role::Client && end < input.len() {
+                self.refuse_excess();
+            }
             let lines = input.get(..trailers).unwrap_or_default();
             // The decoder has checked and counted them.
             let fields = parse_fields(lines, usize::MAX)?;

@@ -315,6 +315,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_not_allowed_changes_nothing() {
+        let mut states = States::new();
+        assert!(!states.process(Client, Data));
+        assert_eq!((states.client, states.server), (State::Idle, State::Idle));
+        assert!(states.process(Client, Request));
+        // The client has not proposed another protocol.
+        assert!(!states.process(Server, Switch));
+        assert_eq!(states.server, State::SendResponse);
+    }
+
     /// h11's `STATE_TRIGGERED_TRANSITIONS` and its special cases, for all states there can be.
     #[test]
     fn states_follow_from_each_other_as_in_h11() {

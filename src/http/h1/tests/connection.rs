@@ -680,15 +680,29 @@ fn a_response_needs_a_request() {
     let mut client = End::new(Role::Client);
     client.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.next(), Err(Error::UnexpectedResponse));
-    // Two responses to one request.
-    let mut client = End::new(Role::Client);
-    client.request("GET", &[]);
-    client.end();
+    // Two responses to one request. If the second came later than the next request, it would be taken for
+    // its response. So there is no next request, whether they come together or not.
     let wire = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
-    assert_eq!(client.all(wire), ["200", "end"]);
-    assert_eq!(client.next(), Ok("paused".into()));
-    assert_eq!(client.connection.start_next_cycle(), Ok(()));
-    assert_eq!(client.next(), Err(Error::UnexpectedResponse));
+    for cut in [38, 39, wire.len()] {
+        let mut client = End::new(Role::Client);
+        client.request("GET", &[]);
+        client.end();
+        assert_eq!(client.all(&wire[..cut]), ["200", "end"]);
+        assert_eq!(client.all(&wire[cut..]), [""; 0]);
+        assert_eq!(client.states(), (MustClose, MustClose));
+        assert!(client.input.is_empty() && client.connection.start_next_cycle().is_err());
+    }
+}
+
+#[test]
+fn a_refusal_of_the_content_responds_to_its_request() {
+    let mut server = End::new(Role::Server);
+    server.limits.chunks.content = 4;
+    server.receive(b"HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(server.next(), Err(Error::BodyTooLarge));
+    server.respond(413, &[LENGTH_5]);
+    let body = server.connection.send_data(&mut Vec::new(), b"large");
+    assert_eq!(body, Err(EncodeError::WrongLength));
 }
 
 /// h11: `test_early_server_response`. Client and server are done at different times.
