@@ -76,6 +76,17 @@ pub use state::{Role, State};
 /// When both are [`Done`](State::Done), [`start_next_cycle`](Connection::start_next_cycle) makes both
 /// `Idle` again. If one has closed, or is in error, the other must close when it is done.
 ///
+/// # What differs from h11
+///
+/// * What two recipients could read in two ways is refused, as everywhere in this module: a length with a
+///   transfer coding, two lengths, a 204 that announces content. So is a response to no request.
+/// * What follows a response is not kept for the next request: the connection must close.
+/// * What follows a message that closes is passed over. In h11 it is an error.
+/// * An Upgrade counts only if Connection names it, and only in HTTP/1.1 (RFC 9110 section 7.8).
+/// * A client of HTTP/1.0 that asks for it can keep its connection.
+/// * A response to HEAD without a length gets no `Transfer-Encoding`, which it may leave out.
+/// * If you send what you must not, nothing changes. In h11 your side is then in error.
+///
 /// # Example
 ///
 /// Two ends that talk to each other in memory:
