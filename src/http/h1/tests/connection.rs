@@ -759,4 +759,23 @@ fn limits_hold_for_every_framing() {
     server.limits.chunks.content = 4;
     server.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
     assert_eq!(server.next(), Err(Error::BodyTooLarge));
+    // Exactly as much as the limit is allowed.
+    for response in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "\r\nhello",
+    ] {
+        let (mut client, mut server) = pair();
+        (client.limits.chunks.content, server.limits.chunks.content) = (5, 5);
+        client.request("GET", &[]);
+        let events = client.all(format!("HTTP/1.1 200 OK\r\n{response}").as_bytes());
+        assert_eq!(events[..2], ["200", "data hello"]);
+        let request = format!("POST / HTTP/1.1\r\nHost: h\r\n{response}");
+        if response.starts_with(char::is_alphabetic) {
+            assert_eq!(
+                server.all(request.as_bytes()),
+                ["POST /", "data hello", "end"]
+            );
+        }
+    }
 }
