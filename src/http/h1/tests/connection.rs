@@ -201,6 +201,7 @@ fn the_client_waits_for_100_continue() {
         (Ok(()), vec!["interim 103".into()])
     );
     assert!(client.connection.client_is_waiting_for_100_continue());
+    assert!(server.connection.client_is_waiting_for_100_continue());
     wire.clear();
     let sent = server
         .connection
@@ -218,6 +219,72 @@ fn the_client_waits_for_100_continue() {
     let wire = client.data(b"hello");
     assert_eq!(server.all(&wire), ["data hello", "end"]);
     neither(&client, &server);
+}
+
+#[test]
+fn a_client_that_does_not_wait() {
+    let expect: (&str, &[u8]) = ("Expect", b"100-continue");
+    let chunked: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
+    for (fields, waits) in [
+        (&[LENGTH_5][..], false),
+        (&[LENGTH_0, expect], false),
+        (&[expect], false),
+        (&[chunked, expect], true),
+    ] {
+        let (mut client, mut server) = pair();
+        for end in [&client, &server] {
+            assert!(!end.connection.client_is_waiting_for_100_continue());
+        }
+        let wire = client.request("POST", fields);
+        server.all(&wire);
+        for end in [&client, &server] {
+            let found = end.connection.client_is_waiting_for_100_continue();
+            assert_eq!(found, waits, "{fields:?}");
+        }
+        // The end of the content says as much as its beginning.
+        if waits {
+            let wire = client.end();
+            assert!(!client.connection.client_is_waiting_for_100_continue());
+            assert_eq!(server.all(&wire), ["end"]);
+            assert!(!server.connection.client_is_waiting_for_100_continue());
+        }
+    }
+}
+
+/// An option counts wherever it stands.
+#[test]
+fn options_of_connection() {
+    for options in [
+        &[("Connection", &b"x, Close"[..])][..],
+        &[("Connection", b"close,x")],
+        &[("Connection", b"x"), ("connection", b"close")],
+    ] {
+        let mut client = End::new(Role::Client);
+        client.request("GET", options);
+        client.end();
+        assert_eq!(client.states().0, MustClose, "{options:?}");
+    }
+    let requests: [&[u8]; 3] = [
+        b"Connection: keep-alive, Upgrade\r\n",
+        b"Connection: upgrade, x\r\n",
+        b"Connection: x\r\nConnection: upgrade\r\n",
+    ];
+    for fields in requests {
+        let request = [
+            b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n",
+            fields,
+            b"\r\n",
+        ]
+        .concat();
+        let mut server = End::new(Role::Server);
+        server.all(&request);
+        assert_eq!(
+            server.states().1,
+            MightSwitchProtocol,
+            "{}",
+            fields.escape_ascii()
+        );
+    }
 }
 
 /// h11: `test_max_incomplete_event_size`, `test_errors`. A refused request can be answered, once.
@@ -692,6 +759,16 @@ fn a_response_needs_a_request() {
         assert_eq!(client.states(), (MustClose, MustClose));
         assert!(client.input.is_empty() && client.connection.start_next_cycle().is_err());
     }
+    // This holds even if nobody looks at what is left.
+    let mut client = End::new(Role::Client);
+    client.request("GET", &[]);
+    client.end();
+    client.receive(wire);
+    assert_eq!(
+        (client.next(), client.next()),
+        (Ok("200".into()), Ok("end".into()))
+    );
+    assert!(client.connection.start_next_cycle().is_err());
 }
 
 #[test]
