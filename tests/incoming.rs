@@ -196,11 +196,13 @@ fn clients_that_left_are_passed_over() {
     let (server, incoming) = serve(8, BodyPolicy::whole());
     let queued = ask(&server, "/left");
     wait_for(&incoming, 1);
+    wait_until("counted", || server.stats().open == 1); // otherwise it is not yet 0 again below
     queued.reset();
     wait_until("left", || server.stats().open == 0);
     let leaving = ask(&server, "/leaves");
     let taken = take(&incoming);
     assert_eq!(path(&taken), "/leaves");
+    wait_until("counted", || server.stats().open == 1);
     leaving.reset();
     wait_until("left", || server.stats().open == 0);
     assert!(taken.is_gone());
