@@ -6,7 +6,7 @@ mod support;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serve_forever::http::{
-    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, listen,
+    Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, listen, testing,
 };
 use serve_forever::socketserver::{Evented, Pool, Tcp};
 use support::client::Client;
@@ -131,4 +131,52 @@ fn of_a_server_on_a_path_there_is_none() {
 
     check_unix("evented", Evented::new(http()));
     check_unix("threading", Evented::new(threaded()));
+}
+
+/// A copy says the same as the request, whatever its head looks like.
+#[test]
+fn a_copy_says_the_same() {
+    fn same(request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        let copy = OwnedRequest::new(request);
+        assert_eq!(copy.method(), request.method());
+        assert_eq!(copy.target(), request.target());
+        assert_eq!(copy.path(), request.path());
+        for name in ["HOST", "x-odd", "absent"] {
+            assert_eq!(copy.header(name), request.header(name), "{name}");
+        }
+        assert_eq!(copy.body(), request.body());
+        let odd = String::from_utf8_lossy(copy.header("X-Odd").unwrap_or(b"none")).into_owned();
+        let body = String::from_utf8_lossy(copy.body()).into_owned();
+        let told = format!("{} {} {odd} {body}", copy.method(), copy.path());
+        response.send_response(200).body(told)
+    }
+    let many = "X-Odd: 1\r\n".repeat(90); // the default limit is 100
+    let cases = [
+        ("GET /a//b?c HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a//b none "),
+        (
+            "\r\nM-SEARCH //a HTTP/1.1\r\nHost: h\r\nX-ODD: \t a b \r\n\r\n",
+            "M-SEARCH /a a b ",
+        ),
+        (
+            "GET http://h/p?q HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /p none ",
+        ),
+        (
+            "OPTIONS http://h HTTP/1.1\r\nHost: h\r\n\r\n",
+            "OPTIONS  none ",
+        ),
+        ("GET /old HTTP/1.0\r\nX-Odd:\r\n\r\n", "GET /old  "),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nspam\r\n0\r\nX-Odd: late\r\n\r\n",
+            "POST / none spam",
+        ),
+        (
+            &format!("GET /many HTTP/1.1\r\nHost: h\r\n{many}\r\n"),
+            "GET /many 1 ",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let response = testing::Client::new(same).send(bytes.as_bytes());
+        assert_eq!(response.text(), expected, "{bytes}");
+    }
 }

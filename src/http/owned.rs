@@ -6,7 +6,7 @@ use super::addresses::Addresses;
 use super::body_budget::BodyShare;
 use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
 use super::proxies::Rule;
-use super::request::Request;
+use super::request::{self, Request};
 use crate::socketserver::ServerHandle;
 
 /// A copy of a [`Request`] that can be kept, or sent to another thread. Its clones share the bytes.
@@ -20,7 +20,8 @@ use crate::socketserver::ServerHandle;
 /// fn handle(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 ///     let kept = OwnedRequest::new(request);
 ///     std::thread::spawn(move || {
-///         kept.with(|request| println!("{} {}", request.method(), request.target()));
+///         println!("{} {}", kept.method(), kept.target());
+///         kept.with(|request| println!("{:?}", request.content_type())); // everything else
 ///     });
 ///     response.send_response(202).body("")
 /// }
@@ -69,15 +70,42 @@ impl OwnedRequest {
         }))
     }
 
+    /// Returns the method, like [`Request::method`]. This and the next ones read the head again in each
+    /// call; [`with`](Self::with) reads it once, and lends everything else.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.head().method
+    }
+
+    /// Returns the request target exactly as the client sent it, like [`Request::target`].
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.head().target
+    }
+
+    /// Returns the path of the target, still percent-encoded, like [`Request::path`].
+    #[must_use]
+    pub fn path(&self) -> &str {
+        request::path(&self.head())
+    }
+
+    /// Returns the value of the first field called `name`, in any case, like [`Request::header`].
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head().fields.get(name)
+    }
+
+    /// Returns the body, like [`Request::body`]: empty if it is still arriving.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.0.bytes[self.0.head..self.0.head + self.0.body]
+    }
+
     /// Lends the request to `look`.
     pub fn with<R>(&self, look: impl FnOnce(&Request<'_>) -> R) -> R {
-        let limits = HeadLimits {
-            fields: MAX_FIELDS,
-            ..HeadLimits::default()
-        };
-        let head = &self.0.bytes[..self.0.head];
+        let head = self.head_bytes();
         let mut storage = FieldStorage::new();
-        let parsed = Head::parse(head, &mut storage, &limits);
+        let parsed = Head::parse(head, &mut storage, &limits());
         // reason: these are bytes that were parsed before
         let parsed = parsed.expect("a head that was parsed can be parsed again");
         let (body, trailers) = (self.body(), self.trailers());
@@ -86,13 +114,28 @@ impl OwnedRequest {
         look(&request.with_server(self.0.server.as_ref()))
     }
 
-    pub(super) fn body(&self) -> &[u8] {
-        &self.0.bytes[self.0.head..self.0.head + self.0.body]
+    /// Returns the head, which borrows from this. The fast parser would need storage beside it.
+    fn head(&self) -> Head<'_> {
+        let parsed = Head::parse_slowly(self.head_bytes(), &limits());
+        // reason: these are bytes that were parsed before
+        parsed.expect("a head that was parsed can be parsed again")
+    }
+
+    fn head_bytes(&self) -> &[u8] {
+        &self.0.bytes[..self.0.head]
     }
 
     pub(super) fn trailers(&self) -> Fields<'_> {
         let section = &self.0.bytes[self.0.head + self.0.body..];
         parse_fields(section, usize::MAX).unwrap_or_default()
+    }
+}
+
+/// As many fields as a head can have, because the server's own limit has been checked.
+fn limits() -> HeadLimits {
+    HeadLimits {
+        fields: MAX_FIELDS,
+        ..HeadLimits::default()
     }
 }
 

@@ -147,11 +147,7 @@ impl<'a> Request<'a> {
     ///
     /// [HTTP-15]: crate::spec#http-15
     pub fn path(&self) -> &'a str {
-        let mut path = self.path_and_query().0;
-        while path.starts_with("//") {
-            path = &path[1..];
-        }
-        path
+        path(self.head)
     }
 
     /// Returns the bytes of [`path`](Self::path), percent-decoded once and not normalised (RFC 3986
@@ -202,24 +198,12 @@ impl<'a> Request<'a> {
     /// Returns the part of the target after the first `?`, still encoded; `None` if there is no
     /// `?`.
     pub fn query(&self) -> Option<&'a str> {
-        self.path_and_query().1
+        path_and_query(self.head).1
     }
 
     /// Returns the names and values in the [`query`](Self::query), decoded by [`parse_qsl`].
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         parse_qsl(self.query().unwrap_or_default())
-    }
-
-    fn path_and_query(&self) -> (&'a str, Option<&'a str>) {
-        let target = match self.head.target_form {
-            TargetForm::Origin => self.head.target,
-            TargetForm::Absolute => after_authority(self.head.target),
-            TargetForm::Authority | TargetForm::Asterisk => "",
-        };
-        match target.bytes().position(|byte| byte == b'?') {
-            Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
-            None => (target, None),
-        }
     }
 
     /// Returns all header fields in order of arrival, with their names as the client wrote them.
@@ -441,6 +425,28 @@ impl<'a> Request<'a> {
     #[cfg(feature = "tls")]
     pub fn tls(&self) -> Option<&'a TlsSession> {
         self.addresses.tls()
+    }
+}
+
+/// See [`Request::path`].
+pub(super) fn path<'a>(head: &Head<'a>) -> &'a str {
+    let mut path = path_and_query(head).0;
+    while path.starts_with("//") {
+        path = &path[1..];
+    }
+    path
+}
+
+/// Takes a target apart. Neither part is decoded.
+fn path_and_query<'a>(head: &Head<'a>) -> (&'a str, Option<&'a str>) {
+    let target = match head.target_form {
+        TargetForm::Origin => head.target,
+        TargetForm::Absolute => after_authority(head.target),
+        TargetForm::Authority | TargetForm::Asterisk => "",
+    };
+    match target.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+        None => (target, None),
     }
 }
 

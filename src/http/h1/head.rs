@@ -146,9 +146,10 @@ impl<'a> Head<'a> {
         (line_length <= limits.request_line).then_some((parsed, end))
     }
 
-    /// Like [`Head::parse`], but without the fast path, for a head that the fast path did not accept.
+    /// Like [`Head::parse`], but without the fast path, for a head that the fast path did not accept. It
+    /// needs no storage, so the head borrows nothing but the bytes.
     #[cold]
-    pub(super) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
+    pub(crate) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
         Head::assemble(parse_slowly(bytes, limits.fields_room())?)
     }
 
