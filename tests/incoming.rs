@@ -168,6 +168,71 @@ fn the_end_of_the_server_ends_the_waits() {
     assert!(matches!(moment, Err(RecvTimeoutError::Disconnected)));
 }
 
+/// Runs of one's own end no wait, because another run may follow; nor does `server_close`. The drop does.
+/// LOOP-5.
+#[test]
+fn the_drop_of_the_server_ends_the_waits() {
+    let (handler, incoming) = Incoming::channel(8, BodyPolicy::whole());
+    let mut server = HttpServer::bind("127.0.0.1:0", handler).expect("there is a free port");
+    let (address, stop) = (server.server_address(), server.shutdown_handle());
+    let waiting = spawn({
+        let incoming = incoming.clone();
+        move || {
+            let answered = incoming.map(|request| request.respond(echo));
+            answered.filter(Result::is_ok).count()
+        }
+    });
+    for target in ["/1", "/2"] {
+        let asking = spawn({
+            let stop = stop.clone();
+            move || {
+                let mut client = Client::connect(address);
+                client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                let answered = answer(&mut client).1;
+                stop.request();
+                answered
+            }
+        });
+        server.serve_forever().expect("it ends well");
+        assert_eq!(asking.join(), format!("GET {target}"));
+        assert!(matches!(incoming.try_recv(), Err(TryRecvError::Empty)));
+    }
+    server.server_close();
+    assert!(matches!(incoming.try_recv(), Err(TryRecvError::Empty)));
+    drop(server);
+    assert_eq!(waiting.join(), 2);
+    assert!(matches!(incoming.recv(), Err(RecvError)));
+}
+
+/// The arms of a match over the request may respond, each in its own way.
+#[test]
+fn arms_respond() {
+    let (server, incoming) = serve(8, BodyPolicy::whole());
+    let work = spawn(move || {
+        for incoming in incoming.take(3) {
+            let request = incoming.request().clone();
+            let done = match (request.method(), request.path()) {
+                ("GET", "/") => {
+                    incoming.respond(|_, response| response.send_response(200).body("home"))
+                }
+                ("POST", "/shout") => {
+                    let shout = request.body().to_ascii_uppercase();
+                    incoming.respond(|_, response| response.send_response(200).body(shout))
+                }
+                _ => incoming.respond(|_, response| response.send_response(404).body("no")),
+            };
+            done.expect("the client waits");
+        }
+    });
+    let mut client = ask(&server, "/?a=b");
+    assert_eq!(answer(&mut client).1, "home");
+    client.send("POST /shout HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nspam");
+    assert_eq!(answer(&mut client).1, "SPAM");
+    client.send("GET /shout HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer(&mut client).1, "no");
+    work.join();
+}
+
 /// A drain waits for the requests in the queue and for those that a thread has.
 #[test]
 fn a_drain_finishes_what_is_queued() {

@@ -36,17 +36,26 @@ fn respond(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
     let (handler, incoming) = Incoming::channel(64, BodyPolicy::whole());
-    for _ in 0..4 {
-        let incoming = incoming.clone();
-        thread::spawn(move || {
-            for request in incoming {
-                // Ignore the error: the client has disconnected.
-                let _ = request.respond(respond);
-            }
-        });
-    }
+    let work = |incoming: Incoming| {
+        for request in incoming {
+            // Ignore the error: the client has disconnected.
+            let _ = request.respond(respond);
+        }
+    };
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let incoming = incoming.clone();
+            thread::spawn(move || work(incoming))
+        })
+        .collect();
     let mut server = HttpServer::bind(address, handler)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
-    Ok(server.serve_forever()?)
+    let served = server.serve_forever();
+    // Ends the loops over `incoming`. From here on, a second Ctrl-C ends the process.
+    drop(server);
+    for worker in workers {
+        worker.join().map_err(|_| "a worker has panicked")?;
+    }
+    Ok(served?)
 }

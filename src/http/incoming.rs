@@ -52,12 +52,40 @@ use crate::socketserver::{Overloaded, SendError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Requests whose clients have left are not returned. When the server and its handlers are dropped,
-/// nothing more can arrive, and each thread that waits gets an error.
+/// Requests whose clients have left are not returned.
+///
+/// # The end
+///
+/// Each thread that waits gets an error when the server is dropped, because then nothing more can
+/// arrive. [`RunningServer::shutdown`](crate::socketserver::RunningServer::shutdown) and
+/// [`join`](crate::socketserver::RunningServer::join) drop it. If you call `serve_forever` yourself,
+/// drop the server before you join your threads. The waits go on when `serve_forever` returns, because
+/// it may be called again ([LOOP-5]), and after `server_close` as well.
+///
+/// ```no_run
+/// use std::thread;
+/// use serve_forever::http::{BodyPolicy, HttpServer, Incoming};
+///
+/// let (handler, incoming) = Incoming::channel(64, BodyPolicy::whole());
+/// let worker = thread::spawn(move || {
+///     for request in incoming {
+///         let _ = request.respond(|_, response| response.send_response(200).body("hello\n"));
+///     }
+/// });
+/// let mut server = HttpServer::bind("127.0.0.1:8000", handler)?;
+/// server.shutdown_on_signals()?;
+/// let served = server.serve_forever();
+/// drop(server); // ends the loop over `incoming`; without it, `join` waits without limit
+/// worker.join().expect("the worker does not panic");
+/// served?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// A [`Pool`](crate::socketserver::Pool) does the same with threads of the crate:
 /// [`Pooled`](super::Pooled) and [`Response::offload`](super::Response::offload) need no loop around
 /// `recv`. If you come from `tiny_http`, see [the guide](crate::guide::tiny_http).
+///
+/// [LOOP-5]: crate::spec#loop-5
 #[derive(Clone)]
 pub struct Incoming(Receiver<IncomingRequest>);
 
@@ -89,7 +117,8 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// Returns an error if no more requests can arrive, because the server has ended.
+    /// Returns an error if no more requests can arrive, because the server has been dropped ([The
+    /// end](Self#the-end)). The end of `serve_forever` alone is no error, and this waits on.
     pub fn recv(&self) -> Result<IncomingRequest, RecvError> {
         loop {
             let request = self.0.recv().map_err(|_| RecvError)?;
@@ -104,7 +133,8 @@ impl Incoming {
     /// # Errors
     ///
     /// Returns [`RecvTimeoutError::Timeout`] if the time is over, and
-    /// [`RecvTimeoutError::Disconnected`] if no more requests can arrive.
+    /// [`RecvTimeoutError::Disconnected`] if no more requests can arrive, because the server has been
+    /// dropped ([The end](Self#the-end)).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<IncomingRequest, RecvTimeoutError> {
         let Some(deadline) = Now::new().instant().checked_add(timeout) else {
             return self.recv().map_err(|_| RecvTimeoutError::Disconnected);
@@ -126,7 +156,7 @@ impl Incoming {
     /// # Errors
     ///
     /// Returns [`TryRecvError::Empty`] if there is none, and [`TryRecvError::Disconnected`] if no
-    /// more requests can arrive.
+    /// more requests can arrive, because the server has been dropped ([The end](Self#the-end)).
     pub fn try_recv(&self) -> Result<IncomingRequest, TryRecvError> {
         loop {
             match self.0.try_recv() {
@@ -141,7 +171,7 @@ impl Incoming {
     }
 }
 
-/// Each step waits for a request. It ends when no more requests can arrive.
+/// Each step waits for a request. It ends when the server is dropped.
 impl Iterator for Incoming {
     type Item = IncomingRequest;
 
@@ -159,6 +189,26 @@ impl fmt::Debug for Incoming {
 /// A request that a thread has taken from [`Incoming`], and has to respond to.
 ///
 /// If it is dropped without a response, the client gets a 500.
+///
+/// The arms of a match may respond, each in its own way:
+///
+/// ```
+/// use serve_forever::http::IncomingRequest;
+/// use serve_forever::socketserver::SendError;
+///
+/// fn answer(incoming: IncomingRequest) -> Result<(), SendError<()>> {
+///     let request = incoming.request().clone(); // shares the bytes
+///     match (request.method(), request.path()) {
+///         ("GET", "/") => incoming.respond(|_, response| response.send_response(200).body("home\n")),
+///         ("POST", "/shout") => {
+///             let shout = request.body().to_ascii_uppercase(); // may block: nobody waits for this thread
+///             incoming.respond(|_, response| response.send_response(200).body(shout))
+///         }
+///         _ => incoming.respond(|_, response| response.send_error(404)),
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 #[must_use = "a request needs a response"]
 pub struct IncomingRequest {
@@ -169,7 +219,9 @@ pub struct IncomingRequest {
 }
 
 impl IncomingRequest {
-    /// Returns the request itself.
+    /// Returns the request itself: its [method](OwnedRequest::method), [path](OwnedRequest::path),
+    /// [fields](OwnedRequest::header), [body](OwnedRequest::body), and all the rest
+    /// [with](OwnedRequest::with) a function.
     pub fn request(&self) -> &OwnedRequest {
         self.kept.request()
     }

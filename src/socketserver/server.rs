@@ -442,6 +442,10 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Server<T, D, H> {
 
     /// Lets SIGINT and SIGTERM request a shutdown; see [`Engine::shutdown_on_signals`].
     ///
+    /// This lasts until the server is dropped. Between the end of `serve_forever` and the drop, Ctrl-C
+    /// is only a request to this server, and does not end the process. So drop the server before you
+    /// wait for anything else, such as threads of your own.
+    ///
     /// # Errors
     ///
     /// Returns the operating system's error if the signals cannot be caught.
