@@ -185,6 +185,48 @@ fn a_name_is_taken_once() {
     assert_eq!(directory.read("a.txt"), b"first");
 }
 
+/// FORM-6: `keep_files` keeps all files of a form, or none, and never touches one that was there.
+#[test]
+fn all_files_are_kept_or_none() {
+    let directory = Directory::new();
+    fs::write(directory.0.join("old"), "old").expect("a file");
+    let path = directory.0.clone();
+    let handler = move |request: &Request<'_>, response: Response<'_>| {
+        let (form, directory) = (request.multipart()?, path.clone());
+        response.receive_form(form, &path, move |mut form, response| {
+            match form.keep_files(&directory) {
+                Ok(paths) => {
+                    assert!(form.files.is_empty());
+                    let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()).collect();
+                    response.send_response(201).body(format!("{names:?}"))
+                }
+                Err(error) => {
+                    let told = format!("{:?} {error}", error.kind());
+                    response.send_response(409).body(told)
+                }
+            }
+        })
+    };
+    let client = Client::new(handler);
+    let send = |names: &[&str]| {
+        let files: String = names.iter().map(|name| file("f", name, name)).collect();
+        let request = client.request("POST", "/");
+        let request = request.header("Content-Type", "multipart/form-data; boundary=xyz");
+        let response = request.body(files + "--xyz--\r\n").send();
+        response.text().into_owned()
+    };
+    let exists = |name| format!("AlreadyExists There is a file called {name}");
+    assert_eq!(send(&["a", "old", "b"]), exists("old"));
+    assert_eq!(send(&["a", "b", "a"]), exists("a"));
+    let unusable = "InvalidInput A file has no usable name";
+    assert_eq!(send(&["a", "..", "b"]), unusable);
+    assert_eq!(directory.names(), ["old"]);
+    assert_eq!(directory.read("old"), b"old");
+    assert_eq!(send(&["b", "../a"]), "[\"b\", \"a\"]");
+    assert_eq!(directory.names(), ["a", "b", "old"]);
+    assert_eq!(directory.read("a"), b"../a");
+}
+
 /// FORM-6: a form that is refused, and one whose client disconnects, leave nothing behind.
 #[test]
 fn nothing_is_left_of_a_form_that_is_not_whole() {

@@ -336,6 +336,8 @@ END
         [ "$status" = "$expected" ] || fail "answers $status for $options $path"
     done <<END
 409 / --form file=@$scratch/zeros
+409 / --form file=@$scratch/few;filename=first --form file=@$scratch/zeros
+404 /first
 303 / --form file=@$scratch/few;filename=../../up
 403 / --form file=@$scratch/few;filename=new --header Origin:http://evil.test
 400 / --form file=@$scratch/few;filename=..

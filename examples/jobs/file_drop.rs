@@ -9,8 +9,8 @@
 //!
 //! Ctrl-C stops it. `upload` is the same for programs: it stores what they PUT, under conditions.
 //!
-//! Why it is safe: a file may be larger than memory, but not larger than a limit. It gets its name when it
-//! is whole, and a name is made of what the client says; it never leaves the directory and never
+//! Why it is safe: a file may be larger than memory, but not larger than a limit. The files of a form get
+//! their names when the form is whole, all of them or none, and a name is made of what the client says; it never leaves the directory and never
 //! replaces a file. A page of another site cannot upload, and requests for other hosts than this machine
 //! are refused (`AllowedHosts`; for others, name yours). What is fetched is saved and not shown, so that
 //! no page that somebody dropped can run here.
@@ -101,25 +101,17 @@ impl HttpRequestHandler for FileDrop {
             }
         };
         let directory = Arc::clone(&self.directory);
-        response.receive_form(form, &self.directory, move |form, response| {
-            for file in form.files {
-                let Some(name) = file.safe_name() else {
-                    return response
-                        .send_response(400)
-                        .error_page("This file has no usable name");
-                };
-                match file.keep_as(directory.join(&name)) {
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                        let why = format!("There is a file called {name}");
-                        return response.send_response(409).error_page(&why);
-                    }
-                    kept => kept?,
-                }
-            }
-            response
-                .send_response(303)
-                .send_header("Location", "/")
-                .body("")
+        response.receive_form(form, &self.directory, move |mut form, response| {
+            let Err(error) = form.keep_files(&*directory) else {
+                let head = response.send_response(303);
+                return head.send_header("Location", "/").body("");
+            };
+            let code = match error.kind() {
+                ErrorKind::InvalidInput => 400,
+                ErrorKind::AlreadyExists => 409,
+                _ => return Err(error.into()),
+            };
+            response.send_response(code).error_page(&error.to_string())
         })
     }
 }

@@ -78,20 +78,16 @@ impl Uploads {
             Err(error) => return response.send_error(error.status()),
         };
         let location = request.path().to_owned();
-        response.receive_form(form, folder.clone(), move |form, response| {
-            for file in form.files {
-                let Some(name) = file.safe_name() else {
-                    return response.send_error(400);
-                };
-                match file.keep_as(folder.join(name)) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        return response.send_error(409);
-                    }
-                    kept => kept?,
-                }
+        response.receive_form(form, folder.clone(), move |mut form, response| {
+            let Err(error) = form.keep_files(folder) else {
+                let head = response.send_response(303);
+                return head.send_header("Location", location).body("");
+            };
+            match error.kind() {
+                io::ErrorKind::InvalidInput => response.send_error(400),
+                io::ErrorKind::AlreadyExists => response.send_error(409),
+                _ => Err(error.into()),
             }
-            let head = response.send_response(303);
-            head.send_header("Location", location).body("")
         })
     }
 

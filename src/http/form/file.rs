@@ -97,9 +97,29 @@ impl FormFile {
         safe_name(&self.filename)
     }
 
+    /// Gives the file its [safe name](Self::safe_name) in `directory`, and returns where it is then. The
+    /// texts of the errors that are the client's are for it to read.
+    pub(super) fn keep_in(self, directory: &Path) -> io::Result<PathBuf> {
+        let Some(name) = self.safe_name() else {
+            let why = "A file has no usable name";
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        };
+        let path = directory.join(&name);
+        match self.keep_as(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let why = format!("There is a file called {name}");
+                Err(io::Error::new(ErrorKind::AlreadyExists, why))
+            }
+            kept => kept.map(|()| path),
+        }
+    }
+
     /// Gives the file its name, in the directory in which it was received or another one of the same
     /// file system. No file is ever replaced. Its content may still be in the system's memory; open it
     /// and call [`File::sync_all`] if it must survive a loss of power.
+    ///
+    /// This keeps one file, whatever becomes of the others. To keep all files of a form or none, use
+    /// [`Form::keep_files`](crate::http::Form::keep_files).
     ///
     /// # Errors
     ///

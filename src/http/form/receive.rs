@@ -2,7 +2,8 @@
 //!
 //! [FORM-6]: crate::spec#form-6
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::FormError;
@@ -39,6 +40,37 @@ impl Form {
         let mut fields = self.fields.iter();
         let found = fields.find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Keeps all files in `directory` under their [safe names](FormFile::safe_name), or none of them, and
+    /// returns where they are, in order. No file is ever replaced. `directory` is the one in which they
+    /// were received, or another one of the same file system ([FORM-6]).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidInput`] if a file has no usable name, for which 400 is the status, and
+    /// [`ErrorKind::AlreadyExists`] if there is a file of its name, for which it is 409. The texts of these
+    /// two are for the client. Returns any other error of the operating system. All files are then
+    /// removed, also those that have their names already.
+    ///
+    /// [`ErrorKind::InvalidInput`]: io::ErrorKind::InvalidInput
+    /// [`ErrorKind::AlreadyExists`]: io::ErrorKind::AlreadyExists
+    /// [FORM-6]: crate::spec#form-6
+    pub fn keep_files(&mut self, directory: impl AsRef<Path>) -> io::Result<Vec<PathBuf>> {
+        let mut kept = Vec::new();
+        for file in self.files.drain(..) {
+            match file.keep_in(directory.as_ref()) {
+                Ok(path) => kept.push(path),
+                Err(error) => {
+                    for path in kept {
+                        // Ignore the error: the first one says what is wrong.
+                        let _ = fs::remove_file(path);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(kept)
     }
 }
 
@@ -94,8 +126,8 @@ impl From<FormError> for Refusal {
     }
 }
 
-impl From<std::io::Error> for Refusal {
-    fn from(error: std::io::Error) -> Refusal {
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
         Refusal::Failure(error.into())
     }
 }
@@ -232,9 +264,14 @@ impl Response<'_> {
     /// [streamed](crate::http::BodyPolicy::streamed). On the loop, every client waits while a block is
     /// written; a local disk is fast enough. Use [`Pooled`](crate::http::Pooled) for a slow one.
     ///
+    /// Any page on the web can send a form to your server through the browser of a user who can reach it.
+    /// The browser does not ask first. So put an
+    /// [`AllowedHosts`](crate::http::AllowedHosts::same_origin) around the handler, as here:
+    ///
     /// ```
-    /// use std::path::Path;
-    /// use serve_forever::http::{BodyPolicy, HttpRequestHandler, HttpResult, Request, Response};
+    /// use std::io::ErrorKind;
+    /// use serve_forever::http::{AllowedHosts, BodyPolicy, HttpRequestHandler, HttpServer};
+    /// use serve_forever::http::{HttpResult, Request, Response};
     ///
     /// #[derive(Clone)]
     /// struct Photos;
@@ -249,18 +286,23 @@ impl Response<'_> {
     ///             Ok(form) => form,
     ///             Err(error) => return response.send_error(error.status()),
     ///         };
-    ///         response.receive_form(form, "/srv/photos", |form, response| {
-    ///             for file in form.files {
-    ///                 let Some(name) = file.safe_name() else {
-    ///                     return response.send_error(400);
-    ///                 };
-    ///                 file.keep_as(Path::new("/srv/photos").join(name))?;
+    ///         response.receive_form(form, "/srv/photos", |mut form, response| {
+    ///             let Err(error) = form.keep_files("/srv/photos") else {
+    ///                 return response.send_response(201).body("");
+    ///             };
+    ///             match error.kind() {
+    ///                 ErrorKind::InvalidInput => response.send_error(400),
+    ///                 ErrorKind::AlreadyExists => response.send_error(409),
+    ///                 _ => Err(error.into()),
     ///             }
-    ///             response.send_response(201).body("")
     ///         })
     ///     }
     /// }
-    /// # let _ = Photos;
+    ///
+    /// let photos = AllowedHosts::loopback(Photos).same_origin(true);
+    /// let server = HttpServer::bind("127.0.0.1:0", photos)?;
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
