@@ -3,7 +3,8 @@
 //! A certificate for a test, which no client trusts by itself:
 //!
 //!     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-//!         -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
+//!         -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+//!         -keyout key.pem -out cert.pem
 //!
 //!     cargo run --release --features tls --example https -- 127.0.0.1:4443 cert.pem key.pem
 //!     curl --cacert cert.pem https://localhost:4443/

@@ -7,7 +7,8 @@ use super::server::{Http, listen};
 use super::settings::HttpSettings;
 use crate::socketserver::{Evented, Server, ServerAddress, Tcp, Tls, TlsConfig};
 
-/// An [`HttpServer`](super::HttpServer) over TLS; the `HTTPSServer` of Python 3.14.
+/// An [`HttpServer`](super::HttpServer) over TLS; the `HTTPSServer` of Python 3.14. [`TlsConfig`] has the
+/// lines for `Cargo.toml`, and the command for a certificate.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, HttpsServer, Request, Response};

@@ -21,6 +21,20 @@ use super::stats::{Counters, TlsStats};
 /// Clones share the configuration. Keep one, and [`set`](Self::set) a new certificate through it,
 /// from any thread. Connections that are open keep theirs; those that are made afterwards get the new one.
 ///
+/// A program chooses a provider of cryptography for rustls, so it depends on both:
+///
+/// ```toml
+/// serve_forever = { path = "../serve_forever", features = ["tls"] }
+/// rustls = { version = "0.23", default-features = false, features = ["ring", "std", "tls12"] }
+/// ```
+///
+/// This makes a certificate for a test, for the name `localhost` and the address 127.0.0.1:
+///
+/// ```sh
+/// openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
+///     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem
+/// ```
+///
 /// ```
 /// use serve_forever::socketserver::TlsConfig;
 ///
