@@ -70,6 +70,9 @@ impl Deferred {
     ///
     /// If `respond` fails or panics, the client gets a 500, and the server reports the failure.
     ///
+    /// A closure that you keep in a variable first has to name the type of its argument:
+    /// `let respond = |response: Response<'_>| response.send_response(204).body("");`
+    ///
     /// # Errors
     ///
     /// Returns [`SendError::Gone`] if the client has disconnected; `respond` may not have been
@@ -91,6 +94,25 @@ impl Deferred {
     /// the head cannot be sent, the client gets a 500, the server reports the failure, and the
     /// stream [is gone](ResponseStream::is_gone). If the response has no body, as for HEAD, the
     /// stream drops the blocks that you push.
+    ///
+    /// Write the closure here, between the parentheses, or use an `fn`. A closure in a variable does not
+    /// compile ("lifetime may not live long enough"), because Rust then does not know that the head
+    /// borrows from the response:
+    ///
+    /// ```
+    /// use serve_forever::http::{Deferred, Response, ResponseHead};
+    ///
+    /// fn begin(response: Response<'_>) -> ResponseHead<'_> {
+    ///     response.send_response(200).send_header("Content-Type", "text/plain")
+    /// }
+    ///
+    /// fn tell(deferred: Deferred) {
+    ///     if let Ok(stream) = deferred.stream(begin) {
+    ///         let _ = stream.send("news\n"); // an error: the client has disconnected
+    ///     }
+    /// }
+    /// # let _ = tell;
+    /// ```
     ///
     /// # Errors
     ///

@@ -47,6 +47,7 @@ impl<'a> Response<'a> {
     ///
     /// `more` must not set the fields that every stream of events has, which are `Content-Type`,
     /// `Cache-Control` and `X-Accel-Buffering`. If it sets a `Content-Length`, the client gets a 500.
+    /// Write the closure in the call, or use an `fn`: a closure in a variable does not compile.
     ///
     /// # Errors
     ///
