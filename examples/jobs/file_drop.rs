@@ -20,8 +20,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use serve_forever::http::{AllowedHosts, BodyPolicy, FromRead, MultipartLimits};
+use serve_forever::http::{AllowedHosts, BodyDeadlines, BodyPolicy, FromRead, MultipartLimits};
 use serve_forever::socketserver::limit_panic_reports;
 use serve_forever::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
 
@@ -68,7 +69,7 @@ impl FileDrop {
 
 impl HttpRequestHandler for FileDrop {
     fn body_policy(&mut self, _: &Request<'_>) -> BodyPolicy {
-        BodyPolicy::streamed().limit(LIMIT)
+        BodyPolicy::streamed().limit(LIMIT).deadlines(deadlines())
     }
 
     fn do_get(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -129,6 +130,13 @@ fn quote(name: &str) -> String {
         false => format!("%{byte:02X}"),
     });
     quoted.collect()
+}
+
+/// An upload may take a day, and not only 1 h: then 16 GiB need 200 kB a second.
+fn deadlines() -> BodyDeadlines {
+    let mut deadlines = BodyDeadlines::default();
+    deadlines.total = Duration::from_secs(24 * 60 * 60);
+    deadlines
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

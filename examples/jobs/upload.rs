@@ -27,11 +27,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serve_forever::http::{
-    AllowedHosts, BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request,
-    Response, translate_path,
+    AllowedHosts, BodyDeadlines, BodyPolicy, FromRead, HttpRequestHandler, HttpResult, HttpServer,
+    Request, Response, translate_path,
 };
 
 /// How large a file may be by default: 16 GiB. A third argument on the command line changes it.
@@ -181,7 +181,9 @@ impl Store {
 impl HttpRequestHandler for Store {
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
         match (request.method(), self.accept(request)) {
-            ("PUT", Ok(_)) => BodyPolicy::streamed().limit(self.limit),
+            ("PUT", Ok(_)) => BodyPolicy::streamed()
+                .limit(self.limit)
+                .deadlines(deadlines()),
             ("PUT", Err(code)) => BodyPolicy::refused(code),
             // No other response depends on a body, so the client need not send it.
             _ => BodyPolicy::streamed(),
@@ -248,6 +250,13 @@ impl HttpRequestHandler for Store {
     fn do_delete(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {
         Store::not_allowed(response)
     }
+}
+
+/// An upload may take a day, and not only 1 h: then 16 GiB need 200 kB a second.
+fn deadlines() -> BodyDeadlines {
+    let mut deadlines = BodyDeadlines::default();
+    deadlines.total = Duration::from_secs(24 * 60 * 60);
+    deadlines
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

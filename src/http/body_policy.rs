@@ -6,10 +6,13 @@ use super::settings::BodyDeadlines;
 /// [`HttpRequestHandler::body_policy`](super::HttpRequestHandler::body_policy).
 ///
 /// ```
-/// use serve_forever::http::BodyPolicy;
+/// use std::time::Duration;
+/// use serve_forever::http::{BodyDeadlines, BodyPolicy};
 ///
-/// // An upload that does not fit into memory, of at most 10 GiB.
-/// let policy = BodyPolicy::streamed().limit(10 << 30);
+/// // An upload that does not fit into memory, of at most 10 GiB. By default it would have 1 h.
+/// let mut deadlines = BodyDeadlines::default();
+/// deadlines.total = Duration::from_secs(24 * 60 * 60);
+/// let policy = BodyPolicy::streamed().limit(10 << 30).deadlines(deadlines);
 /// # let _ = policy;
 /// ```
 #[derive(Debug, Clone)]
@@ -64,6 +67,10 @@ impl BodyPolicy {
     }
 
     /// Sets another limit for the body of this request, in bytes.
+    ///
+    /// The time stays limited: the body may take 1 h in all, unless you set other
+    /// [`deadlines`](Self::deadlines). In 1 h, 10 GiB need 3 MB a second. A slower client gets a 408
+    /// ([`BodyDeadlines::total`]).
     pub fn limit(mut self, bytes: u64) -> BodyPolicy {
         self.limit = Some(bytes);
         self

@@ -146,14 +146,18 @@ impl Response<'_> {
     ///
     /// ```
     /// use std::fs::File;
-    /// use serve_forever::http::{HttpRequestHandler, HttpResult, BodyPolicy, Request, Response};
+    /// use std::time::Duration;
+    /// use serve_forever::http::{BodyDeadlines, BodyPolicy};
+    /// use serve_forever::http::{HttpRequestHandler, HttpResult, Request, Response};
     ///
     /// #[derive(Clone)]
     /// struct Upload;
     ///
     /// impl HttpRequestHandler for Upload {
     ///     fn body_policy(&mut self, _: &Request<'_>) -> BodyPolicy {
-    ///         BodyPolicy::streamed().limit(10 << 30)
+    ///         let mut deadlines = BodyDeadlines::default(); // by default, an upload has 1 h
+    ///         deadlines.total = Duration::from_secs(24 * 60 * 60);
+    ///         BodyPolicy::streamed().limit(10 << 30).deadlines(deadlines)
     ///     }
     ///
     ///     fn do_put(&mut self, _: &Request<'_>, response: Response<'_>) -> HttpResult {

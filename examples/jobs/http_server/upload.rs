@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use serve_forever::http::{BodyPolicy, translate_path};
+use serve_forever::http::{BodyDeadlines, BodyPolicy, translate_path};
 use serve_forever::{HttpResult, Request, Response};
 
 /// How large a file may be: 16 GiB.
@@ -48,7 +49,7 @@ impl Uploads {
             _ => self.folder(request).map(|_| ()).ok_or(409),
         };
         match accepted {
-            Ok(()) => BodyPolicy::streamed().limit(LIMIT),
+            Ok(()) => BodyPolicy::streamed().limit(LIMIT).deadlines(deadlines()),
             Err(code) => BodyPolicy::refused(code),
         }
     }
@@ -158,6 +159,13 @@ impl Uploads {
         let inside = self.follow_symlinks || resolved.starts_with(&self.root);
         (inside && !path.iter().any(is_hidden)).then_some(resolved)
     }
+}
+
+/// An upload may take a day, and not only 1 h: then 16 GiB need 200 kB a second.
+fn deadlines() -> BodyDeadlines {
+    let mut deadlines = BodyDeadlines::default();
+    deadlines.total = Duration::from_secs(24 * 60 * 60);
+    deadlines
 }
 
 fn is_hidden(name: &OsStr) -> bool {
