@@ -409,7 +409,7 @@ fn a_drain_finishes_a_header_that_has_begun() {
                 Next::Read => (line.receive(after), "hello"),
                 next => (
                     next,
-                    str::from_utf8(&before[header.len()..]).expect("ASCII"),
+                    std::str::from_utf8(&before[header.len()..]).expect("ASCII"),
                 ),
             };
             assert!(matches!(next, Next::Close), "{cut}: {next:?}");
