@@ -229,6 +229,21 @@ fn limits() {
     }
 }
 
+/// The limit holds for a line without extensions, which is read in one step if it is all there.
+#[test]
+fn a_plain_line_over_its_limit() {
+    let limits = ChunkLimits {
+        line: 4,
+        ..ChunkLimits::default()
+    };
+    let within = check_splits(b"01\r\nx\r\n00\r\n\r\n", &limits);
+    assert_eq!(within.map(|body| body.content), Ok(b"x".to_vec()));
+    for over in [&b"001\r\nx\r\n"[..], b"01\r\nx\r\n000\r\n\r\n"] {
+        let found = check_splits(over, &limits);
+        assert_eq!(found.err(), Some(Error::ChunkLineTooLong));
+    }
+}
+
 /// A size that takes the content over its limit is refused where its line ends. Later bytes are not
 /// looked at, so a second defect there does not change the reason.
 #[test]
