@@ -126,6 +126,15 @@ for signal in INT TERM; do
     expect body '"body": *"ping"'
     stop "$signal"
 
+    start public_probes http-garden
+    request '/path?a=b' --data ping
+    expect body '"body":"cGluZw==","version":"SFRUUC8xLjE=","uri":"L3BhdGg/YT1i","method":"UE9TVA=="'
+    stop "$signal"
+    start public_probes http11probe
+    request /cookie --cookie 'foo=bar; baz=qux'
+    expect body '^baz=qux$'
+    stop "$signal"
+
     start access_log
     request '/blocks?a=b' --referer 'http://h/"from"' --user-agent smoke
     stop "$signal"
