@@ -52,13 +52,19 @@ fn separate_verdict(input: &[u8], stops: &[usize], limits: &HeadLimits) -> Verdi
     Ok(None)
 }
 
+/// Where to cut an input of this length: everywhere. Miri is a thousand times slower, and gets some places.
+fn places(length: usize) -> impl Iterator<Item = usize> {
+    let step = if cfg!(miri) { length / 16 + 1 } else { 1 };
+    (0..length).step_by(step)
+}
+
 fn check_splits(input: &[u8], limits: &HeadLimits) -> Verdict {
     let whole = verdict(input, &[], limits);
-    for split in 0..input.len() {
+    for split in places(input.len()) {
         let parts = verdict(input, &[split], limits);
         assert_eq!(whole, parts, "split at {split}: {}", input.escape_ascii());
     }
-    let bytes: Vec<usize> = (0..input.len()).collect();
+    let bytes: Vec<usize> = places(input.len()).collect();
     assert_eq!(
         whole,
         verdict(input, &bytes, limits),
@@ -98,11 +104,11 @@ fn response_verdict(input: &[u8], stops: &[usize], limits: &HeadLimits, method: 
 fn check_response_splits(input: &[u8], limits: &HeadLimits, method: &str) -> Verdict {
     let whole = response_verdict(input, &[], limits, method);
     let text = input.escape_ascii();
-    for split in 0..input.len() {
+    for split in places(input.len()) {
         let parts = response_verdict(input, &[split], limits, method);
         assert_eq!(whole, parts, "split at {split}: {text}");
     }
-    let bytes: Vec<usize> = (0..input.len()).collect();
+    let bytes: Vec<usize> = places(input.len()).collect();
     let parts = response_verdict(input, &bytes, limits, method);
     assert_eq!(whole, parts, "bytewise: {text}");
     whole
