@@ -24,6 +24,7 @@
 //! * [`porting`] has every name of Python's modules, and where it is here.
 //! * [`differences`] says what behaves differently from Python.
 //! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
+//! * [`proof`] says how the parser is tested, with figures, and with the commands that repeat them.
 //! * [`tiny_http`] has each call of that crate, ours beside it, and what differs.
 //! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
 //!
@@ -157,6 +158,10 @@ pub mod from_python {
 
 pub mod porting {
     #![doc = include_str!("porting.md")]
+}
+
+pub mod proof {
+    #![doc = include_str!("proof.md")]
 }
 
 pub mod tiny_http {
