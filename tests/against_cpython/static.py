@@ -2,7 +2,8 @@
 
 import os
 
-OURS = ["http_server", "--directory", "{site}", "0"]
+# The requests are for the host `h`, and CPython serves every host.
+OURS = ["http_server", "--directory", "{site}", "--allow-host", "h", "0"]
 
 # HTTP/1.1, as ours is; and no types but those that are built in.
 THEIRS = """
