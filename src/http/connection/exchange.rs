@@ -31,6 +31,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::io::Io;
+use super::live::{HEARTBEAT, Live};
 use super::streamed_body::{Arrived, Inlet, StreamedBody, Untaken};
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_sink::section;
@@ -104,41 +105,6 @@ struct Coming {
     /// The window, if a program pushes the body. `None`: a worker pulls it, and has limited time
     /// for each block.
     pushed: Option<Pushed>,
-}
-
-/// A comment in a stream of events. A browser ignores it, and a proxy sees that the stream lives.
-const HEARTBEAT: &[u8] = b":\n\n";
-
-/// A shorter heartbeat would only keep the loop busy.
-const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// How a stream of events is kept alive.
-#[derive(Debug)]
-struct Live {
-    /// How long it may be silent.
-    heartbeat: Duration,
-    /// The bytes of the comments that the loop has sent.
-    sent: u64,
-    /// The server is stopping, so the stream ends as soon as what was sent to it is delivered.
-    is_ending: bool,
-}
-
-impl Live {
-    fn new(heartbeat: Duration) -> Live {
-        Live {
-            heartbeat: heartbeat.max(SHORTEST_HEARTBEAT),
-            sent: 0,
-            is_ending: false,
-        }
-    }
-
-    /// Returns when [`Exchange::beat`] is due, if there was something to send at `since`.
-    fn deadline(&self, since: Instant) -> Option<Instant> {
-        match self.is_ending {
-            true => Some(since),
-            false => since.checked_add(self.heartbeat),
-        }
-    }
 }
 
 /// The next thing that the connection has to do.

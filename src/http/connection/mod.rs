@@ -26,6 +26,7 @@
 
 mod exchange;
 mod io;
+mod live;
 mod refusal;
 mod report;
 mod serve;
