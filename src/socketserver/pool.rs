@@ -25,7 +25,6 @@
 //!
 //! [design law 4]: crate::spec#law-4
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -34,12 +33,16 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::overloaded::Overloaded;
+use self::place::Place;
 use self::seat::{Errand, Home, Job, Seat, discard, survive};
 use self::shared::{CLOSED, Shared, count, running};
 use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
 
+pub(super) mod overloaded;
+pub(super) mod place;
 pub(super) mod seat;
 pub(super) mod shared;
 pub(super) mod worker;
@@ -292,7 +295,7 @@ impl Pool {
         if !count(&shared.taken, |taken| taken < self.room()) {
             return Err((input, Overloaded::Full));
         }
-        let place = Place(Arc::clone(shared));
+        let place = Place::taken(Arc::clone(shared));
         if !shared.count_job(|jobs| jobs < CLOSED) {
             return Err((input, Overloaded::Closed));
         }
@@ -506,60 +509,6 @@ impl fmt::Debug for Pool {
             .field("live_threads", &self.live_threads())
             .field("open", &self.open())
             .finish_non_exhaustive()
-    }
-}
-
-/// The reason why a [`Pool`] refuses a job.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Overloaded {
-    /// Every thread is busy, and the queue is full.
-    Full,
-    /// There is no thread, and the system cannot start any ([THREAD-4]), or the pool may start
-    /// none. If there is at least one thread, the job waits for it instead.
-    ///
-    /// [THREAD-4]: crate::spec#thread-4
-    NoThread(io::Error),
-    /// The pool is closed and takes no more jobs.
-    Closed,
-}
-
-impl fmt::Display for Overloaded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Overloaded::Full => f.write_str("every thread is busy and the queue is full"),
-            Overloaded::NoThread(error) => write!(f, "no thread can be started: {error}"),
-            Overloaded::Closed => f.write_str("the pool is closed"),
-        }
-    }
-}
-
-impl Error for Overloaded {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Overloaded::NoThread(error) => Some(error),
-            Overloaded::Full | Overloaded::Closed => None,
-        }
-    }
-}
-
-/// The right of a job to run or to wait. Drop it to make room for another job.
-pub struct Place(Arc<Shared>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, SeqCst);
-        // The loop may be waiting for a place, or for room below its server's own limit. It may
-        // also be waiting for a free descriptor, or for the last job of a drain.
-        if let Some(Err(error)) = self.0.alarm.get().map(Alarm::wake) {
-            log::error!("cannot wake the loop for a free place: {error}");
-        }
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
     }
 }
 
