@@ -216,14 +216,15 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let chosen = |case: &&Case| arguments.is_empty() || arguments.iter().any(|a| a == case.name);
-    report(all.iter().filter(chosen))
+    let bless = env::var_os("BLESS").is_some();
+    let every = bless || arguments.is_empty();
+    let chosen = |case: &&Case| every || arguments.iter().any(|a| a == case.name);
+    report(all.iter().filter(chosen), bless)
 }
 
 /// Counts the cases, and compares them with their ceilings or renews these.
-fn report<'a>(chosen: impl Iterator<Item = &'a Case>) -> ExitCode {
+fn report<'a>(chosen: impl Iterator<Item = &'a Case>, bless: bool) -> ExitCode {
     let (ceilings, here) = (Ceilings::read(), circumstances());
-    let bless = env::var_os("BLESS").is_some();
     let comparable = ceilings.circumstances() == here;
     let (mut counts, mut too_many) = (Vec::new(), false);
     println!("Instructions a request, with {here}:\n");
