@@ -7,7 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | | | [`http::h1`]: the codec, which does no I/O and needs no `std` | `httparse`, `memchr` |
 //! | `server` | on | everything else: the loop, the sockets, HTTP and WSGI | `crossbeam-channel`, `httpdate`, `log`, `mio`, `percent-encoding`, `signal-hook`, `socket2`, and four that these need |
-//! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | |
+//! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | on Unix `rustix` and `bitflags`, on Linux also `linux-raw-sys` |
 //! | `tls` | off | TLS around any protocol: `http::HttpsServer`, `socketserver::Tls`; turns on `server` | `rustls`, and six that it needs |
 //! | `websocket` | off | `http::websocket`: WebSocket, in messages; turns on `server` | `sha1_smol` |
 //! | `local-time` | off | access logs in local time, `http::AccessLog::local_time`; turns on `server` | `jiff`, `jiff-core` |

@@ -29,7 +29,8 @@ use self::file_sender::FileSender;
 use self::listing::Page;
 use self::listings::Listings;
 use self::redirect::redirect;
-use self::root::{Found, Root};
+use self::root::Root;
+use self::root::found::Directory;
 use self::site::{End, Site, Target, may_succeed_later};
 use super::body_policy::BodyPolicy;
 use super::handler::HttpRequestHandler;
@@ -93,10 +94,13 @@ const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
 /// device or a socket ([STATIC-9]). Hidden files are served as well. Keep secret files, and hard
 /// links to them, outside of the root.
 ///
-/// Somebody may change the tree *while* it is served. A request looks its file up once, and what it
-/// found is then checked and opened, whatever the name leads to by now. On Linux this cannot be
-/// deceived. On other systems, or without `/proc`, the path is resolved before and after the file is
-/// opened. Two changes that happen just then can deceive that check. A FIFO is never waited for.
+/// Somebody may change the tree *while* it is served. On Linux from 5.6 on, one system call resolves
+/// the path, confines it to the root and opens the file, so this cannot be deceived. On other systems
+/// the path is resolved before and after the file is opened. Two changes that happen just then can
+/// deceive that check. A FIFO is never waited for.
+///
+/// An absolute link, or a link with `..`, may lead out of the root on its way and end inside. Such a
+/// file is served. It costs a few system calls more, and on Linux it needs `/proc`.
 ///
 /// The root itself may be a link that you replace to publish a new version. A request finds
 /// everything in one version.
@@ -322,7 +326,7 @@ impl HttpRequestHandler for SimpleHttpRequestHandler {
 impl Settings {
     fn list_directory(
         &self,
-        directory: Found,
+        directory: Directory,
         request: &Request<'_>,
         response: Response<'_>,
     ) -> HttpResult {

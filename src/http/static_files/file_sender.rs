@@ -10,6 +10,7 @@ use super::content_types::{ContentTypes, NOSNIFF};
 use super::preconditions::{self, Validators, Verdict};
 use super::ranges::{self, ByteRange, Selection};
 use super::root::Tree;
+use super::root::found::Found;
 use super::site::Representation;
 use crate::http::request::Request;
 use crate::http::response::{HttpResult, Response, ResponseHead};
@@ -83,10 +84,13 @@ impl FileSender {
         for coding in coding::preferred(request.headers()) {
             let mut name = plain.name.clone().into_os_string();
             name.push(coding.suffix());
-            let name = Path::new(&name);
-            let found = tree.find(name);
-            match found.and_then(|found| Representation::open(name, &found)) {
-                Ok(variant) if is_up_to_date(&variant.metadata, &plain.metadata) => {
+            match tree.find(Path::new(&name)) {
+                Ok(Found::File(file, metadata)) if is_up_to_date(&metadata, &plain.metadata) => {
+                    let variant = Representation {
+                        name: name.into(),
+                        file,
+                        metadata,
+                    };
                     return (variant, Some(coding));
                 }
                 _ => {}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::names::{Names, Room};
-use super::root::Found;
+use super::root::found::Directory;
 
 /// How long a directory must not have changed, so that its time of modification tells whether it
 /// changes again. Some file systems count only every second second.
@@ -37,14 +37,14 @@ impl Listings {
     /// it is large, and the names of all that are being sent take more than `limit`.
     pub(super) fn open(
         &self,
-        directory: Found,
+        directory: Directory,
         limit: usize,
         now: SystemTime,
     ) -> io::Result<Arc<SharedNames>> {
         if let Some(names) = self.find(&directory) {
             return Ok(names);
         }
-        let since = directory.metadata.modified().ok();
+        let since = directory.metadata()?.modified().ok();
         let age = since.and_then(|since| now.duration_since(since).ok());
         let mut names = Names::open(directory)?;
         let is_small = names.is_small();
@@ -61,7 +61,7 @@ impl Listings {
     }
 
     /// Returns the names of a directory that has not changed since they were read.
-    fn find(&self, directory: &Found) -> Option<Arc<SharedNames>> {
+    fn find(&self, directory: &Directory) -> Option<Arc<SharedNames>> {
         let mut sent = self.sent.try_lock().ok()?;
         sent.retain(|names| names.strong_count() > 0);
         sent.iter().filter_map(Weak::upgrade).find(|names| {

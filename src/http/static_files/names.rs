@@ -8,14 +8,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ffi::OsStr;
-use std::fs::{DirEntry, ReadDir};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
-use super::root::Found;
+use super::root::entries::{Entries, Listed};
+use super::root::found::Directory;
 
 /// How many names a slice has at most. Reading and sorting one takes less than half a millisecond,
 /// and a connection takes several steps in its turn.
@@ -30,8 +30,10 @@ const OVERHEAD: usize = mem::size_of::<Place>() + mem::size_of::<(u32, u32)>();
 /// The names in a directory.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// The directory. It must stay open while it is read.
-    directory: Found,
+    /// The directory.
+    directory: Directory,
+    /// When a name in it was last changed before it was read.
+    modified: Option<SystemTime>,
     /// How far they have come.
     stage: Stage,
     /// The slices that were read, each of them sorted.
@@ -48,7 +50,7 @@ pub(super) struct Names {
 #[derive(Debug)]
 enum Stage {
     /// These entries were not read yet.
-    Reading(ReadDir),
+    Reading(Entries),
     /// All are read, and are merged as far as somebody asks for them.
     Merging,
     /// No more can be read, for this reason.
@@ -110,10 +112,12 @@ fn key(name: &[u8]) -> Key {
 
 impl Names {
     /// Begins to read a directory: reads the first slice.
-    pub(super) fn open(directory: Found) -> io::Result<Names> {
-        let stage = Stage::Reading(directory.read_dir()?);
+    pub(super) fn open(directory: Directory) -> io::Result<Names> {
+        let modified = directory.metadata()?.modified().ok();
+        let stage = Stage::Reading(directory.entries()?);
         let mut names = Names {
             directory,
+            modified,
             stage,
             slices: Vec::new(),
             next: BinaryHeap::new(),
@@ -124,10 +128,11 @@ impl Names {
         Ok(names)
     }
 
-    /// Returns whether these are the names in the directory `now`.
-    pub(super) fn are_in(&self, now: &Found) -> bool {
+    /// Returns whether these are the names in the directory `now`: no name in it has changed since.
+    pub(super) fn are_in(&self, now: &Directory) -> bool {
         let failed = matches!(self.stage, Stage::Failed(_));
-        !failed && self.directory.is_unchanged(now)
+        let modified = || now.metadata().and_then(|now| now.modified()).ok();
+        !failed && self.directory.is(now) && self.modified.is_some() && self.modified == modified()
     }
 
     /// Returns whether the first slice has all names.
@@ -235,20 +240,14 @@ pub(super) enum Known<'a> {
 }
 
 impl Slice {
-    fn push(&mut self, entry: &DirEntry) {
-        // An error means that the entry is gone already: list it as a file. For a link, its target counts.
-        let kind = entry.file_type().ok();
-        let is_symlink = kind.is_some_and(|kind| kind.is_symlink());
+    fn push(&mut self, entry: &Listed) {
         let start = self.bytes.len();
-        push_bytes(&mut self.bytes, &entry.file_name());
+        self.bytes.extend_from_slice(&entry.name);
         self.places.push(Place {
             start: start as u32,
             length: (self.bytes.len() - start) as u16,
-            is_directory: match is_symlink {
-                true => entry.path().is_dir(),
-                false => kind.is_some_and(|kind| kind.is_dir()),
-            },
-            is_symlink,
+            is_directory: entry.is_directory,
+            is_symlink: entry.is_symlink,
         });
     }
 
@@ -279,16 +278,6 @@ impl Place {
             .get(start..start + usize::from(self.length))
             .unwrap_or_default()
     }
-}
-
-#[cfg(unix)]
-fn push_bytes(bytes: &mut Vec<u8>, name: &OsStr) {
-    bytes.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(name));
-}
-
-#[cfg(not(unix))]
-fn push_bytes(bytes: &mut Vec<u8>, name: &OsStr) {
-    bytes.extend_from_slice(name.to_string_lossy().as_bytes());
 }
 
 /// Memory for names. All listings of a handler share it. What was taken is given back on drop.

@@ -5,7 +5,8 @@ use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::root::{Found, Root, Tree};
+use super::root::found::{Directory, Found};
+use super::root::{Root, Tree};
 use crate::http::path::{TranslatedPath, without_query};
 use crate::http::request::Request;
 
@@ -53,7 +54,7 @@ pub(super) enum Target {
     /// A file, perhaps the index page of a directory.
     File(Representation),
     /// A directory without an index page.
-    Directory(Found),
+    Directory(Directory),
     /// A directory, but the path does not end in a slash.
     WithoutSlash,
 }
@@ -69,14 +70,12 @@ pub(super) struct Representation {
 }
 
 impl Representation {
-    pub(super) fn open(name: &Path, found: &Found) -> io::Result<Representation> {
-        let (file, metadata) = found.open()?;
-        let name = name.to_owned();
-        Ok(Representation {
-            name,
+    fn new(name: &Path, file: File, metadata: Metadata) -> Representation {
+        Representation {
+            name: name.to_owned(),
             file,
             metadata,
-        })
+        }
     }
 }
 
@@ -102,28 +101,34 @@ impl Site {
     }
 
     fn find_in(&self, tree: &Tree, path: &Path, end: End) -> io::Result<Target> {
-        let found = tree.find(path)?;
-        if !found.metadata.is_dir() {
-            return match end {
-                End::Name => Representation::open(path, &found).map(Target::File),
-                // STATIC-8
-                End::Slash | End::EscapedSlash => Err(ErrorKind::NotADirectory.into()),
-            };
-        }
-        if end != End::Slash {
-            return Ok(Target::WithoutSlash);
-        }
+        let directory = match (tree.find(path)?, end) {
+            (Found::Directory(directory), End::Slash) => directory,
+            (Found::Directory(_), End::Name | End::EscapedSlash) => {
+                return Ok(Target::WithoutSlash);
+            }
+            (Found::File(file, metadata), End::Name) => {
+                let representation = Representation::new(path, file, metadata);
+                return Ok(Target::File(representation));
+            }
+            (Found::Closed(error), _) => return Err(error),
+            // STATIC-8
+            (Found::File(..), End::Slash | End::EscapedSlash) => {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+        };
         for page in &self.index_pages {
             // The first that exists is the index page. If it cannot be opened, do not list instead.
-            match tree.find_in(&found, Path::new(page)) {
-                Ok(index) if index.metadata.is_file() => {
-                    return Representation::open(&path.join(page), &index).map(Target::File);
+            match tree.find_in(&directory, Path::new(page)) {
+                Ok(Found::File(file, metadata)) => {
+                    let name = path.join(page);
+                    return Ok(Target::File(Representation::new(&name, file, metadata)));
                 }
+                Ok(Found::Closed(error)) => return Err(error),
                 Err(error) if may_succeed_later(&error) => return Err(error),
-                Ok(_) | Err(_) => {}
+                Ok(Found::Directory(_)) | Err(_) => {}
             }
         }
-        Ok(Target::Directory(found))
+        Ok(Target::Directory(directory))
     }
 }
 
