@@ -1,0 +1,428 @@
+"""``wsgiref.simple_server`` on a reactor written in Rust.
+
+The names, the arguments and the behaviour are those of the standard module::
+
+    from serve_forever.simple_server import make_server
+
+    with make_server("", 8000, app) as server:
+        server.serve_forever()
+
+Python binds the socket, and a native loop serves it. If a server was changed in a way that only the
+standard loop can honour, there is a warning, and the standard loop serves it.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+import weakref
+from socketserver import BaseServer, ThreadingMixIn
+from wsgiref import simple_server as standard
+from wsgiref.simple_server import demo_app
+from wsgiref.util import FileWrapper, guess_scheme
+
+from . import _native
+
+__all__ = ["ThreadingWSGIServer", "WSGIRequestHandler", "WSGIServer", "demo_app", "make_server"]
+
+#: How many threads a server with ``socketserver.ThreadingMixIn`` has.
+MIXIN_THREADS = 8
+
+#: Methods of a server that only the standard loop calls.
+_STANDARD_ONLY = (
+    "_handle_request_noblock",
+    "close_request",
+    "fileno",
+    "finish_request",
+    "get_request",
+    "handle_error",
+    "process_request",
+    "process_request_thread",
+    "shutdown_request",
+)
+
+#: What a handler class may override: methods that write the log, and what the native loop decides
+#: by itself.
+_LOG_METHODS = frozenset(
+    ["address_string", "log_date_time_string", "log_error", "log_message", "log_request"]
+)
+_IRRELEVANT = frozenset(
+    ["disable_nagle_algorithm", "protocol_version", "rbufsize", "server_version", "sys_version", "wbufsize"]
+)
+
+
+class WSGIRequestHandler(standard.WSGIRequestHandler):
+    """Says how requests are logged. Override ``log_message`` or ``log_request`` for that.
+
+    The native loop makes no handler for a request, unless one of these methods is overridden. If
+    another method is overridden, the standard loop serves.
+    """
+
+
+class WSGIServer(standard.WSGIServer):
+    """``wsgiref.simple_server.WSGIServer`` with a native loop.
+
+    You can set the attributes in a subclass, or in an instance before it serves. Times are in
+    seconds and sizes in bytes.
+    """
+
+    #: On how many threads the application runs. 0: on the thread that calls `serve_forever`.
+    threads = 0
+    #: The value of ``wsgi.multiprocess``: whether other processes run the same application.
+    multiprocess = False
+    #: Whether requests are logged to ``sys.stderr``, as in the standard module.
+    access_log = True
+    #: A larger body of a request is kept in a temporary file.
+    max_body_memory = 1024 * 1024
+    #: A larger body gets status 413.
+    max_body = 1024 * 1024 * 1024
+    #: How long a connection may stay open between two requests.
+    keep_alive_timeout = 15.0
+    #: How long an application on threads may take for its response; then the client gets a 503.
+    response_timeout = 3600.0
+    #: How many clients the kernel keeps until they are accepted.
+    request_queue_size = 1024
+
+    def __init__(self, server_address, RequestHandlerClass, bind_and_activate=True):
+        self._lock = threading.Lock()
+        self._native = None  # made when it is first needed, so a program can fork before
+        self._stop_early = False
+        self._is_standard = False
+        super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+
+    @classmethod
+    def from_socket(cls, listener, app, handler_class=WSGIRequestHandler):
+        """Make a server for `app` on a socket that listens already, for example an inherited one."""
+        server = cls(listener.getsockname(), handler_class, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listener
+        server.address_family = listener.family
+        host, port = listener.getsockname()[:2]
+        server.server_name, server.server_port = socket.getfqdn(host), port
+        server.setup_environ()
+        server.set_app(app)
+        return server
+
+    # The life cycle: the standard methods.
+
+    def serve_forever(self, poll_interval=0.5):
+        """Serve until `shutdown`. `poll_interval` says how often `service_actions` runs when idle."""
+        if self._falls_back():
+            return super().serve_forever(poll_interval)
+        native = self._open()
+        if native is None:  # shutdown() came first
+            return None
+        with self._running(native):
+            return native.server.serve_forever(poll_interval)
+
+    def handle_request(self):
+        """Serve one request. Wait for it as long as `timeout` says."""
+        if self._falls_back():
+            return super().handle_request()
+        timeouts = [it for it in (self.socket.gettimeout(), self.timeout) if it is not None]
+        native = self._open(ignore_stop=True)
+        with self._running(native):
+            return native.server.handle_request(min(timeouts, default=None))
+
+    def shutdown(self):
+        """Stop `serve_forever`, and wait until it has returned.
+
+        Unlike the standard method, it does not wait if nothing serves, and if an application calls
+        it on the thread that serves.
+        """
+        if self._is_standard:
+            return super().shutdown()
+        with self._lock:
+            native = self._native
+            self._stop_early = native is None
+        if native is not None:
+            native.server.shutdown(None)
+        return None
+
+    def request_drain(self, timeout):
+        """Let `serve_forever` return as soon as the requests that have begun are finished.
+
+        It returns immediately, so a signal handler can call it. Connections that are still open
+        after `timeout` seconds are reset. The server cannot serve again afterwards.
+        """
+        native = self._native
+        if native is None:
+            self._stop_early = True
+        else:
+            native.server.request_drain(timeout)
+
+    def drain(self, timeout):
+        """Do as `request_drain`, and wait until `serve_forever` has ended.
+
+        Return how many connections were finished, and how many were reset.
+        """
+        native = self._native
+        return (0, 0) if native is None else native.server.drain(timeout)
+
+    def server_close(self):
+        """Close the socket and the connections. Wait for the threads."""
+        with self._lock:
+            native, self._native = self._native, None
+        if native is not None:
+            native.close(wait=getattr(self, "block_on_close", True))
+        super().server_close()
+
+    def set_app(self, application):
+        """Replace the application, from the next request on."""
+        super().set_app(application)
+        native = self._native
+        if native is not None:
+            native.server.set_program(self._app(), self.base_environ)
+
+    # The native server.
+
+    def _open(self, ignore_stop=False):
+        """Return the native server. Make it if there is none."""
+        with self._lock:
+            stop, self._stop_early = self._stop_early, False
+            if stop and not ignore_stop:
+                return None
+            if self._native is None:
+                self._native = _Native(self)
+            native = self._native
+        native.server.set_program(self._app(), self.base_environ)
+        return native
+
+    @contextlib.contextmanager
+    def _running(self, native):
+        """Be there for signals while the native loop runs."""
+        try:
+            with native.wakes_on_signals():
+                yield
+        finally:
+            if self._native is not native:  # server_close() came from the application
+                native.close(wait=False)
+
+    def _app(self):
+        """Return what the native loop calls: the application, or a subclass's choice of one."""
+        if not self._overrides("get_app"):
+            return self.get_app()
+        return lambda environ, start_response: self.get_app()(environ, start_response)
+
+    def _overrides(self, name):
+        """Return whether a subclass or the instance has a method of its own."""
+        standard_ones = [getattr(cls, name, None) for cls in (WSGIServer, ThreadingMixIn)]
+        return name in self.__dict__ or getattr(type(self), name, None) not in standard_ones
+
+    def _falls_back(self):
+        """Return whether the standard loop has to serve. Warn if so."""
+        reason = self._why_standard()
+        self._is_standard = reason is not None
+        if self._is_standard:
+            message = f"the standard loop serves, because {reason}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return self._is_standard
+
+    def _why_standard(self):
+        overridden = [name for name in _STANDARD_ONLY if self._overrides(name)]
+        if overridden:
+            return f"{type(self).__name__}.{overridden[0]} is overridden"
+        if type(self.socket) is not socket.socket:
+            return f"its socket is a {type(self.socket).__name__}"
+        if self.socket.family not in (socket.AF_INET, socket.AF_INET6):
+            return f"its address family is {self.socket.family!r}"
+        handler = self.RequestHandlerClass
+        if not (isinstance(handler, type) and issubclass(handler, standard.WSGIRequestHandler)):
+            return f"{handler!r} is no WSGIRequestHandler"
+        others = _overridden_by(handler) - _LOG_METHODS - _IRRELEVANT
+        if others:
+            return f"{handler.__name__}.{min(others)} is overridden"
+        return None
+
+
+class ThreadingWSGIServer(WSGIServer):
+    """A `WSGIServer` that runs the application on 8 threads."""
+
+    threads = MIXIN_THREADS
+
+
+def make_server(host, port, app, server_class=WSGIServer, handler_class=WSGIRequestHandler):
+    """Make a server for `app` that listens on `host` and `port`."""
+    server = server_class((host, port), handler_class)
+    server.set_app(app)
+    return server
+
+
+def _overridden_by(handler):
+    """Return the names of the standard handler that a subclass has overridden."""
+    base = standard.WSGIRequestHandler
+    changed = set()
+    for cls in handler.__mro__:
+        if cls is base or cls is WSGIRequestHandler:
+            break
+        changed.update(name for name in vars(cls) if hasattr(base, name))
+    return {name for name in changed if not name.startswith("__") or name == "__init__"}
+
+
+class _Native:
+    """A native server, with its threads and what wakes it on a signal."""
+
+    def __init__(self, server):
+        self.threads = []
+        self.waits_for_threads = not getattr(server, "daemon_threads", False)
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self.callbacks = _Callbacks(server, self._receiver)
+        count = server.threads
+        if not count and isinstance(server, ThreadingMixIn):
+            count = MIXIN_THREADS
+        self.server = _native.Server(
+            server,
+            count,
+            server.socket.fileno(),
+            self._receiver.fileno(),
+            self.callbacks,
+            _overrides_of(server),
+            _gateway_of(server, count),
+        )
+        for number in range(1, count + 1):
+            run = self.server.worker().run
+            thread = threading.Thread(target=run, name=f"serve_forever-{number}", daemon=True)
+            thread.start()
+            self.threads.append(thread)
+        _natives.add(self)
+
+    @contextlib.contextmanager
+    def wakes_on_signals(self):
+        """Let a signal end the wait of the native loop, so that Python can handle it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        # A handler that has this descriptor already, such as asyncio, gets its bytes too.
+        other = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self.callbacks.other = other
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(other)
+
+    def close(self, wait):
+        """Close the connections. Wait for the threads, which end after their last request."""
+        _natives.discard(self)
+        if not self.server.close():
+            return  # it still runs, and closes when it returns
+        if self.threads:
+            self.join(wait)
+        self._receiver.close()
+        self._sender.close()
+
+    def join(self, wait):
+        """Let the threads end, and wait for them. Ctrl-C ends the wait."""
+        while not self.server.join(0.1 if wait else 0.0) and wait:
+            pass
+        if wait:
+            for thread in self.threads:
+                thread.join()
+
+    def stop_at_exit(self):
+        """Stop everything before the interpreter ends."""
+        self.server.shutdown(5.0)
+        if self.threads:
+            self.join(self.waits_for_threads)
+
+
+class _Callbacks:
+    """Calls the methods of a server. It does not keep the server alive."""
+
+    def __init__(self, server, receiver):
+        self.server = weakref.ref(server)
+        self._receiver = receiver
+        self.other = -1
+
+    def signalled(self):
+        """Take the bytes that signals have written."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self._receiver.recv(4096):
+                if self.other != -1:
+                    with contextlib.suppress(OSError):
+                        os.write(self.other, data)
+
+    def verify_request(self, descriptor, client_address):
+        with socket.socket(fileno=descriptor) as request:
+            return self.server().verify_request(request, client_address)
+
+    def service_actions(self):
+        self.server().service_actions()
+
+    def handle_timeout(self):
+        self.server().handle_timeout()
+
+    def log(self, client_address, line, code, size, message):
+        """Log a request, or an error page if there is a message, with the program's own methods."""
+        server = self.server()
+        if server is None:
+            return
+        cls = server.RequestHandlerClass
+        handler = cls.__new__(cls)
+        handler.server, handler.client_address = server, client_address or ("", 0)
+        handler.requestline, handler.close_connection = line, True
+        handler.command, _, rest = line.partition(" ")
+        handler.path, _, handler.request_version = rest.partition(" ")
+        if message is None:
+            handler.log_request(code, size)
+        else:
+            handler.log_error("code %d, message %s", code, message)
+
+
+def _overrides_of(server):
+    """Say which methods the native loop has to call."""
+    log = None
+    if server.access_log:
+        own = _overridden_by(server.RequestHandlerClass) & _LOG_METHODS
+        log = "python" if own or sys.stderr is not sys.__stderr__ else "native"
+    return {
+        "verify_request": server._overrides("verify_request"),
+        "service_actions": server._overrides("service_actions"),
+        "log": log,
+        "utc_offset": (time.localtime().tm_gmtoff or 0) // 60,
+    }
+
+
+def _gateway_of(server, threads):
+    """Return the variables that every environ has besides those of the base environ."""
+    return {
+        "SERVER_SOFTWARE": server.RequestHandlerClass.server_version,
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+        "wsgi.multiprocess": server.multiprocess,
+        "wsgi.multithread": threads > 0,
+        "wsgi.run_once": False,
+        "wsgi.url_scheme": guess_scheme(server.base_environ),
+        "wsgi.version": (1, 0),
+    }
+
+
+#: The native servers of this process that are not closed.
+_natives = weakref.WeakSet()
+#: Those of the parent process. They are never closed here: that would end them in the parent, too,
+#: because the two processes share their polls.
+_inherited = []
+
+
+def _after_fork():
+    for native in list(_natives):
+        _inherited.append(native)
+        server = native.callbacks.server()
+        if server is not None and server._native is native:
+            server._native, server._lock = None, threading.Lock()
+    _natives.clear()
+
+
+def _at_exit():
+    for native in list(_natives):
+        native.stop_at_exit()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

@@ -1,0 +1,115 @@
+//! Calls an application that is written in Python.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
+
+use crate::body::{Conversation, body_of};
+use crate::environ::Environs;
+use crate::interruption::Interruption;
+use crate::start_response::StartResponse;
+
+/// An application in Python, as an application of the crate.
+#[derive(Debug, Clone)]
+pub struct PyApplication(Arc<Gateway>);
+
+#[derive(Debug)]
+struct Gateway {
+    /// The application and the base environ, which can be replaced.
+    program: RwLock<Program>,
+    /// Makes the dictionaries.
+    environs: Environs,
+    /// `contextvars.copy_context`.
+    copy_context: Py<PyAny>,
+    /// Takes exceptions that are meant for the program.
+    interruption: Interruption,
+}
+
+#[derive(Debug)]
+struct Program {
+    application: Py<PyAny>,
+    base_environ: Py<PyDict>,
+}
+
+impl PyApplication {
+    /// Makes the application of a server.
+    pub fn new(
+        application: Bound<'_, PyAny>,
+        base_environ: Bound<'_, PyDict>,
+        gateway: Bound<'_, PyDict>,
+        interruption: Interruption,
+    ) -> PyResult<PyApplication> {
+        let py = application.py();
+        Ok(PyApplication(Arc::new(Gateway {
+            program: RwLock::new(Program {
+                application: application.unbind(),
+                base_environ: base_environ.unbind(),
+            }),
+            environs: Environs::new(py, gateway.unbind())?,
+            copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
+            interruption,
+        })))
+    }
+
+    /// Replaces the application and the base environ, from the next request on.
+    pub fn set(&self, application: Bound<'_, PyAny>, base_environ: Bound<'_, PyDict>) {
+        let program = Program {
+            application: application.unbind(),
+            base_environ: base_environ.unbind(),
+        };
+        let old = {
+            let mut current = self
+                .0
+                .program
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, program)
+        };
+        drop(old); // this may run Python code, so the lock is released before
+    }
+
+    /// Calls the application. Each request has a copy of the thread's context to itself.
+    fn respond(
+        &self,
+        py: Python<'_>,
+        environ: &mut Environ<'_>,
+        start_response: &mut dyn wsgi::StartResponse,
+    ) -> PyResult<Body> {
+        let (application, base_environ) = self.program(py);
+        let dict = self.0.environs.make(py, &base_environ, environ)?;
+        let context = self.0.copy_context.bind(py).call0()?;
+        let conversation = Conversation {
+            run: context.getattr(pyo3::intern!(py, "run"))?.unbind(),
+            start_response: Py::new(py, StartResponse)?,
+            interruption: self.0.interruption.clone(),
+        };
+        let arguments = (application, dict, conversation.start_response.bind(py));
+        let result = conversation.call(py, start_response, arguments)?;
+        body_of(result, conversation)
+    }
+
+    fn program<'py>(&self, py: Python<'py>) -> (Bound<'py, PyAny>, Bound<'py, PyDict>) {
+        let program = self
+            .0
+            .program
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let application = program.application.bind(py).clone();
+        (application, program.base_environ.bind(py).clone())
+    }
+}
+
+impl Application for PyApplication {
+    fn call(
+        &self,
+        environ: &mut Environ<'_>,
+        start_response: &mut dyn wsgi::StartResponse,
+    ) -> AppResult {
+        Python::attach(|py| {
+            let body = self.respond(py, environ, start_response);
+            body.map_err(|error| self.0.interruption.sort(py, error))
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! The HTTP handler: the crate's `WsgiHandler`, and an access log that Python may write.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use serve_forever::http::{
+    BodyPolicy, HttpRequestHandler, HttpResult, LogEntry, Request, Response,
+};
+use serve_forever::wsgi::WsgiHandler;
+
+use crate::application::PyApplication;
+use crate::hooks::address_of;
+use crate::interruption::Interruption;
+
+/// Handles the requests of one connection.
+#[derive(Debug, Clone)]
+pub struct Handler {
+    /// Calls the application.
+    pub wsgi: WsgiHandler<PyApplication>,
+    /// Writes the log, if the program has its own log methods.
+    pub log: Option<Arc<PyLog>>,
+}
+
+/// The log methods of a `WSGIRequestHandler`.
+#[derive(Debug)]
+pub struct PyLog {
+    /// Is called with the name of a method and its arguments.
+    pub callbacks: Py<PyAny>,
+    /// Takes exceptions that are meant for the program.
+    pub interruption: Interruption,
+}
+
+impl HttpRequestHandler for Handler {
+    fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
+        self.wsgi.handle(request, response)
+    }
+
+    fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
+        self.wsgi.body_policy(request)
+    }
+
+    fn log_request(&mut self, entry: &LogEntry<'_>) {
+        match &self.log {
+            Some(log) => log.write(entry, None),
+            None => self.wsgi.log_request(entry),
+        }
+    }
+
+    fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
+        match &self.log {
+            Some(log) => log.write(entry, Some(message)),
+            None => self.wsgi.log_error(entry, message),
+        }
+    }
+}
+
+impl PyLog {
+    fn write(&self, entry: &LogEntry<'_>, message: Option<&str>) {
+        Python::attach(|py| {
+            if let Err(error) = self.call(py, entry, message) {
+                let _ = self.interruption.sort(py, error); // it is printed, or raised later
+            }
+        });
+    }
+
+    fn call(&self, py: Python<'_>, entry: &LogEntry<'_>, message: Option<&str>) -> PyResult<()> {
+        let line: String = entry
+            .request_line()
+            .iter()
+            .copied()
+            .map(char::from)
+            .collect();
+        let client = entry
+            .client_address()
+            .map(|it: SocketAddr| address_of(py, &it))
+            .transpose()?;
+        let code = entry.code().unwrap_or_default();
+        let line = PyString::new(py, &line);
+        let arguments = (client, line, code, entry.sent(), message);
+        self.callbacks
+            .bind(py)
+            .call_method1(pyo3::intern!(py, "log"), arguments)?;
+        Ok(())
+    }
+}

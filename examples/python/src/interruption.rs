@@ -1,0 +1,97 @@
+//! Exceptions that are meant for the program and not for a request: `KeyboardInterrupt`,
+//! `SystemExit`.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use pyo3::exceptions::{
+    PyBrokenPipeError, PyConnectionAbortedError, PyConnectionResetError, PyException,
+};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serve_forever::socketserver::{Failure, ShutdownHandle};
+
+/// Takes the first exception that is meant for the program, and stops the loop, which raises it.
+///
+/// It may come from any call into Python, on any thread. Some of these calls cannot fail as far as
+/// the crate is concerned, such as `close()`. So exceptions do not travel through it.
+#[derive(Debug, Clone, Default)]
+pub struct Interruption(Arc<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// The exception to be raised.
+    error: Mutex<Option<PyErr>>,
+    /// Stops the loop.
+    shutdown: OnceLock<ShutdownHandle>,
+}
+
+impl Interruption {
+    /// Sets what stops the loop.
+    pub fn stop_by(&self, shutdown: ShutdownHandle) {
+        // Ignore the error: it is set once.
+        let _ = self.0.shutdown.set(shutdown);
+    }
+
+    /// Takes the exception, to be raised.
+    pub fn take(&self) -> Option<PyErr> {
+        self.error().take()
+    }
+
+    /// Sorts an exception that an application or a hook has raised: keeps it for the program, or
+    /// prints its traceback. Returns what the crate is told.
+    pub fn sort(&self, py: Python<'_>, error: PyErr) -> Failure {
+        if error.is_instance_of::<PyException>(py) {
+            return report(py, &error);
+        }
+        self.error().get_or_insert(error);
+        if let Some(shutdown) = self.0.shutdown.get() {
+            shutdown.request();
+        }
+        Failure::from(ReportedError)
+    }
+
+    fn error(&self) -> std::sync::MutexGuard<'_, Option<PyErr>> {
+        self.0.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An exception of an application that was dealt with already.
+#[derive(Debug)]
+pub struct ReportedError;
+
+impl std::fmt::Display for ReportedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the application raised an exception")
+    }
+}
+
+impl std::error::Error for ReportedError {}
+
+/// Prints the traceback to `sys.stderr`, as wsgiref does. Nothing is printed if the client has
+/// disconnected.
+fn report(py: Python<'_>, error: &PyErr) -> Failure {
+    let gone = error.is_instance_of::<PyBrokenPipeError>(py)
+        || error.is_instance_of::<PyConnectionAbortedError>(py)
+        || error.is_instance_of::<PyConnectionResetError>(py);
+    if gone {
+        return std::io::Error::from(ErrorKind::BrokenPipe).into();
+    }
+    if let Err(second) = print(py, error) {
+        second.write_unraisable(py, None);
+    }
+    Failure::from(ReportedError)
+}
+
+fn print(py: Python<'_>, error: &PyErr) -> PyResult<()> {
+    let stderr = py
+        .import(intern!(py, "sys"))?
+        .getattr(intern!(py, "stderr"))?;
+    let arguments = PyDict::new(py);
+    arguments.set_item(intern!(py, "file"), stderr)?;
+    let traceback = py.import(intern!(py, "traceback"))?;
+    let print_exception = traceback.getattr(intern!(py, "print_exception"))?;
+    print_exception.call((error.value(py),), Some(&arguments))?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The native part of the Python package `serve_forever`: `wsgiref.simple_server` on the crate.
+//!
+//! ```text
+//! simple_server.py   WSGIServer: binds, and decides whether the native loop can serve
+//!   server.rs        Server: the loop, its life cycle, its threads
+//!     hooks.rs       what a subclass has overridden; signals
+//!     handler.rs     the HTTP handler; the access log
+//!       application.rs  calls the application
+//!         environ.rs    the request as a dictionary
+//!         input.rs      wsgi.input
+//!         start_response.rs
+//!         body.rs       the result as blocks
+//!       interruption.rs KeyboardInterrupt and SystemExit on their way out
+//! ```
+//!
+//! The interpreter's lock is released while `serve_forever` runs, and taken for each call into
+//! Python. Nothing here is unsafe but taking over a descriptor in `server.rs`.
+
+#![deny(unsafe_code)]
+
+mod application;
+mod body;
+mod environ;
+mod handler;
+mod hooks;
+mod input;
+mod interruption;
+mod server;
+mod start_response;
+
+use pyo3::prelude::*;
+
+/// The native part of `serve_forever`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::input::Input;
+    #[pymodule_export]
+    use super::server::{Server, Worker};
+    #[pymodule_export]
+    use super::start_response::StartResponse;
+}

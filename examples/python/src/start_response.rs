@@ -1,0 +1,161 @@
+//! `start_response`, as an application in Python gets it.
+//!
+//! The crate lends its own `start_response` for one call. A Python object may live longer, and may
+//! be passed to another thread. So the Python object holds nothing: it looks for what is lent to it
+//! on the thread that calls it.
+
+use std::cell::Cell;
+use std::io;
+
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use scoped_tls_hkt::scoped_thread_local;
+use serve_forever::socketserver::Failure;
+use serve_forever::wsgi;
+
+scoped_thread_local! {
+    /// What this thread has lent to an application.
+    static mut LENT: for<'a> &'a mut (dyn wsgi::StartResponse + 'a)
+}
+
+thread_local! {
+    /// The address of the Python object that it is lent to. The object lives as long as the loan.
+    static BORROWER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The second argument of an application.
+#[pyclass(frozen, module = "serve_forever._native")]
+#[derive(Debug)]
+pub struct StartResponse;
+
+/// Restores the borrower of an outer call: an application may itself serve a request.
+struct Borrower(usize);
+
+impl Drop for Borrower {
+    fn drop(&mut self) {
+        BORROWER.set(self.0);
+    }
+}
+
+/// Lends `native` to `start_response` while `call` runs.
+pub fn lend<R>(
+    start_response: &Bound<'_, StartResponse>,
+    native: &mut dyn wsgi::StartResponse,
+    call: impl FnOnce() -> R,
+) -> R {
+    let _outer = Borrower(BORROWER.replace(start_response.as_ptr() as usize));
+    LENT.set(native, call)
+}
+
+/// Passes what is lent to `start_response` to `call`.
+fn borrow<R>(
+    start_response: &Bound<'_, StartResponse>,
+    call: impl FnOnce(&mut dyn wsgi::StartResponse) -> R,
+) -> PyResult<R> {
+    if BORROWER.get() != start_response.as_ptr() as usize {
+        return Err(PyRuntimeError::new_err(
+            "start_response() and write() can be called only on the thread that called the \
+             application, and until its response has ended",
+        ));
+    }
+    Ok(LENT.with(|native| call(native)))
+}
+
+#[pymethods]
+impl StartResponse {
+    /// Takes the status and the header fields. Returns `write`.
+    #[pyo3(signature = (status, headers, exc_info = None, /))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let status = text(status, "Status")?;
+        let fields = fields(headers)?;
+        let borrowed = fields
+            .iter()
+            .map(|(name, value)| Ok((name.to_str()?, value.to_str()?)));
+        let borrowed = borrowed.collect::<PyResult<Vec<_>>>()?;
+        let status = status.to_str()?;
+        let result = match exc_info {
+            None => borrow(slf, |native| native.call(status, &borrowed))?,
+            Some(exc_info) => {
+                let lost = Failure::from(raised(exc_info)?);
+                borrow(slf, |native| {
+                    native.call_with_exc_info(status, &borrowed, lost)
+                })?
+            }
+        };
+        result.map_err(to_python)?;
+        slf.getattr(intern!(slf.py(), "write"))
+    }
+
+    /// Adds `data` to the body. On threads it may wait for the client, so others may run meanwhile.
+    #[pyo3(signature = (data, /))]
+    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let data = data
+            .cast::<PyBytes>()
+            .map_err(|_| PyAssertionError::new_err("write() argument must be a bytes instance"))?;
+        let (py, bytes) = (slf.py(), data.as_bytes());
+        borrow(slf, |native| py.detach(|| native.write(bytes)))?.map_err(to_python)
+    }
+}
+
+/// Returns `value` if it is text, as PEP 3333 requires.
+fn text<'a, 'py>(value: &'a Bound<'py, PyAny>, title: &str) -> PyResult<&'a Bound<'py, PyString>> {
+    value.cast::<PyString>().map_err(|_| {
+        let found = value.get_type().repr();
+        let found = found.map_or_else(|_| "another type".into(), |repr| repr.to_string());
+        PyAssertionError::new_err(format!("{title} must be of type str (got {found})"))
+    })
+}
+
+/// The name and the value of a header field.
+type Field<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
+
+/// Returns the header fields of a list of pairs.
+fn fields<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Vec<Field<'py>>> {
+    let headers = headers
+        .cast::<PyList>()
+        .map_err(|_| PyTypeError::new_err("Headers should be a list of (name, value) tuples"))?;
+    let mut fields = Vec::with_capacity(headers.len());
+    for header in headers {
+        let pair = match header.cast::<PyTuple>() {
+            Ok(pair) => (pair.get_item(0), pair.get_item(1)),
+            Err(_) => (header.get_item(0), header.get_item(1)),
+        };
+        let (name, value) = (pair.0?, pair.1?);
+        let name = text(&name, "Header names/values")?.clone();
+        fields.push((name, text(&value, "Header names/values")?.clone()));
+    }
+    Ok(fields)
+}
+
+/// Returns the exception of an `exc_info`, to be raised with its traceback.
+fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let error = PyErr::from_value(exc_info.get_item(1)?);
+    let traceback = exc_info.get_item(2)?;
+    if !traceback.is_none() {
+        error.set_traceback(exc_info.py(), Some(traceback.cast_into()?));
+    }
+    Ok(error)
+}
+
+/// Returns a failure of the crate as an exception.
+fn to_python(failure: Failure) -> PyErr {
+    let (Failure::Request(error) | Failure::Stop(Some(error))) = failure else {
+        return PyRuntimeError::new_err("the server stops");
+    };
+    let error = match error.downcast::<PyErr>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    match error.downcast::<io::Error>() {
+        Ok(error) => (*error).into(),
+        // A breach of PEP 3333, as in wsgiref.
+        Err(error) => PyAssertionError::new_err(error.to_string()),
+    }
+}

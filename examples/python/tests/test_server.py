@@ -1,0 +1,415 @@
+"""The server as an application and a client see it, on the loop and on threads."""
+
+import contextvars
+import io
+import json
+import os
+import sys
+import threading
+import unittest
+from wsgiref.util import FileWrapper
+from wsgiref.validate import validator
+
+from serve_forever.simple_server import WSGIServer, demo_app, make_server
+
+from support import PATIENCE, Quiet, connect, exchange, read_all, request, serving, stderr_of_server
+
+OK = ("200 OK", [("Content-Type", "text/plain")])
+
+
+def hello(environ, start_response):
+    start_response(*OK)
+    return [b"hello"]
+
+
+def variables(environ, start_response):
+    """Send the environ as JSON."""
+    start_response(*OK)
+    return [json.dumps({key: repr(value) for key, value in environ.items()}).encode()]
+
+
+class OnTheLoop(unittest.TestCase):
+    """What holds on the loop. A subclass repeats it on threads."""
+
+    threads = 0
+
+    def serving(self, app, **attributes):
+        return serving(app, threads=self.threads, **attributes)
+
+    def test_the_program_of_the_article(self):
+        with self.serving(demo_app) as server:
+            response = request(server, target="/a%20b?c=d")
+        self.assertEqual(response.status, 200)
+        self.assertTrue(response.content.startswith(b"Hello world!\n\n"))
+        self.assertIn(b"PATH_INFO = '/a b'\n", response.content)
+
+    def test_environ(self):
+        with self.serving(variables) as server:
+            fields = {"X-A": "b", "Content-Type": "text/css", "Cookie": "c"}
+            found = json.loads(request(server, "POST", "/p%C3%A4?q", b"body", fields).content)
+        expected = {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/pÃ¤",
+            "QUERY_STRING": "q",
+            "CONTENT_TYPE": "text/css",
+            "CONTENT_LENGTH": "4",
+            "SERVER_PORT": str(server.server_port),
+            "SERVER_NAME": server.server_name,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_X_A": "b",
+            "HTTP_COOKIE": "c",
+            "wsgi.url_scheme": "http",
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": self.threads > 0,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        self.assertEqual({key: found.get(key) for key in expected}, {k: repr(v) for k, v in expected.items()})
+        self.assertNotIn("HTTP_CONTENT_TYPE", found)
+
+    def test_a_change_of_environ_ends_with_the_request(self):
+        def app(environ, start_response):
+            seen = environ.get("mine", "nothing")
+            environ["mine"] = "something"
+            environ["SERVER_NAME"] = "changed"
+            start_response(*OK)
+            return [seen.encode()]
+
+        with self.serving(app) as server:
+            for _ in range(3):
+                self.assertEqual(request(server).content, b"nothing")
+
+    def test_the_base_environ_is_read_for_each_request(self):
+        app = lambda environ, start_response: (start_response(*OK), [environ["added"].encode()])[1]
+        with self.serving(app) as server:
+            for value in ("a", "b"):
+                server.base_environ["added"] = value
+                self.assertEqual(request(server).content, value.encode())
+
+    def test_input(self):
+        def app(environ, start_response):
+            start_response(*OK)
+            source = environ["wsgi.input"]
+            parts = [source.read(2), source.readline(), source.readline(1)]
+            parts += [*source.readlines(3), *source, source.read(), source.read(5)]
+            return [repr(parts).encode()]
+
+        body = b"one\ntwo\nthree\nfour\nfive"
+        expected = [b"on", b"e\n", b"t", b"wo\n", b"three\n", b"four\n", b"five", b"", b""]
+        for chunked in (False, True):
+            with self.subTest(chunked=chunked), self.serving(app) as server:
+                content = request(server, "POST", "/", iter([body]) if chunked else body, encode_chunked=chunked).content
+                self.assertEqual(content, repr(expected).encode())
+
+    def test_bodies(self):
+        """One block has a length; several are chunked; none is empty."""
+        bodies = {
+            "list": lambda: [b"abc"],
+            "tuple": lambda: (b"abc",),
+            "blocks": lambda: [b"a", b"", b"bc"],
+            "generator": lambda: (part for part in (b"a", b"bc")),
+            "large": lambda: [b"abc" * 100_000],
+            "large blocks": lambda: (b"abc" * 100_000 for _ in range(3)),
+            "empty": lambda: [],
+            "file": lambda: FileWrapper(io.BytesIO(b"abc" * 10_000)),
+        }
+
+        def app(environ, start_response):
+            start_response(*OK)
+            return bodies[environ["QUERY_STRING"].replace("+", " ")]()
+
+        with self.serving(app) as server:
+            for name, body in bodies.items():
+                with self.subTest(name):
+                    expected = b"".join(body())
+                    response = request(server, target="/?" + name.replace(" ", "+"))
+                    self.assertEqual(response.content, expected)
+                    one = name in ("list", "tuple", "large", "empty")
+                    length = str(len(expected)) if one else None
+                    self.assertEqual(response.getheader("Content-Length"), length)
+
+    def test_head_has_no_body(self):
+        with self.serving(hello) as server:
+            answer = exchange(server, b"HEAD / HTTP/1.0\r\n\r\n")
+        head, end, body = answer.partition(b"\r\n\r\n")
+        self.assertIn(b"\r\nContent-Length: 5\r\n", head)
+        self.assertEqual((end, body), (b"\r\n\r\n", b""))
+
+    def test_keep_alive(self):
+        with self.serving(hello) as server:
+            answer = exchange(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+            self.assertEqual(server._native.server.stats()["accepted"], 1)
+        self.assertEqual(answer.count(b"\r\n\r\nhello"), 3)
+
+    def test_the_validator_agrees(self):
+        def app(environ, start_response):
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
+            environ["wsgi.errors"].flush()
+            write = start_response(*OK)
+            if environ["QUERY_STRING"] == "write":
+                write(b"written ")
+            return [body or b"nothing", b"."]
+
+        with stderr_of_server() as stderr, self.serving(validator(app)) as server:
+            self.assertEqual(request(server).content, b"nothing.")
+            self.assertEqual(request(server, "POST", "/?a", b"form").content, b"form.")
+            self.assertEqual(request(server, "POST", "/?write", b"form").content, b"written form.")
+            self.assertEqual(request(server, "HEAD").content, b"")
+        self.assertEqual(stderr.getvalue(), "")
+
+    def test_write(self):
+        def app(environ, start_response):
+            write = start_response(*OK)
+            write(b"a")
+            write(b"b" * 100_000)
+            return [b"c"]
+
+        with self.serving(app) as server:
+            self.assertEqual(request(server).content, b"a" + b"b" * 100_000 + b"c")
+
+    def test_a_late_start_response(self):
+        def app(environ, start_response):
+            start_response("201 Created", [("X-Late", "yes")])
+            yield b"late"
+
+        with self.serving(app) as server:
+            response = request(server)
+        self.assertEqual((response.status, response.getheader("X-Late")), (201, "yes"))
+        self.assertEqual(response.content, b"late")
+
+    def test_exc_info_before_the_head_is_sent(self):
+        def app(environ, start_response):
+            start_response(*OK)
+            try:
+                raise KeyError("lost")
+            except KeyError:
+                start_response("503 Sorry", [("X-E", "1")], sys.exc_info())
+            return [b"sorry"]
+
+        with self.serving(app) as server:
+            response = request(server)
+        self.assertEqual((response.status, response.reason), (503, "Sorry"))
+        self.assertIsNone(response.getheader("Content-Type"))
+
+    def test_exc_info_after_the_head_is_sent(self):
+        """The exception is raised again, and the client sees that the response is incomplete."""
+        raised = []
+
+        def app(environ, start_response):
+            start_response(*OK)
+            yield b"x" * 70_000
+            try:
+                raise KeyError("lost")
+            except KeyError:
+                try:
+                    start_response("500 No", [], sys.exc_info())
+                except KeyError as error:
+                    raised.append(error)
+                    raise
+
+        with stderr_of_server() as stderr, self.serving(app) as server:
+            answer = exchange(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertNotIn(b"\r\n0\r\n", answer)
+        self.assertEqual([str(error) for error in raised], ["'lost'"])
+        self.assertIn("KeyError: 'lost'", stderr.getvalue())
+
+    def test_mistakes_are_a_500_and_a_traceback(self):
+        def twice(environ, start_response):
+            start_response(*OK)
+            start_response(*OK)
+
+        def never(environ, start_response):
+            return [b"x"]
+
+        def text(environ, start_response):
+            start_response(*OK)
+            return ["text"]
+
+        def bytes_status(environ, start_response):
+            start_response(b"200 OK", [])
+
+        def bad_field(environ, start_response):
+            start_response("200 OK", [("A", "b\r\nC: d")])
+
+        def nothing(environ, start_response):
+            start_response(*OK)
+
+        def broken(environ, start_response):
+            raise LookupError("broken")
+
+        def late(environ, start_response):
+            start_response(*OK)
+            yield b""
+            raise LookupError("late")
+
+        cases = {
+            twice: "AssertionError",
+            text: "AssertionError: a block of the body must be a bytes instance",
+            bytes_status: "AssertionError: Status must be of type str (got <class 'bytes'>)",
+            bad_field: "AssertionError",
+            nothing: "TypeError",
+            broken: "LookupError: broken",
+            late: "LookupError: late",
+            never: "",
+        }
+        for app, report in cases.items():
+            with self.subTest(app.__name__), stderr_of_server() as stderr:
+                with self.serving(app) as server:
+                    response = request(server)
+                    self.assertEqual(response.status, 500)
+                    self.assertIn(b"A server error occurred", response.content)
+                self.assertIn(report, stderr.getvalue())
+
+    def test_close_is_called_once(self):
+        closed = threading.Semaphore(0)
+
+        class Result:
+            def __init__(self, blocks):
+                self.blocks = iter(blocks)
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                block = next(self.blocks)
+                if block is None:
+                    raise LookupError
+                return block
+
+            def close(self):
+                closed.release()
+
+        blocks = {"": [b"a", b"b"], "fails": [b"a", None], "at once": [None], "empty": []}
+
+        def app(environ, start_response):
+            start_response(*OK)
+            return Result(blocks[environ["QUERY_STRING"].replace("+", " ")])
+
+        with stderr_of_server(), self.serving(app) as server:
+            for name in blocks:
+                with self.subTest(name):
+                    exchange(server, f"GET /?{name.replace(' ', '+')} HTTP/1.0\r\n\r\n".encode())
+                    self.assertTrue(closed.acquire(timeout=PATIENCE))
+                    self.assertFalse(closed.acquire(blocking=False))
+
+    def test_close_is_called_when_the_client_leaves(self):
+        closed = threading.Event()
+
+        def app(environ, start_response):
+            start_response(*OK)
+            try:
+                while True:
+                    yield b"x" * 10_000
+            finally:
+                closed.set()
+
+        with self.serving(app) as server:
+            with connect(server) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.recv(1)
+            self.assertTrue(closed.wait(PATIENCE))
+
+    def test_each_request_has_a_context_of_its_own(self):
+        variable = contextvars.ContextVar("variable", default="fresh")
+
+        def app(environ, start_response):
+            seen = variable.get()
+            variable.set("set in the call")
+            start_response(*OK)
+
+            def blocks():
+                yield seen.encode() + b", " + variable.get().encode()
+                variable.set("set in a block")
+                for _ in range(20):
+                    yield b"." * 10_000
+                yield variable.get().encode()
+
+            return blocks()
+
+        with self.serving(app) as server:
+            for _ in range(3):
+                content = request(server).content.replace(b".", b"")
+                self.assertEqual(content, b"fresh, set in the callset in a block")
+
+    def test_start_response_after_its_request(self):
+        kept = []
+
+        def app(environ, start_response):
+            if kept:
+                kept[0]("404 Not Found", [])
+            kept.append(start_response)
+            start_response(*OK)
+            return [b""]
+
+        with stderr_of_server() as stderr, self.serving(app) as server:
+            self.assertEqual(request(server).status, 200)
+            self.assertEqual(request(server).status, 500)
+        self.assertIn("RuntimeError: start_response() and write() can be called only", stderr.getvalue())
+
+    def test_set_app_changes_the_next_request(self):
+        with self.serving(hello) as server, connect(server) as client:
+            file = client.makefile("rb")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            while file.readline() != b"\r\n":
+                pass
+            self.assertEqual(file.read(5), b"hello")
+            server.set_app(lambda environ, start_response: (start_response("404 Gone", []), [b"other"])[1])
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertEqual(file.readline(), b"HTTP/1.1 404 Gone\r\n")
+
+
+class OnThreads(OnTheLoop):
+    """The same on four threads."""
+
+    threads = 4
+
+    def test_the_threads_are_the_program_s(self):
+        """They have names, and keep their thread-local variables from request to request."""
+        local = threading.local()
+
+        def app(environ, start_response):
+            local.count = getattr(local, "count", 0) + 1
+            start_response(*OK)
+            return [f"{threading.current_thread().name} {local.count}".encode()]
+
+        with self.serving(app) as server:
+            found = [request(server).content.decode().split() for _ in range(20)]
+        counts = {}
+        for name, count in found:
+            counts.setdefault(name, []).append(int(count))
+        self.assertLessEqual(set(counts), {f"serve_forever-{number}" for number in range(1, 5)})
+        for seen in counts.values():
+            self.assertEqual(seen, list(range(1, len(seen) + 1)))
+
+    def test_a_response_stays_on_its_thread(self):
+        def app(environ, start_response):
+            start_response(*OK)
+            own = threading.get_ident()
+            for _ in range(50):
+                assert threading.get_ident() == own
+                yield b"x" * 10_000
+
+        with self.serving(app) as server:
+            self.assertEqual(len(request(server).content), 500_000)
+
+    def test_requests_run_simultaneously(self):
+        barrier = threading.Barrier(4, timeout=PATIENCE)
+
+        def app(environ, start_response):
+            barrier.wait()
+            start_response(*OK)
+            return [b"met"]
+
+        with self.serving(app) as server:
+            clients = [connect(server) for _ in range(4)]
+            for client in clients:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            for client in clients:
+                with client:
+                    self.assertTrue(read_all(client).endswith(b"met"))
+
+
+if __name__ == "__main__":
+    unittest.main()
