@@ -35,6 +35,19 @@ fn chunk_sizes_and_extensions() {
 }
 
 #[test]
+fn any_two_bytes_of_a_chunked_body() {
+    let any: Vec<u8> = (0..=u8::MAX).collect();
+    for (before, after) in [
+        (&b""[..], &b"\r\n0\r\n\r\n"[..]), // where the size stands
+        (b"1", b"\r\nx\r\n0\r\n\r\n"),     // behind the size
+        (b"1\r\nx", b"0\r\n\r\n"),         // behind the data
+        (b"0\r\n", b"\r\n\r\n"),           // where the trailers begin
+    ] {
+        all(before, &any, 2, after, oracles::chunked);
+    }
+}
+
+#[test]
 fn ends_of_chunks_and_trailers() {
     all(b"2\r\n", b"x0\r\n", 6, b"", oracles::chunked);
     all(b"0\r\n", b"A: \t\r\n\0", 5, b"", oracles::chunked);
@@ -59,6 +72,26 @@ fn heads_of_requests() {
         b"ET / HTTP/1.0\r\n\r\n",
         oracles::head,
     );
+}
+
+/// Calls `judge` with each text that is one byte away from `text`: one byte replaced, put in or left out.
+fn all_changes(text: &[u8], judge: fn(&[u8])) {
+    for place in 0..text.len() {
+        let (before, after) = (&text[..place], &text[place + 1..]);
+        judge(&[before, after].concat());
+        for byte in 0..=u8::MAX {
+            judge(&[before, &[byte], after].concat());
+            judge(&[before, &[byte], &text[place..]].concat());
+        }
+    }
+}
+
+#[test]
+fn heads_with_any_one_byte_changed() {
+    let request = b"PUT /a HTTP/1.1\r\nHost: h\r\nA: \tb \r\n\r\n";
+    all_changes(request, oracles::head);
+    let response = b"0HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    all_changes(response, oracles::response_head);
 }
 
 #[test]
@@ -98,15 +131,15 @@ const FIELDS: [&str; 13] = [
     "Connection: close\r\n",
 ];
 
-/// All lists of at most `longest` fields.
-fn lists(longest: usize) -> Vec<String> {
+/// All lists of at most `longest` of these parts.
+fn lists(parts: &[&str], longest: u32) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut from = 0;
     for _ in 0..longest {
         let to = found.len();
         for index in from..to {
-            for field in FIELDS {
-                found.push(format!("{}{field}", found[index]));
+            for part in parts {
+                found.push(format!("{}{part}", found[index]));
             }
         }
         from = to;
@@ -116,9 +149,23 @@ fn lists(longest: usize) -> Vec<String> {
 
 #[test]
 fn framing_of_requests() {
-    for fields in lists(3) {
+    for fields in lists(&FIELDS, 3) {
         for minor in [0, 1, 2] {
             oracles::framing(format!("{minor}{fields}").as_bytes());
+        }
+    }
+}
+
+#[test]
+fn values_of_the_fields_that_frame() {
+    let lengths = lists(&["0", "5", "+", "-", ",", " ", "\t"], 5);
+    let codings = lists(&["chunked", "Chunked", "gzip", ",", " ", ";q=1", "\""], 5);
+    for (name, values) in [("Content-Length", lengths), ("Transfer-Encoding", codings)] {
+        for value in values {
+            for minor in [0, 1] {
+                let fields = format!("{minor}{name}:{value}\r\n");
+                oracles::framing(fields.as_bytes());
+            }
         }
     }
 }
@@ -138,7 +185,7 @@ fn framing_of_responses() {
         }
     }
     // The statuses that make a difference, and one that does not, with all fields.
-    for fields in lists(2) {
+    for fields in lists(&FIELDS, 2) {
         for status in [100, 101, 200, 204, 304, 404] {
             for method in 0..=2 {
                 for minor in [0, 1] {
