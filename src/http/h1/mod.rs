@@ -50,6 +50,8 @@
 //!   announces never makes the caller keep more. Content can be passed on as it arrives.
 //! * **Bounded work.** Each byte is looked at a constant number of times. There is no recursion, and
 //!   no input makes the codec panic.
+//! * **A small program.** It needs no operating system and compiles three crates. On a Cortex-M4, reading
+//!   heads adds 15 kB to a program, and a [`Connection`] 31 kB: see [`guide::proof`].
 //!
 //! Repeat these steps for each request of a client:
 //!
@@ -80,6 +82,7 @@
 //!
 #![doc = include_str!("uses.md")]
 //!
+//! [`guide::proof`]: https://docs.rs/serve_forever/latest/serve_forever/guide/proof/index.html
 //! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/protocols/parse_capture.rs
 
 mod chunked;
