@@ -44,7 +44,7 @@ const CASES: [(&str, usize); 7] = [
     ("body", 32 * KIB + BODY),
     // Content that waits for its reader: the high-water mark, and the read that reached it.
     ("unread", 128 * KIB),
-    // `EventedSettings::high_water`, and the block of `FromRead` that reached it.
+    // `EventedSettings::high_water`, and the least that is read at a time.
     ("pulled", 80 * KIB),
     // The same, and the blocks that a worker pulls in advance.
     ("workers", 144 * KIB),

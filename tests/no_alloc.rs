@@ -6,7 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serve_forever::http::{
-    AccessLog, Block, HttpConnection, HttpRequestHandler, HttpServer, HttpSettings, LogFormat,
-    Request, Response, TrustedProxies,
+    AccessLog, Block, FromRead, HttpConnection, HttpRequestHandler, HttpServer, HttpSettings,
+    LogFormat, Request, Response, TrustedProxies,
 };
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{Buffer, Protocol};
@@ -321,6 +321,27 @@ fn a_page_that_is_lent_allocates_nothing() {
         response.send_response(200).body_block(page.clone())
     };
     assert_eq!(allocations_of(bind_with(handler), GET, 1, 500), 0);
+}
+
+/// Nor do the blocks of a body that is read, however many. Only the response as a whole does.
+#[test]
+fn the_blocks_of_what_is_read_allocate_nothing() {
+    let of_length = |length: usize| {
+        let content: Arc<[u8]> = [&vec![b'x'; length], &b"Hello, World!"[..]].concat().into();
+        let handler = move |_: &Request<'_>, response: Response<'_>| {
+            let content = Cursor::new(Arc::clone(&content));
+            let head = response.send_response(200);
+            head.send_header("Content-Length", content.get_ref().len().to_string())
+                .stream(FromRead::new(content))
+        };
+        allocations_of(bind_with(handler), GET, 1, 500)
+    };
+    let (two, four) = (of_length(100_000), of_length(230_000));
+    // A client may not take everything at once. What is left is then kept with the connection.
+    assert!(
+        four < two + 500,
+        "{two} for two blocks each, {four} for four"
+    );
 }
 
 /// What the loop's thread holds for each connection that has had its answer and is idle.

@@ -15,6 +15,8 @@ mod lent;
 mod limits;
 #[path = "streaming/pushed.rs"]
 mod pushed;
+#[path = "streaming/read.rs"]
+mod read;
 mod support;
 #[path = "streaming/uploads.rs"]
 mod uploads;

@@ -502,6 +502,53 @@ fn files_as_bodies() {
     assert_eq!(server.get("/").text(), "5\r\nboxed\r\n0\r\n\r\n");
 }
 
+/// WSGI-24: the server chooses how much of a file it reads at a time, unless middleware takes the blocks,
+/// as the validator does above.
+#[test]
+fn a_file_is_read_in_large_blocks() {
+    let content: Vec<u8> = (0..100_000_u32)
+        .map(|number| (number % 251) as u8)
+        .collect();
+    let (longer, given) = (content.clone(), content.clone());
+    let app = move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        start_response.call("200 OK", PLAIN)?;
+        Ok(match environ.get("PATH_INFO").as_deref() {
+            Some("/empty") => file(b"").into(),
+            Some("/boxed") => (Box::new(Body::from(file(&given))) as Box<dyn Iterable>).into(),
+            _ => file(&given).into(),
+        })
+    };
+    let server = serve_with(app, |handler| handler);
+    for path in ["/file", "/boxed"] {
+        let body = server.get(path).body;
+        let first = [b"10000\r\n", &longer[..65_536], b"\r\n"].concat();
+        assert!(body.starts_with(&first), "{path}");
+        // How much follows at a time depends on how much the client has taken.
+        let (mut content, mut rest) = (longer[..65_536].to_vec(), &body[first.len()..]);
+        while let Some(end) = rest.windows(2).position(|it| it == b"\r\n") {
+            let size = std::str::from_utf8(&rest[..end]).expect("text");
+            let size = usize::from_str_radix(size, 16).expect("a size");
+            content.extend_from_slice(&rest[end + 2..end + 2 + size]);
+            rest = &rest[end + 2 + size + 2..];
+        }
+        assert!(content == longer, "{path}");
+    }
+    let empty = server.get("/empty");
+    assert_eq!(empty.field("Content-Length"), Some("0"));
+    let workers = serve_with(
+        move |_: &mut Environ<'_>, start_response: Starter<'_>| {
+            let length = content.len().to_string();
+            start_response.call("200 OK", &[TYPE, ("Content-Length", &length)])?;
+            start_response.write(&content[..7])?;
+            let mut rest = file(&content);
+            rest.seek(SeekFrom::Start(7))?;
+            Ok(rest.into())
+        },
+        |handler| handler.workers(Pool::new().threads(1)),
+    );
+    assert!(workers.get("/").body == longer);
+}
+
 // ---- start_response
 
 /// WSGI-11: start_response as late as during the first iteration.

@@ -178,7 +178,7 @@ impl Pulling {
     /// 3333: no block is held back while the next is made.
     fn go_on(mut self, first: Option<News>, seat: &mut Seat) {
         let mut room = HIGH_WATER;
-        let mut news = first.unwrap_or_else(|| self.pull());
+        let mut news = first.unwrap_or_else(|| self.pull(room));
         loop {
             if !matches!(news.then, Then::Await) {
                 return self.end(news);
@@ -195,15 +195,16 @@ impl Pulling {
             if reply_to.is_none_or(|reply_to| reply_to.tell(news).is_err()) {
                 return;
             }
-            news = self.pull();
+            news = self.pull(room);
         }
     }
 
-    /// Pulls a block. Returns the news of it: [`Then::Await`], unless it is the last.
-    fn pull(&mut self) -> News {
+    /// Pulls a block. Returns the news of it: [`Then::Await`], unless it is the last. `room` is how much
+    /// may still be pulled.
+    fn pull(&mut self, room: usize) -> News {
         let mut bytes = Buffer::new();
         bytes.keep_blocks(true);
-        let then = match contain(|| self.streaming.pull(&mut bytes)) {
+        let then = match contain(|| self.streaming.pull(room, &mut bytes)) {
             Ok(None) => Then::Await,
             Ok(Some(ending)) => Then::End(ending),
             Err(failure) => Then::Fail(failure),

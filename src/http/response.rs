@@ -12,7 +12,7 @@ use super::date::date_line;
 use super::error_page::error_page;
 use super::h1::{self, EncodeError, Sink, Version};
 use super::message::{Message, Upgrade};
-use super::response_body::{BodyFraming, BodySource, Ending, Framer, Streaming, cut};
+use super::response_body::{BodyFraming, BodySource, Ending, Framer, READ, Streaming, cut};
 use super::response_error::ResponseError;
 use super::status::{explanation, phrase};
 use super::written::{Content, Context, Outcome, Thread, Written};
@@ -458,7 +458,7 @@ impl ResponseHead<'_> {
             ended: None,
         };
         self.keep_blocks();
-        streaming.ended = streaming.pull(self.output)?;
+        streaming.ended = streaming.pull(READ, self.output)?;
         if let Some(Ending { close, sent, wrong }) = streaming.ended {
             self.state.close |= close;
             self.state.sent = sent;

@@ -24,6 +24,19 @@ pub trait BodySource: Send {
     /// An error breaks the response off: the client sees that it is incomplete.
     fn next_block(&mut self) -> Result<Option<Block>, Failure>;
 
+    /// Returns what the rest of the body is read from, if it can be read; by default `None`.
+    ///
+    /// If there is a reader, the server reads from it and does not call
+    /// [`next_block`](Self::next_block): one `read` for each block, straight into the output of the
+    /// connection. So a file needs no memory for its blocks. A read that returns 0 is the end. The
+    /// server asks before each block, so a source may have some blocks, and then a reader.
+    ///
+    /// On the loop's thread a read must not wait. A reader must write as many bytes as it returns: what
+    /// is there otherwise may belong to another client.
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        None
+    }
+
     /// Returns the trailer fields; by default none.
     ///
     /// It is called at the end of a chunked response. No other response can have trailers
@@ -66,9 +79,13 @@ where
 #[derive(Debug)]
 pub struct FromRead<R>(R);
 
-/// How much is read at a time. A slow client can have this much unsent above the high-water mark. A
-/// block that fits into a processor's cache is sent faster than a larger one.
+/// The size of a block that is made, and the least that is read at a time. A slow client can have this
+/// much unsent above the high-water mark.
 pub(super) const BLOCK: usize = 16 * 1024;
+
+/// How much is read at a time if nothing else is unsent. A system call costs little beside so many
+/// bytes, and they fit into a processor's cache.
+pub(crate) const READ: usize = 64 * 1024;
 
 impl<R: Read> FromRead<R> {
     /// Reads `reader` to its end.
@@ -81,19 +98,31 @@ impl<R: Read + Send> BodySource for FromRead<R> {
     fn next_block(&mut self) -> Result<Option<Block>, Failure> {
         Ok(read_block(&mut self.0, BLOCK)?.map(Block::from))
     }
+
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        Some(&mut self.0)
+    }
 }
 
 /// Reads a block of at most `size` bytes. Returns `None` at the end.
-pub(crate) fn read_block(reader: &mut impl Read, size: usize) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_block(
+    reader: &mut (impl Read + ?Sized),
+    size: usize,
+) -> io::Result<Option<Vec<u8>>> {
     let mut block = vec![0; size];
-    let count = loop {
-        match reader.read(&mut block) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => break result?,
-        }
-    };
+    let count = uninterrupted(|| reader.read(&mut block))?;
     block.truncate(count);
     Ok((count > 0).then_some(block))
+}
+
+/// Reads again as long as a signal interrupts the read (PEP 475).
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// How the body of a response ends.
@@ -108,9 +137,6 @@ pub(super) enum BodyFraming {
     /// With the connection (HTTP/1.0).
     Close,
 }
-
-/// Room for the framing of one block, and for a last chunk without trailers after it.
-const CHUNK_FRAMING: usize = 32;
 
 /// Writes the blocks of a body in their framing.
 #[derive(Debug)]
@@ -154,52 +180,97 @@ impl Framer {
 
     /// Writes a copy of a block. Returns the end if that was all that had been announced.
     pub(super) fn copy(&mut self, block: &[u8], output: &mut Buffer) -> Option<Ending> {
-        output.reserve(block.len() + CHUNK_FRAMING);
-        self.frame(block.len(), output, |output, count| {
-            output.put(block.get(..count).unwrap_or(block));
-        })
+        let (count, length) = (self.cut(block.len()), block.len());
+        let block = block.get(..count).unwrap_or(block);
+        match self.framing {
+            BodyFraming::Chunked => h1::chunk(output, block),
+            _ => output.put(block),
+        }
+        self.wrote(length)
     }
 
     /// Like [`copy`](Self::copy), but the output may keep the block.
     pub(super) fn block(&mut self, mut block: Block, output: &mut Buffer) -> Option<Ending> {
-        output.reserve(output.copied(block.count()) + CHUNK_FRAMING);
-        self.frame(block.count(), output, |output, count| {
-            block.truncate(count);
-            output.append(block);
-        })
+        let length = block.count();
+        block.truncate(self.cut(length));
+        self.begin_block(block.count(), output);
+        output.append(block);
+        self.end_block(length, output)
     }
 
-    /// Writes the framing of a block of `length` bytes. Between its two parts `put` writes as many
-    /// bytes of the block as it is told.
-    fn frame(
+    /// Reads a block from `reader` straight into the output: as much as `room` says, and a
+    /// [`BLOCK`] at least. Returns `None` at the end of the reader, and else what
+    /// [`copy`](Self::copy) returns.
+    pub(super) fn read(
         &mut self,
-        length: usize,
+        reader: &mut dyn Read,
+        room: usize,
         output: &mut Buffer,
-        put: impl FnOnce(&mut Buffer, usize),
-    ) -> Option<Ending> {
+    ) -> io::Result<Option<Option<Ending>>> {
+        let most = match self.framing {
+            // One more byte shows that the body is too long.
+            BodyFraming::Length(left) => cut(room.max(BLOCK), left.saturating_add(1)).0,
+            _ => room.max(BLOCK),
+        };
+        let before = output.len();
+        let framer = &*self;
+        let read = || {
+            let begin = |output: &mut Buffer, count| framer.begin_block(count, output);
+            output.read_behind(reader, most, begin)
+        };
+        let length = uninterrupted(read)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        if self.framing != BodyFraming::Chunked {
+            output.truncate(before + self.cut(length));
+        }
+        Ok(Some(self.end_block(length, output)))
+    }
+
+    /// Returns how many bytes of a block of `length` bytes are sent.
+    fn cut(&self, length: usize) -> usize {
+        match self.framing {
+            BodyFraming::Length(left) => cut(length, left).0,
+            BodyFraming::Silent => 0,
+            BodyFraming::Chunked | BodyFraming::Close => length,
+        }
+    }
+
+    /// Writes what comes before a block of `length` bytes. An empty chunk would end the body.
+    fn begin_block(&self, length: usize, output: &mut Buffer) {
+        if self.framing == BodyFraming::Chunked && length > 0 {
+            h1::chunk_size(output, length as u64);
+        }
+    }
+
+    /// Writes what comes after a block of `length` bytes. Returns the end if that was all that had
+    /// been announced.
+    fn end_block(&mut self, length: usize, output: &mut Buffer) -> Option<Ending> {
+        if self.framing == BodyFraming::Chunked && length > 0 {
+            output.put(b"\r\n");
+        }
+        self.wrote(length)
+    }
+
+    /// Counts a block of `length` bytes.
+    fn wrote(&mut self, length: usize) -> Option<Ending> {
         match &mut self.framing {
-            // An empty chunk would end the body.
-            BodyFraming::Chunked if length == 0 => {}
-            BodyFraming::Chunked => {
-                h1::chunk_size(output, length as u64);
-                put(output, length);
-                output.put(b"\r\n");
+            BodyFraming::Silent => None,
+            BodyFraming::Chunked | BodyFraming::Close => {
+                self.sent += length as u64;
+                None
             }
-            BodyFraming::Close => put(output, length),
-            BodyFraming::Silent => return None,
             BodyFraming::Length(left) => {
                 let (taken, wrong) = cut(length, *left);
-                put(output, taken);
                 *left -= taken as u64;
                 self.sent += taken as u64;
-                return match *left {
+                match *left {
                     0 => Some(self.ending(wrong)),
                     _ => None,
-                };
+                }
             }
         }
-        self.sent += length as u64;
-        None
     }
 
     /// Writes what follows the last block.
@@ -243,10 +314,22 @@ pub(super) struct Streaming {
 }
 
 impl Streaming {
-    /// Pulls one block and writes it in its framing. Returns the end if that was the last.
-    pub(super) fn pull(&mut self, output: &mut Buffer) -> Result<Option<Ending>, Failure> {
-        match self.source.next_block()? {
-            Some(block) => Ok(self.framer.block(block, output)),
+    /// Pulls one block and writes it in its framing. Returns the end if that was the last. `room` is
+    /// how much is read, if the source has a reader.
+    pub(super) fn pull(
+        &mut self,
+        room: usize,
+        output: &mut Buffer,
+    ) -> Result<Option<Ending>, Failure> {
+        let pulled = match self.source.reader() {
+            Some(reader) => self.framer.read(reader, room, output)?,
+            None => {
+                let block = self.source.next_block()?;
+                block.map(|block| self.framer.block(block, output))
+            }
+        };
+        match pulled {
+            Some(ended) => Ok(ended),
             None => {
                 let trailers = self.source.trailers();
                 self.framer.end(&trailers, output).map(Some)

@@ -118,7 +118,7 @@ impl Buffer {
     }
 
     /// Returns how much [`append`](Self::append) copies of a block of `length` bytes.
-    pub(crate) fn copied(&self, length: usize) -> usize {
+    fn copied(&self, length: usize) -> usize {
         match &self.kept {
             Some(kept) if kept.allowed && length >= LARGE => 0,
             _ => length,
@@ -252,6 +252,39 @@ impl Buffer {
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
         let count = source.read(&mut self.storage[self.end..])?;
         self.end += count;
+        Ok(count)
+    }
+
+    /// Appends what one `read` returns: at most `most` bytes, behind a prefix. `prefix` appends the
+    /// prefix of so many bytes. If nothing is read, there is no prefix either.
+    ///
+    /// It makes room first. What if `read` returns fewer than `most` bytes? Then they move to the end of
+    /// their shorter prefix. All others are where they belong, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `read`; the buffer is then unchanged.
+    pub(crate) fn read_behind(
+        &mut self,
+        source: &mut (impl Read + ?Sized),
+        most: usize,
+        prefix: impl Fn(&mut Buffer, usize),
+    ) -> io::Result<usize> {
+        let before = self.end - self.start;
+        prefix(self, most);
+        let length = self.end - self.start - before;
+        self.reserve(most);
+        let place = self.end;
+        self.end -= length; // also if `read` panics
+        let room = &mut self.storage[place..place + most];
+        let count = source.read(room)?.min(most);
+        if count > 0 {
+            prefix(self, count);
+            if self.end < place {
+                self.storage.copy_within(place..place + count, self.end);
+            }
+            self.end += count;
+        }
         Ok(count)
     }
 
@@ -545,6 +578,45 @@ mod tests {
         assert_eq!(&*buffer, b"headbody");
         buffer.truncate(99);
         assert_eq!(&*buffer, b"headbody");
+    }
+
+    /// What is read stands right behind its prefix, whatever the lengths of both are.
+    #[test]
+    fn reading_behind_a_prefix() {
+        let line = |buffer: &mut Buffer, count: usize| {
+            buffer.extend_from_slice(format!("{count:x} ").as_bytes());
+        };
+        let mut buffer = Buffer::new();
+        let mut expected = Vec::new();
+        for (most, content) in [(300, 300), (300, 299), (4096, 1), (7, 9), (1000, 40)] {
+            let content = vec![b'a' + (most % 26) as u8; content];
+            let count = content.len().min(most);
+            let read = buffer.read_behind(&mut &*content, most, line);
+            assert_eq!(read.ok(), Some(count));
+            expected.extend_from_slice(format!("{count:x} ").as_bytes());
+            expected.extend_from_slice(&content[..count]);
+            assert_eq!(
+                buffer.escape_ascii().to_string(),
+                expected.escape_ascii().to_string()
+            );
+        }
+        assert_eq!(buffer.read_behind(&mut io::empty(), 10, line).ok(), Some(0));
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("scripted"))
+            }
+        }
+        assert!(buffer.read_behind(&mut Broken, 10, line).is_err());
+        assert!(
+            *buffer == *expected,
+            "nothing, or a failure, changes nothing"
+        );
+        buffer.consume(1300);
+        expected.drain(..1300.min(expected.len()));
+        let read = buffer.read_behind(&mut &b"xyz"[..], 3, |_, _| {});
+        assert_eq!(read.ok(), Some(3));
+        assert!(buffer.ends_with(b"xyz") && buffer.starts_with(&expected));
     }
 
     #[test]

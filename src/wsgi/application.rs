@@ -1,6 +1,7 @@
 //! The program's part: the application, and the body of its response.
 
 use std::fmt;
+use std::io::Read;
 use std::mem;
 use std::sync::Arc;
 
@@ -186,6 +187,17 @@ pub trait Iterable: Send {
         None
     }
 
+    /// Returns what the rest of the body is read from, if it can be read, as a file can; by default
+    /// `None`.
+    ///
+    /// If there is a reader, the server reads from it and does not call
+    /// [`next_block`](Self::next_block), and it chooses how much it reads at a time. It is
+    /// [`BodySource::reader`](crate::http::BodySource::reader) for a WSGI body. Middleware that changes
+    /// or watches the blocks of another body has no reader.
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        None
+    }
+
     /// Called exactly once, whether the response was sent, failed, or the client has disconnected
     /// ([WSGI-18]). It is called on the thread that called the application. By default does
     /// nothing.
@@ -217,6 +229,13 @@ impl Iterable for Body {
         match &self.0 {
             Blocks::Single(_) => Some(1),
             Blocks::Iterable(iterable) => iterable.block_count(),
+        }
+    }
+
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        match &mut self.0 {
+            Blocks::Single(_) => None,
+            Blocks::Iterable(iterable) => iterable.reader(),
         }
     }
 

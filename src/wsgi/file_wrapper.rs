@@ -48,6 +48,9 @@ impl<F: Read> FileWrapper<F> {
     }
 
     /// Sets the size of the largest block. Python's `blksize`.
+    ///
+    /// PEP 3333 calls it a suggestion. It holds for a program that takes the blocks, such as middleware.
+    /// The server itself reads more at a time.
     #[must_use]
     pub fn block_size(mut self, bytes: usize) -> FileWrapper<F> {
         self.block_size = bytes;
@@ -69,6 +72,11 @@ impl<F: Read> Iterator for FileWrapper<F> {
 impl<F: Read + Send> Iterable for FileWrapper<F> {
     fn next_block(&mut self, _: &mut dyn StartResponse) -> Result<Option<Block>, Failure> {
         Ok(self.next().transpose()?.map(Block::from))
+    }
+
+    /// Returns the file, unless it is closed.
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        self.file.as_mut().map(|file| file as &mut dyn Read)
     }
 
     /// Closes the file by dropping it.

@@ -2,13 +2,14 @@
 //! It decides when the head is final, whether the length is known and which blocks are sent, and
 //! closes the result once.
 
+use std::io::Read;
 use std::mem;
 
 use super::application::{AppResult, Application, Body, Iterable};
 use super::environ::Environ;
 use super::start_response::{Head, Start, StartResponse};
 use super::writing::Writing;
-use crate::http::BodySource;
+use crate::http::{BodySource, READ, read_block};
 use crate::socketserver::{Block, Failure, HandlerResult, complain, contain};
 
 /// How much of a body is pulled although it is not sent ([WSGI-14]), in bytes and in blocks. Only
@@ -165,6 +166,14 @@ impl BodySource for Output {
             Rest::Ended => Ok(None),
         }
     }
+
+    /// Returns the application's reader, when the block that was pulled before the head is sent.
+    fn reader(&mut self) -> Option<&mut dyn Read> {
+        match self.rest {
+            Rest::Streaming(None) => self.result.0.reader(),
+            _ => None,
+        }
+    }
 }
 
 /// A result whose `close()` is still to be called. That happens once, at the latest when this is
@@ -181,7 +190,10 @@ impl Pending {
         if !written.is_empty() {
             return Ok(Some(written.into()));
         }
-        let block = contain(|| self.0.next_block(start))?;
+        let block = contain(|| match self.0.reader() {
+            Some(reader) => Ok(read_block(reader, READ)?.map(Block::from)),
+            None => self.0.next_block(start),
+        })?;
         // A late start_response comes with the first block, not after it (WSGI-11).
         start.check()?;
         written = start.take_written();

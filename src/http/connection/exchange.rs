@@ -38,7 +38,7 @@ use crate::http::body_sink::section;
 use crate::http::h1;
 use crate::http::message::{Message, News, Notes, OpenHead, Pushed, Then, Upgrade};
 use crate::http::request_body::RequestBody;
-use crate::http::response_body::{BodyFraming, Ending, Framer, Streaming};
+use crate::http::response_body::{BodyFraming, Ending, Framer, READ, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
@@ -373,7 +373,8 @@ impl Exchange {
     pub(super) fn pull(&mut self, io: &mut Io<'_>) -> Verdict {
         match mem::replace(&mut self.outbound, Outbound::Awaited) {
             Outbound::Pulled(mut streaming) => {
-                let pulled = contain(|| streaming.pull(io.output));
+                let room = READ.saturating_sub(io.output.len());
+                let pulled = contain(|| streaming.pull(room, io.output));
                 self.outbound = Outbound::Pulled(streaming);
                 match pulled {
                     Ok(None) => Verdict::GoOn,
