@@ -8,6 +8,7 @@
 //! the only place that interprets a [`Next`](super::Next). In the common case a turn is one read, one
 //! call of the protocol and one write. Before and after such a turn, the connection owns no buffer.
 
+pub(super) mod scratch;
 mod steps;
 mod transfer;
 
@@ -16,7 +17,8 @@ use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use self::transfer::{READ, send};
+use self::scratch::Scratch;
+use self::transfer::send;
 use super::buffer::Buffer;
 use super::failure::{Failure, HandlerResult, catch, contain};
 use super::mailbox::Post;
@@ -34,24 +36,6 @@ const STEPS: usize = 8;
 /// How many bytes a client may still send while its connection lingers. After that the connection
 /// is closed.
 const DISCARD: usize = 8 * 1024 * 1024;
-
-/// The buffers that all connections of a loop share, one turn at a time.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    /// Receives the bytes of each read.
-    input: Buffer,
-    /// Collects the output of a turn.
-    output: Buffer,
-}
-
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch {
-            input: Buffer::with_capacity(READ),
-            output: Buffer::new(),
-        }
-    }
-}
 
 /// The things that the loop lends to a connection for one turn.
 pub(crate) struct Loan<'a, M> {
@@ -402,10 +386,7 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
                 loan.completed += unsent.completed;
                 (unsent.bytes, unsent.pace)
             }
-            None => {
-                let output = mem::take(&mut loan.scratch.output);
-                (output, Pace::new(loan.now.instant()))
-            }
+            None => (loan.scratch.take_output(), Pace::new(loan.now.instant())),
         };
         output.keep_blocks(self.conversation.keeps_blocks());
         match occasion {
@@ -506,30 +487,24 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         pace.advance(sent, loan.now.instant());
         self.taken.add(sent);
         if output.is_empty() && pace.catch_up() {
+            loan.scratch.enlarge(output);
+            output.keep_blocks(self.conversation.keeps_blocks());
             self.conversation.output_sent(loan.now);
         }
         Ok(())
     }
 
-    /// Keeps output that the stream did not take, and gives the shared buffer back.
-    fn put_back(&mut self, mut output: Buffer, mut pace: Pace, scratch: &mut Scratch) {
-        if !output.is_empty() {
-            pace.lag();
-            let bytes = if output.capacity() > 2 * READ {
-                mem::take(&mut output)
-            } else {
-                output.split_off_to_fit()
-            };
-            self.unsent = Some(Box::new(Unsent {
-                bytes,
-                pace,
-                completed: 0,
-            }));
+    /// Keeps output that the stream did not take, or gives the buffer back.
+    fn put_back(&mut self, output: Buffer, mut pace: Pace, scratch: &mut Scratch) {
+        if output.is_empty() {
+            return scratch.give_back(output);
         }
-        output.clear();
-        if output.capacity() <= 2 * READ && output.capacity() >= scratch.output.capacity() {
-            scratch.output = output;
-        }
+        pace.lag();
+        self.unsent = Some(Box::new(Unsent {
+            bytes: scratch.part_with(output),
+            pace,
+            completed: 0,
+        }));
     }
 }
 

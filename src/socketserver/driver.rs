@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use self::patient::Patient;
 use super::budget::complain;
-use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Phase, Scratch};
+use super::connection::scratch::Scratch;
+use super::connection::{Awaits, Connection, End, Fate, Loan, Occasion, Phase};
 use super::failure::{Failure, HandlerResult};
 use super::mailbox::Post;
 use super::protocol::Protocol;
