@@ -7,11 +7,16 @@
 //!     curl http://127.0.0.1:8000/plaintext
 //!     wrk -c64 http://127.0.0.1:8000/plaintext
 //!
+//! With a number after the address, the handler runs on so many workers, as one that blocks would:
+//!
+//!     cargo run --release --example plaintext -- 127.0.0.1:8000 2
+//!
 //! Ctrl-C stops it.
 
 use std::error::Error;
 
-use serve_forever::http::{HttpRequestHandler, HttpResult, HttpServer, Request, Response};
+use serve_forever::http::{HttpRequestHandler, HttpResult, HttpServer, Pooled, Request, Response};
+use serve_forever::socketserver::Pool;
 
 /// The handler. In Python it would be a subclass of `BaseHTTPRequestHandler`; here it is a trait.
 #[derive(Debug, Clone)]
@@ -40,8 +45,22 @@ fn hello(response: Response<'_>) -> HttpResult {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8000".into());
-    let mut server = HttpServer::bind(address, Plaintext)?;
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or("127.0.0.1:8000".into());
+    match args.next() {
+        Some(workers) => {
+            let workers = Pool::new().threads(workers.parse()?);
+            serve(address, Pooled::new(Plaintext, workers))
+        }
+        None => serve(address, Plaintext),
+    }
+}
+
+fn serve<H>(address: String, handler: H) -> Result<(), Box<dyn Error>>
+where
+    H: HttpRequestHandler + Clone + Send + 'static,
+{
+    let mut server = HttpServer::bind(address, handler)?;
     server.shutdown_on_signals()?;
     println!("Serving on http://{}/", server.server_address());
     Ok(server.serve_forever()?)
