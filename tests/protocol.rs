@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serve_forever::reactor::Now;
 use serve_forever::socketserver::{
     Buffer, Driver, Evented, EventedSettings, Failure, Files, MAILBOX_CAPACITY, Mailbox, Next,
-    Protocol, SendError,
+    Protocol, SendError, Turn,
 };
 use support::client::{Client, text};
 use support::driven::Driven;
@@ -702,6 +702,26 @@ fn a_mailbox_keeps_order_and_has_an_end() {
     assert_eq!(late, Err(SendError::Gone("late".to_owned())));
     other.send("echo untouched\n");
     driven.expect(&mut other, "untouched\n");
+}
+
+/// RT-5: messages share a wake-up. What if a turn uses it up, and only says that the server stops?
+/// Then the next run has work, without being woken.
+#[test]
+fn what_is_sent_while_a_server_stops_is_for_its_next_run() {
+    let (mut driven, world) = driven(EventedSettings::default());
+    let mailboxes = world.mailboxes();
+    let mut client = driven.connect();
+    let mailbox = mailboxes.recv_timeout(PATIENCE).expect("it is made");
+    driven.until(|driven| driven.engine.timeout(driven.now).is_none());
+    mailbox.send("before".to_owned()).expect("there is room");
+    driven.engine.shutdown_handle().request();
+    let turn = driven.engine.turn(driven.now).expect("no failure");
+    assert_eq!(turn, Turn::Shutdown);
+    driven.engine.clear_shutdown_request();
+    assert_eq!(driven.engine.timeout(driven.now), Some(Duration::ZERO));
+    driven.expect(&mut client, "message before\n");
+    mailbox.send("after".to_owned()).expect("there is room");
+    driven.expect(&mut client, "message after\n");
 }
 
 /// RT-4 for messages: a slot's next owner never gets what was meant for the one before.

@@ -12,6 +12,7 @@ mod shelf;
 
 use std::error::Error;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
@@ -96,11 +97,7 @@ impl<M> Mailbox<M> {
         if let Err(unsent) = self.office.sender.send((self.slot, message)) {
             return Err(SendError::Gone(unsent.into_inner().1));
         }
-        if let Some(home) = &self.office.home {
-            if let Err(error) = home.alarm.wake() {
-                log::error!("cannot wake the loop for a message: {error}");
-            }
-        }
+        self.office.ring();
         Ok(())
     }
 }
@@ -231,9 +228,27 @@ struct PostOffice<M> {
     shelves: Box<[Shelf]>,
     /// The thread that takes messages out.
     thread: Mutex<Option<ThreadId>>,
+    /// The loop was woken, and has not looked for messages since. There is no need to wake it again.
+    rung: AtomicBool,
 }
 
 impl<M> PostOffice<M> {
+    /// Wakes the loop for a message that was sent before this call. Messages that come before the
+    /// loop looks share one wake-up ([RT-5]).
+    ///
+    /// [RT-5]: crate::spec#rt-5
+    fn ring(&self) {
+        let Some(home) = &self.home else {
+            return;
+        };
+        if self.rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Err(error) = home.alarm.wake() {
+            log::error!("cannot wake the loop for a message: {error}");
+        }
+    }
+
     fn shelf(&self, slot: Slot) -> Option<&Shelf> {
         self.shelves.get(slot.index())
     }
@@ -275,6 +290,7 @@ impl<M> Post<M> {
             home,
             shelves: (0..capacity).map(|_| Shelf::default()).collect(),
             thread: Mutex::default(),
+            rung: AtomicBool::new(false),
         });
         Post { office, receiver }
     }
@@ -313,8 +329,12 @@ impl<M> Post<M> {
         }
     }
 
-    /// Returns how many messages wait. This is cheaper than trying to receive one.
-    pub(crate) fn waiting(&self) -> usize {
+    /// Begins a look for messages, and returns how many wait. The next message that is sent wakes
+    /// the loop again, so take all of these.
+    pub(crate) fn look(&self) -> usize {
+        // Before the messages are counted. What if one is sent between the two? Then it is counted,
+        // and wakes the loop for nothing. The other way round, it could be forgotten.
+        self.office.rung.swap(false, Ordering::AcqRel);
         self.receiver.len()
     }
 

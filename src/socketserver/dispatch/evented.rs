@@ -402,7 +402,7 @@ where
 
     fn collect(&mut self, reactor: &mut Reactor) {
         self.post.attend(); // the engine may have moved to another thread since its last turn
-        for _ in 0..self.post.waiting() {
+        for _ in 0..self.post.look() {
             let Some((slot, message)) = self.post.receive() else {
                 return;
             };

@@ -55,8 +55,8 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         Ok(self.dispatch.completed() != completed || (accepted && !goes_on))
     }
 
-    /// Prepares a turn, before anything is tested or run: the clock, the signals, and the deadlines
-    /// that have passed. `heeds_requests` is whether requests to stop are for this turn.
+    /// Prepares a turn, before anything is tested or run: the clock, the signals, the deadlines that
+    /// have passed, and what other threads have sent. `heeds_requests` is whether requests to stop are for this turn.
     fn begin_turn(&mut self, now: Instant, heeds_requests: bool) {
         self.handle.interrupts().set_heeded(heeds_requests);
         self.stats.turns += 1;
@@ -64,6 +64,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         self.now.advance_after_wait(self.waited.take(), now);
         self.take_signals();
         self.reactor.expire(now);
+        // Also in a turn that only says that the server stops. The wake-up for these messages is used
+        // up, so nothing else would tell the next run of them.
+        self.dispatch.collect(&mut self.reactor);
     }
 
     /// Turns the signals that have come into requests.
@@ -171,7 +174,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// was any.
     #[inline]
     fn serve_ready(&mut self, may_go_on: impl Fn() -> bool) -> Result<bool, Failure> {
-        self.dispatch.collect(&mut self.reactor);
         // What if a source is ready again after its turn? It is queued behind this number, so its
         // next turn comes after the listener's, and nobody starves (RT-6).
         let queued = self.reactor.queued();
