@@ -94,6 +94,7 @@
 #![doc(alias("THREAD-10"))]
 #![doc(alias("THREAD-11"))]
 #![doc(alias("THREAD-12"))]
+#![doc(alias("THREAD-13"))]
 #![doc(alias("HND-1", "HND-2", "HND-3"))]
 #![doc(alias("STREAM-1", "STREAM-2", "STREAM-3", "STREAM-4", "STREAM-5"))]
 #![doc(alias("STREAM-6", "STREAM-7", "STREAM-8", "STREAM-9"))]

@@ -35,6 +35,9 @@ impl Response<'_> {
     /// because it is closed or its queue is [discarded](Pool::discard_waiting), the response is a
     /// 500.
     ///
+    /// The job begins when the loop's turn ends, or before that if a worker is awake ([THREAD-13]). So
+    /// do not wait for it in the handler.
+    ///
     /// Move into `job` whatever the response needs of the request. A body that is still to come is
     /// read with [`body_reader`](Self::body_reader). A body that you
     /// [stream](super::ResponseHead::stream) is pulled and dropped on the thread on which `job` ran
@@ -59,6 +62,7 @@ impl Response<'_> {
     /// None. Return the result from your handler.
     ///
     /// [THREAD-11]: crate::spec#thread-11
+    /// [THREAD-13]: crate::spec#thread-13
     pub fn offload(
         mut self,
         workers: &Pool,

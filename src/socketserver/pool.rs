@@ -19,10 +19,12 @@
 //! parked.
 //!
 //! Besides the queues, a submitter and the threads share some counts: how many places are taken,
-//! how many jobs have not ended, how many of these no further thread could run, and how many
-//! threads there are. A submitter starts a thread if there are fewer threads than jobs. Only then
-//! does it take a lock ([design law 4]).
+//! how many jobs have not ended, how many of these no further thread could run, how many threads
+//! there are, and how many of them sleep. A submitter starts a thread if there are fewer threads than
+//! jobs, and wakes one if any sleeps. Only then does it take a lock ([design law 4]). In a turn of a
+//! loop it wakes a thread only once, at the end ([THREAD-13]).
 //!
+//! [THREAD-13]: crate::spec#thread-13
 //! [design law 4]: crate::spec#law-4
 
 use std::fmt;
@@ -41,8 +43,10 @@ use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
 
+pub(super) mod held;
 pub(super) mod overloaded;
 pub(super) mod place;
+mod queue;
 pub(super) mod seat;
 pub(super) mod shared;
 pub(super) mod worker;
@@ -281,12 +285,26 @@ impl Pool {
         input: I,
         job: impl FnOnce(I, Place) + Send + 'static,
     ) -> Result<(), (I, Overloaded)> {
-        self.submit_seated(input, |input, place, _seat| job(input, place))
+        self.queue(input, |input, place, _seat| job(input, place))?;
+        self.handle.0.queue.wake_one();
+        Ok(())
     }
 
     /// Like [`submit_with`](Self::submit_with), but passes the seat as well, where the job can
-    /// [park](Self::park) its rest.
+    /// [park](Self::park) its rest. If a loop's turn runs on this thread and no thread of the pool is
+    /// awake, the job begins when the turn ends.
     pub(crate) fn submit_seated<I: Send + 'static>(
+        &self,
+        input: I,
+        job: impl FnOnce(I, Place, &mut Seat) + Send + 'static,
+    ) -> Result<(), (I, Overloaded)> {
+        self.queue(input, job)?;
+        held::wake_one(&self.handle.0);
+        Ok(())
+    }
+
+    /// Queues a job. The caller wakes a thread for it.
+    fn queue<I: Send + 'static>(
         &self,
         input: I,
         job: impl FnOnce(I, Place, &mut Seat) + Send + 'static,
@@ -304,7 +322,7 @@ impl Pool {
             return Err((input, Overloaded::NoThread(error)));
         }
         let job: Job = Box::new(move |seat| job(input, place, seat));
-        shared.queue.send(Some(job));
+        shared.queue.put(Some(job));
         shared.discard_if_deserted(); // what if the last thread has ended early, just now?
         Ok(())
     }
@@ -423,6 +441,7 @@ impl Pool {
     ///
     /// [THREAD-10]: crate::spec#thread-10
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
+        held::let_go(); // the jobs of this turn are among those that are waited for
         let own = thread::current().id();
         let by_job = self.job_of_this();
         self.handle
@@ -553,6 +572,7 @@ impl Parked {
         if home.errands.send(errand).is_err() {
             return shared.job_went(&home);
         }
+        shared.queue.wake(&home);
         // A job that waits for any thread may now have to wait for this one.
         if let Err(error) = self.pool.start_thread_if_needed() {
             complain("no further thread, so jobs wait for the others", error);

@@ -10,6 +10,7 @@ use crate::socketserver::failure::{Failure, HandlerResult, catch, contain};
 use crate::socketserver::hooks::Hooks;
 use crate::socketserver::listener::Attempt;
 use crate::socketserver::overload::Overload;
+use crate::socketserver::pool::held::HeldWakeUps;
 use crate::socketserver::transport::{Accepted, Transport};
 
 impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
@@ -174,6 +175,21 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     /// was any.
     #[inline]
     fn serve_ready(&mut self, may_go_on: impl Fn() -> bool) -> Result<bool, Failure> {
+        let held = HeldWakeUps::begin();
+        let served = self.serve_queued(may_go_on);
+        self.dispatch.settle(&mut self.reactor, &self.now);
+        drop(held);
+        // What if workers have finished jobs of this turn by now? Then there is no need to sleep.
+        self.dispatch.collect(&mut self.reactor);
+        self.listener.note_open(self.dispatch.open(), &self.now);
+        let served = served?;
+        self.report_failures()?;
+        Ok(served)
+    }
+
+    /// Gives the sources in the run queue their turns.
+    #[inline]
+    fn serve_queued(&mut self, may_go_on: impl Fn() -> bool) -> Result<bool, Failure> {
         // What if a source is ready again after its turn? It is queued behind this number, so its
         // next turn comes after the listener's, and nobody starves (RT-6).
         let queued = self.reactor.queued();
@@ -190,9 +206,6 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
                 break;
             }
         }
-        self.dispatch.settle(&mut self.reactor, &self.now);
-        self.listener.note_open(self.dispatch.open(), &self.now);
-        self.report_failures()?;
         Ok(queued > 0)
     }
 

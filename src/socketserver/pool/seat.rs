@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread::{self, Thread};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -19,6 +21,18 @@ pub(super) struct Home {
     pub(super) errands: Sender<Errand>,
     /// How many jobs this thread has: the one that it runs, and those that wait for it alone.
     pub(super) load: AtomicUsize,
+    /// The thread itself.
+    thread: Thread,
+    /// Whether it sleeps, and nobody has woken it.
+    pub(super) is_asleep: AtomicBool,
+}
+
+impl Home {
+    /// Wakes the thread. The caller has taken it out of the sleepers.
+    pub(super) fn wake(&self) {
+        self.is_asleep.store(false, SeqCst);
+        self.thread.unpark();
+    }
 }
 
 /// A message to the thread on which a job is parked.
@@ -43,9 +57,14 @@ impl Seat {
     /// Creates the seat of this thread, and the end of its queue.
     pub(super) fn new() -> (Seat, Receiver<Errand>) {
         let (errands, receiver) = unbounded();
-        let load = AtomicUsize::new(0);
+        let home = Home {
+            errands,
+            load: AtomicUsize::new(0),
+            thread: thread::current(),
+            is_asleep: AtomicBool::new(false),
+        };
         let seat = Seat {
-            home: Arc::new(Home { errands, load }),
+            home: Arc::new(home),
             parked: HashMap::new(),
             last: 0,
         };
@@ -57,11 +76,6 @@ impl Seat {
         self.last += 1;
         self.parked.insert(self.last, job);
         self.last
-    }
-
-    /// Returns whether no job is parked. Then no errand can come.
-    pub(super) fn is_free(&self) -> bool {
-        self.parked.is_empty()
     }
 
     /// Runs or drops a parked job.

@@ -8,8 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
+use super::queue::Queue;
 use super::seat::{Home, Job, discard};
 use crate::reactor::Alarm;
 use crate::socketserver::budget::complain;
@@ -61,29 +60,6 @@ struct Waiting {
     whom: Option<ThreadId>,
     /// Its own thread.
     home: Arc<Home>,
-}
-
-/// The jobs that wait for any thread. A `None` ends the thread that receives it.
-pub(super) struct Queue {
-    /// The submitters' end.
-    sender: Sender<Option<Job>>,
-    /// The threads' end.
-    pub(super) receiver: Receiver<Option<Job>>,
-}
-
-impl Default for Queue {
-    fn default() -> Queue {
-        let (sender, receiver) = unbounded();
-        Queue { sender, receiver }
-    }
-}
-
-impl Queue {
-    /// Queues a job, or the end of a thread.
-    pub(super) fn send(&self, message: Option<Job>) {
-        // Ignore the error: sending fails only without a receiver, and the queue owns one.
-        let _ = self.sender.send(message);
-    }
 }
 
 impl Shared {

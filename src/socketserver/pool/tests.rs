@@ -6,6 +6,7 @@ use std::thread::ThreadId;
 
 use super::*;
 
+mod held;
 mod logger;
 mod parked;
 mod queue;

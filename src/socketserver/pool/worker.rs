@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Select};
+use crossbeam_channel::Receiver;
 
 use super::seat::{Errand, Job, Seat, survive};
 use super::shared::{Running, Shared, set_running};
@@ -32,6 +32,8 @@ enum Message {
     Job(Job),
     /// Something about a job that is parked on this thread.
     Errand(Errand),
+    /// The end of this thread.
+    End,
 }
 
 impl Worker {
@@ -57,34 +59,44 @@ impl Worker {
 
     /// Runs one job after the other, until the thread is told to end.
     fn work(&self, seat: &mut Seat, errands: &Receiver<Errand>) {
-        let queue = &self.shared.queue.receiver;
-        let mut both = Select::new();
-        let any = both.recv(queue);
-        both.recv(errands);
+        let queue = &self.shared.queue;
+        let mut errand_first = false;
         // What if a thread is lent after the others were told to end? Then nothing tells it.
         while !self.shared.is_over() {
-            // The choice is random if both are ready. So neither has to wait for the other long.
-            let message = match seat.is_free() {
-                true => queue.recv().ok().flatten().map(Message::Job),
-                false => {
-                    let ready = both.select();
-                    match ready.index() == any {
-                        true => ready.recv(queue).ok().flatten().map(Message::Job),
-                        false => ready.recv(errands).ok().map(Message::Errand),
-                    }
-                }
+            // By turns, so that neither has to wait for the other long.
+            errand_first = !errand_first;
+            let Some(message) = self.next(errands, errand_first) else {
+                let has_work =
+                    || self.shared.is_over() || !(queue.receiver.is_empty() && errands.is_empty());
+                queue.sleep(&seat.home, has_work);
+                continue;
             };
+            // This thread may be busy for long, so another takes the next job.
+            if !queue.receiver.is_empty() {
+                queue.wake_one();
+            }
             match message {
                 // A job that reports its panics catches them itself. All other panics are only
                 // logged.
-                Some(Message::Job(job)) => {
+                Message::Job(job) => {
                     self.shared.job_came(&seat.home);
                     survive("a job of a pool", || job(seat));
                 }
-                Some(Message::Errand(errand)) => seat.run(errand),
-                None => return,
+                Message::Errand(errand) => seat.run(errand),
+                Message::End => return,
             }
             self.shared.job_went(&seat.home);
+        }
+    }
+
+    /// Returns the next thing to do; `None` if there is nothing now.
+    fn next(&self, errands: &Receiver<Errand>, errand_first: bool) -> Option<Message> {
+        let errand = || errands.try_recv().ok().map(Message::Errand);
+        let job = || self.shared.queue.take();
+        let job = || Some(job()?.map_or(Message::End, Message::Job));
+        match errand_first {
+            true => errand().or_else(job),
+            false => job().or_else(errand),
         }
     }
 }

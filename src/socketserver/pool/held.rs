@@ -1,0 +1,80 @@
+//! Wake-ups that are held back until the turn of a loop ends.
+//!
+//! A turn of the loop may hand many jobs to a pool. What if each of them woke a thread at once? On a
+//! busy machine that thread would take the loop's processor, run one job and sleep again: two
+//! switches between threads for each request. So the loop wakes a thread once, when its turn ends.
+//! Threads that are awake take jobs immediately.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::shared::Shared;
+
+/// The wake-ups that this thread holds back.
+#[derive(Default)]
+enum Held {
+    /// None: it wakes immediately.
+    #[default]
+    Never,
+    /// None so far.
+    Nothing,
+    /// That of a thread of this pool.
+    Pool(Arc<Shared>),
+}
+
+thread_local! {
+    /// What this thread holds back. The handlers that it calls submit jobs, and do not know its loop.
+    static HELD: Cell<Held> = const { Cell::new(Held::Never) };
+}
+
+/// While this exists, the jobs that requests hand to a pool on this thread wake no thread. When it is
+/// dropped, they do.
+pub(crate) struct HeldWakeUps {
+    /// What was held before: a handler may run a loop of its own.
+    before: Held,
+}
+
+impl HeldWakeUps {
+    /// Begins to hold wake-ups back.
+    pub(crate) fn begin() -> HeldWakeUps {
+        let before = HELD.with(|cell| cell.replace(Held::Nothing));
+        HeldWakeUps { before }
+    }
+}
+
+impl Drop for HeldWakeUps {
+    fn drop(&mut self) {
+        let before = std::mem::take(&mut self.before);
+        release(HELD.with(|cell| cell.replace(before)));
+    }
+}
+
+/// Wakes a thread of this pool: now, or when the loop's turn ends.
+pub(super) fn wake_one(shared: &Arc<Shared>) {
+    HELD.with(|cell| match cell.take() {
+        Held::Nothing => cell.set(Held::Pool(Arc::clone(shared))),
+        Held::Pool(held) if Arc::ptr_eq(&held, shared) => cell.set(Held::Pool(held)),
+        // One pool is enough to hold: few programs have two.
+        other => {
+            cell.set(other);
+            shared.queue.wake_one();
+        }
+    });
+}
+
+/// Wakes the threads that are held back. The caller is going to wait for them.
+pub(super) fn let_go() {
+    HELD.with(|cell| match cell.take() {
+        Held::Never => {}
+        held => {
+            cell.set(Held::Nothing);
+            release(held);
+        }
+    });
+}
+
+fn release(held: Held) {
+    if let Held::Pool(shared) = held {
+        shared.queue.wake_one();
+    }
+}
