@@ -190,11 +190,13 @@ impl Server {
     /// were finished, and how many were not.
     fn drain(&self, py: Python<'_>, patience: f64) -> PyResult<(usize, usize)> {
         let patience = seconds(patience)?;
-        match py.detach(|| self.shutdown.drain(patience)) {
-            Ok(drained) => Ok((drained.finished, drained.aborted)),
-            Err(NotStopped::NotRunning) => Ok((0, 0)),
-            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
-        }
+        let drained = match py.detach(|| self.shutdown.drain(patience)) {
+            Ok(drained) => drained,
+            // No loop runs. What if it has drained already?
+            Err(NotStopped::NotRunning) => self.shutdown.drained().unwrap_or_default(),
+            Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
+        };
+        Ok((drained.finished, drained.aborted))
     }
 
     /// Closes the server and its connections. If its loop runs, asks that to end instead, and

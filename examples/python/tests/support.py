@@ -23,10 +23,11 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(app, *, threads=0, server_class=WSGIServer, handler_class=Quiet, **attributes):
+def serving(app, *, threads=None, server_class=WSGIServer, handler_class=Quiet, **attributes):
     """Serve `app` on a thread. Yield the server."""
     server = make_server("127.0.0.1", 0, app, server_class, handler_class)
-    server.threads = threads
+    if threads is not None:
+        server.threads = threads
     for name, value in attributes.items():
         setattr(server, name, value)
     thread = threading.Thread(target=server.serve_forever, name="loop")

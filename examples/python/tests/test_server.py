@@ -14,17 +14,20 @@ from serve_forever.simple_server import WSGIServer, demo_app, make_server
 
 from support import PATIENCE, Quiet, connect, exchange, read_all, request, serving, stderr_of_server
 
-OK = ("200 OK", [("Content-Type", "text/plain")])
+
+def ok(start_response):
+    """Begin a response. The list is a new one, because the standard loop changes it."""
+    return start_response("200 OK", [("Content-Type", "text/plain")])
 
 
 def hello(environ, start_response):
-    start_response(*OK)
+    ok(start_response)
     return [b"hello"]
 
 
 def variables(environ, start_response):
     """Send the environ as JSON."""
-    start_response(*OK)
+    ok(start_response)
     return [json.dumps({key: repr(value) for key, value in environ.items()}).encode()]
 
 
@@ -74,7 +77,7 @@ class OnTheLoop(unittest.TestCase):
             seen = environ.get("mine", "nothing")
             environ["mine"] = "something"
             environ["SERVER_NAME"] = "changed"
-            start_response(*OK)
+            ok(start_response)
             return [seen.encode()]
 
         with self.serving(app) as server:
@@ -82,7 +85,7 @@ class OnTheLoop(unittest.TestCase):
                 self.assertEqual(request(server).content, b"nothing")
 
     def test_the_base_environ_is_read_for_each_request(self):
-        app = lambda environ, start_response: (start_response(*OK), [environ["added"].encode()])[1]
+        app = lambda environ, start_response: (ok(start_response), [environ["added"].encode()])[1]
         with self.serving(app) as server:
             for value in ("a", "b"):
                 server.base_environ["added"] = value
@@ -90,7 +93,7 @@ class OnTheLoop(unittest.TestCase):
 
     def test_input(self):
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             source = environ["wsgi.input"]
             parts = [source.read(2), source.readline(), source.readline(1)]
             parts += [*source.readlines(3), *source, source.read(), source.read(5)]
@@ -117,7 +120,7 @@ class OnTheLoop(unittest.TestCase):
         }
 
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             return bodies[environ["QUERY_STRING"].replace("+", " ")]()
 
         with self.serving(app) as server:
@@ -147,7 +150,7 @@ class OnTheLoop(unittest.TestCase):
         def app(environ, start_response):
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
             environ["wsgi.errors"].flush()
-            write = start_response(*OK)
+            write = ok(start_response)
             if environ["QUERY_STRING"] == "write":
                 write(b"written ")
             return [body or b"nothing", b"."]
@@ -161,7 +164,7 @@ class OnTheLoop(unittest.TestCase):
 
     def test_write(self):
         def app(environ, start_response):
-            write = start_response(*OK)
+            write = ok(start_response)
             write(b"a")
             write(b"b" * 100_000)
             return [b"c"]
@@ -181,7 +184,7 @@ class OnTheLoop(unittest.TestCase):
 
     def test_exc_info_before_the_head_is_sent(self):
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             try:
                 raise KeyError("lost")
             except KeyError:
@@ -198,7 +201,7 @@ class OnTheLoop(unittest.TestCase):
         raised = []
 
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             yield b"x" * 70_000
             try:
                 raise KeyError("lost")
@@ -217,14 +220,14 @@ class OnTheLoop(unittest.TestCase):
 
     def test_mistakes_are_a_500_and_a_traceback(self):
         def twice(environ, start_response):
-            start_response(*OK)
-            start_response(*OK)
+            ok(start_response)
+            ok(start_response)
 
         def never(environ, start_response):
             return [b"x"]
 
         def text(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             return ["text"]
 
         def bytes_status(environ, start_response):
@@ -234,13 +237,13 @@ class OnTheLoop(unittest.TestCase):
             start_response("200 OK", [("A", "b\r\nC: d")])
 
         def nothing(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
 
         def broken(environ, start_response):
             raise LookupError("broken")
 
         def late(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             yield b""
             raise LookupError("late")
 
@@ -284,7 +287,7 @@ class OnTheLoop(unittest.TestCase):
         blocks = {"": [b"a", b"b"], "fails": [b"a", None], "at once": [None], "empty": []}
 
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             return Result(blocks[environ["QUERY_STRING"].replace("+", " ")])
 
         with stderr_of_server(), self.serving(app) as server:
@@ -298,7 +301,7 @@ class OnTheLoop(unittest.TestCase):
         closed = threading.Event()
 
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             try:
                 while True:
                     yield b"x" * 10_000
@@ -317,7 +320,7 @@ class OnTheLoop(unittest.TestCase):
         def app(environ, start_response):
             seen = variable.get()
             variable.set("set in the call")
-            start_response(*OK)
+            ok(start_response)
 
             def blocks():
                 yield seen.encode() + b", " + variable.get().encode()
@@ -340,7 +343,7 @@ class OnTheLoop(unittest.TestCase):
             if kept:
                 kept[0]("404 Not Found", [])
             kept.append(start_response)
-            start_response(*OK)
+            ok(start_response)
             return [b""]
 
         with stderr_of_server() as stderr, self.serving(app) as server:
@@ -371,7 +374,7 @@ class OnThreads(OnTheLoop):
 
         def app(environ, start_response):
             local.count = getattr(local, "count", 0) + 1
-            start_response(*OK)
+            ok(start_response)
             return [f"{threading.current_thread().name} {local.count}".encode()]
 
         with self.serving(app) as server:
@@ -385,7 +388,7 @@ class OnThreads(OnTheLoop):
 
     def test_a_response_stays_on_its_thread(self):
         def app(environ, start_response):
-            start_response(*OK)
+            ok(start_response)
             own = threading.get_ident()
             for _ in range(50):
                 assert threading.get_ident() == own
@@ -399,7 +402,7 @@ class OnThreads(OnTheLoop):
 
         def app(environ, start_response):
             barrier.wait()
-            start_response(*OK)
+            ok(start_response)
             return [b"met"]
 
         with self.serving(app) as server:

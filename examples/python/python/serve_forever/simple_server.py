@@ -327,7 +327,7 @@ class _Native:
 
     def stop_at_exit(self):
         """Stop everything before the interpreter ends."""
-        self.server.shutdown(5.0)
+        self.server.shutdown(1.0)
         if self.threads:
             self.join(self.waits_for_threads)
 
