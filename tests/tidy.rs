@@ -266,8 +266,8 @@ fn the_checkers_can_fail() {
     let (main, part) = ("examples/a/b/main.rs", "examples/a/b/c.rs");
     assert!(is_used(main, "`b`") && !is_used(main, "`main` and `a`"));
     assert!(is_used(part, "mod c;") && !is_used(part, "`c`"));
-    let library = "examples/a/src/b.rs";
-    assert!(is_used(library, "`b`") && !is_used(library, "`src`"));
+    let host = "examples/hosts/src/b.rs";
+    assert!(is_used(host, "`b`") && !is_used(host, "`src`"));
     assert!(is_used("tests/a/b.jsonl", "\"a/b.jsonl\"") && !is_used("tests/a/b.jsonl", "b"));
     let long = format!("    pub fn f() {{\n{}    }}\n", "        1;\n".repeat(50));
     assert_eq!(length_of(&long, "pub fn f"), 52);
@@ -408,9 +408,13 @@ fn is_used(path: &str, named: &str) -> bool {
         "guide" if path.starts_with("examples/") => named.contains(&format!("`guide_{stem}`")),
         // Beside the program that it solves.
         "solved" => named.contains(&format!("`guide_{stem}`")),
-        // An example that is a folder. The package `hosts` has its files in `src`.
-        _ if path.starts_with("examples/") && path.matches('/').count() == 3 && folder != "src" => {
+        // An example that is a folder, or the Python package. Each file of `hosts` is a program.
+        _ if path.starts_with("examples/")
+            && path.matches('/').count() == 3
+            && !path.starts_with("examples/hosts/") =>
+        {
             match stem {
+                "lib" => true,
                 "main" => named.contains(&format!("`{folder}`")),
                 _ => named.contains(&format!("mod {stem};")),
             }
