@@ -3,7 +3,8 @@
 //!     cargo bench --bench blocks
 //!     cargo bench --bench blocks -- body_block 64_KiB
 //!
-//! The names after `--` choose cases: those that contain all of them. Each figure is the processor time
+//! The names after `--` choose cases: those that contain all of them. On one processor, as with
+//! `taskset -c 0 cargo bench --bench blocks`, the figures differ less from run to run. Each figure is the processor time
 //! of the server for one response, in microseconds: the median of several rounds. The ratio is to the
 //! floor: a server with one thread that parses nothing, and gives head and body to one blocking `write`.
 //! The rounds of a case and of its floor take turns. The servers run in separate processes, so that the
@@ -217,6 +218,7 @@ fn serve_floor() -> io::Result<()> {
     println!("{}", listener.local_addr()?);
     for stream in listener.incoming() {
         let mut stream = stream?;
+        stream.set_nodelay(true)?;
         let mut request = [0; 4096];
         loop {
             let count = stream.read(&mut request)?;
