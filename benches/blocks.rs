@@ -179,7 +179,7 @@ impl Pages {
             });
             let mut stream = stream.expect("the client waits");
             for block in blocks {
-                stream.write_all(&block).expect("the client reads");
+                stream.write_block(block).expect("the client reads");
             }
         });
         submitted.map_err(|_| Failure::from("the queue is full"))?;

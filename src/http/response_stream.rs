@@ -8,11 +8,11 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use super::message::{News, Pushed, ReplyTo, Then, on_the_loop};
 use super::off_loop;
 use super::response::{Response, ResponseHead};
-use super::response_body::{BodyFraming, Framer};
+use super::response_body::{BodyFraming, Ending, Framer};
 use super::response_error::ResponseError;
 use super::window::{HIGH_WATER, Window};
 use super::written::{Content, Thread};
-use crate::socketserver::{Buffer, Failure, SendError};
+use crate::socketserver::{Block, Buffer, Failure, SendError};
 
 /// A response whose body is pushed from any thread as it is produced: a log file that grows, the
 /// output of a process. For server-sent events there is an [`EventSender`](super::EventSender).
@@ -120,10 +120,43 @@ impl ResponseStream {
         if self.window.is_high() {
             return Err(SendError::Full(block));
         }
-        match self.push(block.as_ref()) {
+        match self.push_copy(block.as_ref()) {
             Ok(()) => Ok(()),
             Err(_) => Err(SendError::Gone(block)),
         }
+    }
+
+    /// Like [`send`](Self::send), but a large block is not copied: it is sent from where the [`Block`]
+    /// has its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send). If the client disconnects during the call, the block is dropped,
+    /// and the next call returns [`SendError::Gone`].
+    pub fn send_block(&self, block: impl Into<Block>) -> Result<(), SendError<Block>> {
+        let block = block.into();
+        if self.is_gone() {
+            return Err(SendError::Gone(block));
+        }
+        if self.window.is_high() {
+            return Err(SendError::Full(block));
+        }
+        // Ignore the error: it is as if the client had disconnected a moment later.
+        let _ = self.push_block(block);
+        Ok(())
+    }
+
+    /// Like [`send_block`](Self::send_block), but waits until there is room, as [`Write`] does.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BrokenPipe`](ErrorKind::BrokenPipe) if the client has disconnected or the
+    /// `Content-Length` is reached, and [`WouldBlock`](ErrorKind::WouldBlock) if it would have to wait
+    /// on the loop's own thread.
+    pub fn write_block(&mut self, block: impl Into<Block>) -> io::Result<()> {
+        self.wait_for_room()?;
+        let pushed = self.push_block(block.into());
+        pushed.map_err(|_| ErrorKind::BrokenPipe.into())
     }
 
     /// Ends the response.
@@ -182,18 +215,35 @@ impl ResponseStream {
         }
     }
 
-    /// Frames a block and sends it to the loop. The lock keeps the blocks of several threads in
-    /// order.
-    fn push(&self, block: &[u8]) -> Result<(), SendError<()>> {
+    /// Sends a copy of a block to the loop.
+    fn push_copy(&self, block: &[u8]) -> Result<(), SendError<()>> {
+        self.push(block.len(), |framer, bytes| framer.copy(block, bytes))
+    }
+
+    /// Sends a block to the loop. If it is large, it is not copied.
+    fn push_block(&self, block: Block) -> Result<(), SendError<()>> {
+        self.push(block.count(), |framer, bytes| {
+            bytes.keep_blocks(true);
+            framer.block(block, bytes)
+        })
+    }
+
+    /// Lets `write` frame a block of `length` bytes, and sends it to the loop. The lock keeps the blocks
+    /// of several threads in order.
+    fn push(
+        &self,
+        length: usize,
+        write: impl FnOnce(&mut Framer, &mut Buffer) -> Option<Ending>,
+    ) -> Result<(), SendError<()>> {
         let mut open = self.lock();
         let Some(Open { reply_to, framer }) = &mut *open else {
             return Err(SendError::Gone(()));
         };
-        if block.is_empty() || framer.is_silent() {
+        if length == 0 || framer.is_silent() {
             return Ok(());
         }
         let mut bytes = Buffer::new();
-        let then = match framer.copy(block, &mut bytes) {
+        let then = match write(framer, &mut bytes) {
             Some(ending) => Then::End(ending),
             None => Then::GoOn {
                 sent: framer.sent(),
@@ -208,17 +258,8 @@ impl ResponseStream {
         told
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
-        // A panic while it is locked leaves it whole.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write for ResponseStream {
-    /// Waits until there is room, and then pushes `bytes`, or as many as may be on their way, as
-    /// one block.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let bytes = bytes.get(..HIGH_WATER).unwrap_or(bytes);
+    /// Waits until a block may be pushed.
+    fn wait_for_room(&self) -> io::Result<()> {
         while self.window.is_high() {
             match &*self.lock() {
                 Some(open) if open.reply_to.is_here() => {
@@ -231,10 +272,25 @@ impl Write for ResponseStream {
                 return Err(ErrorKind::BrokenPipe.into());
             }
         }
-        if self.is_gone() {
-            return Err(ErrorKind::BrokenPipe.into());
+        match self.is_gone() {
+            true => Err(ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
         }
-        match self.push(bytes) {
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // A panic while it is locked leaves it whole.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for ResponseStream {
+    /// Waits until there is room, and then pushes `bytes`, or as many as may be on their way, as
+    /// one block.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = bytes.get(..HIGH_WATER).unwrap_or(bytes);
+        self.wait_for_room()?;
+        match self.push_copy(bytes) {
             Ok(()) => Ok(bytes.len()),
             Err(_) => Err(ErrorKind::BrokenPipe.into()),
         }

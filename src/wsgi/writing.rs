@@ -103,7 +103,7 @@ impl Begun {
 
     fn send_rest(&mut self, mut rest: impl BodySource) -> Result<Sent, Failure> {
         while let Some(block) = rest.next_block()? {
-            if self.stream.write_all(&block).is_err() {
+            if self.stream.write_block(block).is_err() {
                 return Ok(Sent::Enough);
             }
         }

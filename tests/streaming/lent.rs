@@ -280,3 +280,57 @@ fn a_worker_pulls_blocks_that_are_lent() {
         wait_until("given back", || Arc::strong_count(&page) == 1);
     }
 }
+
+/// A block that another thread pushes is not copied either. A push that is refused gives it back.
+#[test]
+fn a_page_that_is_pushed_comes_back_when_it_is_sent() {
+    let page = pattern(LARGE);
+    for home in HOMES {
+        for (fields, waits) in [("", false), ("", true), (CHUNKED, true)] {
+            let what = format!("{home:?} {fields:?} {waits}");
+            let (sender, streams) = channel();
+            let length = page.len();
+            let (site, _lines) = Site::new(move |_, response| {
+                let (deferred, reply) = response.defer();
+                sender.send(deferred.stream(|response| {
+                    let head = response.send_response(200);
+                    match fields {
+                        "" => head.send_header("Content-Length", length.to_string()),
+                        _ => head,
+                    }
+                })?)?;
+                Ok(reply)
+            });
+            let serving = start(home, site);
+            let mut client = serving.connect();
+            client.send(GET);
+            let mut answers = Answers::of(&client);
+            let mut stream: ResponseStream = next(&streams);
+            let head = answers.head().expect("a head");
+            let (returned, returns) = channel();
+            let lent = Block::lend(Page {
+                bytes: Arc::new(page.clone()),
+                returned,
+            });
+            match waits {
+                true => stream.write_block(lent).expect("there is room"),
+                false => stream.send_block(lent).expect("there is room"),
+            }
+            assert_eq!(returns.try_recv().ok(), None, "{what}: it was copied");
+            if fields == CHUNKED {
+                stream.write_block("").expect("nothing to send");
+                stream.finish().expect("the client is there");
+            } else {
+                let refused = stream.send_block("more");
+                let block = match refused {
+                    Err(SendError::Full(block) | SendError::Gone(block)) => block,
+                    Ok(()) => panic!("{what}: the response has ended"),
+                };
+                assert_eq!(&*block, b"more");
+            }
+            let content = answers.content(&head).expect("a body");
+            assert_same(&content, &page, &what);
+            next(&returns);
+        }
+    }
+}
