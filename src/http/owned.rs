@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::addresses::Addresses;
 use super::body_budget::BodyShare;
-use super::h1::{self, FieldStorage, Fields, Head, HeadLimits, MAX_FIELDS, parse_fields};
+use super::h1::{self, Fields, Head, HeadLayout, parse_fields};
 use super::proxies::Rule;
 use super::request::{self, Request};
 use crate::socketserver::ServerHandle;
@@ -36,6 +36,8 @@ struct Owned {
     bytes: Vec<u8>,
     /// The length of the head.
     head: usize,
+    /// Where its parts are.
+    layout: HeadLayout,
     /// The length of the body.
     body: usize,
     /// The addresses of the client and of the server.
@@ -62,6 +64,7 @@ impl OwnedRequest {
         OwnedRequest(Arc::new(Owned {
             bytes,
             head: head.len(),
+            layout: HeadLayout::new(request.head(), head),
             body: request.body().len(),
             addresses: request.addresses().clone(),
             proxies: request.proxies().cloned(),
@@ -70,8 +73,7 @@ impl OwnedRequest {
         }))
     }
 
-    /// Returns the method, like [`Request::method`]. This and the next ones read the head again in each
-    /// call; [`with`](Self::with) reads it once, and lends everything else.
+    /// Returns the method, like [`Request::method`]. [`with`](Self::with) lends everything else.
     #[must_use]
     pub fn method(&self) -> &str {
         self.head().method
@@ -103,22 +105,16 @@ impl OwnedRequest {
 
     /// Lends the request to `look`.
     pub fn with<R>(&self, look: impl FnOnce(&Request<'_>) -> R) -> R {
-        let head = self.head_bytes();
-        let mut storage = FieldStorage::new();
-        let parsed = Head::parse(head, &mut storage, &limits());
-        // reason: these are bytes that were parsed before
-        let parsed = parsed.expect("a head that was parsed can be parsed again");
+        let (head, bytes) = (self.head(), self.head_bytes());
         let (body, trailers) = (self.body(), self.trailers());
-        let request = Request::new(&parsed, head, body, trailers, &self.0.addresses);
+        let request = Request::new(&head, bytes, body, trailers, &self.0.addresses);
         let request = request.with_proxies(self.0.proxies.as_ref());
         look(&request.with_server(self.0.server.as_ref()))
     }
 
-    /// Returns the head, which borrows from this. The fast parser would need storage beside it.
+    /// Returns the head, which borrows from this. Nothing is parsed again.
     fn head(&self) -> Head<'_> {
-        let parsed = Head::parse_slowly(self.head_bytes(), &limits());
-        // reason: these are bytes that were parsed before
-        parsed.expect("a head that was parsed can be parsed again")
+        self.0.layout.view(self.head_bytes())
     }
 
     fn head_bytes(&self) -> &[u8] {
@@ -128,14 +124,6 @@ impl OwnedRequest {
     pub(super) fn trailers(&self) -> Fields<'_> {
         let section = &self.0.bytes[self.0.head + self.0.body..];
         parse_fields(section, usize::MAX).unwrap_or_default()
-    }
-}
-
-/// As many fields as a head can have, because the server's own limit has been checked.
-fn limits() -> HeadLimits {
-    HeadLimits {
-        fields: MAX_FIELDS,
-        ..HeadLimits::default()
     }
 }
 

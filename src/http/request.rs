@@ -98,6 +98,11 @@ impl<'a> Request<'a> {
         self.addresses
     }
 
+    /// Returns the parsed head.
+    pub(super) fn head(&self) -> &'a Head<'a> {
+        self.head
+    }
+
     /// Returns the bytes that the head was parsed from.
     pub(super) fn head_bytes(&self) -> &'a [u8] {
         self.head_bytes

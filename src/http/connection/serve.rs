@@ -11,7 +11,9 @@ use super::{Awaited, HttpConnection, Phase, Step};
 use crate::http::access::{Origin, Subject};
 use crate::http::body_budget::{BodyShare, has_room};
 use crate::http::body_policy::Way;
-use crate::http::h1::{self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, Scanner};
+use crate::http::h1::{
+    self, ChunkLimits, Expect, FieldStorage, Fields, Framing, Head, HeadLayout, Scanner,
+};
 use crate::http::handler::HttpRequestHandler;
 use crate::http::request::Request;
 use crate::http::request_body::RequestBody;
@@ -98,7 +100,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Plan::Await(request_body) => {
                 let record = self.record(bytes, &head);
                 let share = BodyShare::nothing(&self.settings);
-                let pending = WholeBody::new(range, request_body, share, began, record);
+                let layout = HeadLayout::new(&head, bytes);
+                let pending = WholeBody::new((range, layout), request_body, share, began, record);
                 self.await_body(pending, ask, io)
             }
             Plan::Stream(request_body) => {
@@ -239,24 +242,20 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             Err(Unkept::NoRoom) => return self.shed(pending.subject(), io),
         }
         let parts = pending.parts();
-        // What if this fails? It cannot, because both were parsed when they arrived; now they only
-        // become views. But a 400 is better than a panic.
-        let limits = &self.settings.limits;
-        let mut storage = FieldStorage::new();
-        let bytes = &input[parts.head];
-        let head = Head::parse(bytes, &mut storage, &limits.head);
         let trailers = &input[parts.trailers.clone()];
-        let trailers = h1::parse_fields(trailers, limits.chunks.trailer_fields);
-        let step = match (head, trailers) {
-            (Ok(head), Ok(trailers)) => {
-                let asked = Asked::new(&head, bytes, pending.began());
-                let content = Content::Whole(&input[parts.body], trailers);
-                self.respond(&asked, content, None, Some(pending.into_share()), io)
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                self.refuse_malformed(error, pending.subject(), io)
-            }
+        // What if this fails? It cannot, because the decoder has checked these fields; now they only
+        // become a view. But a 400 is better than a panic.
+        let trailers = match h1::parse_fields(trailers, self.settings.limits.chunks.trailer_fields)
+        {
+            Ok(trailers) => trailers,
+            Err(error) => return self.refuse_malformed(error, pending.subject(), io),
         };
+        let (began, bytes) = (pending.began(), &input[parts.head]);
+        let (layout, share) = pending.into_layout_and_share();
+        let head = layout.view(bytes);
+        let asked = Asked::new(&head, bytes, began);
+        let content = Content::Whole(&input[parts.body], trailers);
+        let step = self.respond(&asked, content, None, Some(share), io);
         input.consume(parts.trailers.end);
         step
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::http::access::{Origin, Record, Subject};
 use crate::http::body_budget::BodyShare;
-use crate::http::h1;
+use crate::http::h1::{self, HeadLayout};
 use crate::http::request_body::RequestBody;
 use crate::reactor::Now;
 use crate::socketserver::Buffer;
@@ -16,6 +16,8 @@ use crate::socketserver::Buffer;
 pub(super) struct WholeBody {
     /// Where the head is in the input.
     head: Range<usize>,
+    /// Where its parts are.
+    layout: HeadLayout,
     /// The length of the body so far.
     body: usize,
     /// The length of the trailer section so far.
@@ -51,7 +53,7 @@ pub(super) enum Unkept {
 impl WholeBody {
     /// Creates a request before any of its body is looked at.
     pub(super) fn new(
-        head: Range<usize>,
+        (head, layout): (Range<usize>, HeadLayout),
         request_body: RequestBody,
         share: BodyShare,
         began: Instant,
@@ -59,6 +61,7 @@ impl WholeBody {
     ) -> WholeBody {
         WholeBody {
             head,
+            layout,
             body: 0,
             trailers: 0,
             request_body,
@@ -102,9 +105,10 @@ impl WholeBody {
         }
     }
 
-    /// Returns the body's part of the budget. The caller drops it together with the body.
-    pub(super) fn into_share(self) -> BodyShare {
-        self.share
+    /// Returns the layout of the head, and the body's part of the budget. The caller drops that
+    /// together with the body.
+    pub(super) fn into_layout_and_share(self) -> (HeadLayout, BodyShare) {
+        (self.layout, self.share)
     }
 
     pub(super) fn subject(&self) -> Subject<'_> {

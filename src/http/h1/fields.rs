@@ -1,6 +1,7 @@
 //! The field lines of a head or a trailer section, as a view.
 
 use core::fmt;
+use core::ops::Range;
 
 use memchr::memchr;
 
@@ -29,9 +30,24 @@ enum Repr<'a> {
     Table(&'a [httparse::Header<'a>]),
     /// Field lines that [`parse_fields`] has checked. The iterator takes them apart again.
     Lines { lines: &'a [u8], count: usize },
+    /// A head that was parsed before, and where its fields are.
+    Places { bytes: &'a [u8], lines: &'a [Line] },
+}
+
+/// Where the name and the value of a field are.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// Where the name is.
+    pub(super) name: Range<usize>,
+    /// Where the value is, without the whitespace around it.
+    pub(super) value: Range<usize>,
 }
 
 impl<'a> Fields<'a> {
+    pub(super) fn of_lines(bytes: &'a [u8], lines: &'a [Line]) -> Self {
+        Fields(Repr::Places { bytes, lines })
+    }
+
     pub(super) fn from_table(table: &'a [httparse::Header<'a>]) -> Self {
         Fields(Repr::Table(table))
     }
@@ -61,6 +77,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Repr::Table(table) => table.len(),
             Repr::Lines { count, .. } => count,
+            Repr::Places { lines, .. } => lines.len(),
         }
     }
 
@@ -122,6 +139,13 @@ impl<'a> Iterator for FieldIter<'a> {
                 let count = count.saturating_sub(1);
                 self.0 = Repr::Lines { lines: rest, count };
                 field_line(line).ok()
+            }
+            Repr::Places { bytes, lines } => {
+                let (first, lines) = lines.split_first()?;
+                self.0 = Repr::Places { bytes, lines };
+                let part = |place: &Range<usize>| bytes.get(place.clone()).unwrap_or_default();
+                let name = core::str::from_utf8(part(&first.name)).unwrap_or_default();
+                Some((name, part(&first.value)))
             }
         }
     }

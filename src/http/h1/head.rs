@@ -149,7 +149,7 @@ impl<'a> Head<'a> {
     /// Like [`Head::parse`], but without the fast path, for a head that the fast path did not accept. It
     /// needs no storage, so the head borrows nothing but the bytes.
     #[cold]
-    pub(crate) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
+    pub(super) fn parse_slowly(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Error> {
         Head::assemble(parse_slowly(bytes, limits.fields_room())?)
     }
 
@@ -244,7 +244,7 @@ pub(super) fn parse_fast<'a, 'b: 'a>(
     };
     let table: &'a [httparse::Header<'b>] = request.headers;
     let head = bytes.get(..end)?;
-    if offset(head, method) != 0 || !is_plain(target) {
+    if offset(head, method.as_bytes()) != 0 || !is_plain(target) {
         return None;
     }
     let mut survey = Survey::default();

@@ -94,6 +94,7 @@ mod fields;
 mod framing;
 mod grammar;
 mod head;
+mod layout;
 mod request_line;
 mod response_framing;
 mod response_head;
@@ -117,6 +118,7 @@ pub use framing::{Framing, framing};
 #[cfg(feature = "server")]
 pub(super) use grammar::host_and_port;
 pub use head::{FieldStorage, Head, HeadLimits, MAX_FIELDS};
+pub use layout::HeadLayout;
 pub use request_line::TargetForm;
 pub use response_framing::{ResponseFraming, response_framing};
 pub use response_head::ResponseHead;

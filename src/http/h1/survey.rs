@@ -48,7 +48,7 @@ impl<'a> Survey<'a> {
     #[inline(always)]
     pub(super) fn read_table(&mut self, head: &[u8], table: &[httparse::Header<'a>]) -> bool {
         for field in table {
-            let start = offset(head, field.name);
+            let start = offset(head, field.name.as_bytes());
             if head.get(start.wrapping_sub(2)..start) != Some(b"\r\n") {
                 return false;
             }
@@ -139,8 +139,8 @@ fn is(name: &str, usual: &str) -> bool {
     first(name) == first(usual) && (name == usual || name.eq_ignore_ascii_case(usual))
 }
 
-/// Returns the index at which `text`, a part of `bytes`, begins.
+/// Returns the index at which `part`, a part of `bytes`, begins.
 #[inline]
-pub(super) fn offset(bytes: &[u8], text: &str) -> usize {
-    (text.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize)
+pub(super) fn offset(bytes: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize)
 }

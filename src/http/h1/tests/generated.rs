@@ -115,6 +115,34 @@ fn whole_equals_split() {
     );
 }
 
+/// A head that is kept says the same as when it was parsed, also when its bytes have moved.
+#[test]
+fn a_kept_head_equals_the_parsed_one() {
+    let (mut chance, mut heads) = (Chance(0x1a70), 0);
+    for _ in 0..60_000 {
+        let input = generated(&mut chance);
+        let mut storage = FieldStorage::new();
+        let Ok(head) = Head::parse(&input, &mut storage, &HeadLimits::default()) else {
+            continue;
+        };
+        heads += 1;
+        let (layout, copy) = (HeadLayout::new(&head, &input), input.clone());
+        let kept = layout.view(&copy);
+        assert_eq!(
+            format!("{kept:?}"),
+            format!("{head:?}"),
+            "{}",
+            input.escape_ascii()
+        );
+        assert_eq!(kept.fields.len(), head.fields.iter().len());
+        assert_eq!(layout.view(b"").fields.get("Host").unwrap_or_default(), b"");
+    }
+    assert!(
+        heads > 600,
+        "the generator makes too few good heads: {heads}"
+    );
+}
+
 #[test]
 fn fast_equals_slow_and_httparse_agrees() {
     let mut chance = Chance(0xfa57);
