@@ -1,6 +1,7 @@
 //! `environ`: the request as a dictionary.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::intern;
@@ -14,11 +15,23 @@ use crate::input::Input;
 /// limit.
 const KEPT_KEYS: usize = 256;
 
+/// The variables that every request has.
+const REQUEST_KEYS: [&str; 8] = [
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "SERVER_PROTOCOL",
+];
+
 /// Makes the environ of each request.
 #[derive(Debug)]
 pub struct Environs {
-    /// Keys that were used before. A dictionary finds a key faster if it is the same object.
-    keys: Mutex<HashMap<String, Py<PyString>>>,
+    /// What one request leaves for the next one.
+    kept: Mutex<Kept>,
     /// The variables of the gateway, besides `wsgi.input` and `wsgi.errors`.
     gateway: Py<PyDict>,
     /// `sys`, for `sys.stderr`, which a program may replace.
@@ -27,11 +40,21 @@ pub struct Environs {
     bytes_io: Py<PyAny>,
 }
 
+#[derive(Debug, Default)]
+struct Kept {
+    /// Keys that were used before. A dictionary finds a key faster if it is the same object.
+    keys: Keys,
+    /// The base environ of the last request, and the environ without the values of a request.
+    template: Option<(Py<PyDict>, Py<PyDict>)>,
+}
+
+type Keys = HashMap<String, Py<PyString>, BuildHasherDefault<KeyHasher>>;
+
 impl Environs {
     /// Takes the variables of the gateway.
     pub fn new(py: Python<'_>, gateway: Py<PyDict>) -> PyResult<Environs> {
         Ok(Environs {
-            keys: Mutex::default(),
+            kept: Mutex::default(),
             gateway,
             sys: py.import("sys")?.unbind(),
             bytes_io: py.import("io")?.getattr("BytesIO")?.unbind(),
@@ -46,26 +69,54 @@ impl Environs {
         base: &Bound<'py, PyDict>,
         environ: &mut Environ<'_>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let dict = base.copy()?;
+        let dict = self.template(base)?.copy()?;
         self.put_request(&dict, environ)?;
-        dict.update(self.gateway.bind(py).as_mapping())?;
         let stderr = self.sys.bind(py).getattr(intern!(py, "stderr"))?;
         dict.set_item(intern!(py, "wsgi.errors"), stderr)?;
         dict.set_item(intern!(py, "wsgi.input"), self.input(py, environ)?)?;
-        if environ.url_scheme() == "https" {
+        if environ.request().is_some_and(|it| it.scheme() == "https") {
             dict.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
         Ok(dict)
     }
 
+    /// Returns an environ that has all keys of a request already, so its copy does not have to
+    /// grow. It is made anew if the program has changed `base`.
+    fn template<'py>(&self, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        let py = base.py();
+        let template = self
+            .lock()
+            .template
+            .as_ref()
+            .map(|(made_of, template)| (made_of.bind(py).clone(), template.bind(py).clone()));
+        if let Some((made_of, template)) = template {
+            if made_of.eq(base)? {
+                return Ok(template);
+            }
+        }
+        let made_of = base.copy()?;
+        let template = PyDict::new(py);
+        for key in REQUEST_KEYS {
+            template.set_item(PyString::intern(py, key), "")?;
+        }
+        template.update(made_of.as_mapping())?;
+        template.update(self.gateway.bind(py).as_mapping())?;
+        template.set_item(intern!(py, "wsgi.errors"), py.None())?;
+        template.set_item(intern!(py, "wsgi.input"), py.None())?;
+        let pair = (made_of.unbind(), template.clone().unbind());
+        let old = self.lock().template.replace(pair);
+        drop(old); // this may run Python code, so the lock is released before
+        Ok(template)
+    }
+
     /// Puts the variables of the request into `dict`.
     fn put_request(&self, dict: &Bound<'_, PyDict>, environ: &Environ<'_>) -> PyResult<()> {
         let py = dict.py();
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         let mut result = Ok(());
         environ.for_each(|key, value| {
             if result.is_ok() && !key.starts_with("wsgi.") && key != "SERVER_NAME" {
-                result = dict.set_item(known(py, &mut keys, key), value_of(py, value));
+                result = dict.set_item(known(py, &mut kept.keys, key), value_of(py, value));
             }
         });
         result
@@ -82,19 +133,22 @@ impl Environs {
             return bytes_io.call1((PyBytes::new(py, body),));
         }
         let is_empty = environ.input().fill_buf().is_ok_and(<[u8]>::is_empty);
-        match environ.take_input() {
-            Some(input) if !is_empty => Ok(Bound::new(py, Input::new(input))?.into_any()),
-            _ => bytes_io.call0(),
+        match is_empty {
+            true => bytes_io.call0(),
+            false => match environ.take_input() {
+                Some(input) => Ok(Bound::new(py, Input::new(input))?.into_any()),
+                None => bytes_io.call0(),
+            },
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns `key` as a Python string, one that was used before if possible.
-fn known<'py>(
-    py: Python<'py>,
-    keys: &mut HashMap<String, Py<PyString>>,
-    key: &str,
-) -> Bound<'py, PyString> {
+fn known<'py>(py: Python<'py>, keys: &mut Keys, key: &str) -> Bound<'py, PyString> {
     if let Some(known) = keys.get(key) {
         return known.bind(py).clone();
     }
@@ -112,5 +166,25 @@ fn value_of<'py>(py: Python<'py>, value: &str) -> Bound<'py, PyString> {
         "POST" => intern!(py, "POST").clone(),
         "HTTP/1.1" => intern!(py, "HTTP/1.1").clone(),
         value => PyString::new(py, value),
+    }
+}
+
+/// A fast hash for few short keys. It need not withstand clients that choose the keys, because
+/// there are at most [`KEPT_KEYS`].
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let word = u64::from_le_bytes(word) ^ chunk.len() as u64;
+            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
     }
 }
