@@ -24,7 +24,7 @@ use serve_forever::http::{HttpServer, HttpSettings, ThreadedHttp, listen};
 use serve_forever::socketserver::{self, Evented, Pool};
 use serve_forever::wsgi::{AppResult, Environ, StartResponse, make_server};
 use support::floor::{self, Script};
-use support::load::{Client, Load, Run};
+use support::load::{Client, Load, Misconduct, Run};
 use support::process::{Processors, Server};
 use support::requests::{BROWSER, LAST, SMALL, post};
 use support::rounds::Samples;
@@ -172,27 +172,42 @@ struct Round {
 }
 
 /// Runs all rounds of a scenario. In each round another server begins. The result has the rounds of each
-/// server.
+/// server: none of them, if it failed in one.
 fn measure(plan: &Plan, load: &Load, processors: Option<&Processors>) -> Vec<Vec<Round>> {
     let servers = plan.start(load, processors);
     let mut rounds: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
+    let mut failed = vec![false; servers.len()];
     // The round before the first is not counted.
-    for round in 0..=plan.rounds {
+    for number in 0..=plan.rounds {
         for place in 0..servers.len() {
-            let which = (place + round) % servers.len();
-            let server = &servers[which];
-            // One client at a time, so that a process may have as few as 1024 descriptors.
-            let mut client = Client::connect(server.address, load);
-            let before = server.processor_time();
-            let run = client.run(plan.time);
-            let used = server.processor_time().since(&before);
-            let microseconds = used.as_secs_f64() * 1e6 / run.requests as f64;
-            if round > 0 {
-                rounds[which].push(Round { microseconds, run });
+            let which = (place + number) % servers.len();
+            if failed[which] {
+                continue;
+            }
+            match round(&servers[which], load, plan.time) {
+                Ok(round) if number > 0 => rounds[which].push(round),
+                Ok(_) => {}
+                Err(misconduct) => {
+                    let name = plan.names()[which];
+                    println!("FAILED {name}, {}: {misconduct}", load.name);
+                    failed[which] = true;
+                    rounds[which].clear();
+                }
             }
         }
     }
     rounds
+}
+
+/// Measures one server once. A client at a time has connections, so that a process may have as few as 1024
+/// descriptors.
+fn round(server: &Server, load: &Load, time: Duration) -> Result<Round, Misconduct> {
+    let mut client = Client::connect(server.address, load)?;
+    let before = server.processor_time();
+    let run = client.run(time)?;
+    let used = server.processor_time() - before;
+    let microseconds = used.as_secs_f64() * 1e6 / run.requests as f64;
+    Ok(Round { microseconds, run })
 }
 
 /// The median over the rounds.
@@ -215,7 +230,13 @@ fn print(
     cell: impl Fn(&[Round], &[Round]) -> String,
 ) {
     println!("\n{title}\n");
-    let cells = |row: &Vec<Vec<Round>>| row.iter().map(|rounds| cell(rounds, &row[0])).collect();
+    let cells = |row: &Vec<Vec<Round>>| {
+        let each = row.iter().map(|rounds| match rounds.is_empty() {
+            true => "–".to_owned(),
+            false => cell(rounds, &row[0]),
+        });
+        each.collect()
+    };
     let names = plan.scenarios.iter().map(|load| load.name.to_owned());
     table::print(&plan.names(), names.zip(rows.iter().map(cells)));
 }

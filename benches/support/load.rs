@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a client sends.
 #[derive(Clone)]
@@ -23,6 +23,9 @@ pub struct Load {
     /// Whether each request has a connection of its own. The request has to say so.
     pub closes: bool,
 }
+
+/// What a server does wrong, for a reader.
+pub type Misconduct = Box<dyn std::error::Error>;
 
 /// What happened in one run.
 pub struct Run {
@@ -69,12 +72,16 @@ enum Progress {
 
 impl<'l> Client<'l> {
     /// Sends one request to learn how long its answer is, and opens the connections.
-    pub fn connect(address: SocketAddr, load: &'l Load) -> Client<'l> {
+    ///
+    /// # Errors
+    ///
+    /// Returns what the server does wrong.
+    pub fn connect(address: SocketAddr, load: &'l Load) -> Result<Client<'l>, Misconduct> {
         let mut client = Client {
             load,
             address,
             batch: load.request.repeat(load.depth),
-            answers: load.depth * length_of_answer(address, &load.request),
+            answers: load.depth * length_of_answer(address, &load.request)?,
             poll: Poll::new().expect("a poll"),
             connections: Vec::new(),
             room: vec![0; 256 * 1024],
@@ -85,9 +92,9 @@ impl<'l> Client<'l> {
                 client.connections.push(connection);
             }
             // The first run has no connection left to accept.
-            client.run(Duration::ZERO);
+            client.run(Duration::ZERO)?;
         }
-        client
+        Ok(client)
     }
 
     fn open(&self, slot: usize) -> Connection {
@@ -112,7 +119,11 @@ impl<'l> Client<'l> {
 
     /// Sends requests for so long, on each connection the next when the last is answered. It returns
     /// when everything is answered.
-    pub fn run(&mut self, time: Duration) -> Run {
+    ///
+    /// # Errors
+    ///
+    /// Returns what the server does wrong.
+    pub fn run(&mut self, time: Duration) -> Result<Run, Misconduct> {
         let ends = Instant::now() + time;
         if self.load.closes {
             self.connections = (0..self.load.connections)
@@ -120,91 +131,108 @@ impl<'l> Client<'l> {
                 .collect();
         }
         for connection in &mut self.connections {
-            connection.begin(&self.batch);
+            connection.begin(&self.batch)?;
         }
         let (mut waiting, mut latencies) = (self.connections.len(), Vec::new());
         let mut events = Events::with_capacity(1024);
         while waiting > 0 {
             self.poll.poll(&mut events, Some(PATIENCE)).expect("a wait");
-            assert!(!events.is_empty(), "{}: no answer", self.load.name);
+            if events.is_empty() {
+                return Err(format!("{waiting} clients got no answer for {PATIENCE:?}").into());
+            }
             for event in &events {
-                waiting -= usize::from(self.handle(event, ends, &mut latencies));
+                waiting -= usize::from(self.handle(event, ends, &mut latencies)?);
             }
         }
         latencies.sort_unstable();
-        Run {
+        Ok(Run {
             requests: (latencies.len() * self.load.depth) as u64,
             latencies,
-        }
+        })
     }
 
     /// Handles an event. Returns whether its connection will send nothing more in this run.
-    fn handle(&mut self, event: &Event, ends: Instant, latencies: &mut Vec<Duration>) -> bool {
+    fn handle(
+        &mut self,
+        event: &Event,
+        ends: Instant,
+        latencies: &mut Vec<Duration>,
+    ) -> Result<bool, Misconduct> {
         let Token(slot) = event.token();
         let Some(began) = self.connections[slot].began else {
-            return false;
+            return Ok(false);
         };
         let connection = &mut self.connections[slot];
-        connection.write(&self.batch);
-        match connection.read(&mut self.room, self.answers, self.load.closes) {
-            Progress::Waits => return false,
+        connection.write(&self.batch)?;
+        match connection.read(&mut self.room, self.answers, self.load.closes)? {
+            Progress::Waits => return Ok(false),
             Progress::Answered => {}
             Progress::Closed => {
-                let complete = self.load.closes && connection.received == self.answers;
-                assert!(complete, "{}: closed too early", self.load.name);
+                if !self.load.closes || connection.received < self.answers {
+                    return Err("the connection was closed too early".into());
+                }
             }
         }
         let now = Instant::now();
         latencies.push(now - began);
         connection.began = None;
         if now >= ends {
-            return true;
+            return Ok(true);
         }
         if self.load.closes {
             self.connections[slot] = self.open(slot);
         }
-        self.connections[slot].begin(&self.batch);
-        false
+        self.connections[slot].begin(&self.batch)?;
+        Ok(false)
     }
 }
 
 impl Connection {
     /// Sends a batch, as much as there is room for.
-    fn begin(&mut self, batch: &[u8]) {
+    fn begin(&mut self, batch: &[u8]) -> Result<(), Misconduct> {
         (self.began, self.sent, self.received) = (Some(Instant::now()), 0, 0);
-        self.write(batch);
+        self.write(batch)
     }
 
-    fn write(&mut self, batch: &[u8]) {
+    fn write(&mut self, batch: &[u8]) -> Result<(), Misconduct> {
         while self.sent < batch.len() {
             match self.stream.write(&batch[self.sent..]) {
                 Ok(count) => self.sent += count,
                 // Not connected yet is the same as no room.
-                Err(error) if is_wait(error.kind()) => return,
-                Err(error) => panic!("writing: {error}"),
+                Err(error) if is_wait(error.kind()) => return Ok(()),
+                Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
     }
 
     /// Reads what has arrived. If the server closes, the answer is followed by the end of the input.
-    fn read(&mut self, room: &mut [u8], answers: usize, closes: bool) -> Progress {
+    fn read(
+        &mut self,
+        room: &mut [u8],
+        answers: usize,
+        closes: bool,
+    ) -> Result<Progress, Misconduct> {
         loop {
             match self.stream.read(room) {
-                Ok(0) => return Progress::Closed,
+                Ok(0) => return Ok(Progress::Closed),
                 Ok(count) => {
-                    let begins = self.received == 0 && count >= 12;
-                    assert!(!begins || room.starts_with(b"HTTP/1.1 200"), "a refusal");
+                    if self.received == 0 && count >= 12 && !room.starts_with(b"HTTP/1.1 200") {
+                        return Err("another status than 200".into());
+                    }
                     self.received += count;
-                    assert!(self.received <= answers, "an answer of another length");
+                    if self.received > answers {
+                        return Err("an answer of another length".into());
+                    }
                 }
-                Err(error) if is_wait(error.kind()) => return Progress::Waits,
+                Err(error) if is_wait(error.kind()) => return Ok(Progress::Waits),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                    return Progress::Closed;
+                    return Ok(Progress::Closed);
                 }
-                Err(error) => panic!("reading: {error}"),
+                Err(error) => return Err(error.into()),
             }
             if self.received == answers && !closes {
-                return Progress::Answered;
+                return Ok(Progress::Answered);
             }
         }
     }
@@ -215,28 +243,27 @@ fn is_wait(kind: ErrorKind) -> bool {
 }
 
 /// Sends one request, and returns the length of the answer.
-fn length_of_answer(address: SocketAddr, request: &[u8]) -> usize {
-    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
-    stream.write_all(request).expect("sent");
+fn length_of_answer(address: SocketAddr, request: &[u8]) -> Result<usize, Misconduct> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request)?;
     let (mut answer, mut room) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
-        let count = stream.read(&mut room).expect("an answer");
-        assert!(count > 0, "the server closes before its answer ends");
+        let count = stream.read(&mut room)?;
+        if count == 0 {
+            return Err("the connection was closed too early".into());
+        }
         answer.extend_from_slice(&room[..count]);
-        let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else {
             continue;
         };
         let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-        let mut values = head
+        let length = head
             .lines()
-            .filter_map(|line| line.strip_prefix("content-length:"));
-        let content: usize = values
-            .next()
-            .and_then(|it| it.trim().parse().ok())
-            .expect("a length");
+            .find_map(|line| line.strip_prefix("content-length:"));
+        let content: usize = length.ok_or("no Content-Length")?.trim().parse()?;
         if answer.len() >= end + 4 + content {
-            return end + 4 + content;
+            return Ok(end + 4 + content);
         }
     }
 }

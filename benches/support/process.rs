@@ -1,6 +1,5 @@
 //! A server in a process of its own, so that its processor time can be told from the client's.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,9 +9,6 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The length of a tick in `/proc/PID/stat`: `sysconf(_SC_CLK_TCK)` is 100 on Linux.
-const TICK: Duration = Duration::from_millis(10);
 
 /// The processors that the server and the client stay on. Without this the system moves them about,
 /// and the same run differs by a tenth.
@@ -94,27 +90,9 @@ impl Server {
         }
     }
 
-    /// The processor time that the server has used until now.
-    pub fn processor_time(&self) -> ProcessorTime {
-        let process = self.process.id();
-        let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("Linux");
-        let names = tasks.filter_map(|task| task.ok()?.file_name().into_string().ok());
-        let threads = names.filter_map(|thread| {
-            let path = format!("/proc/{process}/task/{thread}/schedstat");
-            let run = fs::read_to_string(path).ok()?;
-            let nanoseconds = run.split_whitespace().next()?.parse().ok()?;
-            Some((thread, Duration::from_nanos(nanoseconds)))
-        });
-        let threads = threads.collect();
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
-        // The name of the program, in parentheses, may have spaces. utime and stime are the fields 14 and 15.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let fields = fields.split_whitespace().skip(11).take(2);
-        let ticks: u32 = fields.filter_map(|field| field.parse::<u32>().ok()).sum();
-        ProcessorTime {
-            threads,
-            process: TICK * ticks,
-        }
+    /// The processor time that all threads of the server have used until now, in user and in kernel mode.
+    pub fn processor_time(&self) -> Duration {
+        clock::processor_time(self.process.id())
     }
 
     /// The resident memory of the process, in bytes.
@@ -139,22 +117,33 @@ fn status(process: &str, name: &str) -> Option<String> {
     line.map(str::to_owned)
 }
 
-/// The processor time that a process has used, in user and in kernel mode.
-pub struct ProcessorTime {
-    /// Of each thread that lives, to the nanosecond.
-    threads: BTreeMap<String, Duration>,
-    /// Of all threads, also of those that have ended, in ticks.
-    process: Duration,
+#[cfg(target_os = "linux")]
+mod clock {
+    use std::time::Duration;
+
+    /// The processor time of a process, to the nanosecond, also of threads that have ended. `/proc` has it
+    /// only in steps of 10 ms, or without the threads that have ended.
+    pub fn processor_time(process: u32) -> Duration {
+        let mut clock = 0;
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: each of the two functions writes into the one value that it gets.
+        let failed = unsafe {
+            libc::clock_getcpuclockid(process as libc::pid_t, &raw mut clock) != 0
+                || libc::clock_gettime(clock, &raw mut time) != 0
+        };
+        assert!(!failed, "process {process} has no clock");
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
 }
 
-impl ProcessorTime {
-    /// The time used since `before`: exact, or to a tick if threads of the process have ended.
-    pub fn since(&self, before: &ProcessorTime) -> Duration {
-        let sum = |time: &ProcessorTime| time.threads.values().sum::<Duration>();
-        // The ticks are rounded down, so they are more only if they count threads that are gone.
-        if self.process > sum(self) {
-            return self.process.saturating_sub(before.process);
-        }
-        sum(self).saturating_sub(sum(before))
+#[cfg(not(target_os = "linux"))]
+mod clock {
+    use std::time::Duration;
+
+    pub fn processor_time(_process: u32) -> Duration {
+        panic!("the benches that need it run on Linux")
     }
 }
