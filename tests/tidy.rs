@@ -156,7 +156,7 @@ fn every_file_is_used() {
 #[test]
 fn links_of_the_readme_lead_to_files() {
     // A packed crate has none of the packages below it.
-    let packages = ["fuzz/", "examples/hosts/", "benches/h1/"];
+    let packages = ["fuzz/", "examples/hosts/", "benches/h1/", "benches/peers/"];
     let is_packed = !root().join(".ci/run").exists();
     for page in ["README.md", "CONTRIBUTING.md"] {
         let text = read(page);
