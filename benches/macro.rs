@@ -114,7 +114,7 @@ struct Plan {
 impl Plan {
     fn read(mut arguments: impl Iterator<Item = String>) -> Plan {
         let mut plan = Plan {
-            rounds: 5,
+            rounds: 3,
             time: Duration::from_millis(100),
             own: OWN.to_vec(),
             others: Vec::new(),

@@ -4,7 +4,7 @@
 //!
 //!     cargo bench --bench micro
 //!
-//! The bench ends by itself, after about five seconds. `benches/README.md` says how to read the table, and
+//! The bench ends by itself, after about ten seconds. `benches/README.md` says how to read the table, and
 //! `benches/h1` compares the codec with other parsers.
 
 #[path = "../examples/checks/plaintext.rs"]
