@@ -347,6 +347,7 @@ fn digits<const N: usize>(sink: &mut impl Sink, mut number: u64, base: u64) {
 mod tests {
     use super::*;
     use crate::http::h1::fields::parse_fields;
+    use alloc::string::{String, ToString};
 
     #[test]
     fn status_lines() {
@@ -436,7 +437,8 @@ mod tests {
 
     #[test]
     fn numbers_and_chunks() {
-        for number in [0, 1, 9, 10, 99, 100, 12345, u64::MAX] {
+        let large = [99_999_999, 100_000_000, 123_456_789, u64::MAX];
+        for number in [0, 1, 9, 10, 99, 100, 12345].into_iter().chain(large) {
             let mut output = Vec::new();
             content_length(&mut output, number);
             assert_eq!(
@@ -452,6 +454,52 @@ mod tests {
         let mut begun = Vec::new();
         chunk_size(&mut begun, 26);
         assert_eq!(begun, b"1a\r\n");
+    }
+
+    /// A function that borrows a sink writes into it, in the steps that the sink chooses.
+    #[test]
+    fn a_borrowed_sink_is_the_sink() {
+        struct Steps(Vec<String>);
+
+        impl Sink for Steps {
+            fn put(&mut self, bytes: &[u8]) {
+                self.0.push(bytes.escape_ascii().to_string());
+            }
+
+            fn put_all(&mut self, parts: &[&[u8]]) {
+                self.put(&parts.concat());
+            }
+        }
+
+        let mut steps = Steps(Vec::new());
+        end_of_fields(&mut &mut steps);
+        chunk(&mut &mut steps, b"x");
+        assert_eq!(steps.0, ["\\r\\n", "1", "\\r\\nx\\r\\n"]);
+    }
+
+    #[test]
+    fn each_reason_to_write_nothing_has_a_text_of_its_own() {
+        use EncodeError::*;
+        let errors = [
+            InvalidMethod,
+            InvalidTarget,
+            InvalidStatus,
+            InvalidReason,
+            InvalidName,
+            InvalidValue,
+            InvalidHost,
+            InvalidFraming,
+            MissingOption,
+            WrongLength,
+            WrongState,
+            ForbiddenTrailer,
+        ];
+        let mut texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts[0], "method is not a token");
+        assert!(texts.iter().all(|text| !text.is_empty()));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), errors.len());
     }
 
     #[test]

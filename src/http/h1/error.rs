@@ -189,3 +189,68 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::Error::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    /// A log or a test that prints the text knows which defect it was.
+    #[test]
+    fn each_defect_has_a_text_of_its_own() {
+        let errors = [
+            EmptyLines,
+            BareLf,
+            RequestLine,
+            SimpleRequest,
+            Method,
+            MethodTooLong,
+            Target,
+            TargetForm,
+            RequestLineTooLong,
+            Version,
+            VersionNotSupported,
+            StatusLine,
+            Status,
+            Reason,
+            StatusLineTooLong,
+            UnexpectedContent,
+            UnexpectedResponse,
+            UnexpectedUpgrade,
+            Truncated,
+            HeadTooLarge,
+            TooManyFields,
+            Unterminated,
+            FieldFold,
+            FieldColon,
+            FieldName,
+            FieldValue,
+            MissingHost,
+            RepeatedHost,
+            Host,
+            ContentLength,
+            RepeatedContentLength,
+            ContentLengthOverflow,
+            LengthWithCoding,
+            CodingInHttp10,
+            TransferEncoding,
+            UnknownCoding,
+            ChunkSize,
+            ChunkExtension,
+            ChunkLineTooLong,
+            ChunkLineEnd,
+            ChunkDataEnd,
+            ChunkOverhead,
+            BodyTooLarge,
+            TrailersTooLarge,
+            TooManyTrailers,
+        ];
+        let mut texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts[0], "too many empty lines before the request line");
+        assert!(texts.iter().all(|text| !text.is_empty()));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), errors.len());
+    }
+}

@@ -295,6 +295,12 @@ mod tests {
             alloc::format!("{fields:?}"),
             r#"{"A": "1", "b": "2", "a": "3"}"#
         );
+        let mut left = fields.iter();
+        left.next();
+        assert_eq!(
+            alloc::format!("{left:?}"),
+            r#"FieldIter({"b": "2", "a": "3"})"#
+        );
         Ok(())
     }
 }

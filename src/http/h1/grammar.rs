@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let valid: [&str; 18] = [
+        let valid: [&str; 22] = [
             "",
             "h",
             "h.test",
@@ -221,6 +221,10 @@ mod tests {
             "1.2.3.4:8",
             "a_b-c~d",
             "H%41",
+            "%41",
+            "H%41:80",
+            "ab%41%4Fc.d",
+            "abc%41d%e9f:80",
             "a!$&'()*+,;=b",
             "[::1]",
             "[::1]:80",
@@ -232,7 +236,7 @@ mod tests {
         for host in valid {
             assert!(host_and_port(host.as_bytes()).is_some(), "{host}");
         }
-        let invalid: [&[u8]; 34] = [
+        let invalid: [&[u8]; 37] = [
             b"u@h",
             b"h:8x",
             b"h:80:80",
@@ -262,6 +266,9 @@ mod tests {
             b"<h>",
             b"h%zz",
             b"h%4",
+            b"ab%41%4",
+            b"h%41/x",
+            b"h%41:8x",
             b"h%",
             b"h/x",
             b"h?x",
@@ -272,6 +279,17 @@ mod tests {
             assert!(host_and_port(host).is_none(), "{}", host.escape_ascii());
         }
         assert_eq!(host_and_port(b"h:1"), Some((&b"h"[..], Some(&b"1"[..]))));
+        for place in 0..9 {
+            let with = |text: &str| ["abcdefghi".split_at(place).0, text, "ijklm"].concat();
+            let wrong = with("/");
+            assert_eq!(host_and_port(wrong.as_bytes()), None, "{wrong}");
+            let host = with("%4F");
+            let input = alloc::format!("{host}:80");
+            let expected = Some((host.as_bytes(), Some(&b"80"[..])));
+            assert_eq!(host_and_port(input.as_bytes()), expected);
+        }
+        let escaped = host_and_port(b"ab%41%4Fc:1");
+        assert_eq!(escaped, Some((&b"ab%41%4Fc"[..], Some(&b"1"[..]))));
     }
 
     #[test]

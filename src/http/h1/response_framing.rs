@@ -178,6 +178,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_has_no_content() {
+        for (framing, expected) in [
+            (Empty, true),
+            (Length(0), true),
+            (Tunnel, true),
+            (Length(1), false),
+            (Chunked, false),
+            (UntilClose, false),
+        ] {
+            assert_eq!(framing.is_empty(), expected, "{framing:?}");
+        }
+    }
+
     /// HTTP/1.0 has no transfer codings; everything else is the same.
     #[test]
     fn table_of_http_1_0() {

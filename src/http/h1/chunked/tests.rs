@@ -21,11 +21,10 @@ fn decode(input: &[u8], stops: &[usize], limits: &ChunkLimits) -> Result<Body, E
         let progress = match decoder.decode(&mut piece, limits) {
             Ok(progress) => progress,
             Err(error) => {
-                assert_eq!(
-                    decoder.decode(&mut piece, limits),
-                    Err(error),
-                    "stays refused"
-                );
+                let again = decoder.decode(&mut piece, limits);
+                assert_eq!(again, Err(error), "stays refused");
+                let without = decoder.decode(&mut [], limits);
+                assert_eq!(without, Err(error), "also without further bytes");
                 return Err(error);
             }
         };
@@ -226,6 +225,40 @@ fn limits() {
     for (input, error) in cases {
         let found = check_splits(input, &limits);
         assert_eq!(found.err(), error, "{}", input.escape_ascii());
+    }
+}
+
+/// What almost every client sends is read in one step, and anything else is left to the states.
+#[test]
+fn plain_lines() {
+    type SizeAndLength = Option<(u64, usize)>;
+    let cases: [(&[u8], SizeAndLength); 10] = [
+        (b"0\r\n", Some((0, 3))),
+        (b"1aF\r\nx", Some((0x1af, 5))),
+        (b"ffffffffffffffff\r\n", Some((u64::MAX, 18))),
+        (b"00000000000000000\r\n", None),
+        (b"\r\n", None),
+        (b"", None),
+        (b"1a", None),
+        (b"1a\r", None),
+        (b"1a\n", None),
+        (b"1a;b\r\n", None),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(plain_line(bytes), expected, "{}", bytes.escape_ascii());
+    }
+}
+
+/// A line of 26 bytes with one byte of data is 8 bytes beyond its fair share of 18.
+#[test]
+fn framing_up_to_its_limit_and_one_byte_beyond() {
+    let input = b"1;aaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n0\r\n\r\n";
+    for (overhead, error) in [(8, None), (7, Some(Error::ChunkOverhead))] {
+        let limits = ChunkLimits {
+            overhead,
+            ..ChunkLimits::default()
+        };
+        assert_eq!(check_splits(input, &limits).err(), error, "{overhead}");
     }
 }
 

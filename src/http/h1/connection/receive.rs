@@ -208,19 +208,20 @@ impl Connection {
         }
         // Trailers are reported when all are there. Until then they wait behind what is used.
         *kept = trailers;
+        let used = end - trailers;
         // They move once, when the first of them has come.
-        if content != end - trailers {
-            input.copy_within(content..content + trailers, end - trailers);
+        if content != used {
+            input.copy_within(content..content + trailers, used);
         }
         if content > 0 {
             let data = input.get(..content).unwrap_or_default();
-            return Ok((end - trailers, Event::Data(data)));
+            return Ok((used, Event::Data(data)));
         }
         if self.input_closed && decoder.ends_with_connection() {
             self.states.process(self.role.peer(), Kind::EndOfMessage);
             return Ok((end, Event::EndOfMessage(Fields::default())));
         }
-        self.starved(end - trailers, true)
+        self.starved(used, true)
     }
 }
 

@@ -173,6 +173,10 @@ fn bad_heads() {
         (b"GET /nine\n".to_vec(), Error::SimpleRequest),
         (b"+OK ready\r\n".to_vec(), Error::SimpleRequest),
         (b"GET /a\rb".to_vec(), Error::Target),
+        (b"GET /# HTTP/1.1\r\n".to_vec(), Error::Target),
+        (b"GET /## HTTP/1.1\r\n".to_vec(), Error::Target),
+        (b"GET /\xe9 HTTP/1.1\r\n".to_vec(), Error::Target),
+        (b"GET /\xe9\xe9 HTTP/1.1\r\n".to_vec(), Error::Target),
         (b"GET / HTTP/1.1\rHost: h".to_vec(), Error::Version),
         (
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
@@ -186,6 +190,10 @@ fn bad_heads() {
         ),
         (
             b"GET / HTTP/1.1\r\nHost: h\r\r\n".to_vec(),
+            Error::FieldValue,
+        ),
+        (
+            b"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\r\n".to_vec(),
             Error::FieldValue,
         ),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Error::MissingHost),
@@ -275,10 +283,22 @@ fn head_limits() {
             Some(Error::HeadTooLarge),
         ),
     ];
-    for (input, error) in cases {
-        let found = check_splits(input.as_bytes(), &limits);
-        assert_eq!(found.as_ref().err(), error.as_ref(), "{input:?}");
-        assert!(found.is_err() || matches!(found, Ok(Some(_))), "{input:?}");
+    // Empty lines in front do not count.
+    for before in ["", "\r\n", "\r\n\r\n\r\n"] {
+        for (input, error) in &cases {
+            let input = format!("{before}{input}");
+            let found = check_splits(input.as_bytes(), &limits);
+            assert_eq!(found.as_ref().err(), error.as_ref(), "{input:?}");
+            assert!(found.is_err() || matches!(found, Ok(Some(_))), "{input:?}");
+        }
+    }
+    let shortest = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (request_line, error) in [(14, None), (13, Some(Error::RequestLineTooLong))] {
+        let limits = HeadLimits {
+            request_line,
+            ..HeadLimits::default()
+        };
+        assert_eq!(check_splits(shortest, &limits).err(), error);
     }
     for (error, status) in [
         (Error::ContentLengthOverflow, 413),
@@ -290,6 +310,110 @@ fn head_limits() {
     ] {
         assert_eq!(error.status(), status);
     }
+}
+
+/// The codec reads five fields. Others whose names are as long mean nothing to it, even if the first letter is
+/// the same.
+#[test]
+fn fields_with_names_of_the_same_length() {
+    let others = [
+        "Date: a b",
+        "Hash: a b",
+        "Cookie: 100-continue",
+        "Extend: 100-continue",
+        "User-Agent: close",
+        "Compliance: close",
+        "Accept-Charset: 7",
+        "Content-Digest: 7",
+        "If-Modified-Since: chunked",
+        "Transfer-Decoding: chunked",
+    ];
+    for length in [0, 5] {
+        for other in others {
+            let content = format!("Content-Length: {length}\r\n");
+            let content = if length > 0 { &*content } else { "" };
+            let input = format!("POST / HTTP/1.1\r\nHost: h\r\n{content}{other}\r\n\r\n");
+            let mut storage = FieldStorage::new();
+            let limits = HeadLimits::default();
+            let found = Scanner::default().head(input.as_bytes(), &mut storage, &limits);
+            let (_, head) = found.expect("a good head").expect("a whole head");
+            assert_eq!(head.framing.is_empty(), length == 0, "{other}");
+            assert_eq!((head.keep_alive, head.expect), (true, Expect::None));
+            assert_eq!(head.authority(), Some("h"));
+        }
+    }
+}
+
+/// An empty line in front is no part of the head, also of one without fields.
+#[test]
+fn a_head_begins_behind_empty_lines() {
+    for input in [
+        &b"\r\n\r\nGET / HTTP/1.0\r\n\r\n"[..],
+        b"\r\n\r\nGET / HTTP/1.0\r\nA: b\r\n\r\n",
+    ] {
+        let found = check_splits(input, &HeadLimits::default());
+        let range = found.map(|found| found.map(|(range, _)| range));
+        assert_eq!(range, Ok(Some(4..input.len())));
+    }
+}
+
+/// What almost everybody sends takes the fast path. What it does not take, the slow path decides.
+#[test]
+fn usual_heads_take_the_fast_path() {
+    let requests: [(&[u8], bool); 14] = [
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", true),
+        (b"POST /a?b HTTP/1.0\r\nA: b\r\nC:d\r\n\r\nmore", true),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n", false),
+        (b"GET / HTTP/1.1\r\nHost: h\n\r\n", false),
+        (b"GET /# HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (b"GET /## HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (b"GET /123456#1234567# HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (
+            b"GET /12345\xc3\xa9123456\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n",
+            false,
+        ),
+        (b"GET /12345#7890 HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (b"GET /1234567890# HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (b"GET /12345\xc3\xa9890 HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        (
+            b"GET /1234567890\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n",
+            false,
+        ),
+        (
+            b"GET /!\"$%&'()*+,-./0123456789:;<=>?@AZ[\\]^_`az{|}~ HTTP/1.1\r\nHost: h\r\n\r\n",
+            true,
+        ),
+    ];
+    for (input, expected) in requests {
+        let mut storage = FieldStorage::new();
+        let found = parse_fast(input, &mut storage, MAX_FIELDS).is_some();
+        assert_eq!(found, expected, "{}", input.escape_ascii());
+    }
+    let responses: [(&[u8], bool); 5] = [
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", true),
+        (b"HTTP/1.0 404 \r\n\r\nmore", true),
+        (b"HTTP/1.1 200 OK\r\nA: b\n\r\n", false),
+        (b"HTTP/1.1 099 OK\r\n\r\n", false),
+        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", false),
+    ];
+    for (input, expected) in responses {
+        let mut storage = FieldStorage::new();
+        let found = response_head::parse_fast(input, &mut storage, MAX_FIELDS).is_some();
+        assert_eq!(found, expected, "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn versions_are_printed_as_they_are_sent() {
+    let versions = [Version::Http10, Version::Http11].map(|version| format!("{version}"));
+    assert_eq!(versions, ["HTTP/1.0", "HTTP/1.1"]);
+}
+
+#[test]
+fn the_room_for_fields_can_be_printed() {
+    let room = format!("{:?}", FieldStorage::default());
+    assert_eq!(room, "FieldStorage { .. }");
 }
 
 #[test]
@@ -347,4 +471,43 @@ fn scanner_is_small_and_starts_over() {
         scanner.scan(b"G / HTTP/1.1\r\n\r\n", &limits),
         Ok(Some(0..16))
     );
+}
+
+/// A head that came in two pieces leaves nothing behind for the next one.
+#[test]
+fn the_scanner_starts_over_after_a_head_in_pieces() {
+    let limits = HeadLimits::default();
+    let mut scanner = Scanner::default();
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    for _ in 0..2 {
+        let mut storage = FieldStorage::new();
+        let begun = scanner.head(&request[..20], &mut storage, &limits);
+        assert!(matches!(begun, Ok(None)) && scanner.has_begun());
+        let mut storage = FieldStorage::new();
+        let found = scanner.head(request, &mut storage, &limits);
+        assert!(matches!(found, Ok(Some((range, _))) if range == (0..request.len())));
+        assert!(!scanner.has_begun());
+    }
+    let response = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    for _ in 0..2 {
+        let mut storage = FieldStorage::new();
+        let begun = scanner.response_head(&response[..20], &mut storage, &limits, "GET");
+        assert!(matches!(begun, Ok(None)) && scanner.has_begun());
+        let mut storage = FieldStorage::new();
+        let found = scanner.response_head(response, &mut storage, &limits, "GET");
+        assert!(matches!(found, Ok(Some((range, _))) if range == (0..response.len())));
+        assert!(!scanner.has_begun());
+    }
+}
+
+/// The range of a head never begins with a CR, so whoever only scans sees no other request than who parses.
+#[test]
+fn the_scanner_refuses_a_lone_cr_in_front() {
+    for input in [
+        &b"\rGET / HTTP/1.1\r\nHost: h\r\n\r\n"[..],
+        b"\r\n\rGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    ] {
+        let found = Scanner::default().scan(input, &HeadLimits::default());
+        assert_eq!(found, Err(Error::Method));
+    }
 }

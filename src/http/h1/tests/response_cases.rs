@@ -196,6 +196,32 @@ fn limits_of_response_heads() {
     }
 }
 
+#[test]
+fn the_shortest_status_line_and_its_limit() {
+    for (request_line, error) in [(13, None), (12, Some(Error::StatusLineTooLong))] {
+        let limits = HeadLimits {
+            request_line,
+            ..HeadLimits::default()
+        };
+        let found = check_response_splits(b"HTTP/1.1 200 \r\n\r\n", &limits, "GET");
+        assert_eq!(found.err(), error, "{request_line}");
+    }
+}
+
+#[test]
+fn parse_takes_one_head_and_no_more() {
+    let parse = |bytes: &[u8]| {
+        let mut storage = FieldStorage::new();
+        let head = ResponseHead::parse(bytes, &mut storage, &HeadLimits::default(), "GET");
+        head.map(|head| head.status)
+    };
+    assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(200));
+    let more = parse(b"HTTP/1.1 200 OK\r\n\r\nA: b\r\n\r\n");
+    assert_eq!(more, Err(Error::FieldColon));
+    let less = parse(b"HTTP/1.1 200 OK\r\n");
+    assert_eq!(less, Err(Error::Unterminated));
+}
+
 /// Every defect that only a response can have is a proxy's 502.
 #[test]
 fn statuses_of_defects_of_responses() {

@@ -36,6 +36,31 @@ fn a_whole_exchange_and_the_next() {
     }
 }
 
+/// A client that has asked nothing waits for nothing, and hears of the end.
+#[test]
+fn a_client_before_its_request() {
+    let (mut client, _) = pair();
+    assert_eq!(client.next(), Ok("more".into()));
+    client.connection.input_closed();
+    assert_eq!(client.next(), Ok("closed".into()));
+    assert_eq!(client.states(), (MustClose, Closed));
+}
+
+/// h11: `their_http_version`. It is that of the last message.
+#[test]
+fn the_version_of_the_peer() {
+    let (mut client, mut server) = pair();
+    assert_eq!(client.connection.their_version(), None);
+    assert_eq!(server.connection.their_version(), None);
+    server.all(b"GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(server.connection.their_version(), Some(Version::Http10));
+    client.request("GET", &[]);
+    client.all(b"HTTP/1.1 100 \r\n\r\n");
+    assert_eq!(client.connection.their_version(), Some(Version::Http11));
+    client.all(b"HTTP/1.0 200 \r\n\r\n");
+    assert_eq!(client.connection.their_version(), Some(Version::Http10));
+}
+
 /// h11: `test_chunked`, with trailers, which arrive whole however they are cut.
 #[test]
 fn trailers_arrive_whole() {

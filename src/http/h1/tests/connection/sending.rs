@@ -222,6 +222,22 @@ fn content_has_the_length_that_was_announced() {
     assert_eq!(role, Err(EncodeError::WrongState));
 }
 
+/// RFC 9110 section 8.6, RFC 9112 section 6.1: it has no content, so neither field may say how long that is.
+#[test]
+fn an_interim_response_announces_no_content() {
+    let chunked: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
+    for field in [LENGTH_0, chunked] {
+        let mut server = End::new(Role::Server);
+        server.all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut wire = Vec::new();
+        let sent = server
+            .connection
+            .send_informational(&mut wire, 103, "", [field]);
+        assert_eq!(sent, Err(EncodeError::InvalidFraming), "{field:?}");
+        assert_eq!(wire, b"");
+    }
+}
+
 /// h11: `test_local_protocol_errors`, `send_failed`.
 #[test]
 fn a_send_that_failed_is_the_last() {
