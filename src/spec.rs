@@ -125,7 +125,7 @@
 #![doc(alias("WSGI-12", "WSGI-13", "WSGI-14", "WSGI-15", "WSGI-16"))]
 #![doc(alias("WSGI-17", "WSGI-18", "WSGI-19", "WSGI-20", "WSGI-21"))]
 #![doc(alias("WSGI-22", "WSGI-23", "WSGI-24", "WSGI-25", "WSGI-26"))]
-#![doc(alias("WSGI-27", "WSGI-28", "WSGI-29"))]
+#![doc(alias("WSGI-27", "WSGI-28", "WSGI-29", "WSGI-30"))]
 #![doc(alias("ENV-1", "ENV-2", "ENV-3", "ENV-4", "ENV-5", "ENV-6"))]
 #![doc(alias("ENV-7", "ENV-8", "ENV-9", "ENV-10", "ENV-11", "ENV-12"))]
 #![doc(alias("ENV-13", "ENV-14", "ENV-15", "ENV-16", "ENV-17", "ENV-18"))]

@@ -11,7 +11,7 @@ use std::mem;
 
 use super::base_environ::{BaseEnviron, python_bool};
 use super::request_variables::RequestVariables;
-use crate::http::{BodyReader, Request};
+use crate::http::Request;
 use crate::socketserver::QueuedStderr;
 
 /// The variables of the gateway itself. A value that is not text in Python is given as Python
@@ -103,8 +103,8 @@ pub struct Environ<'a> {
 enum Input<'a> {
     /// The whole body of the request.
     Bytes(&'a [u8]),
-    /// The body of the request, as it arrives.
-    Reader(BodyReader),
+    /// The body of the request, as it arrives, or from a file.
+    Reader(Box<dyn BufRead + Send>),
     /// The input that [`Environ::set_input`] was given.
     Given(Box<dyn BufRead + 'a>),
 }
@@ -133,7 +133,7 @@ impl<'a> Environ<'a> {
             request: Some(RequestVariables {
                 request: *request,
                 base,
-                is_streamed: false,
+                body_length: Some(u64::try_from(request.body().len()).unwrap_or(u64::MAX)),
             }),
             input: Input::Bytes(request.body()),
             ..Environ::new()
@@ -238,7 +238,8 @@ impl<'a> Environ<'a> {
     /// ([WSGI-27]).
     ///
     /// The whole body has arrived, unless the server [streams the
-    /// input](super::WsgiHandler::stream_input).
+    /// input](super::WsgiHandler::stream_input). It is in memory, or in a file if the server [spools
+    /// the input](super::WsgiHandler::spool_input) and the body is large.
     ///
     /// | Python | here |
     /// | --- | --- |
@@ -265,7 +266,7 @@ impl<'a> Environ<'a> {
     pub fn take_input(&mut self) -> Option<Box<dyn BufRead + Send>> {
         match mem::replace(&mut self.input, Input::Bytes(b"")) {
             Input::Bytes(bytes) => Some(Box::new(Cursor::new(bytes.to_vec()))),
-            Input::Reader(reader) => Some(Box::new(reader)),
+            Input::Reader(reader) => Some(reader),
             given @ Input::Given(_) => {
                 self.input = given;
                 None
@@ -273,11 +274,16 @@ impl<'a> Environ<'a> {
         }
     }
 
-    /// Makes the body, as it arrives, the input.
-    pub(super) fn stream_input(&mut self, reader: BodyReader) {
-        self.input = Input::Reader(reader);
+    /// Makes `reader` the input, which reads the body of the request. Its length is not known while
+    /// it arrives.
+    pub(super) fn read_input(
+        &mut self,
+        reader: impl BufRead + Send + 'static,
+        body_length: Option<u64>,
+    ) {
+        self.input = Input::Reader(Box::new(reader));
         if let Some(request) = &mut self.request {
-            request.is_streamed = true;
+            request.body_length = body_length;
         }
     }
 

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use super::application::Application;
 use super::base_environ::{BaseEnviron, python_bool, setup_environ};
 use super::environ::Environ;
 use super::output::{Output, error_output};
+use super::spool::{Spool, Spooled, Spooling};
 use super::start_response::{Start, StartResponse};
 use super::writing::{Outgoing, send_headers};
 use crate::http::{
     AccessLog, AllowedHosts, BodyPolicy, Handled, HttpRequestHandler, HttpResult, LogEntry,
-    Refusal, Request, Response,
+    OwnedRequest, Refusal, Request, Response,
 };
 use crate::socketserver::{Block, Failure, Pool, complain};
 
@@ -54,6 +56,8 @@ struct Gateway<A> {
     offload: Option<(Pool, Offload<A>)>,
     /// Whether the application is called before the body of the request is complete.
     stream_input: bool,
+    /// Where a body goes that is too large for memory.
+    spool: Option<(Spooling, Receive<A>)>,
     /// Responds in the place of an application that failed.
     error_output: Arc<dyn Application>,
     /// Writes a line for each request.
@@ -65,6 +69,10 @@ struct Gateway<A> {
 /// Hands a request to a worker. This is a pointer to [`offload`], which needs an `A` that is
 /// `'static`; an application that runs on the loop's thread may borrow.
 type Offload<A> = fn(&Arc<Gateway<A>>, &Pool, &Request<'_>, Response<'_>) -> HttpResult;
+
+/// Receives the body of a request into a spool. This is a pointer to [`receive`], for the same
+/// reason.
+type Receive<A> = fn(&Arc<Gateway<A>>, &Spooling, &Request<'_>, Response<'_>) -> HttpResult;
 
 impl<A> WsgiHandler<A> {
     /// Returns a handler for a server that listens on `server_address`.
@@ -78,6 +86,7 @@ impl<A> WsgiHandler<A> {
                 base_environ: setup_environ(server_address.into()),
                 offload: None,
                 stream_input: false,
+                spool: None,
                 error_output: Arc::new(error_output),
                 access_log: None,
                 allowed_hosts: None,
@@ -268,6 +277,74 @@ impl<A: Application + 'static> WsgiHandler<A> {
     }
 }
 
+impl<A: Application + 'static> WsgiHandler<A> {
+    /// Writes a body that is too large for memory to a file, and calls the application when the body
+    /// has arrived whole ([WSGI-30]). `wsgi.input` then reads the file.
+    ///
+    /// A body of at most `memory` bytes stays in memory. It can have up to
+    /// [`Limits::upload`](crate::http::Limits::upload) bytes in all. A body that does not announce
+    /// its length stays in memory up to 64 KiB at most, because it does not count for
+    /// [`Limits::bodies`](crate::http::Limits::bodies).
+    ///
+    /// `open` makes a file for one body. It is open for reading and writing, and nobody removes it
+    /// but you: use an unnamed file, such as those of the crate `tempfile`. The loop's thread writes
+    /// it, so it should be on a local disk.
+    ///
+    /// ```
+    /// use std::fs::{self, File};
+    /// use std::io;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// fn unnamed() -> io::Result<File> {
+    ///     let path = std::env::temp_dir().join(format!("body-{}", std::process::id()));
+    ///     let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    ///     fs::remove_file(path)?; // on Unix the file lives until it is closed
+    ///     Ok(file)
+    /// }
+    ///
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.spool_input(1024 * 1024, unnamed));
+    /// # let _ = server;
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// On [workers](Self::workers), [`stream_input`](Self::stream_input) comes first: then no body is
+    /// spooled.
+    ///
+    /// [WSGI-30]: crate::spec#wsgi-30
+    #[must_use]
+    pub fn spool_input(
+        mut self,
+        memory: usize,
+        open: impl Fn() -> io::Result<File> + Send + Sync + 'static,
+    ) -> WsgiHandler<A> {
+        self.gateway_mut().spool = Some((Spooling::new(memory, open), receive));
+        self
+    }
+}
+
+/// Receives the body, and then calls the application.
+fn receive<A: Application + 'static>(
+    gateway: &Arc<Gateway<A>>,
+    spooling: &Spooling,
+    request: &Request<'_>,
+    response: Response<'_>,
+) -> HttpResult {
+    let gateway = Arc::clone(gateway);
+    let workers = gateway.offload.as_ref().map(|(workers, _)| workers.clone());
+    let kept = OwnedRequest::new(request);
+    let finish = move |spooled, response: Response<'_>| {
+        let respond = move |response: Response<'_>| {
+            kept.with(|request| gateway.respond(request, response, Some(spooled)))
+        };
+        match workers {
+            Some(workers) => response.offload(&workers, respond),
+            None => respond(response),
+        }
+    };
+    response.receive(Spool::new(spooling, request, finish))
+}
+
 /// Calls the application on a worker.
 fn offload<A: Application + 'static>(
     gateway: &Arc<Gateway<A>>,
@@ -277,7 +354,7 @@ fn offload<A: Application + 'static>(
 ) -> HttpResult {
     let gateway = Arc::clone(gateway);
     response.offload_request(workers, request, move |request, response| {
-        gateway.respond(request, response)
+        gateway.respond(request, response, None)
     })
 }
 
@@ -297,6 +374,7 @@ impl<A> Clone for Gateway<A> {
             base_environ: self.base_environ.clone(),
             offload: self.offload.clone(),
             stream_input: self.stream_input,
+            spool: self.spool.clone(),
             error_output: Arc::clone(&self.error_output),
             access_log: self.access_log.clone(),
             allowed_hosts: self.allowed_hosts.clone(),
@@ -319,10 +397,17 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     ///
     /// [WSGI-3]: crate::spec#wsgi-3
     fn handle(&mut self, request: &Request<'_>, response: Response<'_>) -> HttpResult {
-        let result = match (self.gateway.refusal(request), &self.gateway.offload) {
+        let gateway = &self.gateway;
+        let result = match (gateway.refusal(request), gateway.spool(request)) {
             (Some(refusal), _) => refusal.send(response),
-            (None, Some((workers, offload))) => offload(&self.gateway, workers, request, response),
-            (None, None) => self.gateway.respond(request, response),
+            // A short body may have arrived together with the head, and is whole then.
+            (None, Some((spooling, receive))) if request.body().is_empty() => {
+                receive(gateway, spooling, request, response)
+            }
+            (None, _) => match &gateway.offload {
+                Some((workers, offload)) => offload(gateway, workers, request, response),
+                None => gateway.respond(request, response, None),
+            },
         };
         if self.gateway.access_log.is_some() {
             self.handled.note();
@@ -331,10 +416,11 @@ impl<A: Application> HttpRequestHandler for WsgiHandler<A> {
     }
 
     fn body_policy(&mut self, request: &Request<'_>) -> BodyPolicy {
-        match (self.gateway.refusal(request), self.gateway.streams_input()) {
+        match (self.gateway.refusal(request), &self.gateway.spool) {
             (Some(_), _) => Refusal::body_policy(),
-            (None, true) => BodyPolicy::streamed(),
-            (None, false) => BodyPolicy::whole(),
+            (None, _) if self.gateway.streams_input() => BodyPolicy::streamed(),
+            (None, Some((spooling, _))) => spooling.body_policy(request),
+            (None, None) => BodyPolicy::whole(),
         }
     }
 
@@ -357,11 +443,25 @@ impl<A: Application> Gateway<A> {
         self.allowed_hosts.as_ref()?.refusal(request)
     }
 
-    /// Calls the application on this thread, and sends its result.
-    fn respond(&self, request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+    /// Returns how the body is received if it may be too large for memory.
+    fn spool(&self, request: &Request<'_>) -> Option<&(Spooling, Receive<A>)> {
+        let spool = self.spool.as_ref().filter(|_| !self.streams_input());
+        spool.filter(|(spooling, _)| spooling.takes(request))
+    }
+
+    /// Calls the application on this thread, and sends its result. The body of the request is in
+    /// `spooled`, if it was too large for memory.
+    fn respond(
+        &self,
+        request: &Request<'_>,
+        mut response: Response<'_>,
+        spooled: Option<Spooled>,
+    ) -> HttpResult {
         let mut environ = Environ::of_request(request, &self.base_environ);
         if self.streams_input() {
-            environ.stream_input(response.body_reader());
+            environ.read_input(response.body_reader(), None);
+        } else if let Some(Spooled { length, input }) = spooled {
+            environ.read_input(input, Some(length));
         }
         let head_only = request.method() == "HEAD";
         // On the loop's thread nothing can leave before the application returns (WSGI-10).

@@ -105,6 +105,7 @@ mod response_writer;
 mod server;
 mod simple_handler;
 mod slow;
+mod spool;
 mod start_response;
 pub mod testing;
 mod util;

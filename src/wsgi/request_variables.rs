@@ -29,8 +29,8 @@ pub(super) struct RequestVariables<'a> {
     pub(super) request: Request<'a>,
     /// The variables of the server. Some of them decide about those of a request.
     pub(super) base: &'a BaseEnviron,
-    /// The body had not arrived when the application was called.
-    pub(super) is_streamed: bool,
+    /// How long the body is. `None`: it had not arrived when the application was called.
+    pub(super) body_length: Option<u64>,
 }
 
 impl RequestVariables<'_> {
@@ -76,8 +76,10 @@ impl RequestVariables<'_> {
         let request = &self.request;
         let header = |name| latin1(request.header(name).unwrap_or_default());
         Some(match key {
-            "CONTENT_LENGTH" if self.has_decoded_body() => request.body().len().to_string().into(),
-            "CONTENT_LENGTH" => header("Content-Length"),
+            "CONTENT_LENGTH" => match self.decoded_length() {
+                Some(length) => length.to_string().into(),
+                None => header("Content-Length"),
+            },
             // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
             "CONTENT_TYPE" => header("Content-Type"),
             // What if it is not? Then the base environ may still say so.
@@ -140,17 +142,18 @@ impl RequestVariables<'_> {
     /// [ENV-14]: crate::spec#env-14
     fn is_kept_out(&self, key: &str) -> bool {
         if key == "TRANSFER_ENCODING" {
-            return self.has_decoded_body();
+            return self.decoded_length().is_some();
         }
         key == "PROXY" || KEYS.contains(&key) || self.base.contains_key(key)
     }
 
-    /// Returns whether the body was chunked and has arrived whole, so that its length is known and
-    /// its coding is gone ([ENV-11]).
+    /// Returns the length of a body that was chunked, has arrived whole, and whose coding is gone
+    /// therefore ([ENV-11]).
     ///
     /// [ENV-11]: crate::spec#env-11
-    fn has_decoded_body(&self) -> bool {
-        !self.is_streamed && self.request.header("Transfer-Encoding").is_some()
+    fn decoded_length(&self) -> Option<u64> {
+        let is_chunked = self.request.header("Transfer-Encoding").is_some();
+        self.body_length.filter(|_| is_chunked)
     }
 }
 
