@@ -104,7 +104,7 @@ impl Server {
         let tcp = Tcp::from_listener(listener(fd)?)?.disable_nagle_algorithm(true);
         let mut wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
         wsgi.base_environ_mut().clear(); // Python has its own
-        let mut wsgi = settings.spool(wsgi);
+        let mut wsgi = wsgi.spool_input(settings.memory(), tempfile::tempfile);
         if let Some(pool) = &pool {
             wsgi = wsgi.workers(pool.clone());
         }
@@ -265,18 +265,21 @@ impl Server {
 }
 
 impl Settings {
+    /// Returns the most bytes of a body that memory may take.
+    fn memory(&self) -> usize {
+        let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);
+        self.max_body_memory.min(most)
+    }
+
     fn http(&self) -> PyResult<HttpSettings> {
         let mut http = HttpSettings::default();
-        http.limits.body = self.max_body_memory;
+        http.limits.body = self.memory();
         http.limits.upload = self.max_body;
         http.deadlines.keep_alive = seconds(self.keep_alive_timeout)?;
         http.deadlines.response = Some(seconds(self.response_timeout)?);
         Ok(http)
     }
 
-    fn spool(&self, wsgi: WsgiHandler<PyApplication>) -> WsgiHandler<PyApplication> {
-        wsgi
-    }
 }
 
 impl Overrides {
