@@ -130,6 +130,110 @@ fn with_status(requests: &[String], status: u16) -> Vec<(&str, u16)> {
         .collect()
 }
 
+/// Found beside other parsers (`guide::other_parsers`). Each row: who reads it in another way, what is sent, the
+/// requests that are in it, and whether the connection ends with them.
+#[test]
+fn what_other_parsers_read_in_another_way() {
+    const UPGRADE: &[u8] =
+        b"GET /1 HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
+    let get = |field: &[u8]| [b"GET /1 HTTP/1.1\r\nHost: h\r\n", field, b"\r\n\r\n"].concat();
+    let old = |field: &str| format!("GET /1 HTTP/1.0\r\n{field}\r\n\r\n").into_bytes();
+    let chunked = |rest: &str| post("Transfer-Encoding: chunked\r\n", rest).into_bytes();
+    let cases: [(&str, Vec<u8>, &str, bool); 15] = [
+        ("hyper", get(b"Connection: \xff, close"), "GET /1 ", true),
+        ("llhttp, Node", get(b"Connection: close\t"), "GET /1 ", true),
+        (
+            "nginx",
+            get(b"Connection: close\r\nConnection: keep-alive"),
+            "GET /1 ",
+            true,
+        ),
+        (
+            "llhttp, Go, Node",
+            old("Connection: close, keep-alive"),
+            "GET /1 ",
+            true,
+        ),
+        (
+            "llhttp, Node",
+            old("Proxy-Connection: keep-alive"),
+            "GET /1 ",
+            true,
+        ),
+        (
+            "llhttp, Node",
+            get(b"Proxy-Connection: close"),
+            "GET /1 ",
+            false,
+        ),
+        ("nginx", get(b"Connection: closed"), "GET /1 ", false),
+        ("Go, nginx", get(b"Connection: close me"), "GET /1 ", false),
+        ("Node", UPGRADE.to_vec(), "GET /1 ", false),
+        (
+            "llhttp, nginx",
+            post("Content-Length:\t1\t\r\n", "x").into(),
+            "POST / x",
+            false,
+        ),
+        (
+            "nginx",
+            post("Transfer-Encoding:\tchunked\t\r\n", "0\r\n\r\n").into(),
+            "POST / ",
+            false,
+        ),
+        (
+            "h11",
+            post("Content-Length: 000000000000000000001\r\n", "x").into(),
+            "POST / x",
+            false,
+        ),
+        (
+            "llhttp",
+            chunked("1\r\nx\r\n0\r\nConnection: close\r\n\r\n"),
+            "POST / x",
+            false,
+        ),
+        (
+            "llhttp, Node",
+            chunked("1\r\nx\r\n0\r\nContent-Length: 9\r\n\r\n"),
+            "POST / x",
+            false,
+        ),
+        (
+            "llhttp, h11, Go",
+            chunked("1\t; a = b\r\nx\r\n0 ;a\r\n\r\n"),
+            "POST / x",
+            false,
+        ),
+    ];
+    let seen = Seen::default();
+    for (who, request, line, ends) in cases {
+        let input = [&request, SMUGGLED.as_bytes()].concat();
+        let next = (!ends).then_some("GET /smuggled ");
+        let lines: Vec<&str> = [line].into_iter().chain(next).collect();
+        for cut in 0..=input.len() {
+            let (first, second) = input.split_at(cut);
+            let (answers, ended) = converse(seen.clone(), [first, second]);
+            let found = (statuses(&answers).len(), ended, seen.take());
+            let expected = (
+                lines.len(),
+                ends,
+                lines.iter().map(|&line| line.into()).collect(),
+            );
+            assert_eq!(found, expected, "{who}: {}, cut at {cut}", text(&input));
+        }
+    }
+}
+
+/// Go 1.19 read an empty line in place of a chunk size as the last chunk.
+#[test]
+fn an_empty_line_for_a_chunk_size() {
+    let fields = "Transfer-Encoding: chunked\r\n";
+    let requests = ["\r\n\r\n", "1\r\nx\r\n\r\n\r\n", ";a\r\n\r\n"];
+    let requests = requests.map(|chunks| post(fields, chunks));
+    assert_refused("Go 1.19", &with_status(&requests, 400));
+}
+
 /// tiny_http took `Transfer-Encoding : chunked` and other malformed fields for good ones, beside
 /// a Content-Length by which a proxy in front of it goes (CL.TE, TE.TE).
 #[test]
