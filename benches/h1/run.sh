@@ -4,18 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-../../target}/benches-h1
-mkdir -p "$target"
-# The C sources of llhttp (MIT), in a source package of PyPI, which is not compiled.
-llhttp=llhttp-9.3.0.0
 
 features=()
-if [ ! -d "$target/$llhttp" ]; then
-    pip download --quiet --no-deps --no-binary :all: --dest "$target" "${llhttp/-/==}" &&
-        tar -xzf "$target/$llhttp.tar.gz" -C "$target" || true
-fi
-if [ -d "$target/$llhttp" ]; then
+if LLHTTP=$(bash llhttp.sh "$target"); then
     features+=(llhttp)
-    LLHTTP=$(realpath "$target/$llhttp/lib")
     export LLHTTP
 else
     echo 'SKIPPED llhttp: its sources cannot be had'
