@@ -24,6 +24,7 @@
 //! * [`porting`] has every name of Python's modules, and where it is here.
 //! * [`differences`] says what behaves differently from Python.
 //! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
+//! * [`other_parsers`] has what other parsers read in another way, and why ours does not.
 //! * [`proof`] says how the parser is tested, with figures, and with the commands that repeat them.
 //! * [`tiny_http`] has each call of that crate, ours beside it, and what differs.
 //! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
@@ -154,6 +155,10 @@ pub mod from_python {
     // A quotation need not be a whole item.
     #![allow(rustdoc::invalid_rust_codeblocks)]
     #![doc = include_str!("from_python.md")]
+}
+
+pub mod other_parsers {
+    #![doc = include_str!("other_parsers.md")]
 }
 
 pub mod porting {

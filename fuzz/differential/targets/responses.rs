@@ -1,0 +1,13 @@
+//! Streams of responses, read by our client and by others.
+#![no_main]
+
+use differential::judge::{Tally, judge};
+use differential::verdict::Role;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    for method in ["GET", "HEAD", "CONNECT"] {
+        if let Err(found) = judge(Role::Client(method), data, &mut Tally::default()) {
+            panic!("no row explains this: {found}");
+        }
+    }
+});
