@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match args.next() {
         Some(workers) => {
             let workers = Pool::new().threads(workers.parse()?);
+            let workers = workers.queue_length(usize::MAX); // as in `ThreadingHttpServer`: none is refused
             serve(address, Pooled::new(Plaintext, workers))
         }
         None => serve(address, Plaintext),
