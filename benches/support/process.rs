@@ -95,6 +95,25 @@ impl Server {
         clock::processor_time(self.process.id())
     }
 
+    /// Has the server drain its connections and end, by SIGTERM. Returns how long that took, and the
+    /// processor time that it used.
+    pub fn drain(mut self) -> (Duration, Duration) {
+        let process = self.process.id().to_string();
+        let before = self.processor_time();
+        let began = Instant::now();
+        let told = Command::new("kill").args(["-TERM", &process]).status();
+        assert!(told.is_ok_and(|told| told.success()), "kill");
+        let mut used = Duration::ZERO;
+        // A process that has ended stays, without threads, until it is waited for.
+        while self.process.try_wait().expect("a process").is_none() {
+            assert!(began.elapsed() < PATIENCE, "the drain does not end");
+            let now = self.processor_time().since(&before);
+            used = used.max(now);
+            thread::sleep(Duration::from_millis(1));
+        }
+        (began.elapsed(), used)
+    }
+
     /// The resident memory of the process, in bytes.
     pub fn resident(&self) -> usize {
         let line = status(&self.process.id().to_string(), "VmRSS:").expect("Linux");
@@ -105,7 +124,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.process.kill().expect("it runs");
+        // Ignore the error: it has ended already, after a drain.
+        let _ = self.process.kill();
         self.process.wait().expect("it ends");
     }
 }

@@ -26,6 +26,8 @@
 //! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
 //! * [`other_parsers`] has what other parsers read in another way, and why ours does not.
 //! * [`proof`] says how the parser is tested, with figures, and with the commands that repeat them.
+//! * [`how_far`] says how many requests and connections a machine serves, with figures, and what a million
+//!   connections need.
 //! * [`tiny_http`] has each call of that crate, ours beside it, and what differs.
 //! * [`choosing`] helps to choose a trait and a server, and says what the words mean.
 //!
@@ -163,6 +165,10 @@ pub mod other_parsers {
 
 pub mod porting {
     #![doc = include_str!("porting.md")]
+}
+
+pub mod how_far {
+    #![doc = include_str!("how_far.md")]
 }
 
 pub mod proof {
