@@ -85,11 +85,13 @@ fn request(server: &Server) -> f64 {
         depth: 1,
         closes: false,
     };
-    let mut client = Client::connect(server.address, &load);
+    let mut client = Client::connect(server.address, &load).expect("our own server");
     let round = |_| {
         let before = server.processor_time();
-        let run = client.run(Duration::from_millis(300));
-        let used = server.processor_time().since(&before);
+        let run = client
+            .run(Duration::from_millis(300))
+            .expect("our own server");
+        let used = server.processor_time() - before;
         used.as_secs_f64() * 1e6 / run.requests as f64
     };
     Samples::new((0..7).map(round).collect()).median()
@@ -106,7 +108,7 @@ fn idle(processors: Option<&Processors>) {
         let (alone, resident, slab) = (request(&server), server.resident(), kernel::slab());
         let (before, began) = (server.processor_time(), Instant::now());
         let clients = connect_all(server.address, count);
-        let (took, used) = (began.elapsed(), server.processor_time().since(&before));
+        let (took, used) = (began.elapsed(), server.processor_time() - before);
         let each = |bytes: usize| (bytes / count).to_string();
         let own = each(server.resident().saturating_sub(resident));
         let slab = kernel::slab()
@@ -152,7 +154,7 @@ fn expiry(processors: Option<&Processors>) {
     for client in &mut clients {
         assert_eq!(client.read(&mut room).expect("an end"), 0, "bytes");
     }
-    let (used, count) = (server.processor_time().since(&before), clients.len());
+    let (used, count) = (server.processor_time() - before, clients.len());
     println!(
         "{count} idle connections were closed by their deadlines of {DEADLINE:?}, the last after {:.1?}; \
          {:.1} µs of processor time each",

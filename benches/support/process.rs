@@ -107,7 +107,7 @@ impl Server {
         // A process that has ended stays, without threads, until it is waited for.
         while self.process.try_wait().expect("a process").is_none() {
             assert!(began.elapsed() < PATIENCE, "the drain does not end");
-            let now = self.processor_time().since(&before);
+            let now = self.processor_time().saturating_sub(before);
             used = used.max(now);
             thread::sleep(Duration::from_millis(1));
         }
