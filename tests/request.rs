@@ -1,17 +1,19 @@
-//! What a request says of the connection that it came on, over real sockets.
+//! What a request says of its body and of the connection that it came on, over real sockets.
 #![cfg(feature = "server")]
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serve_forever::http::{
     Http, HttpResult, HttpSettings, OwnedRequest, Request, Response, ThreadedHttp, listen, testing,
 };
 use serve_forever::socketserver::{Evented, Pool, Tcp};
-use support::client::Client;
+use support::client::{Client, text};
 use support::missing::has_ipv6;
-use support::server::serve_on;
+use support::patience::spawn;
+use support::server::{listen as listener, serve_on};
 
 /// Answers with the addresses of both ends, which a copy of the request has, too.
 fn ends(request: &Request<'_>, response: Response<'_>) -> HttpResult {
@@ -178,5 +180,72 @@ fn a_copy_says_the_same() {
     for (bytes, expected) in cases {
         let response = testing::Client::new(same).send(bytes.as_bytes());
         assert_eq!(response.text(), expected, "{bytes}");
+    }
+}
+
+/// Responds with what it found in the body, which it reads in the way that the target names.
+fn sum(request: &Request<'_>, mut response: Response<'_>) -> HttpResult {
+    let found = |body: &[u8], request: &Request<'_>| {
+        let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();
+        let trailer = request.trailers().get("Check").unwrap_or_default();
+        format!("{} {sum} {}\n", body.len(), text(trailer))
+    };
+    let answer = match request.target() {
+        "/body" => found(request.body(), request),
+        "/copy" => OwnedRequest::new(request).with(|copy| found(copy.body(), copy)),
+        _ => {
+            let mut body = Vec::new();
+            response.body_reader().read_to_end(&mut body)?;
+            found(&body, request)
+        }
+    };
+    response.send_response_only(200, "OK").body(answer)
+}
+
+/// HTTP-18, design law 12: a body of any size, in one piece or in chunks, is the same for a handler on the loop,
+/// for a copy and for a worker. The request behind it is the next one.
+#[test]
+fn a_body_of_any_size_is_whole_and_ends_where_it_ends() {
+    let handler: fn(&Request<'_>, Response<'_>) -> HttpResult = sum;
+    let settings = HttpSettings::default;
+    let evented = serve_on(listener(), move || {
+        Evented::new(Http::new(handler, settings()))
+    });
+    let threading = serve_on(listener(), move || {
+        let workers = Pool::new().threads(2).queue_length(usize::MAX);
+        Evented::new(ThreadedHttp::new(handler, settings(), workers))
+    });
+    for server in [&evented, &threading] {
+        let mut client = server.connect();
+        let (mut sent, mut expected) = (Vec::new(), String::new());
+        for length in [1, 10_000, 65_535, 65_536, 65_537, 300_000, 0, 131_072] {
+            for target in ["/body", "/copy", "/reader"] {
+                let body: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+                let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();
+                let mut answer = |check: &str| {
+                    let content = format!("{length} {sum} {check}\n");
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}", content.len());
+                    expected.push_str(&format!("{head}\r\n\r\n{content}"));
+                };
+                let head = format!("\r\nPOST {target} HTTP/1.1\r\nHost: h\r\n");
+                answer("");
+                sent.extend_from_slice(head.as_bytes());
+                sent.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+                sent.extend_from_slice(&body);
+                answer("yes");
+                sent.extend_from_slice(head.as_bytes());
+                sent.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+                for chunk in body.chunks(50_000) {
+                    sent.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    sent.extend_from_slice(chunk);
+                    sent.extend_from_slice(b"\r\n");
+                }
+                sent.extend_from_slice(b"0\r\nCheck: yes\r\n\r\n");
+            }
+        }
+        let mut sender = client.0.try_clone().expect("a descriptor");
+        let sending = spawn(move || sender.write_all(&sent).expect("the server reads"));
+        client.expect(expected);
+        sending.join();
     }
 }
