@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
 
-use crate::body::{Conversation, body_of};
+use crate::body::{Bodies, Conversation};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
 use crate::start_response::StartResponse;
@@ -21,6 +21,8 @@ struct Gateway {
     program: RwLock<Program>,
     /// Makes the dictionaries.
     environs: Environs,
+    /// Takes the blocks out of the results.
+    bodies: Arc<Bodies>,
     /// `contextvars.copy_context`.
     copy_context: Py<PyAny>,
     /// Takes exceptions that are meant for the program.
@@ -48,6 +50,7 @@ impl PyApplication {
                 base_environ: base_environ.unbind(),
             }),
             environs: Environs::new(py, gateway.unbind())?,
+            bodies: Arc::new(Bodies::new(py, interruption.clone())?),
             copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
             interruption,
         })))
@@ -83,11 +86,10 @@ impl PyApplication {
         let conversation = Conversation {
             run: context.getattr(pyo3::intern!(py, "run"))?.unbind(),
             start_response: Py::new(py, StartResponse)?,
-            interruption: self.0.interruption.clone(),
         };
         let arguments = (application, dict, conversation.start_response.bind(py));
         let result = conversation.call(py, start_response, arguments)?;
-        body_of(result, conversation)
+        self.0.bodies.body_of(result, conversation, start_response)
     }
 
     fn program<'py>(&self, py: Python<'py>) -> (Bound<'py, PyAny>, Bound<'py, PyDict>) {

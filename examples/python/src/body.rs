@@ -1,10 +1,12 @@
 //! The result of an application as the blocks of a response.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use pyo3::exceptions::PyAssertionError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
 use serve_forever::socketserver::{Block, Failure, HandlerResult};
 use serve_forever::wsgi::{self, Body, Iterable};
 
@@ -15,6 +17,20 @@ use crate::start_response::{StartResponse, lend};
 /// block costs less than to give the object back.
 const LENT_BYTES: usize = 16 * 1024;
 
+/// How many types without a length are remembered. An application has few.
+const KEPT_TYPES: usize = 16;
+
+/// Takes the blocks out of results.
+#[derive(Debug)]
+pub struct Bodies {
+    /// Python's `next`.
+    next: Py<PyAny>,
+    /// Types that have no `__len__`. To ask a type for what it has not costs an exception.
+    endless: Mutex<Vec<Py<PyType>>>,
+    /// Takes exceptions that are meant for the program.
+    interruption: Interruption,
+}
+
 /// What stays the same from the call of an application to the end of its response.
 #[derive(Debug)]
 pub struct Conversation {
@@ -22,62 +38,93 @@ pub struct Conversation {
     pub run: Py<PyAny>,
     /// The application's `start_response`.
     pub start_response: Py<StartResponse>,
-    /// Takes exceptions that are meant for the program.
-    pub interruption: Interruption,
 }
 
 impl Conversation {
-    /// Calls `function` in the context of the request. It may call `start_response`.
+    /// Calls a function in the context of the request. It may call `start_response`.
     pub fn call<'py>(
         &self,
         py: Python<'py>,
         native: &mut dyn wsgi::StartResponse,
-        arguments: impl pyo3::call::PyCallArgs<'py>,
+        function_and_arguments: impl pyo3::call::PyCallArgs<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let run = self.run.bind(py);
         lend(self.start_response.bind(py), native, || {
-            run.call1(arguments)
+            run.call1(function_and_arguments)
         })
     }
 }
 
-/// Returns the body that `result` stands for.
-pub fn body_of(result: Bound<'_, PyAny>, conversation: Conversation) -> PyResult<Body> {
-    if let Some(block) = only_block(&result)? {
-        return Ok(block.into());
+impl Bodies {
+    /// Sends exceptions to `interruption`.
+    pub fn new(py: Python<'_>, interruption: Interruption) -> PyResult<Bodies> {
+        Ok(Bodies {
+            next: py.import("builtins")?.getattr("next")?.unbind(),
+            endless: Mutex::default(),
+            interruption,
+        })
     }
-    let count = match result.hasattr(intern!(result.py(), "__len__"))? {
-        true => Some(result.len()?),
-        false => None,
-    };
-    let next = result.py().import(intern!(result.py(), "builtins"))?;
-    Ok(Body::from_iterable(Blocks {
-        next: next.getattr(intern!(result.py(), "next"))?.unbind(),
-        iterator: None,
-        result: result.unbind(),
-        count,
-        conversation,
-    }))
+
+    /// Returns the body that `result` stands for. The first block is pulled already, as the server
+    /// would do next, because the interpreter's lock is held now.
+    pub fn body_of(
+        self: &Arc<Self>,
+        result: Bound<'_, PyAny>,
+        conversation: Conversation,
+        native: &mut dyn wsgi::StartResponse,
+    ) -> PyResult<Body> {
+        if let Some(block) = only_block(&result)? {
+            return Ok(block.into());
+        }
+        let mut blocks = Blocks {
+            bodies: Arc::clone(self),
+            count: self.count(&result)?,
+            first: None,
+            source: Some(Source {
+                iterator: None,
+                result: result.clone().unbind(),
+                conversation,
+            }),
+        };
+        blocks.first = Some(blocks.pull(result.py(), native));
+        Ok(Body::from_iterable(blocks))
+    }
+
+    /// Returns how many blocks there are, if the result knows it.
+    fn count(&self, result: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let kind = result.get_type();
+        if self.lock().iter().any(|known| known.is(&kind)) {
+            return Ok(None);
+        }
+        if kind.hasattr(intern!(result.py(), "__len__"))? {
+            return result.len().map(Some);
+        }
+        let mut endless = self.lock();
+        if endless.len() < KEPT_TYPES {
+            endless.push(kind.unbind());
+        }
+        Ok(None)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Py<PyType>>> {
+        self.endless.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Returns the block of a list or a tuple that has one element, or none.
 fn only_block(result: &Bound<'_, PyAny>) -> PyResult<Option<Block>> {
-    let only = if let Ok(list) = result.cast_exact::<PyList>() {
-        match list.len() {
-            0 => return Ok(Some(Block::default())),
-            1 => list.get_item(0)?,
-            _ => return Ok(None),
-        }
+    let (count, only) = if let Ok(list) = result.cast_exact::<PyList>() {
+        (list.len(), list.get_item(0))
     } else if let Ok(tuple) = result.cast_exact::<PyTuple>() {
-        match tuple.len() {
-            0 => return Ok(Some(Block::default())),
-            1 => tuple.get_item(0)?,
-            _ => return Ok(None),
-        }
+        (tuple.len(), tuple.get_item(0))
     } else {
         return Ok(None);
     };
-    block_of(&only).map(Some)
+    match count {
+        0 => Ok(Some(Block::default())),
+        1 => block_of(&only?).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Returns the block that a Python object is.
@@ -93,44 +140,82 @@ fn block_of(object: &Bound<'_, PyAny>) -> PyResult<Block> {
 
 /// The blocks of an iterable.
 struct Blocks {
-    /// Python's `next`.
-    next: Py<PyAny>,
+    /// What all bodies have in common.
+    bodies: Arc<Bodies>,
+    /// How many blocks there are, if that is known.
+    count: Option<usize>,
+    /// The first block, until it is taken.
+    first: Option<Result<Option<Block>, Failure>>,
+    /// Makes the other blocks. `None` when it is closed.
+    source: Option<Source>,
+}
+
+/// The Python objects of an iterable.
+struct Source {
     /// The iterator, once a block was pulled.
     iterator: Option<Py<PyAny>>,
     /// The result of the application, which has the `close()`.
     result: Py<PyAny>,
-    /// How many blocks there are, if that is known.
-    count: Option<usize>,
     /// The context and the `start_response` of the request.
     conversation: Conversation,
 }
 
-impl Blocks {
+impl Source {
+    /// Returns the next block, or `None` at the end.
     fn pull(
         &mut self,
-        py: Python<'_>,
+        next: &Bound<'_, PyAny>,
         native: &mut dyn wsgi::StartResponse,
     ) -> PyResult<Option<Block>> {
+        let py = next.py();
         let iterator = match &self.iterator {
             Some(iterator) => iterator.bind(py).clone(),
             None => self.result.bind(py).try_iter()?.into_any(),
         };
-        let end = self.next.bind(py); // no application returns this
-        let block = self.conversation.call(py, native, (end, &iterator, end))?;
+        // No application returns `next` as a block, so it stands for the end.
+        let block = self
+            .conversation
+            .call(py, native, (next, &iterator, next))?;
         self.iterator = Some(iterator.unbind());
-        match block.is(end) {
+        match block.is(next) {
             true => Ok(None),
             false => block_of(&block).map(Some),
         }
     }
 
-    fn call_close(&self, py: Python<'_>) -> PyResult<()> {
-        let result = self.result.bind(py);
-        if result.hasattr(intern!(py, "close"))? {
-            let close = result.getattr(intern!(py, "close"))?;
+    fn close(self, py: Python<'_>) -> PyResult<()> {
+        if let Some(close) = self.result.bind(py).getattr_opt(intern!(py, "close"))? {
             self.conversation.run.bind(py).call1((close,))?;
         }
         Ok(())
+    }
+}
+
+impl Blocks {
+    /// Returns the next block. At the end it closes the result.
+    fn pull(
+        &mut self,
+        py: Python<'_>,
+        native: &mut dyn wsgi::StartResponse,
+    ) -> Result<Option<Block>, Failure> {
+        let Some(source) = &mut self.source else {
+            return Ok(None);
+        };
+        let block = source.pull(self.bodies.next.bind(py), native);
+        let block = block.map_err(|error| self.bodies.interruption.sort(py, error))?;
+        if block.is_none() {
+            self.close_source(py);
+        }
+        Ok(block)
+    }
+
+    /// Closes the result once. If that fails, the traceback is printed, and that is all: the response
+    /// is over (WSGI-18).
+    fn close_source(&mut self, py: Python<'_>) {
+        let closed = self.source.take().map(|source| source.close(py));
+        if let Some(Err(error)) = closed {
+            let _ = self.bodies.interruption.sort(py, error);
+        }
     }
 }
 
@@ -139,10 +224,11 @@ impl Iterable for Blocks {
         &mut self,
         start_response: &mut dyn wsgi::StartResponse,
     ) -> Result<Option<Block>, Failure> {
-        Python::attach(|py| {
-            let block = self.pull(py, start_response);
-            block.map_err(|error| self.conversation.interruption.sort(py, error))
-        })
+        match self.first.take() {
+            Some(first) => first,
+            None if self.source.is_none() => Ok(None),
+            None => Python::attach(|py| self.pull(py, start_response)),
+        }
     }
 
     fn block_count(&self) -> Option<usize> {
@@ -150,12 +236,9 @@ impl Iterable for Blocks {
     }
 
     fn close(&mut self) -> HandlerResult {
-        Python::attach(|py| {
-            if let Err(error) = self.call_close(py) {
-                // The traceback is printed, and that is all: the response is over (WSGI-18).
-                let _ = self.conversation.interruption.sort(py, error);
-            }
-        });
+        if self.source.is_some() {
+            Python::attach(|py| self.close_source(py));
+        }
         Ok(())
     }
 }

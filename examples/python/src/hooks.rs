@@ -67,7 +67,10 @@ impl Hooks<Tcp> for PyHooks {
     }
 
     fn service_actions(&mut self, _: &mut Reactor, _: &Now) -> HandlerResult {
-        self.call(|py| intern!(py, "service_actions"))
+        match self.has_service_actions {
+            true => self.call(|py| intern!(py, "service_actions")),
+            false => Ok(()),
+        }
     }
 
     fn has_service_actions(&self) -> bool {

@@ -103,7 +103,9 @@ impl Server {
         let pool = (threads > 0).then(|| Pool::new().threads(0).queue_length(QUEUE_LENGTH));
         let tcp = Tcp::from_listener(listener(fd)?)?.disable_nagle_algorithm(true);
         let mut wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
-        wsgi.base_environ_mut().clear(); // Python has its own
+        wsgi.base_environ_mut().clear(); // Python has its own, and this name is in it
+        let name = ("SERVER_NAME".to_owned(), String::new());
+        wsgi.base_environ_mut().extend([name]);
         let mut wsgi = wsgi.spool_input(settings.memory(), tempfile::tempfile);
         if let Some(pool) = &pool {
             wsgi = wsgi.workers(pool.clone());
@@ -279,7 +281,6 @@ impl Settings {
         http.deadlines.response = Some(seconds(self.response_timeout)?);
         Ok(http)
     }
-
 }
 
 impl Overrides {
