@@ -242,3 +242,25 @@ pub(crate) fn closes_with_tab(seen: &Seen<'_>) -> bool {
     let is_option = last.is_some_and(|last| last.has(b"connection"));
     is_option && seen.ours.end == End::Closed && seen.has(&[b"\t"])
 }
+
+/// Whether there is a tab, and our message has a field that frames or routes.
+pub(crate) fn has_tab_and_framing(seen: &Seen<'_>) -> bool {
+    let names: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+    seen.has(&[b"\t"]) && names.iter().any(|name| seen.our_has(name))
+}
+
+/// Whether the message before ours has a Connection with the letters `close`.
+pub(crate) fn follows_part_of_close(seen: &Seen<'_>) -> bool {
+    let letters = seen.has_any_case(b"close");
+    letters && seen.our_before(|before| before.has(b"connection"))
+}
+
+/// Whether our target has a zero byte or two points.
+pub(crate) fn has_path_that_leads_out(seen: &Seen<'_>) -> bool {
+    let has = |text: &[u8]| {
+        seen.our_target()
+            .windows(text.len())
+            .any(|part| part == text)
+    };
+    has(b"%00") || has(b"..")
+}

@@ -498,7 +498,8 @@ pub const ROWS: &[Row] = &[
         peers: &[Llhttp, Node, Nginx],
         reason: Reason::TheirFault,
         clause: "RFC 9110 section 5.5",
-        about: "They refuse a tab before or after the value of Content-Length or Transfer-Encoding.",
+        about: "They refuse a tab before or after a value: of Content-Length, and nginx also of \
+            Transfer-Encoding and Host.",
         when: When::TheyRefuse(
             &[
                 "status 501",
@@ -507,7 +508,7 @@ pub const ROWS: &[Row] = &[
                 "HPE_INVALID_CONTENT_LENGTH Invalid character",
                 "HPE_INVALID_TRANSFER_ENCODING Request has invalid",
             ],
-            |seen| seen.has(&[b"\t"]),
+            conditions::has_tab_and_framing,
         ),
         examples: &[
             b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\t\r\n\r\n",
@@ -645,7 +646,7 @@ pub const ROWS: &[Row] = &[
         about: "They find `close` in a part of an option: nginx in `closed`, and both in `close me`.",
         when: When::TheyRefuse(
             &["closed"],
-            |seen| seen.our_before(|before| before.has(b"connection")),
+            conditions::follows_part_of_close,
         ),
         examples: &[
             b"GET /1 HTTP/1.1\r\nHost: h\r\nConnection: close me\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -759,7 +760,7 @@ pub const ROWS: &[Row] = &[
         reason: Reason::Open,
         clause: "RFC 3986 section 5.2.4",
         about: "It refuses `%00` and a path above the root. The codec of ours takes no path apart.",
-        when: When::TheyRefuse(&["status 400"], |seen| seen.has(&[b"%00", b".."])),
+        when: When::TheyRefuse(&["status 400"], conditions::has_path_that_leads_out),
         examples: &[
             b"GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n",
             b"GET /../ HTTP/1.1\r\nHost: h\r\n\r\n",
