@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::table::ROWS;
+
 /// All requests that are there.
 pub fn requests() -> Vec<Vec<u8>> {
     let mut inputs = folder("head");
@@ -24,6 +26,7 @@ pub fn requests() -> Vec<Vec<u8>> {
             .filter(|input| !begins_with_method(input)),
     );
     inputs.extend(conformance());
+    inputs.extend(examples(false));
     tidy(inputs)
 }
 
@@ -44,7 +47,16 @@ pub fn responses() -> Vec<Vec<u8>> {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         [head, &input[..]].concat()
     }));
+    inputs.extend(examples(true));
     tidy(inputs)
+}
+
+/// The examples of the table: what is near a known difference may be another one.
+fn examples(responses: bool) -> impl Iterator<Item = Vec<u8>> {
+    let examples = ROWS.iter().flat_map(|row| row.examples);
+    let wanted =
+        move |example: &&&[u8]| example.trim_ascii_start().starts_with(b"HTTP/") == responses;
+    examples.filter(wanted).map(|example| example.to_vec())
 }
 
 /// The target `exchange` has the requests of a client without a digit before them.

@@ -175,9 +175,6 @@ fn ask_servers(servers: &[&str], options: &Options, report: &mut Report) {
             report.note(result);
         }
     };
-    for row in ROWS {
-        row.examples.iter().for_each(|example| ask(example, report));
-    }
     inputs::requests()
         .iter()
         .for_each(|input| ask(input, report));
