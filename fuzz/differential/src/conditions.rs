@@ -184,9 +184,9 @@ pub(crate) fn has_connection_trailer(seen: &Seen<'_>) -> bool {
     seen.has_trailer(&[b"connection", b"proxy-connection"])
 }
 
-/// Whether our last message has a Connection with a byte beyond ASCII.
-pub(crate) fn ends_beyond_ascii(seen: &Seen<'_>) -> bool {
-    seen.our_end_is_after(b"connection", |value| !value.is_ascii())
+/// Whether a message of ours has a Connection with a byte beyond ASCII.
+pub(crate) fn has_option_beyond_ascii(seen: &Seen<'_>) -> bool {
+    seen.any_of_ours(b"connection", |value| !value.is_ascii())
 }
 
 /// Whether our message, or the one before, has an Upgrade.

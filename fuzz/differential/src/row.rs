@@ -157,14 +157,14 @@ impl Seen<'_> {
         trailers.any(|(name, _)| names.iter().any(|known| name.eq_ignore_ascii_case(known)))
     }
 
-    /// Whether ours ends after a message with a field of which this is true.
-    pub fn our_end_is_after(&self, name: &[u8], holds: fn(&[u8]) -> bool) -> bool {
-        let last = self
+    /// Whether this is true of a field of this name in any message of ours.
+    pub fn any_of_ours(&self, name: &[u8], holds: fn(&[u8]) -> bool) -> bool {
+        let fields = self
             .ours
             .messages
-            .last()
-            .and_then(|last| last.fields.as_ref());
-        let mut fields = last.into_iter().flatten();
+            .iter()
+            .filter_map(|our| our.fields.as_ref());
+        let mut fields = fields.flatten();
         fields.any(|(other, value)| other.eq_ignore_ascii_case(name) && holds(value))
     }
 }

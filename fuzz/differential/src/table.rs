@@ -580,10 +580,13 @@ pub const ROWS: &[Row] = &[
         peers: &[Hyper],
         reason: Reason::TheirFault,
         clause: "RFC 9112 section 9.3",
-        about: "It does not look for `close` in a Connection that has a byte beyond ASCII, and keeps the \
-            connection.",
-        when: When::Parts(&[Part::End], conditions::ends_beyond_ascii),
-        examples: &[b"GET / HTTP/1.1\r\nHost: h\r\nConnection: \xff, close\r\n\r\n"],
+        about: "It reads no option of a Connection that has a byte beyond ASCII, neither `close` nor \
+            `keep-alive`.",
+        when: When::Parts(&[Part::End], conditions::has_option_beyond_ascii),
+        examples: &[
+            b"GET / HTTP/1.1\r\nHost: h\r\nConnection: \xff, close\r\n\r\n",
+            b"GET / HTTP/1.0\r\nConnection: \xff, keep-alive\r\n\r\n",
+        ],
     },
     Row {
         name: "scheme",
