@@ -19,39 +19,46 @@ pub(crate) type DateLine = [u8; DATE_LENGTH + 2];
 /// 9999-12-31T23:59:59Z, the last second that a year of four digits can express.
 pub(super) const LAST_SECOND: u64 = 253_402_300_799;
 
+/// What follows the name `Date:`, a space first. These 32 bytes are copied as two vectors. Vectors that
+/// overlap, as for 31 bytes, would stall the processor (measured: 3 % of a pipelined request).
+type DateValue = [u8; 1 + DATE_LENGTH + 2];
+
 /// The last date that a thread has formatted.
 #[derive(Clone, Copy)]
 struct Last {
     /// The time that was asked for last: pipelined requests of one turn ask for the same.
     wall: Option<SystemTime>,
     second: u64,
-    line: DateLine,
+    value: DateValue,
 }
 
-/// Returns the value of a `Date` field at `now`, with the end of the line.
+/// Returns what follows the name `Date:` in a response at `now`: the space, the date, the end of the line.
 ///
 /// Every response of the same second has the same date. So each thread formats it once a second
 /// and keeps it; neither allocates ([design law 6]).
 ///
 /// [design law 6]: crate::spec#law-6
-pub(crate) fn date_line(now: &Now) -> DateLine {
+pub(crate) fn date_value(now: &Now) -> DateValue {
     thread_local! {
         static LAST: Cell<Last> = const {
-            Cell::new(Last { wall: None, second: u64::MAX, line: [b' '; DATE_LENGTH + 2] })
+            Cell::new(Last { wall: None, second: u64::MAX, value: [b' '; 1 + DATE_LENGTH + 2] })
         };
     }
-    let (last, wall) = (LAST.get(), now.wall());
+    let (mut last, wall) = (LAST.get(), now.wall());
     if last.wall == Some(wall) {
-        return last.line;
+        return last.value;
     }
     let second = second_of(wall);
-    let line = match second == last.second {
-        true => last.line,
-        false => format_date(second),
-    };
-    let wall = Some(wall);
-    LAST.set(Last { wall, second, line });
-    line
+    if second != last.second {
+        last.value[1..].copy_from_slice(&format_date(second));
+    }
+    let (wall, value) = (Some(wall), last.value);
+    LAST.set(Last {
+        wall,
+        second,
+        value,
+    });
+    value
 }
 
 /// Returns the IMF-fixdate of `time`, cut to the second. A time before 1970 counts as 1970.
@@ -96,10 +103,10 @@ mod tests {
             784_111_778_001,
         ] {
             let expected = match millis {
-                ..784_111_778_000 => b"Sun, 06 Nov 1994 08:49:37 GMT\r\n",
-                _ => b"Sun, 06 Nov 1994 08:49:38 GMT\r\n",
+                ..784_111_778_000 => b" Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                _ => b" Sun, 06 Nov 1994 08:49:38 GMT\r\n",
             };
-            assert_eq!(date_line(&at(millis)), *expected);
+            assert_eq!(date_value(&at(millis)), *expected);
         }
         assert_eq!(format_date(0), *b"Thu, 01 Jan 1970 00:00:00 GMT\r\n");
         assert_eq!(format_date(u64::MAX), *b"Fri, 31 Dec 9999 23:59:59 GMT\r\n");

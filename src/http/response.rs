@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::date::date_line;
+use super::date::date_value;
 use super::error_page::error_page;
 use super::h1::{self, EncodeError, Sink, Version};
 use super::message::{Message, Upgrade};
@@ -102,7 +102,7 @@ impl<'a> Response<'a> {
                 head
             }
         };
-        head.output.put(&date_line(head.context.now));
+        head.output.put(&date_value(head.context.now));
         head
     }
 
@@ -307,8 +307,8 @@ impl ResponseHead<'_> {
     /// Adds the `Date` field; see [`send_server`](Self::send_server).
     pub fn send_date(self) -> Self {
         self.state.remove_field(self.output, "Date");
-        self.output.put(b"Date: ");
-        self.output.put(&date_line(self.context.now));
+        self.output.put(b"Date:");
+        self.output.put(&date_value(self.context.now));
         self
     }
 

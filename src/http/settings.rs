@@ -75,7 +75,7 @@ pub struct HttpSettings {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
 /// The name of the field that follows `Server`.
-const DATE: &[u8] = b"Date: ";
+const DATE: &[u8] = b"Date:";
 
 /// The fields that depend on the response or the connection, or have a setting of their own.
 const OWN_FIELDS: [&str; 8] = [
