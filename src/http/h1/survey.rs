@@ -112,6 +112,12 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// Returns whether there is neither a Content-Length nor a Transfer-Encoding.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.content_length.is_none() && self.transfer_encoding.is_none()
+    }
+
     /// Returns whether the connection can be used again after this message (RFC 9112 section 9.3): `close`
     /// wins, HTTP/1.1 persists by default, and HTTP/1.0 only if asked to.
     #[inline]
