@@ -94,7 +94,8 @@ impl Buffer {
     #[inline(always)]
     pub(crate) fn extend_from_slices(&mut self, parts: &[&[u8]]) {
         let length = parts.iter().map(|part| part.len()).sum();
-        let Some(mut room) = self.storage.get_mut(self.end..self.end + length) else {
+        let room = self.storage.get_mut(self.end..);
+        let Some(mut room) = room.filter(|room| length <= room.len()) else {
             return self.grow(length, parts);
         };
         for part in parts {
