@@ -216,7 +216,7 @@ impl Response<'_> {
             }
             None => {}
         }
-        match self.context.content {
+        match *self.context.content {
             Content::Whole(body, trailers) => {
                 let share = self.take_share(body.len());
                 BodyReader::whole(body, section(trailers), share)
@@ -238,7 +238,7 @@ impl Response<'_> {
     /// Counts the body for another thread. Returns whether there is room for it beside the bodies of
     /// other clients.
     pub(super) fn keep_body(&mut self) -> bool {
-        let bytes = match self.context.content {
+        let bytes = match *self.context.content {
             Content::Whole(body, _) => body.len(),
             Content::Arriving { window, .. } => window,
             Content::Owned(_) | Content::Elsewhere | Content::Unwanted => 0,

@@ -29,7 +29,7 @@ pub(super) fn write(
         terms: reply_to.terms,
         head: None,
         address: Some(reply_to.address()),
-        content,
+        content: &content,
         thread,
     };
     let mut written = Written {

@@ -19,7 +19,7 @@ pub(super) fn turned_away(settings: &Arc<HttpSettings>, now: &Now) -> Vec<u8> {
         terms: Terms::refused(false),
         head: None,
         address: None,
-        content: Content::Elsewhere,
+        content: &Content::Elsewhere,
         thread: Thread::Loop,
     };
     let (mut written, mut output) = (Written::new(&context), Buffer::new());

@@ -45,7 +45,7 @@ pub(super) struct Context<'a> {
     /// The request's connection and its number there, unless other threads cannot reach it.
     pub(super) address: Option<(&'a Mailbox<Message>, u32)>,
     /// The body of the request.
-    pub(super) content: Content<'a>,
+    pub(super) content: &'a Content<'a>,
     /// The thread on which the response is written.
     pub(super) thread: Thread,
 }

@@ -216,6 +216,18 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         }
     }
 
+    /// Takes in what has arrived of a body.
+    fn content(&mut self, input: &mut Buffer, io: &mut Io<'_>) -> Step {
+        match mem::take(&mut self.phase) {
+            Phase::Body(pending) => self.body(pending, input, io),
+            Phase::Exchange(mut exchange) => {
+                let verdict = exchange.take_in(input, self.since, io);
+                self.follow(exchange, verdict, io)
+            }
+            Phase::Head(..) | Phase::Closed => Step::Break(Next::Close),
+        }
+    }
+
     /// Returns what the connection waits for.
     fn awaits(&self) -> Next<Message> {
         match &self.phase {
@@ -253,16 +265,14 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
     fn receive(&mut self, input: &mut Buffer, output: &mut Buffer, now: &Now) -> Next<Message> {
         let io = &mut Io { output, now };
         loop {
-            // What if a step panics? `take` leaves `Closed` behind, so the connection cannot go on
-            // from a state that is half changed.
-            let step = match mem::take(&mut self.phase) {
-                Phase::Head(scanner, awaited) => self.head(scanner, awaited, input, io),
-                Phase::Body(pending) => self.body(pending, input, io),
-                Phase::Exchange(mut exchange) => {
-                    let verdict = exchange.take_in(input, self.since, io);
-                    self.follow(exchange, verdict, io)
+            // What if a step panics? `Closed` is left behind, so the connection cannot go on from a
+            // state that is half changed.
+            let step = match self.phase {
+                Phase::Head(scanner, awaited) => {
+                    self.phase = Phase::Closed;
+                    self.head(scanner, awaited, input, io)
                 }
-                Phase::Closed => Step::Break(Next::Close),
+                _ => self.content(input, io),
             };
             match step {
                 // Closing over input that nobody read would reset the connection (TCP-8).

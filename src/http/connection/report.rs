@@ -40,6 +40,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     /// Reports a body that was not as long as its `Content-Length` announced ([WSGI-17]).
     ///
     /// [WSGI-17]: crate::spec#wsgi-17
+    #[inline]
     pub(super) fn report_wrong(&mut self, ending: &Ending) {
         if let Some(error) = ending.wrong {
             self.report(Some(error.into()));

@@ -300,7 +300,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             terms,
             head: Some(head),
             address: self.mailbox.as_ref().map(|mailbox| (mailbox, self.serial)),
-            content,
+            content: &content,
             thread: Thread::Loop,
         };
         let handler = &mut self.handler;
@@ -313,7 +313,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         });
         match handled {
             Ok(()) if matches!(written.outcome, Outcome::Done) => {
-                self.responded(asked, written, terms, io.now)
+                self.responded(asked, &mut written, terms, io.now)
             }
             Ok(()) => {
                 let record = self.record(asked.bytes, head);
@@ -331,7 +331,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
     fn responded(
         &mut self,
         asked: &Asked<'_>,
-        mut written: Written,
+        written: &mut Written,
         terms: Terms,
         now: &Now,
     ) -> Step {

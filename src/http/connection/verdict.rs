@@ -69,7 +69,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             false => Content::Elsewhere,
         };
         let context = Context {
-            content,
+            content: &content,
             ..self.context(self.terms(exchange), io.now)
         };
         match sink.finish(trailers, io.output, &context) {
@@ -144,7 +144,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
             terms,
             head: None,
             address: self.context_address(),
-            content: Content::Elsewhere,
+            content: &Content::Elsewhere,
             thread: Thread::Loop,
         }
     }
