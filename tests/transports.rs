@@ -15,8 +15,8 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use serve_forever::socketserver::{
-    Accepted, Datagram, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp, Transport, Udp,
-    UdpServer,
+    Accepted, Datagram, Duplex, HandlerResult, Inline, RequestHandler, Rfile, Server, Tcp,
+    Transport, Udp, UdpServer,
 };
 use support::client::{answer, ask, connect};
 use support::missing::has_ipv6;
@@ -505,6 +505,27 @@ fn clients_are_noticed() {
         let silence = socket.tcp_keepalive_time().ok();
         assert_eq!(silence, Some(Duration::from_secs(time)));
         assert_eq!(socket.tcp_notsent_lowat().ok(), Some(unsent));
+    }
+}
+
+/// RT-13: a client that has taken much may be sent more in advance, unless the program has said how much.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_may_be_unsent() {
+    for (own, steps) in [(None, [1 << 20, 2 << 20]), (Some(7000), [7000, 7000])] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        if let Some(own) = own {
+            let set = SockRef::from(&listener).set_tcp_notsent_lowat(own);
+            set.expect("an option");
+        }
+        let mut tcp = Tcp::from_listener(listener).expect("a listener");
+        let _client = connect(tcp.server_address());
+        let (mut stream, _) = accept(&mut tcp);
+        for (allowed, expected) in [1 << 20, 2 << 20].into_iter().zip(steps) {
+            stream.allow_unsent(allowed);
+            let unsent = SockRef::from(&stream).tcp_notsent_lowat();
+            assert_eq!(unsent.ok(), Some(expected), "{own:?}");
+        }
     }
 }
 

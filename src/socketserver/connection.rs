@@ -485,7 +485,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
     ) -> io::Result<()> {
         let sent = send(&mut self.stream, output, loan.readiness)?;
         pace.advance(sent, loan.now.instant());
-        self.taken.add(sent);
+        if let Some(unsent) = self.taken.add(sent) {
+            self.stream.allow_unsent(unsent);
+        }
         if output.is_empty() && pace.catch_up() {
             loan.scratch.enlarge(output);
             output.keep_blocks(self.conversation.keeps_blocks());

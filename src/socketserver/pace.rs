@@ -43,10 +43,33 @@ pub(crate) struct Taken(u16);
 impl Taken {
     const UNIT: usize = 256;
 
-    /// Adds what was sent in one go. Rounds down, because a small amount fills no buffer.
-    pub(crate) fn add(&mut self, sent: usize) {
+    const UNITS_OF_2_MIB: u16 = (2 * 1024 * 1024 / Taken::UNIT) as u16;
+
+    /// Adds what was sent in one go. Rounds down, because a small amount fills no buffer. Returns how
+    /// many bytes the server's system may hold unsent from now on, if that changes.
+    pub(crate) fn add(&mut self, sent: usize) -> Option<u32> {
         let units = u16::try_from(sent / Taken::UNIT).unwrap_or(u16::MAX);
+        let before = *self;
         self.0 = self.0.saturating_add(units);
+        // A small response changes none of the upper bits.
+        if (before.0 ^ self.0) >> Taken::UNITS_OF_2_MIB.ilog2() == 0 {
+            return None;
+        }
+        (self.unsent() > before.unsent()).then_some(self.unsent())
+    }
+
+    /// Returns how many bytes may be unsent: half of 2, 4 or 8 MiB, once so many were taken. The respite
+    /// has grown so far that a client of 16 KiB/s takes a half of that in time ([RT-13]): the system
+    /// takes more when a half is sent.
+    ///
+    /// [RT-13]: crate::spec#rt-13
+    fn unsent(self) -> u32 {
+        match self.0 / Taken::UNITS_OF_2_MIB {
+            0 => 0,
+            1 => 1024 * 1024,
+            2..=3 => 2 * 1024 * 1024,
+            4.. => 4 * 1024 * 1024,
+        }
     }
 
     /// Returns how much longer than usual the client may take nothing: 16 s for each MiB, up to 8 MiB.

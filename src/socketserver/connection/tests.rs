@@ -8,6 +8,8 @@ use std::time::Duration;
 /// A stream whose client takes `room` more bytes and sends nothing.
 struct Wire {
     room: usize,
+    /// How much its system may hold unsent, as it was told.
+    unsent: Vec<u32>,
 }
 
 impl Read for Wire {
@@ -34,6 +36,10 @@ impl Write for Wire {
 impl Duplex for Wire {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn allow_unsent(&mut self, bytes: u32) {
+        self.unsent.push(bytes);
     }
 }
 
@@ -71,7 +77,13 @@ struct Turning<P: Protocol> {
 impl<P: Protocol> Turning<P> {
     fn new(protocol: P) -> Turning<P> {
         Turning {
-            connection: Connection::new(Wire { room: 0 }, protocol),
+            connection: Connection::new(
+                Wire {
+                    room: 0,
+                    unsent: Vec::new(),
+                },
+                protocol,
+            ),
             scratch: Scratch::default(),
             settings: EventedSettings::default(),
             post: Post::new(1, None),
@@ -170,6 +182,24 @@ fn a_large_buffer_takes_time_to_read() {
             "{mebibytes} MiB"
         );
         assert_eq!(reader.due(29 + stall).0, Fate::Stalled, "{mebibytes} MiB");
+    }
+}
+
+/// RT-13: the more a client has taken, the more its system may hold unsent, up to a limit.
+#[test]
+fn a_client_that_takes_much_is_sent_more_in_advance() {
+    const MIB: usize = 1024 * 1024;
+    let mut client = slow_reader();
+    let mut expected = Vec::new();
+    for taken in 1..=20 {
+        client.connection.stream.room = MIB;
+        while client.connection.stream.room > 0 {
+            client.hinted(0, Readiness::FRESH);
+        }
+        if [2, 4, 8].contains(&taken) {
+            expected.push(taken * MIB as u32 / 2);
+        }
+        assert_eq!(client.connection.stream.unsent, expected, "{taken} MiB");
     }
 }
 

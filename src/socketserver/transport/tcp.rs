@@ -61,7 +61,8 @@ const UNSENT: u32 = 128 * 1024;
 ///   minutes, if nothing notices it earlier.
 /// - `TCP_NOTSENT_LOWAT` (Linux, Android): the kernel holds at most about 128 KiB that it has not sent.
 ///   Otherwise it would take megabytes, and could take more only when a third of them is sent. A
-///   client that reads slowly would look like one that does not read.
+///   client that reads slowly would look like one that does not read. A client that has taken 2, 4 or
+///   8 MiB has proved that it reads: then half of that may be unsent, which saves system calls.
 ///
 /// [RT-13]: crate::spec#rt-13
 /// [TCP-3]: crate::spec#tcp-3
@@ -338,7 +339,23 @@ impl Duplex for TcpStream {
     fn reset_on_close(&mut self) {
         stream::reset_on_close(self);
     }
+
+    fn allow_unsent(&mut self, bytes: u32) {
+        allow_unsent(&SockRef::from(&*self), bytes);
+    }
 }
+
+/// Raises the limit that [`watch_clients`] has set. One that the program has set stays.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn allow_unsent(socket: &SockRef<'_>, bytes: u32) {
+    if matches!(socket.tcp_notsent_lowat(), Ok(now) if now == UNSENT || now == bytes / 2) {
+        // Ignore the error: the limit is lower then, which costs more system calls.
+        let _ = socket.set_tcp_notsent_lowat(bytes);
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn allow_unsent(_: &SockRef<'_>, _: u32) {}
 
 /// A blocking socket, for a [`Driver`](crate::socketserver::Driver).
 impl Duplex for std::net::TcpStream {

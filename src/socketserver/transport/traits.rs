@@ -165,6 +165,17 @@ pub trait Duplex: Read + Write {
     ///
     /// By default it does nothing.
     fn reset_on_close(&mut self) {}
+
+    /// Lets the system hold this many bytes that it has not sent yet, if it held fewer by itself. A
+    /// connection calls it when its client has taken so much that it is known to read ([RT-13]). Then
+    /// fewer and larger writes send the same.
+    ///
+    /// By default it does nothing.
+    ///
+    /// [RT-13]: crate::spec#rt-13
+    fn allow_unsent(&mut self, bytes: u32) {
+        let _ = bytes;
+    }
 }
 
 /// A request that is a stream of bytes. Every [`Duplex`] request that a poll can watch is one.
