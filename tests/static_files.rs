@@ -1659,7 +1659,7 @@ fn many_clients() {
             assert_eq!(answer.text(), text(&content), "server {number}");
         }
         let mut client = server.connect();
-        client.send(request("GET", "/missing", ""));
+        client.send(request("GET", "/missing", "Connection: close\r\n"));
         assert_eq!(Answer::parse(&client.rest()).status, 404, "server {number}");
     }
 }

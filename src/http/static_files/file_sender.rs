@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::coding::{self, Coding};
@@ -88,7 +89,7 @@ impl FileSender {
                 Ok(Found::File(file, metadata)) if is_up_to_date(&metadata, &plain.metadata) => {
                     let variant = Representation {
                         name: name.into(),
-                        file,
+                        file: Arc::new(file),
                         metadata,
                     };
                     return (variant, Some(coding));
@@ -152,7 +153,12 @@ struct Payload {
 
 impl Payload {
     /// `None` if no range overlaps the file.
-    fn new(file: File, selection: Selection, content_type: &str, length: u64) -> Option<Payload> {
+    fn new(
+        file: Arc<File>,
+        selection: Selection,
+        content_type: &str,
+        length: u64,
+    ) -> Option<Payload> {
         let mut content_type = content_type.to_owned();
         let mut content_range = None;
         let (code, content) = match selection {
@@ -166,7 +172,7 @@ impl Payload {
             }
             Selection::Several(ranges) => {
                 let (boundary, content) =
-                    FileContent::multipart(file, &ranges, &content_type, length);
+                    FileContent::multipart(&file, &ranges, &content_type, length);
                 content_type = format!("multipart/byteranges; boundary={boundary}");
                 (206, content)
             }

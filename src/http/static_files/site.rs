@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::root::found::{Directory, Found};
 use super::root::{Root, Tree};
@@ -64,7 +65,7 @@ pub(super) struct Representation {
     /// The name below the root, which decides the content type.
     pub(super) name: PathBuf,
     /// The open file.
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     /// Its metadata. The response announces the size that is in it.
     pub(super) metadata: Metadata,
 }
@@ -73,7 +74,7 @@ impl Representation {
     fn new(name: &Path, file: File, metadata: Metadata) -> Representation {
         Representation {
             name: name.to_owned(),
-            file,
+            file: Arc::new(file),
             metadata,
         }
     }
