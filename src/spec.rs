@@ -114,6 +114,7 @@
 #![doc(alias("STATIC-6", "STATIC-7", "STATIC-8", "STATIC-9"))]
 #![doc(alias("STATIC-10", "STATIC-11", "STATIC-12", "STATIC-13"))]
 #![doc(alias("STATIC-14"))]
+#![doc(alias("STATIC-15"))]
 #![doc(alias("CLI-1", "CLI-2", "CLI-3", "CLI-4", "CLI-5"))]
 #![doc(alias("CLI-6", "CLI-7", "CLI-8", "CLI-9"))]
 #![doc(alias("GUARD-1", "GUARD-2", "GUARD-3", "GUARD-4"))]

@@ -857,6 +857,126 @@ fn a_file_that_changes_while_it_is_sent() {
     assert_eq!(text(&resume(&mut wire).body), text(&before));
 }
 
+/// Returns the names of the files below a directory that this process has open.
+#[cfg(target_os = "linux")]
+fn open_below(directory: &Path) -> Vec<String> {
+    let descriptors = fs::read_dir("/proc/self/fd").expect("proc");
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let below = targets.filter_map(|path| {
+        let name = path.strip_prefix(directory).ok()?.to_str();
+        Some(name.expect("text").to_owned())
+    });
+    let mut names: Vec<String> = below.collect();
+    names.sort();
+    names
+}
+
+/// STATIC-15: the next request for a small file finds it open, and never gets an old one.
+#[cfg(target_os = "linux")]
+#[test]
+fn small_files_stay_open() {
+    let tree = Tree::usual();
+    tree.write("large", pattern(64 * 1024 + 1));
+    let mut wire = Wire::new(tree.files());
+    let mut get = |target| {
+        wire.sent.clear();
+        wire.receive(request("GET", target, ""));
+        Answer::parse(&wire.sent)
+    };
+    for _ in 0..2 {
+        assert_eq!(get("/a.txt").text(), "0123456789");
+        assert_eq!(get("/d/b.html").text(), "<p>b</p>");
+        assert_eq!(get("/index/").text(), "the index");
+        assert_eq!(get("/large").body.len(), 64 * 1024 + 1);
+        assert_eq!(open_below(&tree.root()), ["a.txt", "d/b.html"]);
+    }
+    let etag = get("/a.txt").field("etag").map(str::to_owned);
+    // Written over, with a new time.
+    fs::write(tree.path("a.txt"), "abcdefghij").expect("written");
+    let answer = get("/a.txt");
+    assert_eq!(answer.text(), "abcdefghij");
+    assert_ne!(answer.field("etag").map(str::to_owned), etag);
+    // Another file of the same size and time in its place.
+    tree.write("new", "klmnopqrst");
+    set_modified(&tree.path("a.txt"), UNIX_EPOCH + MODIFIED);
+    assert_eq!(get("/a.txt").text(), "abcdefghij");
+    fs::rename(tree.path("new"), tree.path("a.txt")).expect("renamed");
+    assert_eq!(get("/a.txt").text(), "klmnopqrst");
+    // A link in its place that leads in, and one that leads out.
+    for (target, status) in [("d/b.html", 200), ("../outside.txt", 404)] {
+        fs::remove_file(tree.path("a.txt")).expect("it is there");
+        tree.link("a.txt", target);
+        assert_eq!(get("/a.txt").status, status, "{target}");
+    }
+    fs::remove_file(tree.path("a.txt")).expect("it is there");
+    assert_eq!(get("/a.txt").status, 404);
+    fs::create_dir(tree.path("a.txt")).expect("it is free");
+    assert_eq!(get("/a.txt").status, 301);
+}
+
+/// STATIC-15: how many, and for how long.
+#[cfg(target_os = "linux")]
+#[test]
+fn few_files_stay_open_and_not_for_long() {
+    let tree = Tree::usual();
+    tree.write("c.txt", "c");
+    let mut wire = Wire::new(tree.files().max_open_files(2));
+    let mut get = |target, millis| {
+        wire.at(Duration::from_millis(millis));
+        wire.sent.clear();
+        wire.receive(request("GET", target, ""));
+        Answer::parse(&wire.sent).status
+    };
+    for target in ["/a.txt", "/d/b.html", "/c.txt"] {
+        assert_eq!(get(target, 0), 200);
+    }
+    assert_eq!(open_below(&tree.root()), ["a.txt", "d/b.html"]);
+    assert_eq!(get("/c.txt", 1000), 200);
+    assert_eq!(open_below(&tree.root()), ["c.txt"]);
+    // A directory on the way becomes a link that leads out, to the same file.
+    let beside = tree.around.join("beside");
+    assert_eq!(get("/d/b.html", 1000), 200);
+    fs::rename(tree.path("d"), &beside).expect("it is there");
+    tree.link("d", &beside);
+    assert_eq!(get("/d/b.html", 1999), 200, "the same file, still open");
+    assert_eq!(get("/d/b.html", 2000), 404);
+
+    let mut none = Wire::new(tree.files().max_open_files(0));
+    none.receive(request("GET", "/c.txt", ""));
+    assert_eq!(Answer::parse(&none.sent).text(), "c");
+    drop((wire, none));
+    assert!(open_below(&tree.root()).is_empty());
+}
+
+/// STATIC-15: a handler with other settings does not serve what is open for this one.
+#[test]
+fn what_is_open_is_open_for_these_settings() {
+    let tree = Tree::usual();
+    tree.link("out", "../outside.txt");
+    let follows = tree.files().follow_symlinks(true);
+    let mut wire = Wire::new(follows.clone());
+    wire.receive(request("GET", "/out", ""));
+    assert_eq!(Answer::parse(&wire.sent).text(), "secret");
+    let confined = follows.follow_symlinks(false);
+    assert_eq!(get(&confined, "/out", "").status, 404);
+}
+
+/// STATIC-9: a file that is shorter than the system says. The files of the kernel are such files.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_shorter_than_announced() {
+    let files = SimpleHttpRequestHandler::new("/sys/devices/system/cpu");
+    let content = fs::read("/sys/devices/system/cpu/possible").expect("each kernel has it");
+    let mut wire = Wire::new(files);
+    wire.receive(request("GET", "/possible", ""));
+    let answer = Answer::parse(&wire.sent);
+    assert_eq!(answer.field("content-length"), Some("4096"));
+    assert_eq!(answer.text(), text(&content));
+    assert_ne!(wire.verdict, "Read", "it cannot go on");
+    let failure = wire.failure().expect("reported");
+    assert!(failure.contains("shorter"), "{failure}");
+}
+
 /// However large the file, little of it is in memory; beyond 4 GiB, too.
 #[test]
 fn a_huge_file_is_sent_in_blocks() {

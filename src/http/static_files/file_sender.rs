@@ -28,16 +28,20 @@ pub(super) struct FileSender {
 }
 
 impl FileSender {
-    /// Responds with a file, or with its compressed variant: the whole, a part, or only the head.
+    /// Responds with a file, or with its compressed variant, which is looked for in `tree`: the whole, a
+    /// part, or only the head.
     pub(super) fn send(
         &self,
-        tree: &Tree,
+        tree: Option<&Tree>,
         plain: Representation,
         request: &Request<'_>,
         response: Response<'_>,
     ) -> HttpResult {
         let content_type = self.content_types.guess(&plain.name);
-        let (Representation { file, metadata, .. }, coding) = self.variant(tree, plain, request);
+        let (Representation { file, metadata, .. }, coding) = match tree {
+            Some(tree) if self.precompressed => self.variant(tree, plain, request),
+            _ => (plain, None),
+        };
         let length = metadata.len();
         let validators = validators(&metadata, coding, response.now().wall());
 
@@ -79,9 +83,6 @@ impl FileSender {
         plain: Representation,
         request: &Request<'_>,
     ) -> (Representation, Option<Coding>) {
-        if !self.precompressed {
-            return (plain, None);
-        }
         for coding in coding::preferred(request.headers()) {
             let mut name = plain.name.clone().into_os_string();
             name.push(coding.suffix());

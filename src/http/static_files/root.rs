@@ -46,6 +46,11 @@ impl Root {
         }
     }
 
+    /// Returns the path of something in the root.
+    pub(super) fn join(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
     /// Looks the root up.
     pub(super) fn tree(&self) -> io::Result<Tree> {
         Ok(Tree {

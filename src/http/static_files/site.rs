@@ -5,7 +5,9 @@ use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::open_files::OpenFiles;
 use super::root::found::{Directory, Found};
 use super::root::{Root, Tree};
 use crate::http::path::{TranslatedPath, without_query};
@@ -21,6 +23,10 @@ pub(super) struct Site {
     pub(super) root: Root,
     /// The names of index pages; the first that exists is sent.
     pub(super) index_pages: Vec<OsString>,
+    /// The small files that stay open.
+    pub(super) open_files: Arc<OpenFiles>,
+    /// How many files stay open at most.
+    pub(super) max_open_files: usize,
 }
 
 /// How a path ends.
@@ -81,8 +87,36 @@ impl Representation {
 }
 
 impl Site {
+    /// Returns the file that a path leads to, if it is open already.
+    pub(super) fn open_file(&self, path: &Path, now: Instant) -> Option<Representation> {
+        let (file, metadata) = self.open_files.get(&self.root.join(path), now)?;
+        let name = path.to_owned();
+        Some(Representation {
+            name,
+            file,
+            metadata,
+        })
+    }
+
+    /// Lets a file stay open to which a path leads.
+    pub(super) fn keep_open(&self, file: &Representation, now: Instant) {
+        let path = self.root.join(&file.name);
+        let (file, metadata, most) = (&file.file, &file.metadata, self.max_open_files);
+        self.open_files.keep(path, file, metadata, most, now);
+    }
+
     /// Finds what a path leads to, and the tree in which it was found.
     pub(super) fn find(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
+        match self.look(path, end) {
+            // The files that stay open must not be what is missing.
+            Err(error) if may_succeed_later(&error) && self.open_files.close() => {
+                self.look(path, end)
+            }
+            found => found,
+        }
+    }
+
+    fn look(&self, path: &Path, end: End) -> io::Result<(Tree, Target)> {
         let mut looks = 0;
         loop {
             looks += 1;
