@@ -1305,6 +1305,7 @@ mod unread {
         ask(server.address());
         assert!(!queue.flush(Duration::ZERO), "nobody reads");
         drop(server);
+        let lost = queue.lost();
         let log = support::patience::spawn(move || {
             let mut log = String::new();
             reader.read_to_string(&mut log).map(|_| log)
@@ -1318,6 +1319,7 @@ mod unread {
         );
         let count = lines.count();
         assert!((1..REQUESTS).contains(&count), "{count}");
+        assert_eq!(count as u64 + lost, REQUESTS as u64);
     }
 
     /// Design law 10: a writer that panics loses lines, and not the queue.

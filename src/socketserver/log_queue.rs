@@ -34,6 +34,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// lines. When it is full, it waits for the writer once, for a tenth of a second at most. Then it drops
 /// the lines for which there is no room, and counts them. When the writer goes on, one line says how
 /// many are missing. (For a queue other than [`stderr`](Self::stderr), [`log`] says it.)
+/// [`lost`](Self::lost) returns how many were dropped in all.
 ///
 /// The thread starts with the first line. It writes a first line immediately, and further ones every
 /// 10 ms, many at a time. Each line is written whole. If the program is killed, or calls
@@ -91,7 +92,9 @@ struct State {
     writer: Option<Box<dyn Write + Send>>,
     /// The lines that the thread has not taken yet.
     waiting: Vec<u8>,
-    /// How many lines were dropped since the last report.
+    /// How many entries were dropped since the last report.
+    unreported: u64,
+    /// How many entries were dropped in all.
     lost: u64,
     /// What the thread does.
     thread: Thread,
@@ -146,6 +149,7 @@ impl LogQueue {
         let state = State {
             writer: Some(writer),
             waiting: Vec::new(),
+            unreported: 0,
             lost: 0,
             thread: Thread::Missing,
             stuck: false,
@@ -178,7 +182,10 @@ impl LogQueue {
         let before = state.waiting.len();
         match state.has_room(lines) {
             true => state.waiting.extend_from_slice(lines),
-            false => state.lost += 1,
+            false => {
+                state.unreported += 1;
+                state.lost += 1;
+            }
         }
         let plenty = before < PLENTY && state.waiting.len() >= PLENTY;
         match state.thread {
@@ -189,6 +196,12 @@ impl LogQueue {
         }
         drop(state);
         shared.filled.notify_one();
+    }
+
+    /// Returns how many entries were dropped since the queue was made: one for each
+    /// [`push`](Self::push) that found no room.
+    pub fn lost(&self) -> u64 {
+        self.handle.shared.lock().lost
     }
 
     /// Waits until every line is written, but no longer than `patience`. Returns whether all are
@@ -313,7 +326,7 @@ impl Shared {
         state.thread = Thread::Writes;
         mem::swap(lines, &mut state.waiting);
         self.progress.notify_all();
-        Some(mem::take(&mut state.lost))
+        Some(mem::take(&mut state.unreported))
     }
 }
 
@@ -329,7 +342,7 @@ impl State {
 
     /// Returns whether there is something to write.
     fn has_work(&self) -> bool {
-        !self.waiting.is_empty() || self.lost > 0
+        !self.waiting.is_empty() || self.unreported > 0
     }
 
     fn has_room(&self, lines: &[u8]) -> bool {
