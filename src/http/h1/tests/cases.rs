@@ -511,3 +511,22 @@ fn the_scanner_refuses_a_lone_cr_in_front() {
         assert_eq!(found, Err(Error::Method));
     }
 }
+
+/// What is kept of a head says the same as the head, with a copy of its bytes.
+#[test]
+fn a_head_that_is_kept_says_the_same() {
+    for input in [
+        &b"GET / HTTP/1.1\r\nHost: h\r\nA:\r\nB: \tc d \r\n\r\n"[..],
+        b"POST http://h/a HTTP/1.5\r\nHost: h\r\nContent-Length: 5\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+    ] {
+        let mut storage = FieldStorage::new();
+        let head = Head::parse(input, &mut storage, &HeadLimits::default());
+        let head = head.expect("a good head");
+        let layout = HeadLayout::new(&head, input);
+        let copy = input.to_vec();
+        let kept = layout.view(&copy);
+        assert_eq!(format!("{kept:?}"), format!("{head:?}"));
+        assert_eq!(kept.fields.len(), head.fields.len());
+    }
+}
