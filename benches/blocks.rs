@@ -1,20 +1,21 @@
 //! Measures what it costs to send a large body, beside one `write` of the same bytes. Linux only.
 //!
 //!     cargo bench --bench blocks
-//!     cargo bench --bench blocks -- body_block 64_KiB
+//!     cargo bench --bench blocks -- "64 KiB" wsgi
 //!
-//! The names after `--` choose cases: those that contain all of them. On one processor, as with
-//! `taskset -c 0 cargo bench --bench blocks`, the figures differ less from run to run. Each figure is the processor time
-//! of the server for one response, in microseconds: the median of several rounds. The ratio is to the
-//! floor: a server with one thread that parses nothing, and gives head and body to one blocking `write`.
-//! The rounds of a case and of its floor take turns. The servers run in separate processes, so that the
-//! client does not count.
+//! Words after `--` choose cases: those that contain all of them. Each figure is the processor time of
+//! the server for one response: the median of several rounds. The floor is a server with one thread that
+//! parses nothing, and gives head and body to one blocking `write`; `floor blocks` writes blocks of
+//! 64 KiB. All share one processor, because a kernel that moves large bodies from one to another takes a
+//! time that differs from run to run. `benches/README.md` says how to read the table.
+
+mod support;
 
 use std::env;
+use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use serve_forever::http::{
@@ -23,6 +24,9 @@ use serve_forever::http::{
 use serve_forever::socketserver::{Failure, Pool};
 use serve_forever::wsgi::{AppResult, Body, Environ, FileWrapper, StartResponse, make_server};
 use socket2::{Domain, Socket, Type};
+use support::process::{Processors, Server};
+use support::rounds::Samples;
+use support::table;
 
 const KIB: usize = 1024;
 
@@ -207,16 +211,14 @@ fn respond_wsgi(
 }
 
 /// The floor: one blocking `write` for each request, and nothing else.
-fn serve_floor() -> io::Result<()> {
+fn serve_floor(address: &str) -> io::Result<()> {
     let responses = SIZES.map(|(_, size)| {
         let mut response =
             format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
         response.resize(response.len() + size, b'x');
         response
     });
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
-    for stream in listener.incoming() {
+    for stream in TcpListener::bind(address)?.incoming() {
         let mut stream = stream?;
         stream.set_nodelay(true)?;
         let mut request = [0; 4096];
@@ -242,78 +244,53 @@ fn serve_floor() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a server: prints its address, and serves until the process is killed.
-fn serve(kind: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// Runs a server until the process is killed.
+fn serve(kind: &str, address: &str) -> Result<(), Box<dyn Error>> {
     let pages = Pages::new();
     match kind {
-        "floor" => serve_floor()?,
-        "http" => {
-            let mut server = HttpServer::bind("127.0.0.1:0", pages)?;
-            println!("{}", server.server_address());
-            server.serve_forever()?;
-        }
+        "floor" => serve_floor(address)?,
+        "http" => HttpServer::bind(address, pages)?.serve_forever()?,
         _ => {
             let app = move |environ: &mut Environ<'_>, start: &mut dyn StartResponse| {
                 respond_wsgi(&pages, environ, start)
             };
-            let mut server = make_server("127.0.0.1:0", app)?;
-            println!("{}", server.server_address());
-            server.serve_forever()?;
+            make_server(address, app)?.serve_forever()?;
         }
     }
     Ok(())
 }
 
-/// A server in a process of its own, which is killed when this is dropped, and a client of it.
-struct Server {
-    process: Child,
-    address: String,
-    client: TcpStream,
+/// A connection to a server.
+struct Client {
+    stream: TcpStream,
     /// Receives responses.
-    buffer: Vec<u8>,
+    room: Vec<u8>,
 }
 
-impl Server {
-    fn start(kind: &str) -> Server {
-        let program = env::current_exe().expect("this program");
-        let mut command = Command::new(program);
-        let command = command.args(["serve", kind]).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("a process");
-        let output = process.stdout.take().expect("a pipe");
-        let mut line = String::new();
-        let read = BufReader::new(output).read_line(&mut line);
-        read.expect("the server starts");
-        let address = line.trim().to_owned();
-        Server {
-            process,
-            client: connect(&address),
-            address,
-            buffer: vec![0; 256 * KIB],
+impl Client {
+    fn connect(server: &Server) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // Room for a whole response, so that the server never has to wait for the client.
+        let room = socket.set_recv_buffer_size(4 * 1024 * KIB);
+        room.expect("an option");
+        socket.connect(&server.address.into()).expect("it listens");
+        socket.set_tcp_nodelay(true).expect("an option");
+        Client {
+            stream: socket.into(),
+            room: vec![0; 256 * KIB],
         }
-    }
-
-    /// Returns the processor time of all its threads, in nanoseconds.
-    fn processor_time(&self) -> u64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("Linux");
-        let times = threads.map(|thread| {
-            let path = thread.expect("a thread").path().join("schedstat");
-            let times = fs::read_to_string(path).expect("Linux");
-            let first = times.split(' ').next().expect("a number");
-            first.parse::<u64>().expect("a number")
-        });
-        times.sum()
     }
 
     /// Sends one request, and receives its response with a body of so many bytes.
     fn ask(&mut self, path: &str, length: usize) {
         let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
-        self.client.write_all(request.as_bytes()).expect("it reads");
+        self.stream.write_all(request.as_bytes()).expect("it reads");
         let (mut received, mut expected) = (0, None);
         while expected != Some(received) {
-            let count = self.client.read(&mut self.buffer).expect("a response");
+            let count = self.stream.read(&mut self.room).expect("a response");
             assert!(count > 0, "{path}: the server has closed the connection");
             if expected.is_none() {
-                let bytes = &self.buffer[..count];
+                let bytes = &self.room[..count];
                 let end = bytes.windows(4).position(|it| it == b"\r\n\r\n");
                 let head = end.expect("a head in one piece") + 4;
                 let is_chunked = bytes[..head].windows(7).any(|it| it == b"chunked");
@@ -322,40 +299,22 @@ impl Server {
             received += count;
         }
     }
-
-    /// Returns the processor time of each of `count` responses, in microseconds.
-    fn round(&mut self, path: &str, length: usize, count: usize) -> f64 {
-        // The operating system adapts the buffers of a connection to its past. So a round has a
-        // connection of its own, and what is first sent on it does not count.
-        self.client = connect(&self.address);
-        for _ in 0..count {
-            self.ask(path, length);
-        }
-        let before = self.processor_time();
-        for _ in 0..count {
-            self.ask(path, length);
-        }
-        (self.processor_time() - before) as f64 / count as f64 / 1e3
-    }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().expect("it runs");
-        self.process.wait().expect("it ends");
+/// Returns the processor time of each of `count` responses, in microseconds.
+fn round(server: &Server, path: &str, length: usize, count: usize) -> f64 {
+    // The operating system adapts the buffers of a connection to its past. So a round has a connection
+    // of its own, and what is first sent on it does not count.
+    let mut client = Client::connect(server);
+    for _ in 0..count {
+        client.ask(path, length);
     }
-}
-
-fn connect(address: &str) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    // Room for a whole response, so that the server never has to wait for the client.
-    socket
-        .set_recv_buffer_size(4 * 1024 * KIB)
-        .expect("an option");
-    let address: SocketAddr = address.parse().expect("an address");
-    socket.connect(&address.into()).expect("it listens");
-    socket.set_tcp_nodelay(true).expect("an option");
-    socket.into()
+    let before = server.processor_time();
+    for _ in 0..count {
+        client.ask(path, length);
+    }
+    let used = server.processor_time() - before;
+    used.as_secs_f64() * 1e6 / count as f64
 }
 
 /// Returns how many bytes frame the chunks of a body.
@@ -365,47 +324,49 @@ fn framing(length: usize) -> usize {
     lines.sum::<usize>() + b"0\r\n\r\n".len()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Measures a case beside the floor. Returns the medians of both, and of their ratio.
+fn compare(server: &Server, floor: &Server, way: &str, (name, size): (&str, usize)) -> Vec<String> {
+    let (path, count) = (format!("/{way}/{name}"), EACH_ROUND / size);
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let whole = round(floor, &format!("/whole/{name}"), size, count);
+        let taken = round(server, &path, size, count);
+        theirs.push(whole);
+        ours.push(taken);
+        ratios.push(taken / whole);
+    }
+    let median = |samples| Samples::new(samples).median();
+    vec![
+        format!("{:.1}", median(ours)),
+        format!("{:.1}", median(theirs)),
+        format!("{:.2}", median(ratios)),
+    ]
 }
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [command, kind] = &*arguments {
+    if let [command, kind, address] = &*arguments {
         if command == "serve" {
-            return serve(kind).expect("the server serves");
+            return serve(kind, address).expect("the server serves");
         }
     }
     let chosen: Vec<_> = arguments.iter().filter(|it| *it != "--bench").collect();
-    println!(
-        "{:>8} {:>20} {:>9} {:>9} {:>6}",
-        "", "", "us", "floor", "ratio"
-    );
-    let mut floor = Server::start("floor");
-    for kind in ["floor", "http", "wsgi"] {
-        let mut server = Server::start(kind);
-        for (name, size) in SIZES {
-            for (_, way) in WAYS.iter().filter(|(server, _)| *server == kind) {
-                let case = format!("{name} {kind} {way}");
-                if !chosen.iter().all(|word| case.contains(word.as_str())) {
-                    continue;
-                }
-                let (path, count) = (format!("/{way}/{name}"), EACH_ROUND / size);
-                let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-                for _ in 0..ROUNDS {
-                    theirs.push(floor.round(&format!("/whole/{name}"), size, count));
-                    ours.push(server.round(&path, size, count));
-                    ratios.push(ours[ours.len() - 1] / theirs[theirs.len() - 1]);
-                }
-                println!(
-                    "{name:>8} {:>20} {:>9.1} {:>9.1} {:>6.2}",
-                    format!("{kind} {way}"),
-                    median(ours),
-                    median(theirs),
-                    median(ratios)
-                );
+    let processors = Processors::share();
+    let start = |kind| Server::again(&[kind], processors.as_ref());
+    let (floor, http, wsgi) = (start("floor"), start("http"), start("wsgi"));
+    let mut rows = Vec::new();
+    for size in SIZES {
+        for (kind, way) in WAYS {
+            let case = format!("{} {kind} {way}", size.0).replace('_', " ");
+            if chosen.iter().all(|word| case.contains(word.as_str())) {
+                let server = match kind {
+                    "floor" => &floor,
+                    "http" => &http,
+                    _ => &wsgi,
+                };
+                rows.push((case, compare(server, &floor, way, size)));
             }
         }
     }
+    table::print(&["µs", "floor, µs", "ratio"], rows);
 }

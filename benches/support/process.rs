@@ -25,6 +25,18 @@ impl Processors {
         let mut ends = allowed.trim().split([',', '-']);
         let server: u32 = ends.next()?.parse().ok()?;
         let client: u32 = ends.next_back()?.parse().ok()?;
+        Processors::keep(server, client)
+    }
+
+    /// Keeps this process on one processor, which the servers share. `None` if the command `taskset` is
+    /// missing.
+    pub fn share() -> Option<Processors> {
+        let allowed = status("self", "Cpus_allowed_list:")?;
+        let processor: u32 = allowed.trim().split([',', '-']).next()?.parse().ok()?;
+        Processors::keep(processor, processor)
+    }
+
+    fn keep(server: u32, client: u32) -> Option<Processors> {
         let mut command = Command::new("taskset");
         let pin = command.args(["-cp", &client.to_string(), &std::process::id().to_string()]);
         let pinned = pin.stdout(Stdio::null()).stderr(Stdio::null()).status();
