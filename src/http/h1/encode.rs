@@ -227,8 +227,10 @@ pub fn chunk(sink: &mut impl Sink, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    digits::<16>(sink, data.len() as u64, 16);
-    sink.put_all(&[b"\r\n", data, b"\r\n"]);
+    // All at once, because a buffer that has no room yet then grows once.
+    let mut size = [0; 16];
+    let size = render(&mut size, data.len() as u64, 16);
+    sink.put_all(&[size, b"\r\n", data, b"\r\n"]);
 }
 
 /// Writes the beginning of a chunk, for data that you send from elsewhere: `size` bytes, and then a
@@ -331,10 +333,14 @@ pub(super) fn put_field(sink: &mut impl Sink, name: &str, value: &[u8]) {
 
 /// Writes `number` in the given base, in at most `N` digits.
 #[inline]
-fn digits<const N: usize>(sink: &mut impl Sink, mut number: u64, base: u64) {
+fn digits<const N: usize>(sink: &mut impl Sink, number: u64, base: u64) {
+    sink.put(render(&mut [0; N], number, base));
+}
+
+/// Returns the digits of a number, which are written to the end of `text`.
+fn render(text: &mut [u8], mut number: u64, base: u64) -> &[u8] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b'0'; N];
-    let mut start = N;
+    let mut start = text.len();
     for (index, slot) in text.iter_mut().enumerate().rev() {
         *slot = DIGITS[(number % base) as usize % DIGITS.len()];
         start = index;
@@ -343,7 +349,7 @@ fn digits<const N: usize>(sink: &mut impl Sink, mut number: u64, base: u64) {
             break;
         }
     }
-    sink.put(text.get(start..).unwrap_or_default());
+    text.get(start..).unwrap_or_default()
 }
 
 #[cfg(test)]
