@@ -45,9 +45,9 @@ const CASES: [(&str, usize); 7] = [
     // Content that waits for its reader: the high-water mark, and the read that reached it.
     ("unread", 128 * KIB),
     // `EventedSettings::high_water`, and the least that is read at a time.
-    ("pulled", 80 * KIB),
+    ("pulled", 68 * KIB),
     // The same, and the blocks that a worker pulls in advance.
-    ("workers", 144 * KIB),
+    ("workers", 136 * KIB),
     // The same with blocks of 4 KiB, and as much again on its way from the producer.
     ("pushed", 136 * KIB),
 ];

@@ -79,13 +79,15 @@ where
 #[derive(Debug)]
 pub struct FromRead<R>(R);
 
-/// The size of a block that is made, and the least that is read at a time. A slow client can have this
-/// much unsent above the high-water mark.
+/// The size of a block that is made. A slow client can have this much unsent above the high-water mark.
 pub(super) const BLOCK: usize = 16 * 1024;
 
 /// How much is read at a time if nothing else is unsent. A system call costs little beside so many
 /// bytes, and they fit into a processor's cache.
 pub(crate) const READ: usize = 64 * 1024;
+
+/// The least that is read at a time. A slow client can have this much unsent above [`READ`].
+const LEAST: usize = 4 * 1024;
 
 impl<R: Read> FromRead<R> {
     /// Reads `reader` to its end.
@@ -137,6 +139,10 @@ pub(super) enum BodyFraming {
     /// With the connection (HTTP/1.0).
     Close,
 }
+
+/// Room for the framing of one block, and for a last chunk without trailers after it. It is made
+/// together with that for the block, because a buffer that grows once more grows by a quarter.
+const CHUNK_FRAMING: usize = 32;
 
 /// Writes the blocks of a body in their framing.
 #[derive(Debug)]
@@ -193,14 +199,15 @@ impl Framer {
     pub(super) fn block(&mut self, mut block: Block, output: &mut Buffer) -> Option<Ending> {
         let length = block.count();
         block.truncate(self.cut(length));
+        output.reserve(output.copied(block.count()) + CHUNK_FRAMING);
         self.begin_block(block.count(), output);
         output.append(block);
         self.end_block(length, output)
     }
 
-    /// Reads a block from `reader` straight into the output: as much as `room` says, and a
-    /// [`BLOCK`] at least. Returns `None` at the end of the reader, and else what
-    /// [`copy`](Self::copy) returns.
+    /// Reads a block from `reader` straight into the output: as much as `room` says, and [`LEAST`] if
+    /// that is less. Returns `None` at the end of the reader, and else what [`copy`](Self::copy)
+    /// returns.
     pub(super) fn read(
         &mut self,
         reader: &mut dyn Read,
@@ -209,9 +216,11 @@ impl Framer {
     ) -> io::Result<Option<Option<Ending>>> {
         let most = match self.framing {
             // One more byte shows that the body is too long.
-            BodyFraming::Length(left) => cut(room.max(BLOCK), left.saturating_add(1)).0,
-            _ => room.max(BLOCK),
+            BodyFraming::Length(left) => cut(room.max(LEAST), left.saturating_add(1)).0,
+            _ => room.max(LEAST),
         };
+        // For all that may be read while the client takes nothing, so that the output grows once.
+        output.reserve(most.min(room) + LEAST + CHUNK_FRAMING);
         let before = output.len();
         let framer = &*self;
         let read = || {

@@ -119,7 +119,7 @@ impl Buffer {
     }
 
     /// Returns how much [`append`](Self::append) copies of a block of `length` bytes.
-    fn copied(&self, length: usize) -> usize {
+    pub(crate) fn copied(&self, length: usize) -> usize {
         match &self.kept {
             Some(kept) if kept.allowed && length >= LARGE => 0,
             _ => length,
