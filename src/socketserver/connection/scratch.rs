@@ -55,14 +55,14 @@ impl Scratch {
         }
     }
 
-    /// Takes all bytes out of `output`, to be kept by a connection. What if they are few? Then they
-    /// move into a buffer that is no larger than it has to be: memory follows what is there
-    /// ([design law 7]).
+    /// Takes all bytes out of `output`, to be kept by a connection. What if an eighth of it is
+    /// unused? Then they move into a buffer that is no larger than it has to be: memory follows what is
+    /// there ([design law 7]).
     ///
     /// [design law 7]: crate::spec#law-7
     pub(super) fn part_with(&mut self, mut output: Buffer) -> Buffer {
         let own = output[..].len(); // without blocks that are elsewhere
-        if own >= output.capacity() / 2 || output.capacity() > LARGEST {
+        if own >= output.capacity() / 8 * 7 || output.capacity() > LARGEST {
             return output;
         }
         let bytes = output.split_off_to_fit();
