@@ -45,7 +45,7 @@ const ROUNDS: usize = 15;
 const EACH_ROUND: usize = 10 * 1024 * KIB;
 
 /// The servers, and the ways in which each of them sends a body.
-const WAYS: [(&str, &str); 15] = [
+const WAYS: [(&str, &str); 16] = [
     // What several writes cost the floor.
     ("floor", "blocks"),
     ("http", "body"),
@@ -57,6 +57,7 @@ const WAYS: [(&str, &str); 15] = [
     ("http", "from_read"),
     ("http", "worker_block"),
     ("http", "worker_stream"),
+    ("http", "worker_from_read"),
     ("http", "pushed"),
     ("wsgi", "single"),
     ("wsgi", "blocks"),
