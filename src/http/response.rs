@@ -458,8 +458,7 @@ impl ResponseHead<'_> {
             ended: None,
         };
         self.keep_blocks();
-        let room = READ.saturating_sub(self.output.len());
-        streaming.ended = streaming.pull(room, self.output)?;
+        streaming.ended = streaming.pull(READ, self.output)?;
         if let Some(Ending { close, sent, wrong }) = streaming.ended {
             self.state.close |= close;
             self.state.sent = sent;
