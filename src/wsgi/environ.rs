@@ -200,22 +200,28 @@ impl<'a> Environ<'a> {
     /// environ.for_each(|key, value| println!("{key}={value}"));
     /// ```
     pub fn for_each(&self, mut visit: impl FnMut(&str, &str)) {
+        for key in WSGI_KEYS {
+            let usual = !self.changes.contains_key(key) && self.base_variable(key).is_none();
+            if let Some(value) = self.wsgi_variable(key).filter(|_| usual) {
+                visit(key, &value);
+            }
+        }
+        self.for_each_besides_wsgi(visit);
+    }
+
+    /// Like [`for_each`](Self::for_each), but without `wsgi.input`, `wsgi.errors` and the like, unless
+    /// somebody has set them. A host of another language makes objects of its own for these.
+    pub fn for_each_besides_wsgi(&self, mut visit: impl FnMut(&str, &str)) {
         for (key, change) in &self.changes {
             if let Some(value) = change {
                 visit(key, value);
             }
         }
         let mut visit = |key: &str, value: Cow<'_, str>| {
-            if !self.changes.contains_key(key) {
+            if self.changes.is_empty() || !self.changes.contains_key(key) {
                 visit(key, &value);
             }
         };
-        for key in WSGI_KEYS {
-            match self.wsgi_variable(key) {
-                Some(value) if self.base_variable(key).is_none() => visit(key, value),
-                _ => {}
-            }
-        }
         if let Some(request) = &self.request {
             for (key, value) in request.base {
                 if request.get(key).is_none() {
