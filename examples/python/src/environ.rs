@@ -44,8 +44,23 @@ pub struct Environs {
 struct Kept {
     /// Keys that were used before. A dictionary finds a key faster if it is the same object.
     keys: Keys,
-    /// The base environ of the last request, and the environ without the values of a request.
-    template: Option<(Py<PyDict>, Py<PyDict>)>,
+    /// The variables of the base environ, and the environ that was made of them, without the values
+    /// of a request.
+    template: Option<(Vec<Variable>, Py<PyDict>)>,
+}
+
+/// The key and the value of a variable.
+type Variable = (Py<PyAny>, Py<PyAny>);
+
+impl Kept {
+    /// Returns the template if it was made of the same objects as `base` has now.
+    fn template_of<'py>(&self, base: &Bound<'py, PyDict>) -> Option<Bound<'py, PyDict>> {
+        let (made_of, template) = self.template.as_ref()?;
+        let mut variables = base.iter().zip(made_of);
+        let is_same = base.len() == made_of.len()
+            && variables.all(|((key, value), made_of)| key.is(&made_of.0) && value.is(&made_of.1));
+        is_same.then(|| template.bind(base.py()).clone())
+    }
 }
 
 type Keys = HashMap<String, Py<PyString>, BuildHasherDefault<KeyHasher>>;
@@ -84,27 +99,24 @@ impl Environs {
     /// grow. It is made anew if the program has changed `base`.
     fn template<'py>(&self, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
         let py = base.py();
-        let template = self
-            .lock()
-            .template
-            .as_ref()
-            .map(|(made_of, template)| (made_of.bind(py).clone(), template.bind(py).clone()));
-        if let Some((made_of, template)) = template {
-            if made_of.eq(base)? {
-                return Ok(template);
-            }
+        if let Some(template) = self.lock().template_of(base) {
+            return Ok(template);
         }
-        let made_of = base.copy()?;
+        let made_of: Vec<_> = base.iter().collect();
         let template = PyDict::new(py);
         for key in REQUEST_KEYS {
             template.set_item(PyString::intern(py, key), "")?;
         }
-        template.update(made_of.as_mapping())?;
+        for (key, value) in &made_of {
+            template.set_item(key, value)?;
+        }
         template.update(self.gateway.bind(py).as_mapping())?;
         template.set_item(intern!(py, "wsgi.errors"), py.None())?;
         template.set_item(intern!(py, "wsgi.input"), py.None())?;
-        let pair = (made_of.unbind(), template.clone().unbind());
-        let old = self.lock().template.replace(pair);
+        let made_of = made_of.into_iter();
+        let made_of = made_of.map(|(key, value)| (key.unbind(), value.unbind()));
+        let made = (made_of.collect(), template.clone().unbind());
+        let old = self.lock().template.replace(made);
         drop(old); // this may run Python code, so the lock is released before
         Ok(template)
     }
@@ -114,8 +126,8 @@ impl Environs {
         let py = dict.py();
         let mut kept = self.lock();
         let mut result = Ok(());
-        environ.for_each(|key, value| {
-            if result.is_ok() && !key.starts_with("wsgi.") && key != "SERVER_NAME" {
+        environ.for_each_besides_wsgi(|key, value| {
+            if result.is_ok() && key != "SERVER_NAME" {
                 result = dict.set_item(known(py, &mut kept.keys, key), value_of(py, value));
             }
         });

@@ -1,7 +1,6 @@
 //! Exceptions that are meant for the program and not for a request: `KeyboardInterrupt`,
 //! `SystemExit`.
 
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::exceptions::{
@@ -75,11 +74,10 @@ fn report(py: Python<'_>, error: &PyErr) -> Failure {
     let gone = error.is_instance_of::<PyBrokenPipeError>(py)
         || error.is_instance_of::<PyConnectionAbortedError>(py)
         || error.is_instance_of::<PyConnectionResetError>(py);
-    if gone {
-        return std::io::Error::from(ErrorKind::BrokenPipe).into();
-    }
-    if let Err(second) = print(py, error) {
-        second.write_unraisable(py, None);
+    if !gone {
+        if let Err(second) = print(py, error) {
+            second.write_unraisable(py, None);
+        }
     }
     Failure::from(ReportedError)
 }

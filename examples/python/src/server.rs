@@ -102,14 +102,14 @@ impl Server {
         let application = application_of(server, gateway, &interruption)?;
         let pool = (threads > 0).then(|| Pool::new().threads(0).queue_length(QUEUE_LENGTH));
         let tcp = Tcp::from_listener(listener(fd)?)?.disable_nagle_algorithm(true);
-        let mut wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
-        wsgi.base_environ_mut().clear(); // Python has its own, and this name is in it
-        let name = ("SERVER_NAME".to_owned(), String::new());
-        wsgi.base_environ_mut().extend([name]);
+        let wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
         let mut wsgi = wsgi.spool_input(settings.memory(), tempfile::tempfile);
         if let Some(pool) = &pool {
             wsgi = wsgi.workers(pool.clone());
         }
+        wsgi.base_environ_mut().clear(); // Python has its own, and this name is in it
+        let name = ("SERVER_NAME".to_owned(), String::new());
+        wsgi.base_environ_mut().extend([name]);
         let handler = overrides.handler(wsgi, callbacks, &interruption);
         let hooks = PyHooks {
             callbacks: callbacks.clone().unbind(),
