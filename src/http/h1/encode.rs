@@ -483,7 +483,7 @@ mod tests {
         let mut steps = Steps(Vec::new());
         end_of_fields(&mut &mut steps);
         chunk(&mut &mut steps, b"x");
-        assert_eq!(steps.0, ["\\r\\n", "1", "\\r\\nx\\r\\n"]);
+        assert_eq!(steps.0, ["\\r\\n", "1\\r\\nx\\r\\n"]);
     }
 
     #[test]
