@@ -59,8 +59,9 @@ def request(server, method="GET", target="/", body=None, headers=None, **more):
 def exchange(server, data):
     """Send bytes, and return what comes until the server closes the connection."""
     with connect(server) as client:
-        client.sendall(data)
-        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the server may close at once
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
         return read_all(client)
 
 
