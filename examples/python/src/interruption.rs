@@ -44,11 +44,23 @@ impl Interruption {
         if error.is_instance_of::<PyException>(py) {
             return report(py, &error);
         }
-        self.error().get_or_insert(error);
+        self.keep(error);
         if let Some(shutdown) = self.0.shutdown.get() {
             shutdown.request();
         }
         Failure::from(ReportedError)
+    }
+
+    /// Keeps the first exception. To drop another one may run Python code, so the lock is released
+    /// before.
+    fn keep(&self, error: PyErr) {
+        let mut pending = self.error();
+        let late = match *pending {
+            Some(_) => Some(error),
+            None => pending.replace(error),
+        };
+        drop(pending);
+        drop(late);
     }
 
     fn error(&self) -> std::sync::MutexGuard<'_, Option<PyErr>> {
