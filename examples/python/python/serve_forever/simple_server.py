@@ -88,6 +88,12 @@ class WSGIServer(standard.WSGIServer):
     #: How many clients the kernel keeps until they are accepted.
     request_queue_size = 1024
 
+    # For a subclass that does not call `__init__`.
+    _lock = threading.Lock()
+    _native = None
+    _stop_early = False
+    _is_standard = False
+
     def __init__(self, server_address, RequestHandlerClass, bind_and_activate=True):
         self._lock = threading.Lock()
         self._native = None  # made when it is first needed, so a program can fork before
@@ -184,11 +190,13 @@ class WSGIServer(standard.WSGIServer):
     def _open(self, ignore_stop=False):
         """Return the native server. Make it if there is none."""
         with self._lock:
+            if self._native is None:
+                self._native = _Native(self)
+            # A signal handler can ask for the end while the native server is made. Later, it asks
+            # the native server itself.
             stop, self._stop_early = self._stop_early, False
             if stop and not ignore_stop:
                 return None
-            if self._native is None:
-                self._native = _Native(self)
             native = self._native
         native.server.set_program(self._app(), self.base_environ)
         return native
