@@ -156,6 +156,21 @@ fn to_python(failure: Failure) -> PyErr {
     match error.downcast::<io::Error>() {
         Ok(error) => (*error).into(),
         // A breach of PEP 3333, as in wsgiref.
-        Err(error) => PyAssertionError::new_err(error.to_string()),
+        Err(error) => PyAssertionError::new_err(match error.downcast_ref::<wsgi::AppError>() {
+            Some(wsgi::AppError::Status(status)) => wrong_status(status).into(),
+            _ => error.to_string(),
+        }),
+    }
+}
+
+/// Returns what wsgiref says about a status that is not like `200 OK`.
+fn wrong_status(status: &str) -> &'static str {
+    match status.as_bytes() {
+        [] | [_] | [_, _] | [_, _, _] => "Status must be at least 4 characters",
+        [a, b, c, ..] if ![a, b, c].iter().all(|it| it.is_ascii_digit()) => {
+            "Status message must begin w/3-digit code"
+        }
+        [_, _, _, space, ..] if *space != b' ' => "Status message must have a space after code",
+        _ => "Status must be a number from 200 to 999, a space and a reason in ASCII",
     }
 }
