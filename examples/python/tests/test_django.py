@@ -1,0 +1,50 @@
+"""An application of Django's, on the loop and on four threads."""
+
+import json
+import unittest
+
+from frameworks import FORM, Frameworks, form
+
+try:
+    import django_app
+except ImportError:
+    django_app = None
+
+
+class DjangoTests(Frameworks):
+    module = django_app
+
+    def post_form(self, **values):
+        """Fetch the token of the form, and send the form with it."""
+        answer = self.ask("GET", "/form")
+        headers = {**FORM, "Cookie": answer.getheader("Set-Cookie").partition(";")[0]}
+        token = answer.content.decode()
+        return self.ask("POST", "/form", form(csrfmiddlewaretoken=token, **values), headers)
+
+    def test_a_form(self):
+        answer = self.post_form(name="Zo\u00eb", age=7)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(json.loads(answer.content), {"name": "Zo\u00eb", "age": 7})
+
+    def test_a_form_with_mistakes(self):
+        answer = self.post_form(name="", age=-1)
+        self.assertEqual(answer.status, 422)
+        self.assertEqual(set(json.loads(answer.content)), {"name", "age"})
+
+    def test_a_form_without_its_token(self):
+        with self.assertLogs(level="WARNING"):
+            self.assertEqual(self.ask("POST", "/form", form(name="a", age=1), FORM).status, 403)
+
+
+@unittest.skipIf(django_app is None, "Django is not installed")
+class DjangoOnTheLoop(DjangoTests, unittest.TestCase):
+    threads = 0
+
+
+@unittest.skipIf(django_app is None, "Django is not installed")
+class DjangoOnThreads(DjangoTests, unittest.TestCase):
+    threads = 4
+
+
+if __name__ == "__main__":
+    unittest.main()
