@@ -21,6 +21,7 @@
 //! More pages:
 //!
 //! * [`from_python`] has Python's lines beside ours, from `make_server` down to `select`.
+//! * [`from_wsgiref`] serves an application in Python, of Flask or of Django, on the crate's loop.
 //! * [`porting`] has every name of Python's modules, and where it is here.
 //! * [`differences`] says what behaves differently from Python.
 //! * [`why`] answers questions about the design: threads, turns, hooks, panics, shortages, deadlines.
@@ -157,6 +158,10 @@ pub mod from_python {
     // A quotation need not be a whole item.
     #![allow(rustdoc::invalid_rust_codeblocks)]
     #![doc = include_str!("from_python.md")]
+}
+
+pub mod from_wsgiref {
+    #![doc = include_str!("from_wsgiref.md")]
 }
 
 pub mod other_parsers {

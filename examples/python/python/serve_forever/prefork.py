@@ -1,0 +1,229 @@
+"""Processes that serve the same socket: a supervisor, and the workers that it makes.
+
+The supervisor does not load the application. Each worker does, so a new worker has the newest code.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+
+#: A worker ends with this status if a new worker would fail, too. Then the supervisor ends with it.
+GIVE_UP = 3
+#: How long the supervisor waits before it replaces a worker that has failed, in seconds.
+PAUSE = 1.0
+#: How long a worker may take to end after its requests have ended, in seconds.
+GRACE = 2.0
+#: How often a worker looks for its parent and at its files, in seconds.
+INTERVAL = 0.5
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+class Supervisor:
+    """Keeps `count` workers running until a signal comes.
+
+    `work` is called in each worker with a `Worker`, and returns the exit status. After SIGTERM, the
+    requests of the workers have `patience` seconds to finish.
+    """
+
+    def __init__(self, work, count, patience):
+        self._work = work
+        self._count = count
+        self._patience = patience
+        self._workers = set()  # ids of processes
+        self._status = 0
+        self._no_start_before = 0.0
+        self._deadline = None  # set when everything is to end
+
+    def run(self):
+        """Supervise. Return the exit status. In a worker, it does not return."""
+        self._catch_signals()
+        while self._deadline is None or self._workers:
+            self._fill()
+            for number in self._wait():
+                self._handle(number)
+            self._reap()
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._tell(signal.SIGKILL)
+        return self._status
+
+    def _catch_signals(self):
+        """Let the numbers of signals arrive on a socket."""
+        self._receiver, self._sender = socket.socketpair()
+        for end in (self._receiver, self._sender):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._sender.fileno())
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+
+    def _fill(self):
+        """Start the workers that are missing."""
+        while (
+            self._deadline is None
+            and len(self._workers) < self._count
+            and time.monotonic() >= self._no_start_before
+        ):
+            self._start()
+
+    def _start(self):
+        parent = os.getpid()
+        # A signal between the fork and the worker's own handlers would be taken for the parent's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        process = os.fork()
+        if process:
+            self._workers.add(process)
+        else:
+            signal.set_wakeup_fd(-1)
+            self._receiver.close()
+            self._sender.close()
+            worker = Worker(parent, self._patience)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        if not process:
+            sys.exit(self._run(worker))
+
+    def _run(self, worker):
+        try:
+            return self._work(worker)
+        except KeyboardInterrupt:
+            return 0
+
+    def _wait(self):
+        """Wait for signals, or until there is something to do. Return the numbers of the signals."""
+        until = self._deadline
+        if until is None and len(self._workers) < self._count:
+            until = self._no_start_before
+        timeout = None if until is None else max(until - time.monotonic(), 0.0)
+        select.select([self._receiver], [], [], timeout)
+        with contextlib.suppress(BlockingIOError):
+            return self._receiver.recv(4096)
+        return b""
+
+    def _handle(self, number):
+        if number == signal.SIGCHLD:
+            return
+        if self._deadline is not None:
+            self._tell(signal.SIGKILL)  # somebody has lost patience
+        else:
+            self._stop(number)
+
+    def _stop(self, number):
+        """Let all workers end."""
+        self._deadline = time.monotonic() + self._patience + GRACE
+        self._tell(number)
+
+    def _tell(self, number):
+        for process in self._workers:
+            os.kill(process, number)
+
+    def _reap(self):
+        """Take note of the workers that have ended."""
+        for process in list(self._workers):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if not ended:
+                continue
+            self._workers.remove(process)
+            code = os.waitstatus_to_exitcode(status)
+            if code == 0 or self._deadline is not None:
+                continue
+            print(f"worker {process} ended with status {code}", file=sys.stderr, flush=True)
+            if code == GIVE_UP:
+                self._status = code
+                self._stop(signal.SIGTERM)
+            self._no_start_before = time.monotonic() + PAUSE
+
+
+class Worker:
+    """The process of a worker: when it has to end."""
+
+    def __init__(self, parent, patience):
+        self._parent = parent
+        self._patience = patience
+        self._server = None
+        self._must_stop = False
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def stops(self, server):
+        """Let `server` end when this worker has to end."""
+        self._server = server
+        if self._must_stop:
+            self.stop()
+
+    def stop(self):
+        """Let the requests that have begun finish, and then the loop end."""
+        self._must_stop = True
+        if self._server is not None:
+            self._server.request_drain(self._patience)
+
+    def watch(self, files=None):
+        """Stop when the parent is gone, and when one of `files` has changed."""
+        thread = threading.Thread(target=self._watch, args=[files], name="watch", daemon=True)
+        thread.start()
+
+    def wait_for_change(self, files):
+        """Return when one of `files` has changed. Raise `SystemExit` if the parent is gone."""
+        while not files.changed():
+            if self._is_orphan():
+                sys.exit(1)
+            time.sleep(INTERVAL)
+
+    def _watch(self, files):
+        while not (self._is_orphan() or (files is not None and files.changed())):
+            time.sleep(INTERVAL)
+        self.stop()
+
+    def _is_orphan(self):
+        return os.getppid() != self._parent
+
+    def _on_term(self, *_):
+        if self._server is None:
+            sys.exit(0)  # it still loads the application
+        self.stop()
+
+    def _on_interrupt(self, *_):
+        # The terminal sends it to every process, and then the parent does.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+
+class Files:
+    """The files that the modules of this process come from."""
+
+    def __init__(self, error=None):
+        self._versions = {}
+        self._others = set()
+        while error is not None:
+            self._others.update(it.filename for it in traceback.extract_tb(error.__traceback__))
+            if isinstance(error, SyntaxError) and error.filename:
+                self._others.add(error.filename)
+            error = error.__cause__ or error.__context__
+        self.changed()
+
+    def changed(self):
+        """Return whether a file has changed since it was first seen here."""
+        changed = False
+        for path in self._paths():
+            version = _version(path)
+            changed |= self._versions.setdefault(path, version) != version
+        return changed
+
+    def _paths(self):
+        """Return the paths of the files. Other threads may import a module meanwhile."""
+        paths = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        return {path for path in paths | self._others if isinstance(path, str)}
+
+
+def _version(path):
+    """Return what changes with a file. None: there is no such file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,181 @@
+"""The command ``python -m serve_forever``: options, signals, worker processes, and reloading."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+from program import APPLICATION, Program, begin
+from support import PATIENCE, connect, read_all
+
+
+class Command(Program):
+    """The command, on a free port."""
+
+    def __init__(self, *options, application=APPLICATION, name="app"):
+        arguments = ("serve_forever", name, "--bind", "127.0.0.1:0", *options)
+        super().__init__(*arguments, application=application)
+        self.first_line = self.process.stderr.readline()
+        port = re.search(r":(\d+)/$", self.first_line.rstrip())
+        self.server_address = ("127.0.0.1", int(port[1]) if port else 0)
+
+    def ask_until(self, is_right):
+        """Ask until the answer is right. A worker that is killed may break a request off."""
+        for _ in range(PATIENCE * 100):
+            with contextlib.suppress(OSError):
+                if is_right(answer := self.get()):
+                    return answer
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.01)
+        raise AssertionError("the answer has not come")
+
+
+class Options(unittest.TestCase):
+    def test_where_the_application_is(self):
+        for name in ("app", "app:application", "app:Holder.app", "app:make()"):
+            with self.subTest(name), Command(name=name) as command:
+                self.assertEqual(command.get(), str(command.process.pid).encode())
+
+    def test_the_access_log(self):
+        with Command() as command:
+            command.get("/path?query")
+            command.process.terminate()
+            status, stderr = command.ends()
+        self.assertEqual(status, 0)
+        line = r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4} [\d:]{8}\] "GET /path\?query HTTP/1\.1" 200 \d+\n'
+        self.assertRegex(stderr, f"^{line}$")
+
+    def test_no_access_log(self):
+        with Command("--no-access-log") as command:
+            command.get()
+            command.process.terminate()
+            self.assertEqual(command.ends(), (0, ""))
+
+    def test_mistakes(self):
+        wrong = [
+            ["app", "--bind", "here"],
+            ["app", "--bind", "127.0.0.1:65536"],
+            ["app", "--threads", "-1"],
+            ["app", "--workers", "many"],
+            [],
+        ]
+        for options in wrong:
+            command = [sys.executable, "-m", "serve_forever", *options]
+            with self.subTest(options):
+                ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+                self.assertEqual(ended.returncode, 2)
+                self.assertIn("usage: python -m serve_forever", ended.stderr)
+
+    def test_an_application_that_cannot_be_loaded(self):
+        cases = [("app", "1/0"), ("app:absent", ""), ("app:value", "value = 1"), ("absent", "")]
+        for workers, expected in (("0", 1), ("2", 3)):
+            for name, program in cases:
+                with self.subTest(name, workers=workers):
+                    with Command("--workers", workers, name=name, application=program) as command:
+                        status, stderr = command.ends()
+                    self.assertEqual(status, expected, stderr)
+                    self.assertIn("Traceback", stderr)
+
+    def test_an_address_in_use(self):
+        with Command() as command:
+            bind = "127.0.0.1:%d" % command.server_address[1]
+            with Command("--bind", bind) as other:
+                self.assertIn("cannot listen", other.first_line)
+                self.assertEqual(other.ends()[0], 1)
+
+    def test_workers_share_the_socket(self):
+        with Command("--workers", "3", "--no-access-log") as command:
+            found = set()
+            command.ask_until(lambda answer: found.add(answer) or len(found) == 3)
+            self.assertNotIn(str(command.process.pid).encode(), found)
+
+
+#: Ways to serve, each with the numbers of workers and threads.
+MODES = [
+    options.split()
+    for options in (
+        "--workers 0 --threads 0",
+        "--workers 0 --threads 2",
+        "--workers 2 --threads 0",
+        "--workers 2 --threads 2",
+    )
+]
+
+
+class Signals(unittest.TestCase):
+    def test_sigterm_lets_a_request_finish(self):
+        for mode in MODES:
+            with self.subTest(mode), Command(*mode) as command:
+                with connect(command) as client:
+                    begin(client)
+                    command.process.terminate()
+                    command.go_on()
+                    self.assertEqual(read_all(client), b" and finished")
+                status, stderr = command.ends()
+                self.assertEqual(status, 0, stderr)
+
+    def test_a_request_that_does_not_finish(self):
+        """It is broken off after the time of the drain. The supervisor ends a worker that hangs."""
+        with Command("--workers", "1", "--drain", "0.1") as command, connect(command) as client:
+            begin(client)
+            command.process.terminate()
+            self.assertEqual(command.ends()[0], 0)
+            read_all(client)
+
+    def test_ctrl_c(self):
+        for mode in MODES:
+            with self.subTest(mode), Command(*mode) as command:
+                command.get()
+                command.process.send_signal(signal.SIGINT)
+                status, stderr = command.ends()
+                self.assertEqual(status, 0)
+                self.assertNotIn("Traceback", stderr)
+
+
+class Workers(unittest.TestCase):
+    def test_a_worker_that_dies_is_replaced(self):
+        with Command("--workers", "2", "--no-access-log") as command:
+            found = set()
+            command.ask_until(lambda answer: found.add(answer) or len(found) == 2)
+            os.kill(int(min(found)), signal.SIGKILL)
+            command.reads_until(f"worker {min(found).decode()} ended with status -9")
+            command.ask_until(lambda answer: answer not in found)
+            command.process.terminate()
+            self.assertEqual(command.ends(), (0, ""))
+
+    def test_workers_end_when_their_parent_is_gone(self):
+        with Command("--workers", "2", "--no-access-log") as command:
+            command.get()
+            command.process.kill()
+            # They have standard error in common. It ends when the last one has ended.
+            self.assertEqual(command.ends(), (-signal.SIGKILL, ""))
+
+
+class Reload(unittest.TestCase):
+    def test_a_change(self):
+        """Also one of the same length in the same second, and also one that has mistakes."""
+        program = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"1"]
+"""
+        for workers in ("0", "2"):
+            with self.subTest(workers=workers):
+                options = ("--reload", "--workers", workers, "--no-access-log")
+                with Command(*options, application=program) as command:
+                    self.assertEqual(command.get(), b"1")
+                    command.write(program.replace('b"1"', 'b"2"'))
+                    command.ask_until(lambda answer: answer == b"2")
+                    command.write(program.replace("def", "define"))
+                    command.reads_until("SyntaxError")
+                    command.write(program.replace('b"1"', 'b"3"'))
+                    command.ask_until(lambda answer: answer == b"3")
+                    command.process.terminate()
+                    self.assertEqual(command.ends()[0], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
