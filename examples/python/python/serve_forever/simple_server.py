@@ -156,10 +156,10 @@ class WSGIServer(standard.WSGIServer):
         It returns immediately, so a signal handler can call it. Connections that are still open
         after `timeout` seconds are reset. The server cannot serve again afterwards.
         """
+        self._stop_early = True  # first: the native server may be made meanwhile
         native = self._native
-        if native is None:
-            self._stop_early = True
-        else:
+        if native is not None:
+            self._stop_early = False
             native.server.request_drain(timeout)
 
     def drain(self, timeout):
@@ -336,6 +336,7 @@ class _Native:
     def stop_at_exit(self):
         """Stop everything before the interpreter ends."""
         self.server.shutdown(1.0)
+        self.server.close()  # a response that waits for its client breaks off
         if self.threads:
             self.join(self.waits_for_threads)
 
