@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use scoped_tls_hkt::scoped_thread_local;
-use serve_forever::socketserver::Failure;
+use serve_forever::socketserver::{Failure, SendError};
 use serve_forever::wsgi;
 
 scoped_thread_local! {
@@ -153,14 +153,19 @@ fn to_python(failure: Failure) -> PyErr {
         Ok(error) => return *error,
         Err(error) => error,
     };
-    match error.downcast::<io::Error>() {
-        Ok(error) => (*error).into(),
-        // A breach of PEP 3333, as in wsgiref.
-        Err(error) => PyAssertionError::new_err(match error.downcast_ref::<wsgi::AppError>() {
-            Some(wsgi::AppError::Status(status)) => wrong_status(status).into(),
-            _ => error.to_string(),
-        }),
+    let error = match error.downcast::<io::Error>() {
+        Ok(error) => return (*error).into(),
+        Err(error) => error,
+    };
+    if error.is::<SendError<()>>() {
+        // The client has left before the head was sent.
+        return io::Error::from(io::ErrorKind::BrokenPipe).into();
     }
+    // A breach of PEP 3333, as in wsgiref.
+    PyAssertionError::new_err(match error.downcast_ref::<wsgi::AppError>() {
+        Some(wsgi::AppError::Status(status)) => wrong_status(status).into(),
+        _ => error.to_string(),
+    })
 }
 
 /// Returns what wsgiref says about a status that is not like `200 OK`.

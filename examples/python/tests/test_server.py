@@ -4,6 +4,8 @@ import contextvars
 import io
 import json
 import os
+import socket
+import struct
 import sys
 import threading
 import unittest
@@ -412,6 +414,37 @@ class OnThreads(OnTheLoop):
             for client in clients:
                 with client:
                     self.assertTrue(read_all(client).endswith(b"met"))
+
+    def test_write_after_the_client_has_left(self):
+        """It raises an error of connections, as in wsgiref, and nothing is printed."""
+        arrived, go_on, raised = threading.Event(), threading.Event(), []
+        ended = threading.Event()
+
+        def app(environ, start_response):
+            arrived.set()
+            go_on.wait(PATIENCE)
+            try:
+                ok(start_response)(b"too late")
+            except Exception as error:
+                raised.append(type(error))
+                raise
+            finally:
+                ended.set()
+            return []
+
+        with stderr_of_server() as stderr, self.serving(app) as server:
+            with connect(server) as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                arrived.wait(PATIENCE)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for _ in range(PATIENCE * 100):
+                if not server._native.server.stats()["open"]:
+                    break
+                go_on.wait(0.01)
+            go_on.set()
+            self.assertTrue(ended.wait(PATIENCE))
+        self.assertEqual(raised, [BrokenPipeError])
+        self.assertEqual(stderr.getvalue(), "")
 
 
 if __name__ == "__main__":
