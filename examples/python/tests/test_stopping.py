@@ -312,11 +312,11 @@ sys.stdin.readline()
 class Forks(unittest.TestCase):
     def test_children_after_bind_share_the_socket(self):
         program = """
+signal.signal(signal.SIGTERM, lambda *_: server.request_drain(10))
 children = []
 for _ in range(3):
     child = os.fork()
     if not child:
-        signal.signal(signal.SIGTERM, lambda *_: server.request_drain(10))
         server.serve_forever()
         os._exit(0)
     children.append(child)

@@ -12,6 +12,7 @@ import threading
 import types
 import unittest
 from contextlib import redirect_stderr
+from http import HTTPStatus
 from wsgiref import simple_server as standard
 
 from serve_forever import simple_server
@@ -37,12 +38,16 @@ def load(name):
 
 
 def as_wsgiref_says_it(answer):
-    """Return the answer as ``wsgiref`` writes it: HTTP/1.0, no ``Connection``, and its own name."""
+    """Return the answer as ``wsgiref`` writes it: HTTP/1.0, no ``Connection``, its own name, and the
+    reason of this version of Python.
+    """
     head, end, body = answer.partition(b"\r\n\r\n")
     version, *fields = head.split(b"\r\n")
     fields = [field for field in fields if not field.startswith((b"Connection:", b"Server:"))]
     fields.insert(0, b"Server: " + standard.software_version.encode())
-    return b"\r\n".join([version.replace(b"HTTP/1.1", b"HTTP/1.0"), *fields]) + end + body
+    version = version.replace(b"HTTP/1.1", b"HTTP/1.0")
+    version = version.replace(b"URI Too Long", HTTPStatus.REQUEST_URI_TOO_LONG.phrase.encode())
+    return b"\r\n".join([version, *fields]) + end + body
 
 
 def run_amock(app=None, data=b"GET / HTTP/1.0\r\n\r\n"):
