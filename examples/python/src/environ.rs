@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use serve_forever::wsgi::Environ;
 
@@ -99,7 +100,8 @@ impl Environs {
     /// grow. It is made anew if the program has changed `base`.
     fn template<'py>(&self, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
         let py = base.py();
-        if let Some(template) = self.lock().template_of(base) {
+        let template = self.lock(py).template_of(base);
+        if let Some(template) = template {
             return Ok(template);
         }
         let made_of: Vec<_> = base.iter().collect();
@@ -116,7 +118,7 @@ impl Environs {
         let made_of = made_of.into_iter();
         let made_of = made_of.map(|(key, value)| (key.unbind(), value.unbind()));
         let made = (made_of.collect(), template.clone().unbind());
-        let old = self.lock().template.replace(made);
+        let old = self.lock(py).template.replace(made);
         drop(old); // this may run Python code, so the lock is released before
         Ok(template)
     }
@@ -124,7 +126,7 @@ impl Environs {
     /// Puts the variables of the request into `dict`.
     fn put_request(&self, dict: &Bound<'_, PyDict>, environ: &Environ<'_>) -> PyResult<()> {
         let py = dict.py();
-        let mut kept = self.lock();
+        let mut kept = self.lock(py);
         let mut result = Ok(());
         environ.for_each_besides_wsgi(|key, value| {
             if result.is_ok() && key != "SERVER_NAME" {
@@ -154,8 +156,11 @@ impl Environs {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits without the interpreter's lock: the thread that has this one may give that up and take
+    /// it again, for example to intern a string for the first time.
+    fn lock(&self, py: Python<'_>) -> std::sync::MutexGuard<'_, Kept> {
+        let kept = self.kept.lock_py_attached(py);
+        kept.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
