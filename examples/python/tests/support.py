@@ -59,5 +59,37 @@ def request(server, method="GET", target="/", body=None, headers=None, **more):
 def exchange(server, data):
     """Send bytes, and return what comes until the server closes the connection."""
     with connect(server) as client:
-        with contextlib.suppress(OSError):  # the server may close at once
+        with contextlib.suppress(OSError):  # the server may close before it has read all
             client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+def read_all(client):
+    """Return what comes until the connection is closed, or broken off."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while more := client.recv(65536):
+            data += more
+    return data
+
+
+def run(program, *arguments, **more):
+    """Run a Python program in a process of its own, with faulthandler. Return the process."""
+    environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1")
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **more,
+    )
+
+
+@contextlib.contextmanager
+def stderr_of_server():
+    """Replace ``sys.stderr``. Yield the text stream."""
+    stream = io.StringIO()
+    with contextlib.redirect_stderr(stream):
+        yield stream
