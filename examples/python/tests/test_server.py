@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import unittest
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -423,8 +424,11 @@ class OnThreads(OnTheLoop):
         def app(environ, start_response):
             arrived.set()
             go_on.wait(PATIENCE)
+            write = ok(start_response)
             try:
-                ok(start_response)(b"too late")
+                for _ in range(PATIENCE * 100):  # the thread may be told a little later
+                    write(b"too late")
+                    time.sleep(0.01)
             except Exception as error:
                 raised.append(type(error))
                 raise
