@@ -229,6 +229,39 @@ fn a_panic_of_the_loop_is_resumed() {
     drop(start());
 }
 
+/// A loop may move to another thread while clients are connected. Handlers there still learn that a wait
+/// for the loop would never end, also on connections that are older than the move.
+#[test]
+fn a_loop_that_has_moved_is_not_waited_for_by_its_handlers() {
+    let (told, results) = std::sync::mpsc::channel();
+    let mut server = bind(move |_: &Request<'_>, response: Response<'_>| {
+        let (deferred, reply) = response.defer();
+        let mut stream = deferred.stream(|response| response.send_response(200))?;
+        let written = stream.write_all(&[b'x'; 1_000_000]);
+        told.send(written.map_err(|error| error.kind()))?;
+        Ok(reply)
+    });
+    let mut client = TcpStream::connect(server.server_address()).expect("connected");
+    let mut server = in_time(move || {
+        while server.stats().open == 0 {
+            server.turn().expect("a turn");
+        }
+        server
+    });
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    let written = in_time(move || {
+        loop {
+            server.turn().expect("a turn");
+            if let Ok(written) = results.try_recv() {
+                return written;
+            }
+        }
+    });
+    assert_eq!(written, Err(io::ErrorKind::WouldBlock));
+}
+
 /// A handler on the loop's own thread that drops the server stops it, and waits for nothing.
 #[test]
 fn the_loops_own_thread_may_drop_the_running_server() {

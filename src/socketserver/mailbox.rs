@@ -329,6 +329,15 @@ impl<M> Post<M> {
         }
     }
 
+    /// Returns whether a sender has woken the loop, so that messages may wait. This is cheaper than a
+    /// [look](Self::look).
+    #[inline]
+    pub(crate) fn has_rung(&self) -> bool {
+        // What if a message was sent just now, and its sender has not rung yet? Then it will, and wakes
+        // the loop.
+        self.office.rung.load(Ordering::Acquire)
+    }
+
     /// Begins a look for messages, and returns how many wait. The next message that is sent wakes
     /// the loop again, so take all of these.
     pub(crate) fn look(&self) -> usize {

@@ -523,16 +523,19 @@ impl Control {
     }
 
     /// A turn begins on this thread, which may not wait for the end of the run from now on. The
-    /// run may have begun on another.
-    pub(crate) fn attend(&mut self) {
+    /// run may have begun on another. Returns whether this is news: the last turn was on another
+    /// thread, or a run has begun since.
+    pub(crate) fn attend(&mut self) -> bool {
         let here = thread::current().id();
-        if self.thread != Some(here) {
-            self.thread = Some(here);
-            let mut runs = self.handle.shared.lock();
-            if let Loop::On(_) = runs.running {
-                runs.running = Loop::On(here);
-            }
+        if self.thread == Some(here) {
+            return false;
         }
+        self.thread = Some(here);
+        let mut runs = self.handle.shared.lock();
+        if let Loop::On(_) = runs.running {
+            runs.running = Loop::On(here);
+        }
+        true
     }
 
     fn begin(&self, running: Loop) -> io::Result<Run> {

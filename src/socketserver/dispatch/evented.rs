@@ -301,6 +301,7 @@ where
     where
         Evented<T, F>: Dispatch<T>,
     {
+        self.post.attend(); // the server may be closed on another thread than it was run on
         while self.factory.server_close() {
             self.collect(reactor);
             let unread = self.unread();
@@ -316,6 +317,23 @@ where
         self.phase = phase;
         for slot in self.slots() {
             self.turn(slot, occasion, reactor, now);
+        }
+    }
+
+    /// Gives each message that has come to its conversation.
+    #[inline(never)] // most turns have none, and are spared its size
+    fn hand_out(&mut self, reactor: &mut Reactor) {
+        for _ in 0..self.post.look() {
+            let Some((slot, message)) = self.post.receive() else {
+                return;
+            };
+            match find(&mut self.connections, slot) {
+                Some(entry) => {
+                    entry.connection.post(message);
+                    reactor.enqueue(slot);
+                }
+                None => discard(message),
+            }
         }
     }
 
@@ -400,19 +418,14 @@ where
         self.open(request, client_address, reactor, now)
     }
 
+    fn attend(&mut self) {
+        self.post.attend();
+    }
+
+    #[inline]
     fn collect(&mut self, reactor: &mut Reactor) {
-        self.post.attend(); // the engine may have moved to another thread since its last turn
-        for _ in 0..self.post.look() {
-            let Some((slot, message)) = self.post.receive() else {
-                return;
-            };
-            match find(&mut self.connections, slot) {
-                Some(entry) => {
-                    entry.connection.post(message);
-                    reactor.enqueue(slot);
-                }
-                None => discard(message),
-            }
+        if self.post.has_rung() {
+            self.hand_out(reactor);
         }
     }
 

@@ -68,6 +68,10 @@ pub trait Dispatch<T: Transport> {
         let _ = (reactor, now);
     }
 
+    /// The turns of the engine are on this thread from now on. Called before the first turn of a run, and
+    /// before a turn on another thread than the last.
+    fn attend(&mut self) {}
+
     /// Receives what other threads have sent. A source that can go on because of it joins the run
     /// queue.
     fn collect(&mut self, reactor: &mut Reactor) {

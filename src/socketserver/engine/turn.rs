@@ -57,11 +57,14 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
     }
 
     /// Prepares a turn, before anything is tested or run: the clock, the signals, the deadlines that
-    /// have passed, and what other threads have sent. `heeds_requests` is whether requests to stop are for this turn.
+    /// have passed, and what other threads have sent. `heeds_requests` is whether requests to stop are
+    /// for this turn.
     fn begin_turn(&mut self, now: Instant, heeds_requests: bool) {
         self.handle.interrupts().set_heeded(heeds_requests);
         self.stats.turns += 1;
-        self.control.attend(); // the engine may have moved to another thread since its last turn
+        if self.control.attend() {
+            self.dispatch.attend();
+        }
         self.now.advance_after_wait(self.waited.take(), now);
         self.take_signals();
         self.reactor.expire(now);
