@@ -47,6 +47,7 @@ impl Scratch {
     }
 
     /// Takes an empty buffer back. One that was made to fit what was left is not worth keeping.
+    #[inline]
     pub(super) fn give_back(&mut self, output: Buffer) {
         let last = self.outputs.last().map_or(0, Buffer::capacity);
         let fits = (last..=LARGEST).contains(&output.capacity());
