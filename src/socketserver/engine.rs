@@ -267,7 +267,9 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         }
         let waits = [
             self.wait_for_work(now),
-            self.interval.wait(now).filter(|_| self.needs_interval()),
+            self.needs_interval()
+                .then(|| self.interval.wait(now))
+                .flatten(),
             self.draining.as_ref().map(|draining| draining.wait(now)),
         ];
         waits.into_iter().flatten().min()
