@@ -84,24 +84,21 @@ impl<'a> Response<'a> {
     /// [HTTP-29]: crate::spec#http-29
     #[inline]
     pub fn send_response(self, code: u16) -> ResponseHead<'a> {
-        self.send_response_with_reason(code, phrase(code))
+        match code {
+            200 => {
+                let head = self.begin(code);
+                head.output.put(head.context.settings.ok_server_and_date());
+                head.output.put(&date_value(head.context.now));
+                head
+            }
+            _ => self.send_response_with_reason(code, phrase(code)),
+        }
     }
 
     /// Like [`send_response`](Self::send_response), but with your own reason phrase.
-    #[inline]
     pub fn send_response_with_reason(self, code: u16, reason: &str) -> ResponseHead<'a> {
-        let head = match (code, reason) {
-            (200, "OK") => {
-                let head = self.begin(code);
-                head.output.put(head.context.settings.ok_server_and_date());
-                head
-            }
-            _ => {
-                let head = self.send_response_only(code, reason);
-                head.output.put(head.context.settings.server_and_date());
-                head
-            }
-        };
+        let head = self.send_response_only(code, reason);
+        head.output.put(head.context.settings.server_and_date());
         head.output.put(&date_value(head.context.now));
         head
     }
