@@ -1,4 +1,4 @@
-//! HTTP/1 messages as bytes: a codec without sockets, clocks, threads or allocation.
+//! HTTP/1 messages as bytes: a codec without sockets, clocks or threads.
 //!
 //! Everything here is a function from bytes to a verdict. The caller owns the buffer and decides when
 //! to read. The codec says "more", "this is the request" or "refuse it with this status". One request
@@ -43,8 +43,9 @@
 //!
 //! * **No I/O.** It imports `core`, `alloc`, `httparse` and `memchr`; a test enforces this. The same
 //!   bytes always get the same verdict, however they were split.
-//! * **No allocation.** A head is a view of the caller's bytes. Its fields lie in a [`FieldStorage`] on
-//!   the stack. Chunks are decoded in place, and encoded bytes go into the caller's [`Sink`].
+//! * **No allocation on the way.** A head is a view of the caller's bytes. Its fields lie in a
+//!   [`FieldStorage`] on the stack. Chunks are decoded in place, and encoded bytes go into the caller's
+//!   [`Sink`]. One type allocates, once: a [`HeadLayout`], which keeps a head for later.
 //! * **Bounded memory.** The caller keeps only what is incomplete: a head of at most
 //!   [`HeadLimits::head`] bytes, or trailers of at most [`ChunkLimits::trailers`]. A length that a client
 //!   announces never makes the caller keep more. Content can be passed on as it arrives.
