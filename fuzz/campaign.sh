@@ -2,6 +2,7 @@
 # Runs all fuzz targets until they have executed so many inputs in sum, and prints a table for guide::proof:
 #
 #     fuzz/campaign.sh 100000000
+#     fuzz/campaign.sh 100000000 framing encode_then_parse    # further rounds of these targets only
 #
 # Each target runs for FUZZ_SECONDS (60) in a round, and as many targets at once as there are processors. You
 # can stop it: the next call goes on. The sum belongs to one build: after a change of the library or of a
@@ -13,10 +14,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 total=${1:-100000000}
+chosen=("${@:2}")
 
 cargo +nightly fuzz build --sanitizer none
 programs=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release
 targets=$(cargo fuzz list)
+# The list is made of names without spaces.
+# shellcheck disable=SC2206
+[ ${#chosen[@]} -gt 0 ] || chosen=($targets)
 build=$(for target in $targets; do sha256sum <"$programs/$target"; done | sha256sum | cut -c 1-16)
 results=target/fuzz/campaign/$build
 mkdir -p "$results"
@@ -64,10 +69,9 @@ for target in $targets; do
     mkdir -p "fuzz/artifacts/$target"
     touch "$results/$target"
 done
-# The list is made of names without spaces.
 # shellcheck disable=SC2086
 while [ -z "$(findings)" ] && [ "$(executions $targets)" -lt "$total" ]; do
-    xargs -P "$(nproc)" -I '{}' bash -c 'round "$1"' round '{}' <<<"$targets"
+    printf '%s\n' "${chosen[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'round "$1"' round '{}'
 done
 
 echo '| target | inputs | executions | a second | edges of the inputs | edges at the end |'
