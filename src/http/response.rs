@@ -297,13 +297,23 @@ impl ResponseHead<'_> {
     /// [`Response::send_response_only`]. A `Server` that is there already is replaced.
     pub fn send_server(self) -> Self {
         self.state.remove_field(self.output, "Server");
-        self.output.put(self.context.settings.server_field());
-        self
+        self.first_server()
     }
 
     /// Adds the `Date` field; see [`send_server`](Self::send_server).
     pub fn send_date(self) -> Self {
         self.state.remove_field(self.output, "Date");
+        self.first_date()
+    }
+
+    /// Adds the `Server` field to a head that has none yet, so the head need not be searched.
+    pub(crate) fn first_server(self) -> Self {
+        self.output.put(self.context.settings.server_field());
+        self
+    }
+
+    /// Adds the `Date` field to a head that has none yet.
+    pub(crate) fn first_date(self) -> Self {
         self.output.put(b"Date:");
         self.output.put(&date_value(self.context.now));
         self

@@ -8,21 +8,52 @@ use percent_encoding::percent_decode_str;
 use super::base_environ::{BaseEnviron, server_name};
 use super::latin1::latin1;
 use crate::http::Request;
+use crate::http::h1::Version;
 
-/// The keys of the variables, without those called `HTTP_*`.
-const KEYS: [&str; 11] = [
-    "CONTENT_LENGTH",
-    "CONTENT_TYPE",
-    "HTTPS",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "REMOTE_ADDR",
-    "REMOTE_PORT",
-    "REQUEST_METHOD",
-    "REQUEST_URI",
-    "SERVER_NAME",
-    "SERVER_PROTOCOL",
+/// The variables that are not called `HTTP_*`: their keys, and what computes their values.
+const VARIABLES: [(&str, Variable); 11] = [
+    ("CONTENT_LENGTH", |this| match this.decoded_length() {
+        Some(length) => Some(length.to_string().into()),
+        None => Some(this.header("Content-Length")),
+    }),
+    // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
+    ("CONTENT_TYPE", |this| Some(this.header("Content-Type"))),
+    // If it is not there, the base environ may still say so.
+    ("HTTPS", |this| {
+        (this.request.scheme() == "https").then_some("on".into())
+    }),
+    ("PATH_INFO", |this| {
+        Some(percent_decoded(this.request.path()))
+    }),
+    ("QUERY_STRING", |this| {
+        Some(this.request.query().unwrap_or_default().into())
+    }),
+    ("REMOTE_ADDR", |this| match this.request.client_address() {
+        Some(address) => Some(address_text(address.ip()).into()),
+        None => Some("".into()), // UNIX-4
+    }),
+    ("REMOTE_PORT", |this| {
+        match this.request.client_address()?.port() {
+            0 => None, // a proxy has not said it
+            port => Some(port.to_string().into()),
+        }
+    }),
+    ("REQUEST_METHOD", |this| Some(this.request.method().into())),
+    ("REQUEST_URI", |this| Some(this.request.target().into())),
+    ("SERVER_NAME", |this| match this.base.get("SERVER_NAME") {
+        Some(name) => Some(name.into()),
+        None => Some(server_name(this.request.local_address()).into()),
+    }),
+    ("SERVER_PROTOCOL", |this| {
+        Some(match this.request.version() {
+            Version::Http10 => "HTTP/1.0".into(),
+            Version::Http11 => "HTTP/1.1".into(),
+        })
+    }),
 ];
+
+/// Computes the value of a variable, if the request has it.
+type Variable = for<'a> fn(&'a RequestVariables<'_>) -> Option<Cow<'a, str>>;
 
 /// A request as CGI variables.
 pub(super) struct RequestVariables<'a> {
@@ -39,14 +70,17 @@ impl RequestVariables<'_> {
     pub(super) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         match key.strip_prefix("HTTP_") {
             Some(field) => self.field(field),
-            None => self.cgi(key),
+            None => {
+                let (_, variable) = VARIABLES.iter().find(|(name, _)| *name == key)?;
+                variable(self)
+            }
         }
     }
 
     /// Lends each variable to `visit`, in no particular order.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&str, Cow<'_, str>)) {
-        for key in KEYS {
-            if let Some(value) = self.cgi(key) {
+        for (key, variable) in VARIABLES {
+            if let Some(value) = variable(self) {
                 visit(key, value);
             }
         }
@@ -72,38 +106,9 @@ impl RequestVariables<'_> {
         }
     }
 
-    /// Returns a variable that is not called `HTTP_*`.
-    fn cgi(&self, key: &str) -> Option<Cow<'_, str>> {
-        let request = &self.request;
-        let header = |name| latin1(request.header(name).unwrap_or_default());
-        Some(match key {
-            "CONTENT_LENGTH" => match self.decoded_length() {
-                Some(length) => length.to_string().into(),
-                None => header("Content-Length"),
-            },
-            // Python's `text/plain` for a field that is missing would be a guess (ENV-10).
-            "CONTENT_TYPE" => header("Content-Type"),
-            // What if it is not? Then the base environ may still say so.
-            "HTTPS" if request.scheme() == "https" => "on".into(),
-            "PATH_INFO" => percent_decoded(request.path()),
-            "QUERY_STRING" => request.query().unwrap_or_default().into(),
-            "REMOTE_ADDR" => match request.client_address() {
-                Some(address) => address_text(address.ip()).into(),
-                None => "".into(), // UNIX-4
-            },
-            "REMOTE_PORT" => match request.client_address()?.port() {
-                0 => return None, // a proxy has not said it
-                port => port.to_string().into(),
-            },
-            "REQUEST_METHOD" => request.method().into(),
-            "REQUEST_URI" => request.target().into(),
-            "SERVER_NAME" => match self.base.get(key) {
-                Some(name) => name.into(),
-                None => server_name(request.local_address()).into(),
-            },
-            "SERVER_PROTOCOL" => request.version().to_string().into(),
-            _ => return None,
-        })
+    /// Returns a header field, or an empty text.
+    fn header(&self, name: &str) -> Cow<'_, str> {
+        latin1(self.request.header(name).unwrap_or_default())
     }
 
     /// Returns the header field of the variable `HTTP_` and `key` ([ENV-12]).
@@ -145,7 +150,9 @@ impl RequestVariables<'_> {
         if key == "TRANSFER_ENCODING" {
             return self.decoded_length().is_some();
         }
-        key == "PROXY" || KEYS.contains(&key) || self.base.contains_key(key)
+        key == "PROXY"
+            || VARIABLES.iter().any(|(name, _)| *name == key)
+            || self.base.contains_key(key)
     }
 
     /// Returns the length of a body that was chunked, has arrived whole, and whose coding is gone

@@ -126,10 +126,10 @@ enum Sent {
 pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
     let mut sent = response.send_response_only(head.code, &head.reason);
     if !head.sets("Date") {
-        sent = sent.send_date();
+        sent = sent.first_date();
     }
     if !head.sets("Server") {
-        sent = sent.send_server();
+        sent = sent.first_server();
     }
     for (name, value) in &head.headers {
         sent = sent.send_header(name, value);
