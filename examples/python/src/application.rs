@@ -9,7 +9,7 @@ use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
 use crate::body::{Bodies, Conversation};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
-use crate::start_response::StartResponse;
+use crate::start_response::Write;
 
 /// An application in Python, as an application of the crate.
 #[derive(Debug, Clone)]
@@ -78,18 +78,20 @@ impl PyApplication {
         &self,
         py: Python<'_>,
         environ: &mut Environ<'_>,
-        start_response: &mut dyn wsgi::StartResponse,
+        native: &mut dyn wsgi::StartResponse,
     ) -> PyResult<Body> {
         let (application, base_environ) = self.program(py);
         let dict = self.0.environs.make(py, &base_environ, environ)?;
         let context = self.0.copy_context.bind(py).call0()?;
+        let write = Bound::new(py, Write)?;
+        let start_response = write.getattr(pyo3::intern!(py, "start_response"))?;
         let conversation = Conversation {
-            run: context.getattr(pyo3::intern!(py, "run"))?.unbind(),
-            start_response: Py::new(py, StartResponse)?,
+            context: context.unbind(),
+            write: write.unbind(),
         };
-        let arguments = (application, dict, conversation.start_response.bind(py));
-        let result = conversation.call(py, start_response, arguments)?;
-        self.0.bodies.body_of(result, conversation, start_response)
+        let arguments = (application, dict, start_response);
+        let result = conversation.call(py, native, arguments)?;
+        self.0.bodies.body_of(result, conversation, native)
     }
 
     fn program<'py>(&self, py: Python<'py>) -> (Bound<'py, PyAny>, Bound<'py, PyDict>) {

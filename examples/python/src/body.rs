@@ -11,7 +11,7 @@ use serve_forever::socketserver::{Block, Failure, HandlerResult};
 use serve_forever::wsgi::{self, Body, Iterable};
 
 use crate::interruption::Interruption;
-use crate::start_response::{StartResponse, lend};
+use crate::start_response::{Write, lend};
 
 /// From this size on, the bytes of a Python object are sent from where they are. To copy a smaller
 /// block costs less than to give the object back.
@@ -34,10 +34,10 @@ pub struct Bodies {
 /// What stays the same from the call of an application to the end of its response.
 #[derive(Debug)]
 pub struct Conversation {
-    /// The `run` of the request's `contextvars.Context`.
-    pub run: Py<PyAny>,
-    /// The application's `start_response`.
-    pub start_response: Py<StartResponse>,
+    /// The request's `contextvars.Context`.
+    pub context: Py<PyAny>,
+    /// The `write` of the application, whose `start_response` is a method of it.
+    pub write: Py<Write>,
 }
 
 impl Conversation {
@@ -48,9 +48,9 @@ impl Conversation {
         native: &mut dyn wsgi::StartResponse,
         function_and_arguments: impl pyo3::call::PyCallArgs<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let run = self.run.bind(py);
-        lend(self.start_response.bind(py), native, || {
-            run.call1(function_and_arguments)
+        let context = self.context.bind(py);
+        lend(self.write.bind(py), native, || {
+            context.call_method1(intern!(py, "run"), function_and_arguments)
         })
     }
 }
@@ -185,7 +185,8 @@ impl Source {
 
     fn close(self, py: Python<'_>) -> PyResult<()> {
         if let Some(close) = self.result.bind(py).getattr_opt(intern!(py, "close"))? {
-            self.conversation.run.bind(py).call1((close,))?;
+            let context = self.conversation.context.bind(py);
+            context.call_method1(intern!(py, "run"), (close,))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -15,6 +16,9 @@ use crate::input::Input;
 /// How many names of header fields are kept as Python strings. Clients choose them, so there is a
 /// limit.
 const KEPT_KEYS: usize = 256;
+
+/// After how many requests another environ is learnt. Clients change, and it costs more than a copy.
+const LEARNT_USES: u32 = 64;
 
 /// The variables that every request has.
 const REQUEST_KEYS: [&str; 8] = [
@@ -35,8 +39,8 @@ pub struct Environs {
     kept: Mutex<Kept>,
     /// The variables of the gateway, besides `wsgi.input` and `wsgi.errors`.
     gateway: Py<PyDict>,
-    /// `sys`, for `sys.stderr`, which a program may replace.
-    sys: Py<PyModule>,
+    /// The variables of `sys`, for `sys.stderr`, which a program may replace.
+    sys: Py<PyDict>,
     /// `io.BytesIO`.
     bytes_io: Py<PyAny>,
 }
@@ -45,23 +49,116 @@ pub struct Environs {
 struct Kept {
     /// Keys that were used before. A dictionary finds a key faster if it is the same object.
     keys: Keys,
-    /// The variables of the base environ, and the environ that was made of them, without the values
-    /// of a request.
-    template: Option<(Vec<Variable>, Py<PyDict>)>,
+    /// What the environs are copied from.
+    template: Option<Template>,
 }
 
 /// The key and the value of a variable.
 type Variable = (Py<PyAny>, Py<PyAny>);
 
-impl Kept {
-    /// Returns the template if it was made of the same objects as `base` has now.
-    fn template_of<'py>(&self, base: &Bound<'py, PyDict>) -> Option<Bound<'py, PyDict>> {
-        let (made_of, template) = self.template.as_ref()?;
-        let mut variables = base.iter().zip(made_of);
-        let is_same = base.len() == made_of.len()
-            && variables.all(|((key, value), made_of)| key.is(&made_of.0) && value.is(&made_of.1));
-        is_same.then(|| template.bind(base.py()).clone())
+/// What the environs are copied from.
+#[derive(Debug)]
+struct Template {
+    /// The variables of the base environ that it was made of.
+    base: Vec<Variable>,
+    /// The `sys.stderr` that it was made with.
+    stderr: Py<PyAny>,
+    /// The environ without the values of a request. It has the keys that every request has, so its
+    /// copy does not have to grow.
+    empty: Py<PyDict>,
+    /// The environ of an earlier request.
+    learnt: Option<Learnt>,
+}
+
+/// The environ of an earlier request. Most values of the next request are the same, so it costs
+/// least to copy this one and to set what differs.
+#[derive(Debug)]
+struct Learnt {
+    /// The environ. It has no `wsgi.input` yet.
+    environ: Py<PyDict>,
+    /// The variables of that request, in the order in which they are visited.
+    variables: Vec<LearntVariable>,
+    /// How many requests it was compared with.
+    uses: u32,
+}
+
+#[derive(Debug)]
+struct LearntVariable {
+    key: String,
+    value: String,
+    /// The key as a Python string.
+    name: Py<PyString>,
+}
+
+/// How an environ is made.
+struct Recipe<'py> {
+    /// Is copied.
+    original: Bound<'py, PyDict>,
+    /// What has to be set then. `None`: all variables of the request.
+    differences: Option<Differences<'py>>,
+    /// Whether the next environs shall be copied from this one.
+    is_learnt: bool,
+}
+
+type Differences<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>;
+
+impl Template {
+    /// Returns whether it was made of the same objects as there are now.
+    fn is_of(&self, base: &Bound<'_, PyDict>, stderr: &Bound<'_, PyAny>) -> bool {
+        let mut variables = base.iter().zip(&self.base);
+        base.len() == self.base.len()
+            && stderr.is(&self.stderr)
+            && variables.all(|((key, value), made)| key.is(&made.0) && value.is(&made.1))
     }
+
+    /// Returns how the environ of a request is made.
+    fn recipe<'py>(&mut self, py: Python<'py>, request: &Environ<'_>) -> Recipe<'py> {
+        let learnt = self.learnt.as_mut().filter(|it| it.uses < LEARNT_USES);
+        let is_learnt = learnt.is_none();
+        if let Some(learnt) = learnt {
+            learnt.uses += 1;
+            if let Some(differences) = learnt.differences(py, request) {
+                return Recipe {
+                    original: learnt.environ.bind(py).clone(),
+                    differences: Some(differences),
+                    is_learnt,
+                };
+            }
+        }
+        Recipe {
+            original: self.empty.bind(py).clone(),
+            differences: None,
+            is_learnt,
+        }
+    }
+}
+
+impl Learnt {
+    /// Returns what differs in this request. `None`: it has other variables.
+    fn differences<'py>(&self, py: Python<'py>, request: &Environ<'_>) -> Option<Differences<'py>> {
+        let mut differences = Vec::new();
+        let mut variables = self.variables.iter();
+        let mut has_these = true;
+        for_each_variable(request, |key, value| {
+            match variables.next().filter(|learnt| learnt.key == key) {
+                Some(learnt) if learnt.value == value => {}
+                Some(learnt) => {
+                    differences.push((learnt.name.bind(py).clone(), value_of(py, value)));
+                }
+                None => has_these = false,
+            }
+        });
+        (has_these && variables.next().is_none()).then_some(differences)
+    }
+}
+
+/// Lends the variables of a request to `visit`. `SERVER_NAME` is that of the base environ.
+fn for_each_variable(request: &Environ<'_>, mut visit: impl FnMut(&str, &str)) {
+    request.for_each_besides_wsgi(|key, value| {
+        if key != "SERVER_NAME" {
+            visit(key, value);
+        }
+    });
 }
 
 type Keys = HashMap<String, Py<PyString>, BuildHasherDefault<KeyHasher>>;
@@ -72,7 +169,7 @@ impl Environs {
         Ok(Environs {
             kept: Mutex::default(),
             gateway,
-            sys: py.import("sys")?.unbind(),
+            sys: py.import("sys")?.dict().unbind(),
             bytes_io: py.import("io")?.getattr("BytesIO")?.unbind(),
         })
     }
@@ -85,10 +182,19 @@ impl Environs {
         base: &Bound<'py, PyDict>,
         environ: &mut Environ<'_>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let dict = self.template(base)?.copy()?;
-        self.put_request(&dict, environ)?;
-        let stderr = self.sys.bind(py).getattr(intern!(py, "stderr"))?;
-        dict.set_item(intern!(py, "wsgi.errors"), stderr)?;
+        let recipe = self.recipe(base, environ)?;
+        let dict = recipe.original.copy()?;
+        match recipe.differences {
+            Some(differences) => {
+                for (key, value) in differences {
+                    dict.set_item(key, value)?;
+                }
+            }
+            None => self.put_request(&dict, environ)?,
+        }
+        if recipe.is_learnt {
+            self.learn(&recipe.original, &dict, environ)?;
+        }
         dict.set_item(intern!(py, "wsgi.input"), self.input(py, environ)?)?;
         if environ.request().is_some_and(|it| it.scheme() == "https") {
             dict.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
@@ -96,31 +202,52 @@ impl Environs {
         Ok(dict)
     }
 
-    /// Returns an environ that has all keys of a request already, so its copy does not have to
-    /// grow. It is made anew if the program has changed `base`.
-    fn template<'py>(&self, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    /// Returns how the environ of a request is made.
+    fn recipe<'py>(
+        &self,
+        base: &Bound<'py, PyDict>,
+        request: &Environ<'_>,
+    ) -> PyResult<Recipe<'py>> {
         let py = base.py();
-        let template = self.lock(py).template_of(base);
-        if let Some(template) = template {
-            return Ok(template);
+        let stderr = self.sys.bind(py).get_item(intern!(py, "stderr"))?;
+        let stderr = stderr.ok_or_else(|| PyRuntimeError::new_err("lost sys.stderr"))?;
+        let mut kept = self.lock(py);
+        let template = kept.template.as_mut();
+        if let Some(template) = template.filter(|it| it.is_of(base, &stderr)) {
+            return Ok(template.recipe(py, request));
         }
-        let made_of: Vec<_> = base.iter().collect();
-        let template = PyDict::new(py);
-        for key in REQUEST_KEYS {
-            template.set_item(PyString::intern(py, key), "")?;
-        }
-        for (key, value) in &made_of {
-            template.set_item(key, value)?;
-        }
-        template.update(self.gateway.bind(py).as_mapping())?;
-        template.set_item(intern!(py, "wsgi.errors"), py.None())?;
-        template.set_item(intern!(py, "wsgi.input"), py.None())?;
-        let made_of = made_of.into_iter();
-        let made_of = made_of.map(|(key, value)| (key.unbind(), value.unbind()));
-        let made = (made_of.collect(), template.clone().unbind());
-        let old = self.lock(py).template.replace(made);
+        drop(kept);
+        let mut template = self.template(base, stderr)?;
+        let recipe = template.recipe(py, request);
+        let old = self.lock(py).template.replace(template);
         drop(old); // this may run Python code, so the lock is released before
-        Ok(template)
+        Ok(recipe)
+    }
+
+    /// Makes a template, because there is none, or because the program has changed `base` or
+    /// `sys.stderr`.
+    fn template(&self, base: &Bound<'_, PyDict>, stderr: Bound<'_, PyAny>) -> PyResult<Template> {
+        let py = base.py();
+        let empty = PyDict::new(py);
+        for key in REQUEST_KEYS {
+            empty.set_item(PyString::intern(py, key), "")?;
+        }
+        let variables: Vec<_> = base.iter().collect();
+        for (key, value) in &variables {
+            empty.set_item(key, value)?;
+        }
+        empty.update(self.gateway.bind(py).as_mapping())?;
+        empty.set_item(intern!(py, "wsgi.errors"), &stderr)?;
+        empty.set_item(intern!(py, "wsgi.input"), py.None())?;
+        let variables = variables.into_iter();
+        Ok(Template {
+            base: variables
+                .map(|(key, value)| (key.unbind(), value.unbind()))
+                .collect(),
+            stderr: stderr.unbind(),
+            empty: empty.unbind(),
+            learnt: None,
+        })
     }
 
     /// Puts the variables of the request into `dict`.
@@ -128,12 +255,44 @@ impl Environs {
         let py = dict.py();
         let mut kept = self.lock(py);
         let mut result = Ok(());
-        environ.for_each_besides_wsgi(|key, value| {
-            if result.is_ok() && key != "SERVER_NAME" {
+        for_each_variable(environ, |key, value| {
+            if result.is_ok() {
                 result = dict.set_item(known(py, &mut kept.keys, key), value_of(py, value));
             }
         });
         result
+    }
+
+    /// Keeps a copy of `environ` for the next requests, if `original` still belongs to the template.
+    fn learn(
+        &self,
+        original: &Bound<'_, PyDict>,
+        environ: &Bound<'_, PyDict>,
+        request: &Environ<'_>,
+    ) -> PyResult<()> {
+        let py = environ.py();
+        let environ = environ.copy()?.unbind();
+        let mut kept = self.lock(py);
+        let Kept { keys, template } = &mut *kept;
+        let Some(template) = template.as_mut().filter(|it| original.is(&it.empty)) else {
+            return Ok(());
+        };
+        let mut variables = Vec::new();
+        for_each_variable(request, |key, value| {
+            variables.push(LearntVariable {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                name: known(py, keys, key).unbind(),
+            });
+        });
+        let old = template.learnt.replace(Learnt {
+            environ,
+            variables,
+            uses: 0,
+        });
+        drop(kept);
+        drop(old); // this may run Python code, so the lock is released before
+        Ok(())
     }
 
     fn input<'py>(

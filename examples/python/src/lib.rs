@@ -38,5 +38,5 @@ mod _native {
     #[pymodule_export]
     use super::server::{Server, Worker};
     #[pymodule_export]
-    use super::start_response::StartResponse;
+    use super::start_response::Write;
 }

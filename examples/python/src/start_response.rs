@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::io;
 
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use scoped_tls_hkt::scoped_thread_local;
@@ -25,10 +24,11 @@ thread_local! {
     static BORROWER: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The second argument of an application.
+/// What `start_response` returns: it is called with bytes. The second argument of an application is
+/// the method of it. So each request makes two small objects, and `start_response` makes none.
 #[pyclass(frozen, module = "serve_forever._native")]
 #[derive(Debug)]
-pub struct StartResponse;
+pub struct Write;
 
 /// Restores the borrower of an outer call: an application may itself serve a request.
 struct Borrower(usize);
@@ -39,22 +39,22 @@ impl Drop for Borrower {
     }
 }
 
-/// Lends `native` to `start_response` while `call` runs.
+/// Lends `native` to `write` and its `start_response` while `call` runs.
 pub fn lend<R>(
-    start_response: &Bound<'_, StartResponse>,
+    write: &Bound<'_, Write>,
     native: &mut dyn wsgi::StartResponse,
     call: impl FnOnce() -> R,
 ) -> R {
-    let _outer = Borrower(BORROWER.replace(start_response.as_ptr() as usize));
+    let _outer = Borrower(BORROWER.replace(write.as_ptr() as usize));
     LENT.set(native, call)
 }
 
-/// Passes what is lent to `start_response` to `call`.
+/// Passes what is lent to `write` to `call`.
 fn borrow<R>(
-    start_response: &Bound<'_, StartResponse>,
+    write: &Bound<'_, Write>,
     call: impl FnOnce(&mut dyn wsgi::StartResponse) -> R,
 ) -> PyResult<R> {
-    if BORROWER.get() != start_response.as_ptr() as usize {
+    if BORROWER.get() != write.as_ptr() as usize {
         return Err(PyRuntimeError::new_err(
             "start_response() and write() can be called only on the thread that called the \
              application, and until its response has ended",
@@ -64,15 +64,15 @@ fn borrow<R>(
 }
 
 #[pymethods]
-impl StartResponse {
+impl Write {
     /// Takes the status and the header fields. Returns `write`.
     #[pyo3(signature = (status, headers, exc_info = None, /))]
-    fn __call__<'py>(
+    fn start_response<'py>(
         slf: &Bound<'py, Self>,
         status: &Bound<'py, PyAny>,
         headers: &Bound<'py, PyAny>,
         exc_info: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Bound<'py, Self>> {
         let status = text(status, "Status")?;
         let fields = fields(headers)?;
         let borrowed = fields
@@ -90,12 +90,12 @@ impl StartResponse {
             }
         };
         result.map_err(to_python)?;
-        slf.getattr(intern!(slf.py(), "write"))
+        Ok(slf.clone())
     }
 
     /// Adds `data` to the body. On threads it may wait for the client, so others may run meanwhile.
     #[pyo3(signature = (data, /))]
-    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __call__(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let data = data
             .cast::<PyBytes>()
             .map_err(|_| PyAssertionError::new_err("write() argument must be a bytes instance"))?;
