@@ -1,5 +1,6 @@
 """The server as an application and a client see it, on the loop and on threads."""
 
+import contextlib
 import contextvars
 import io
 import json
@@ -87,12 +88,52 @@ class OnTheLoop(unittest.TestCase):
             for _ in range(3):
                 self.assertEqual(request(server).content, b"nothing")
 
+    def test_no_value_of_another_request_is_in_an_environ(self):
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            keys = [key for key in environ if key.startswith(("HTTP_", "X_"))]
+            seen = [environ["REQUEST_METHOD"], environ["REQUEST_URI"], environ["CONTENT_TYPE"]]
+            return [repr([*seen, *sorted((key, environ[key]) for key in keys)]).encode()]
+
+        clients = [
+            ("GET", "/a", {"Cookie": "a=1"}),
+            ("GET", "/a", {"Cookie": "a=2"}),
+            ("GET", "/ab", {}),
+            ("DELETE", "/", {"Accept": "x", "Cookie": "a=1"}),
+            ("GET", "/a", {"Cookie": "", "Accept": "x"}),
+            ("GET", "/a", {"Content-Type": "a/b", "X-One": "1"}),
+            ("GET", "/a", {"X-One": "1", "X-Two": "2"}),
+        ]
+        with self.serving(app) as server:
+            host = "%s:%d" % server.server_address
+            for number in range(150):  # an environ is copied 64 times
+                method, target, fields = clients[(number + number // 7) % len(clients)]
+                more = {} if number % 3 else {f"X-Only-{number}": "3"}
+                content = request(server, method, target, headers={**fields, **more}).content
+                got = {"Host": host, "Accept-Encoding": "identity", **fields, **more}
+                kind = got.pop("Content-Type", "")
+                keys = {"HTTP_" + key.upper().replace("-", "_"): got[key] for key in got}
+                expected = [method, target, kind, *sorted(keys.items())]
+                self.assertEqual(content.decode(), repr(expected))
+
     def test_the_base_environ_is_read_for_each_request(self):
         app = lambda environ, start_response: (ok(start_response), [environ["added"].encode()])[1]
         with self.serving(app) as server:
             for value in ("a", "b"):
                 server.base_environ["added"] = value
                 self.assertEqual(request(server).content, value.encode())
+
+    def test_errors_are_the_stderr_of_the_moment(self):
+        def app(environ, start_response):
+            environ["wsgi.errors"].write(environ["PATH_INFO"])
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b""]
+
+        with self.serving(app) as server:
+            for path in ("/1", "/2", "/3"):
+                with contextlib.redirect_stderr(io.StringIO()) as stderr:
+                    request(server, target=path)
+                self.assertEqual(stderr.getvalue(), path)
 
     def test_input(self):
         def app(environ, start_response):
