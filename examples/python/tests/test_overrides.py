@@ -2,13 +2,14 @@
 
 import socket
 import socketserver
+import threading
 import unittest
 import warnings
 from wsgiref import simple_server as standard
 
 from serve_forever.simple_server import ThreadingWSGIServer, WSGIRequestHandler, WSGIServer, make_server
 
-from support import Quiet, exchange, request, serving, stderr_of_server
+from support import PATIENCE, Quiet, exchange, request, serving, stderr_of_server
 from test_server import hello, ok
 
 
@@ -177,15 +178,43 @@ class FallingBack(unittest.TestCase):
 
         self.check("Own.get_environ is overridden", handler_class=Own)
 
-    def test_shutdown_of_the_standard_loop(self):
-        class Own(WSGIServer):
-            def get_request(self):
-                return super().get_request()
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with serving(hello, server_class=Own) as server:
+class EndingTheStandardLoop(unittest.TestCase):
+    """Each way to end a server also ends the standard loop."""
+
+    class Own(WSGIServer):
+        def get_request(self):
+            return super().get_request()
+
+    def setUp(self):
+        self.enterContext(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+
+    def test_shutdown(self):
+        with serving(hello, server_class=self.Own) as server:
+            self.assertEqual(request(server).content, b"hello")
+
+    def test_drain(self):
+        for end in (lambda server: server.drain(PATIENCE), lambda server: server.request_drain(PATIENCE)):
+            server = make_server("127.0.0.1", 0, hello, self.Own, Quiet)
+            loop = threading.Thread(target=server.serve_forever, daemon=True)
+            with self.subTest(end), server:
+                loop.start()
                 self.assertEqual(request(server).content, b"hello")
+                end(server)
+                loop.join(PATIENCE)
+                self.assertFalse(loop.is_alive())
+
+    def test_an_end_that_comes_first(self):
+        for method, arguments in (("shutdown", []), ("drain", [PATIENCE]), ("request_drain", [PATIENCE])):
+            for server_class in (self.Own, WSGIServer):
+                server = make_server("127.0.0.1", 0, hello, server_class, Quiet)
+                loop = threading.Thread(target=server.serve_forever, daemon=True)
+                with self.subTest(method, server_class=server_class), server:
+                    getattr(server, method)(*arguments)
+                    loop.start()
+                    loop.join(PATIENCE)
+                    self.assertFalse(loop.is_alive())
 
 
 if __name__ == "__main__":

@@ -88,17 +88,14 @@ class WSGIServer(standard.WSGIServer):
     #: How many clients the kernel keeps until they are accepted.
     request_queue_size = 1024
 
-    # For a subclass that does not call `__init__`.
+    # They are here for a subclass that does not call `__init__`.
     _lock = threading.Lock()
-    _native = None
-    _stop_early = False
-    _is_standard = False
+    _native = None  # made when it is first needed, so a program can fork before
+    _stop_early = False  # the end was asked for before a loop has begun
+    _runs_standard_loop = False
 
     def __init__(self, server_address, RequestHandlerClass, bind_and_activate=True):
         self._lock = threading.Lock()
-        self._native = None  # made when it is first needed, so a program can fork before
-        self._stop_early = False
-        self._is_standard = False
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
 
     @classmethod
@@ -119,7 +116,7 @@ class WSGIServer(standard.WSGIServer):
     def serve_forever(self, poll_interval=0.5):
         """Serve until `shutdown`. `poll_interval` says how often `service_actions` runs when idle."""
         if self._falls_back():
-            return super().serve_forever(poll_interval)
+            return self._serve_standard(poll_interval)
         native = self._open()
         if native is None:  # shutdown() came first
             return None
@@ -141,24 +138,24 @@ class WSGIServer(standard.WSGIServer):
         Unlike the standard method, it does not wait if nothing serves, and if an application calls
         it on the thread that serves.
         """
-        if self._is_standard:
-            return super().shutdown()
-        with self._lock:
-            native = self._native
-            self._stop_early = native is None
+        native = self._native_or_stop()
         if native is not None:
             native.server.shutdown(None)
-        return None
 
     def request_drain(self, timeout):
         """Let `serve_forever` return as soon as the requests that have begun are finished.
 
         It returns immediately, so a signal handler can call it. Connections that are still open
-        after `timeout` seconds are reset. The server cannot serve again afterwards.
+        after `timeout` seconds are reset. The server cannot serve again afterwards. The standard
+        loop has no such limit: it ends after the request that it serves.
         """
-        self._stop_early = True  # first: the native server may be made meanwhile
+        self._stop_early = True  # first: a loop may begin meanwhile
         native = self._native
-        if native is not None:
+        if self._runs_standard_loop:
+            self._stop_early = False
+            # It waits for the loop, which may be on this thread.
+            threading.Thread(target=super().shutdown, daemon=True).start()
+        elif native is not None:
             self._stop_early = False
             native.server.request_drain(timeout)
 
@@ -167,7 +164,7 @@ class WSGIServer(standard.WSGIServer):
 
         Return how many connections were finished, and how many were reset.
         """
-        native = self._native
+        native = self._native_or_stop()
         return (0, 0) if native is None else native.server.drain(timeout)
 
     def server_close(self):
@@ -185,7 +182,31 @@ class WSGIServer(standard.WSGIServer):
         if native is not None:
             native.server.set_program(self._app(), self.base_environ)
 
-    # The native server.
+    # The native server, and the standard loop.
+
+    def _native_or_stop(self):
+        """Return the native server. If another loop runs or will run, stop that and return None."""
+        with self._lock:
+            is_standard = self._runs_standard_loop
+            native = None if is_standard else self._native
+            self._stop_early = not is_standard and native is None
+        if is_standard:
+            super().shutdown()
+        return native
+
+    def _serve_standard(self, poll_interval):
+        """Let the standard loop serve, unless its end was asked for already."""
+        with self._lock:
+            # `request_drain` takes no lock. It looks at these two in the opposite order.
+            self._runs_standard_loop = True
+            stop, self._stop_early = self._stop_early, False
+            if stop:
+                self._runs_standard_loop = False
+                return
+        try:
+            super().serve_forever(poll_interval)
+        finally:
+            self._runs_standard_loop = False
 
     def _open(self, ignore_stop=False):
         """Return the native server. Make it if there is none."""
@@ -225,11 +246,11 @@ class WSGIServer(standard.WSGIServer):
     def _falls_back(self):
         """Return whether the standard loop has to serve. Warn if so."""
         reason = self._why_standard()
-        self._is_standard = reason is not None
-        if self._is_standard:
-            message = f"the standard loop serves, because {reason}"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-        return self._is_standard
+        if reason is None:
+            return False
+        message = f"the standard loop serves, because {reason}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return True
 
     def _why_standard(self):
         overridden = [name for name in _STANDARD_ONLY if self._overrides(name)]
