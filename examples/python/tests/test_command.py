@@ -60,6 +60,9 @@ class Options(unittest.TestCase):
             ["app", "--bind", "127.0.0.1:65536"],
             ["app", "--threads", "-1"],
             ["app", "--workers", "many"],
+            ["app", "--drain", "-1"],
+            ["app", "--drain", "inf"],
+            ["app", "--drain", "nan"],
             [],
         ]
         for options in wrong:

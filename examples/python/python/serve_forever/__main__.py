@@ -5,6 +5,7 @@ import importlib
 import signal
 import socket
 import sys
+import threading
 
 from . import prefork
 from .simple_server import WSGIRequestHandler, WSGIServer
@@ -52,7 +53,7 @@ def arguments(argv):
     parser.add_argument(
         "--drain",
         metavar="SECONDS",
-        type=float,
+        type=duration,
         default=30.0,
         help="how long requests may take to finish after SIGTERM (default: 30)",
     )
@@ -78,6 +79,14 @@ def natural(text):
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def duration(text):
+    """Return a number of seconds that a program can wait for."""
+    seconds = float(text)
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        raise ValueError(text)
+    return seconds
 
 
 def load(name):
