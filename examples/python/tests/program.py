@@ -11,14 +11,16 @@ from pathlib import Path
 from support import PATIENCE, request
 
 #: An application. / returns the id of the process, and /thread the name of the thread. /wait begins
-#: its response, and finishes it when the test says so.
+#: its response, and finishes it when the test says so. /exit raises `SystemExit`.
 APPLICATION = """
-import os, threading
+import os, sys, threading
 
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if environ["PATH_INFO"] == "/wait":
         return wait()
+    if environ["PATH_INFO"] == "/exit":
+        sys.exit()
     if environ["PATH_INFO"] == "/thread":
         return [threading.current_thread().name.encode()]
     return [str(os.getpid()).encode()]

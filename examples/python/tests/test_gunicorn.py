@@ -44,6 +44,17 @@ class WorkerClass(unittest.TestCase):
             for server.server_address in server.addresses:
                 self.assertTrue(server.get().isdigit())
 
+    def test_the_end_of_one_socket_is_the_end_of_the_worker(self):
+        for number in (0, 1):
+            with self.subTest(number), Gunicorn(sockets=2) as server:
+                server.reads_until("Booting worker")
+                server.server_address = server.addresses[number]
+                with connect(server) as client:
+                    client.sendall(b"GET /exit HTTP/1.0\r\n\r\n")
+                    read_all(client)
+                server.reads_until("Booting worker")
+                self.assertTrue(server.get().isdigit())
+
     def test_sigterm_lets_a_request_finish(self):
         with Gunicorn() as server, connect(server) as client:
             begin(client)

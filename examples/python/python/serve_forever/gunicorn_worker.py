@@ -48,12 +48,12 @@ class Worker(base.Worker):
         if not self.alive:
             return
         threads = [
-            threading.Thread(target=server.serve_forever, args=[INTERVAL], daemon=True)
+            threading.Thread(target=self._serve, args=[server], daemon=True)
             for server in self._servers[1:]
         ]
         for thread in threads:
             thread.start()
-        self._servers[0].serve_forever(INTERVAL)
+        self._serve(self._servers[0])
         for thread in threads:
             thread.join()
         for server in self._servers:
@@ -74,6 +74,13 @@ class Worker(base.Worker):
         """SIGTERM: let the requests that have begun finish."""
         super().handle_exit(sig, frame)
         self._stop()
+
+    def _serve(self, server):
+        """Serve one socket. When that ends, for example by `SystemExit`, the others end, too."""
+        try:
+            server.serve_forever(INTERVAL)
+        finally:
+            self._stop()
 
     def _stop(self):
         self.alive = False
