@@ -44,8 +44,7 @@ from django.middleware.csrf import get_token  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
-#: Set when a streamed response is closed.
-closed = threading.Event()
+from streams import endless_blocks  # noqa: E402
 
 
 class Person(forms.Form):
@@ -96,14 +95,7 @@ def stream(request):
 
 
 def endless(request):
-    def blocks():
-        try:
-            while True:
-                yield b"x" * 10_000
-        finally:
-            closed.set()
-
-    return StreamingHttpResponse(blocks())
+    return StreamingHttpResponse(endless_blocks())
 
 
 @csrf_exempt

@@ -5,10 +5,10 @@ import threading
 
 from flask import Flask, Response, abort, jsonify, request, session, stream_with_context
 
+from streams import endless_blocks
+
 app = Flask(__name__)
 app.secret_key = "for tests only"
-#: Set when a streamed response is closed.
-closed = threading.Event()
 
 
 @app.get("/")
@@ -45,14 +45,7 @@ def stream():
 
 @app.get("/endless")
 def endless():
-    def blocks():
-        try:
-            while True:
-                yield b"x" * 10_000
-        finally:
-            closed.set()
-
-    return Response(blocks())
+    return Response(endless_blocks())
 
 
 @app.post("/session")

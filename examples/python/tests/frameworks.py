@@ -4,12 +4,12 @@ import hashlib
 import http.client
 import json
 import logging
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 from wsgiref.validate import validator
 
-from support import PATIENCE, connect, request, serving, stderr_of_server
+from streams import closed
+from support import PATIENCE, connect, request, reset_when_closed, serving, stderr_of_server
 
 MIB = 1024 * 1024
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -116,12 +116,12 @@ class Frameworks:
                 self.assertEqual(len({line[2] for line in lines}), 1)
 
     def test_a_stream_is_closed_when_its_client_leaves(self):
-        self.module.closed.clear()
+        closed.clear()
         with connect(self.server) as client:
             client.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
             client.recv(1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.assertTrue(self.module.closed.wait(PATIENCE))
+            reset_when_closed(client)
+        self.assertTrue(closed.wait(PATIENCE))
 
     def test_a_session(self):
         answer = self.ask("GET", "/session")

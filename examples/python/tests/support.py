@@ -5,6 +5,7 @@ import http.client
 import io
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -72,6 +73,11 @@ def read_all(client):
         while more := client.recv(65536):
             data += more
     return data
+
+
+def reset_when_closed(client):
+    """Let the end of this socket be a reset, as if the client's process had died."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def run(program, *arguments, **more):

@@ -11,7 +11,8 @@ except ImportError:
     django_app = None
 
 
-class DjangoTests(Frameworks):
+@unittest.skipIf(django_app is None, "Django is not installed")
+class DjangoOnTheLoop(Frameworks, unittest.TestCase):
     module = django_app
 
     def post_form(self, **values):
@@ -36,13 +37,7 @@ class DjangoTests(Frameworks):
             self.assertEqual(self.ask("POST", "/form", form(name="a", age=1), FORM).status, 403)
 
 
-@unittest.skipIf(django_app is None, "Django is not installed")
-class DjangoOnTheLoop(DjangoTests, unittest.TestCase):
-    threads = 0
-
-
-@unittest.skipIf(django_app is None, "Django is not installed")
-class DjangoOnThreads(DjangoTests, unittest.TestCase):
+class DjangoOnThreads(DjangoOnTheLoop):
     threads = 4
 
 

@@ -11,7 +11,8 @@ except ImportError:
     flask_app = None
 
 
-class FlaskTests(Frameworks):
+@unittest.skipIf(flask_app is None, "Flask is not installed")
+class FlaskOnTheLoop(Frameworks, unittest.TestCase):
     module = flask_app
 
     def test_a_form(self):
@@ -27,13 +28,7 @@ class FlaskTests(Frameworks):
         self.assertIn("GET", answer.getheader("Allow"))
 
 
-@unittest.skipIf(flask_app is None, "Flask is not installed")
-class FlaskOnTheLoop(FlaskTests, unittest.TestCase):
-    threads = 0
-
-
-@unittest.skipIf(flask_app is None, "Flask is not installed")
-class FlaskOnThreads(FlaskTests, unittest.TestCase):
+class FlaskOnThreads(FlaskOnTheLoop):
     threads = 4
 
 

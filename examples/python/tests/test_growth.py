@@ -4,12 +4,11 @@ import contextlib
 import gc
 import os
 import socket
-import struct
 import sys
 import unittest
 
 from soak import PROGRAM, REQUESTS
-from support import PATIENCE, connect, read_all, serving, stderr_of_server
+from support import PATIENCE, connect, read_all, reset_when_closed, serving, stderr_of_server
 
 #: How often each request is sent before and after the first look.
 BEFORE, AFTER = 20, 100
@@ -28,7 +27,7 @@ def send(server, data, leaves):
         client.sendall(data)
         if leaves:
             client.recv(1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_when_closed(client)
         else:
             client.shutdown(socket.SHUT_WR)
             read_all(client)

@@ -4,9 +4,6 @@ import contextlib
 import contextvars
 import io
 import json
-import os
-import socket
-import struct
 import sys
 import threading
 import time
@@ -14,9 +11,9 @@ import unittest
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
-from serve_forever.simple_server import WSGIServer, demo_app, make_server
+from serve_forever.simple_server import demo_app
 
-from support import PATIENCE, Quiet, connect, exchange, read_all, request, serving, stderr_of_server
+from support import PATIENCE, connect, exchange, read_all, request, reset_when_closed, serving, stderr_of_server
 
 
 def ok(start_response):
@@ -481,7 +478,7 @@ class OnThreads(OnTheLoop):
             with connect(server) as client:
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 arrived.wait(PATIENCE)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_when_closed(client)
             for _ in range(PATIENCE * 100):
                 if not server._native.server.stats()["open"]:
                     break

@@ -21,7 +21,7 @@ import threading
 import time
 import warnings
 import weakref
-from socketserver import BaseServer, ThreadingMixIn
+from socketserver import ThreadingMixIn
 from wsgiref import simple_server as standard
 from wsgiref.simple_server import demo_app
 from wsgiref.util import FileWrapper, guess_scheme
