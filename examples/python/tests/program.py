@@ -51,7 +51,8 @@ class Program:
             cwd=self.folder,
             stderr=subprocess.PIPE,
             text=True,
-            env=dict(os.environ, PYTHONFAULTHANDLER="1"),
+            # Gunicorn keeps its control socket in XDG_RUNTIME_DIR.
+            env=dict(os.environ, PYTHONFAULTHANDLER="1", XDG_RUNTIME_DIR=self._folder.name),
         )
         self._watchdog = threading.Timer(2 * PATIENCE, self.process.kill)
         self._watchdog.start()

@@ -66,10 +66,10 @@ class Honoured(unittest.TestCase):
             return [str(environ["wsgi.multithread"]).encode()]
 
         for server_class in (Threading, ThreadingWSGIServer):
-            server = make_server("127.0.0.1", 0, app, server_class, Quiet)
-            server.server_close()
-            with serving(app, server_class=server_class, threads=server.threads) as server:
+            with self.subTest(server_class), self.serving(app, server_class) as server:
                 self.assertEqual(request(server).content, b"True")
+                names = [thread.name for thread in threading.enumerate()]
+                self.assertEqual(sum(name.startswith("serve_forever-") for name in names), 8)
 
     def test_the_log(self):
         """The line is that of the standard module, but for the protocol's version."""

@@ -203,7 +203,6 @@ class Shutdown(unittest.TestCase):
                             with self.assertRaises(SystemExit) as raised:
                                 server.serve_forever()
                             self.assertEqual(raised.exception.code, 3)
-                    client.close()
 
 
 class Signals(unittest.TestCase):

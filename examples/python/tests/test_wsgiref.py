@@ -19,6 +19,7 @@ from serve_forever import simple_server
 
 from support import PATIENCE, read_all
 
+
 def load(name):
     """Load CPython's tests as a module with this name. Return None if this Python has none."""
     try:
