@@ -9,7 +9,7 @@ use std::io;
 
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PySequence, PyString, PyTuple};
 use scoped_tls_hkt::scoped_thread_local;
 use serve_forever::socketserver::{Failure, SendError};
 use serve_forever::wsgi;
@@ -123,11 +123,11 @@ fn fields<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Vec<Field<'py>>> {
         .map_err(|_| PyTypeError::new_err("Headers should be a list of (name, value) tuples"))?;
     let mut fields = Vec::with_capacity(headers.len());
     for header in headers {
-        let pair = match header.cast::<PyTuple>() {
-            Ok(pair) => (pair.get_item(0), pair.get_item(1)),
-            Err(_) => (header.get_item(0), header.get_item(1)),
+        let pair = match header.cast_into::<PyTuple>() {
+            Ok(pair) => pair,
+            Err(other) => other.into_inner().cast::<PySequence>()?.to_tuple()?,
         };
-        let (name, value) = (pair.0?, pair.1?);
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
         let name = text(&name, "Header names/values")?.clone();
         fields.push((name, text(&value, "Header names/values")?.clone()));
     }

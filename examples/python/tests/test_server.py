@@ -277,6 +277,9 @@ class OnTheLoop(unittest.TestCase):
         def bad_field(environ, start_response):
             start_response("200 OK", [("A", "b\r\nC: d")])
 
+        def three_parts(environ, start_response):
+            start_response("200 OK", [("A", "b", "c")])
+
         def nothing(environ, start_response):
             ok(start_response)
 
@@ -293,6 +296,7 @@ class OnTheLoop(unittest.TestCase):
             text: "AssertionError: a block of the body must be a bytes instance",
             bytes_status: "AssertionError: Status must be of type str (got <class 'bytes'>)",
             bad_field: "AssertionError",
+            three_parts: "ValueError",
             nothing: "TypeError",
             broken: "LookupError: broken",
             late: "LookupError: late",
