@@ -26,7 +26,7 @@ pub struct Bodies {
     /// Python's `next`.
     next: Py<PyAny>,
     /// Types that have no `__len__`. To ask a type for what it has not costs an exception.
-    endless: Mutex<Vec<Py<PyType>>>,
+    unsized_types: Mutex<Vec<Py<PyType>>>,
     /// Takes exceptions that are meant for the program.
     interruption: Interruption,
 }
@@ -60,7 +60,7 @@ impl Bodies {
     pub fn new(py: Python<'_>, interruption: Interruption) -> PyResult<Bodies> {
         Ok(Bodies {
             next: py.import("builtins")?.getattr("next")?.unbind(),
-            endless: Mutex::default(),
+            unsized_types: Mutex::default(),
             interruption,
         })
     }
@@ -99,15 +99,17 @@ impl Bodies {
         if kind.hasattr(intern!(result.py(), "__len__"))? {
             return result.len().map(Some);
         }
-        let mut endless = self.lock();
-        if endless.len() < KEPT_TYPES {
-            endless.push(kind.unbind());
+        let mut unsized_types = self.lock();
+        if unsized_types.len() < KEPT_TYPES {
+            unsized_types.push(kind.unbind());
         }
         Ok(None)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Py<PyType>>> {
-        self.endless.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unsized_types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

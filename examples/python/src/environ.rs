@@ -17,7 +17,8 @@ use crate::input::Input;
 /// limit.
 const KEPT_KEYS: usize = 256;
 
-/// After how many requests another environ is learnt. Clients change, and it costs more than a copy.
+/// After how many requests another environ is learnt. Clients change, so an old environ has less and
+/// less in common with a request. To learn one costs more than to copy it, so it is not done often.
 const LEARNT_USES: u32 = 64;
 
 /// The variables that every request has.
@@ -78,8 +79,8 @@ struct Learnt {
     environ: Py<PyDict>,
     /// The variables of that request, in the order in which they are visited.
     variables: Vec<LearntVariable>,
-    /// Their keys and values, one after the other. Strings of their own would be in 24 places of
-    /// the memory, which a busy processor does not have in its cache (measured: 5 % of a request).
+    /// Their keys and values, one after the other. Strings of their own would be in many places of
+    /// the memory, which a busy processor does not have in its cache.
     text: String,
     /// How many requests it was compared with.
     uses: u32,

@@ -15,10 +15,10 @@ use serve_forever::socketserver::{Defaults, Failure, HandlerResult, Hooks, Serve
 
 use crate::interruption::ReportedError;
 
-/// Calls the methods of the `WSGIServer`.
+/// The hooks of a `WSGIServer`.
 #[derive(Debug)]
 pub struct PyHooks {
-    /// Calls the method of that name, if the server still exists.
+    /// Calls the methods of the `WSGIServer`: `_Callbacks` in `simple_server.py`.
     pub callbacks: Py<PyAny>,
     /// Python writes a byte to the other end of this socket when a signal arrives.
     pub signals: RawFd,

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The interpreter's lock is released while `serve_forever` runs, and taken for each call into
-//! Python. Nothing here is unsafe but taking over a descriptor in `server.rs`.
+//! Python. One thing here is unsafe: to borrow a descriptor of Python's, in `server.rs`.
 
 #![deny(unsafe_code)]
 

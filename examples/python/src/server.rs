@@ -85,8 +85,9 @@ impl Worker {
 #[pymethods]
 impl Server {
     /// Makes a server that accepts clients from the listening socket `fd`, which stays the
-    /// caller's. The application runs on `threads` threads, or on the loop's if that is 0.
-    /// `callbacks` calls the methods of `server`.
+    /// caller's. The application runs on `threads` threads, or on the loop's if that is 0. The
+    /// socket `signals` becomes readable when a signal arrives. `callbacks` calls the methods of
+    /// `server`, those that `overrides` names. Each environ has the variables of `gateway`.
     #[new]
     fn new(
         server: &Bound<'_, PyAny>,
