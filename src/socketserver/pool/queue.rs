@@ -64,7 +64,7 @@ impl Queue {
         // job.
         fence(SeqCst);
         if self.sleeping.load(SeqCst) > 0 {
-            let sleeper = self.change(Vec::pop);
+            let sleeper = self.take_sleeper(|sleepers| sleepers.len().checked_sub(1));
             sleeper.inspect(|home| home.wake());
         }
     }
@@ -72,18 +72,22 @@ impl Queue {
     /// Wakes the thread `home`, if it sleeps, for an errand that was sent before this call.
     pub(super) fn wake(&self, home: &Arc<Home>) {
         fence(SeqCst); // as in `wake_one`
-        if self.sleeping.load(SeqCst) > 0 && self.forget(home) {
-            home.wake();
+        if self.sleeping.load(SeqCst) > 0 {
+            let sleeper = self.take_sleeper(|sleepers| place_of(home, sleepers));
+            sleeper.inspect(|home| home.wake());
         }
     }
 
     /// Puts this thread to sleep until it is woken, unless it `has_work`.
     pub(super) fn sleep(&self, home: &Arc<Home>, has_work: impl Fn() -> bool) {
-        home.is_asleep.store(true, SeqCst);
-        self.change(|sleepers| sleepers.push(Arc::clone(home)));
+        self.change(|sleepers| {
+            home.is_asleep.store(true, SeqCst);
+            sleepers.push(Arc::clone(home));
+        });
         fence(SeqCst);
         if has_work() {
-            self.forget(home); // if it is woken at this moment, it only looks twice
+            // What if somebody has just taken it out? Then the work is there, and it looks anyway.
+            self.take_sleeper(|sleepers| place_of(home, sleepers));
             return;
         }
         // What if something else has unparked this thread? Then it is still among the sleepers.
@@ -98,11 +102,18 @@ impl Queue {
         self.sleeping.load(SeqCst)
     }
 
-    /// Takes a thread out of the sleepers. Returns whether it was one of them.
-    fn forget(&self, home: &Arc<Home>) -> bool {
+    /// Takes the sleeper out that is at the place that `choose` returns. The caller wakes it.
+    ///
+    /// It counts as awake immediately, not only when it is woken. It may sleep again by then: it
+    /// would end that sleep, but stay among the sleepers, and be woken for jobs while it runs one.
+    pub(super) fn take_sleeper(
+        &self,
+        choose: impl FnOnce(&[Arc<Home>]) -> Option<usize>,
+    ) -> Option<Arc<Home>> {
         self.change(|sleepers| {
-            let place = sleepers.iter().position(|it| Arc::ptr_eq(it, home));
-            place.map(|place| sleepers.swap_remove(place)).is_some()
+            let home = sleepers.swap_remove(choose(sleepers)?);
+            home.is_asleep.store(false, SeqCst);
+            Some(home)
         })
     }
 
@@ -114,4 +125,8 @@ impl Queue {
         self.sleeping.store(sleepers.len(), SeqCst);
         result
     }
+}
+
+fn place_of(home: &Arc<Home>, sleepers: &[Arc<Home>]) -> Option<usize> {
+    sleepers.iter().position(|it| Arc::ptr_eq(it, home))
 }

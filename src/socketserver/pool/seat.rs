@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::{self, Thread};
 
@@ -23,14 +22,13 @@ pub(super) struct Home {
     pub(super) load: AtomicUsize,
     /// The thread itself.
     thread: Thread,
-    /// Whether it sleeps, and nobody has woken it.
+    /// Whether it is among the sleepers of the queue. Only the queue changes it, together with them.
     pub(super) is_asleep: AtomicBool,
 }
 
 impl Home {
     /// Wakes the thread. The caller has taken it out of the sleepers.
     pub(super) fn wake(&self) {
-        self.is_asleep.store(false, SeqCst);
         self.thread.unpark();
     }
 }

@@ -1,6 +1,9 @@
 //! The queue: who gets a place, and how a place becomes free.
 
+use std::cell::Cell;
+
 use super::*;
+use crate::socketserver::pool::queue::Queue;
 
 /// THREAD-9: the queue is bounded. Work that was admitted goes on nevertheless.
 #[test]
@@ -53,4 +56,29 @@ fn waiting_jobs_can_be_discarded() {
         .expect("room");
     drop(release);
     assert_eq!(heard(&receiver), "run later");
+}
+
+/// A thread that is woken late, when it sleeps again, goes on sleeping. Otherwise it would be woken for
+/// jobs while it runs one, and they would wait although other threads sleep.
+#[test]
+fn a_late_wake_up_does_not_end_the_next_sleep() {
+    let queue = Queue::default();
+    let (seat, _errands) = Seat::new();
+    let home = seat.home;
+    let taken = Cell::new(None);
+    thread::scope(|scope| {
+        let looks_again = || {
+            taken.set(queue.take_sleeper(|sleepers| sleepers.len().checked_sub(1)));
+            true
+        };
+        queue.sleep(&home, looks_again);
+        let late: Arc<Home> = taken.take().expect("it was asleep");
+        let sleeps_again = || {
+            late.wake();
+            scope.spawn(|| queue.wake_one());
+            false
+        };
+        queue.sleep(&home, sleeps_again);
+        assert_eq!(queue.sleeping(), 0);
+    });
 }
