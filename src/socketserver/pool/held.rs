@@ -6,6 +6,7 @@
 //! Threads that are awake take jobs immediately.
 
 use std::cell::Cell;
+use std::mem;
 use std::sync::Arc;
 
 use super::shared::Shared;
@@ -37,40 +38,50 @@ pub(crate) struct HeldWakeUps {
 impl HeldWakeUps {
     /// Begins to hold wake-ups back.
     pub(crate) fn begin() -> HeldWakeUps {
-        let before = HELD.with(|cell| cell.replace(Held::Nothing));
-        HeldWakeUps { before }
+        HeldWakeUps {
+            before: replace(Held::Nothing),
+        }
     }
 }
 
 impl Drop for HeldWakeUps {
     fn drop(&mut self) {
-        let before = std::mem::take(&mut self.before);
-        release(HELD.with(|cell| cell.replace(before)));
+        release(replace(mem::take(&mut self.before)));
     }
 }
 
 /// Wakes a thread of this pool: now, or when the loop's turn ends.
 pub(super) fn wake_one(shared: &Arc<Shared>) {
-    HELD.with(|cell| match cell.take() {
-        Held::Nothing => cell.set(Held::Pool(Arc::clone(shared))),
-        Held::Pool(held) if Arc::ptr_eq(&held, shared) => cell.set(Held::Pool(held)),
+    match replace(Held::Never) {
+        Held::Nothing => {
+            replace(Held::Pool(Arc::clone(shared)));
+        }
         // One pool is enough to hold: few programs have two.
         other => {
-            cell.set(other);
-            shared.queue.wake_one();
+            let is_held = matches!(&other, Held::Pool(held) if Arc::ptr_eq(held, shared));
+            replace(other);
+            if !is_held {
+                shared.queue.wake_one();
+            }
         }
-    });
+    }
 }
 
 /// Wakes the threads that are held back. The caller is going to wait for them.
 pub(super) fn let_go() {
-    HELD.with(|cell| match cell.take() {
+    match replace(Held::Never) {
         Held::Never => {}
         held => {
-            cell.set(Held::Nothing);
+            replace(Held::Nothing);
             release(held);
         }
-    });
+    }
+}
+
+/// Changes what this thread holds back, and returns what that was. At the end of the thread it may hold
+/// nothing any more.
+fn replace(held: Held) -> Held {
+    HELD.try_with(|cell| cell.replace(held)).unwrap_or_default()
 }
 
 fn release(held: Held) {

@@ -1,5 +1,6 @@
 //! Wake-ups that wait for the end of a loop's turn.
 
+use std::cell::Cell;
 use std::sync::Barrier;
 
 use super::*;
@@ -61,6 +62,29 @@ fn waiting_for_jobs_of_this_turn_wakes_the_threads() {
     assert!(pool.wait_until_idle(Some(PATIENCE)));
     assert_eq!(heard(&met), "met");
     drop(outer);
+}
+
+/// A thread that has run a loop may join a pool when it drops its last values.
+#[test]
+fn a_pool_is_joined_at_the_end_of_a_thread() {
+    struct Joins(Pool, Sender<bool>);
+
+    impl Drop for Joins {
+        fn drop(&mut self) {
+            let idle = self.0.wait_until_idle(Some(PATIENCE));
+            self.1.send(idle).expect("awaited");
+        }
+    }
+
+    thread_local!(static LAST: Cell<Option<Joins>> = const { Cell::new(None) });
+
+    let (sender, receiver) = unbounded();
+    let pool = asleep(1);
+    thread::spawn(move || {
+        LAST.set(Some(Joins(pool, sender)));
+        drop(HeldWakeUps::begin());
+    });
+    assert!(heard(&receiver));
 }
 
 /// THREAD-13: a job that the program submits by itself begins at once, and so do those of a second
