@@ -31,13 +31,15 @@ thread_local! {
 /// While this exists, the jobs that requests hand to a pool on this thread wake no thread. When it is
 /// dropped, they do.
 pub(crate) struct HeldWakeUps {
-    /// What was held before: a handler may run a loop of its own.
+    /// What is held afterwards: none, or none so far if this is a loop in the turn of another.
     before: Held,
 }
 
 impl HeldWakeUps {
-    /// Begins to hold wake-ups back.
+    /// Begins to hold wake-ups back. What if a handler runs a loop of its own? Then the jobs of the
+    /// outer turn begin now, because the inner loop may run for long.
     pub(crate) fn begin() -> HeldWakeUps {
+        let_go();
         HeldWakeUps {
             before: replace(Held::Nothing),
         }

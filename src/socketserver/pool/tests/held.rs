@@ -64,6 +64,17 @@ fn waiting_for_jobs_of_this_turn_wakes_the_threads() {
     drop(outer);
 }
 
+/// THREAD-13: a handler that runs a loop of its own does not keep the jobs of its turn from beginning.
+#[test]
+fn an_inner_loop_lets_the_jobs_of_the_outer_turn_begin() {
+    let pool = asleep(1);
+    let outer = HeldWakeUps::begin();
+    let met = meet(&pool, 1);
+    let inner = HeldWakeUps::begin();
+    assert_eq!(heard(&met), "met");
+    drop((inner, outer));
+}
+
 /// A thread that has run a loop may join a pool when it drops its last values.
 #[test]
 fn a_pool_is_joined_at_the_end_of_a_thread() {
