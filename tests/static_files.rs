@@ -948,6 +948,30 @@ fn few_files_stay_open_and_not_for_long() {
     assert!(open_below(&tree.root()).is_empty());
 }
 
+/// STATIC-15: a file that is replaced does not stay open, and its successor does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_replaced_is_closed() {
+    let tree = Tree::usual();
+    let files = tree.files().max_open_files(1);
+    let mut wire = Wire::new(files);
+    let mut get = || {
+        wire.sent.clear();
+        wire.receive(request("GET", "/a.txt", ""));
+        Answer::parse(&wire.sent).text()
+    };
+    assert_eq!(get(), "0123456789");
+    tree.write("new", "other");
+    fs::rename(tree.path("new"), tree.path("a.txt")).expect("renamed");
+    assert_eq!(get(), "other");
+    assert_eq!(open_below(&tree.root()), ["a.txt"]);
+    // One that is too large to stay open.
+    tree.write("new", pattern(64 * 1024 + 1));
+    fs::rename(tree.path("new"), tree.path("a.txt")).expect("renamed");
+    get();
+    assert!(open_below(&tree.root()).is_empty());
+}
+
 /// STATIC-15: a handler with other settings does not serve what is open for this one.
 #[test]
 fn what_is_open_is_open_for_these_settings() {

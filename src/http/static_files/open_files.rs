@@ -33,8 +33,8 @@ pub(super) struct OpenFiles {
 struct OpenFile {
     /// The file.
     file: Arc<File>,
-    /// Its metadata when it was opened.
-    metadata: Arc<Metadata>,
+    /// The version of it that was opened.
+    version: Version,
     /// When it was opened.
     since: Instant,
 }
@@ -53,11 +53,11 @@ impl OpenFiles {
             return None;
         }
         let metadata = fs::metadata(path).ok()?;
-        is_unchanged(&metadata, &open.metadata).then_some((open.file, metadata))
+        (version(&metadata)? == open.version).then_some((open.file, metadata))
     }
 
     /// Keeps a file open that was found at `path`, if it is small and fewer than `most` others are open.
-    /// Closes those that have been open for long.
+    /// Closes those that have been open for long, and what was at `path` before.
     pub(super) fn keep(
         &self,
         path: PathBuf,
@@ -66,17 +66,18 @@ impl OpenFiles {
         most: usize,
         now: Instant,
     ) {
-        if metadata.len() > LARGEST {
-            return;
-        }
         let Ok(mut files) = self.files.try_lock() else {
             return;
         };
+        files.remove(&path);
         files.retain(|_, open| open.is_fresh(now));
-        if files.len() < most {
+        let Some(version) = version(metadata) else {
+            return;
+        };
+        if metadata.len() <= LARGEST && files.len() < most {
             let open = OpenFile {
                 file: Arc::clone(file),
-                metadata: Arc::new(metadata.clone()),
+                version,
                 since: now,
             };
             files.insert(path, open);
@@ -90,28 +91,21 @@ impl OpenFile {
     }
 }
 
-/// Returns whether a file is still the same, with the same bytes and permissions. A file that is open
-/// keeps its number, so no other file has it.
+/// The device and number of a file, its size, and its times of modification and of status change. A file
+/// that is open keeps its number. So if this is the same as when it was opened, the path leads to this
+/// file, with the same size and permissions.
+type Version = (u64, u64, u64, [i64; 4]);
+
 #[cfg(unix)]
-fn is_unchanged(now: &Metadata, then: &Metadata) -> bool {
+fn version(of: &Metadata) -> Option<Version> {
     use std::os::unix::fs::MetadataExt;
 
-    let version = |of: &Metadata| {
-        let changed = (of.ctime(), of.ctime_nsec());
-        (
-            of.dev(),
-            of.ino(),
-            of.len(),
-            of.mtime(),
-            of.mtime_nsec(),
-            changed,
-        )
-    };
-    version(now) == version(then)
+    let times = [of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()];
+    Some((of.dev(), of.ino(), of.len(), times))
 }
 
-/// Returns that nobody knows: files have no number.
+/// Returns `None`: files have no number.
 #[cfg(not(unix))]
-fn is_unchanged(_: &Metadata, _: &Metadata) -> bool {
-    false
+fn version(_: &Metadata) -> Option<Version> {
+    None
 }
