@@ -994,7 +994,8 @@ fn a_file_that_is_shorter_than_announced() {
     let mut wire = Wire::new(files);
     wire.receive(request("GET", "/possible", ""));
     let answer = Answer::parse(&wire.sent);
-    assert_eq!(answer.field("content-length"), Some("4096"));
+    let announced = answer.field("content-length").expect("announced");
+    assert!(announced.parse::<usize>().expect("a number") > content.len());
     assert_eq!(answer.text(), text(&content));
     assert_ne!(wire.verdict, "Read", "it cannot go on");
     let failure = wire.failure().expect("reported");
