@@ -233,14 +233,16 @@ impl SimpleHttpRequestHandler {
     }
 
     /// Sets how many small files, of up to 64 KiB, stay open for the next request. The default is 64, and
-    /// 0 turns this off ([STATIC-15]).
+    /// 0 turns this off ([STATIC-15]). Files stay open on Unix only.
     ///
     /// A request for such a file asks the system whether the path still leads to it, and whether it is
-    /// unchanged: one system call in the place of six. So clients never get an old file. But for up to a second they get a file although a *directory* on its path has been
-    /// closed to the server, or is now a link that leads out of the root to the same file.
+    /// unchanged: one system call in the place of six. So clients never get an old file. But for up to
+    /// a second they get a file although a *directory* on its path has been closed to the server, or is
+    /// now a link that leads out of the root to the same file.
     ///
     /// A file that stays open keeps its file system busy, so that it cannot be unmounted. It is closed
-    /// when another file is opened a second later or more. If descriptors are short, all are closed. Compressed variants
+    /// when another file is opened a second later or more. If a file cannot be opened because
+    /// descriptors are short, all are closed. Compressed variants
     /// ([`precompressed`](Self::precompressed)) and index pages do not stay open.
     ///
     /// [STATIC-15]: crate::spec#static-15
@@ -307,10 +309,8 @@ impl SimpleHttpRequestHandler {
         let Some(translated) = translate_path(path) else {
             return send_404("File not found", response);
         };
-        let (end, now) = (
-            End::of(path, &translated, request),
-            response.now().instant(),
-        );
+        let end = End::of(path, &translated, request);
+        let now = response.now().instant();
         let Settings { site, files, .. } = &*self.0;
         // A compressed variant has to be looked for beside the file, in the same tree.
         let stays_open = end == End::Name && !files.precompressed;
