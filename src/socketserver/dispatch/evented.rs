@@ -297,13 +297,10 @@ where
     ///
     /// Goes on as long as the threads send messages and the conversations take them. It never waits
     /// for a client to read.
-    fn finish(&mut self, reactor: &mut Reactor)
-    where
-        Evented<T, F>: Dispatch<T>,
-    {
+    fn finish(&mut self, reactor: &mut Reactor) {
         self.post.attend(); // the server may be closed on another thread than it was run on
         while self.factory.server_close() {
-            self.collect(reactor);
+            self.hand_out(reactor); // whether or not their senders have rung yet
             let unread = self.unread();
             self.enter(Phase::Closing, Occasion::Ready, reactor, &Now::new());
             if self.unread() == unread {
