@@ -345,10 +345,13 @@ impl Duplex for TcpStream {
     }
 }
 
-/// Raises the limit that [`watch_clients`] has set. One that the program has set stays.
+/// Raises the limit that [`watch_clients`], or an earlier call, has set. One that the program has set
+/// stays.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn allow_unsent(socket: &SockRef<'_>, bytes: u32) {
-    if matches!(socket.tcp_notsent_lowat(), Ok(now) if now == UNSENT || now == bytes / 2) {
+    // Half of it, or a quarter if the client has taken so much in one go that a step was left out.
+    let is_ours = |now| [UNSENT, bytes / 2, bytes / 4].contains(&now);
+    if matches!(socket.tcp_notsent_lowat(), Ok(now) if is_ours(now)) {
         // Ignore the error: the limit is lower then, which costs more system calls.
         let _ = socket.set_tcp_notsent_lowat(bytes);
     }
