@@ -19,7 +19,7 @@ const LARGEST: usize = 2 * READ;
 pub(crate) struct Scratch {
     /// Receives the bytes of each read.
     pub(super) input: Buffer,
-    /// Empty buffers for output. The last is the one that is used next.
+    /// Empty buffers for output, the largest last. That is the one that is used next.
     outputs: Vec<Buffer>,
 }
 
@@ -58,7 +58,8 @@ impl Scratch {
 
     /// Takes all bytes out of `output`, to be kept by a connection. What if an eighth of it is
     /// unused? Then they move into a buffer that is no larger than it has to be: memory follows what is
-    /// there ([design law 7]).
+    /// there ([design law 7]). A buffer that has grown very large stays, because moving its bytes would
+    /// take long.
     ///
     /// [design law 7]: crate::spec#law-7
     pub(super) fn part_with(&mut self, mut output: Buffer) -> Buffer {

@@ -11,7 +11,7 @@ use crate::reactor::Alarm;
 pub struct Place(Arc<Shared>);
 
 impl Place {
-    /// The caller has counted it.
+    /// Returns a place that the caller has counted as taken.
     pub(super) fn taken(shared: Arc<Shared>) -> Place {
         Place(shared)
     }
