@@ -1,7 +1,7 @@
 //! A rolling restart: a successor serves on the same listening socket before its predecessor ends.
 //!
-//! What a client sends after the drain has begun may be lost (SHUT-14). So the clients here let a drain begin
-//! and end only between two of their requests: each request is sent, or is not begun. Nothing else waits.
+//! What a client sends after the drain has begun may be lost (SHUT-14). So a drain here begins and ends
+//! only while no client sends: each request is sent before, or is begun afterwards.
 #![cfg(feature = "server")]
 
 mod support;
@@ -44,8 +44,9 @@ struct World {
     enough: AtomicBool,
 }
 
-/// Clients that ask without a pause, each request on a connection of its own. They send the number in each
-/// answer. The one that gets none, or a part of one, panics.
+/// Starts clients that ask without a pause, each request on a connection of its own. Returns them, and
+/// where the numbers of the generations that answer arrive. A client that gets no answer, or a part of
+/// one, panics.
 fn clients(address: SocketAddr, world: &Arc<World>) -> (Vec<Job<()>>, Receiver<usize>) {
     let (sender, answers) = channel();
     let client = || {
