@@ -129,6 +129,8 @@ fn a_job_may_wait_for_a_thread_that_waits_for_the_pool() {
 #[test]
 fn a_job_that_waits_is_not_waited_for_by_what_is_behind_it() {
     let pool = Pool::new().threads(2);
+    let (release, held) = unbounded::<()>();
+    pool.submit(move || wait_for(&held)).expect("room"); // so the other thread runs all that follows
     let (sender, said) = unbounded();
     let (parked, home) = park(&pool, &sender);
     let (also_parked, also_home) = park(&pool, &sender);
@@ -137,6 +139,7 @@ fn a_job_that_waits_is_not_waited_for_by_what_is_behind_it() {
     pool.submit(move || {
         parked.resume();
         drop(also_parked);
+        drop(release);
         say(
             &answer,
             (own.wait_until_idle(Some(PATIENCE)), thread::current().id()),
