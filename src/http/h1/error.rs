@@ -1,7 +1,5 @@
 //! The reasons to refuse a message, and the status of each.
 
-use core::fmt;
-
 /// A defect of a request or a response: one variant for each that the parser tells apart (RFC 9112).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,127 +128,52 @@ impl Error {
             _ => 400,
         }
     }
-
-    fn reason(self) -> &'static str {
-        match self {
-            Error::EmptyLines => "too many empty lines before the request line",
-            Error::BareLf => "line ends in LF without CR",
-            Error::RequestLine => "request line without target",
-            Error::SimpleRequest => "request line without version (HTTP/0.9)",
-            Error::Method => "method is not a token",
-            Error::MethodTooLong => "method too long",
-            Error::Target => "invalid byte in the request target",
-            Error::TargetForm => "request target does not fit the method",
-            Error::RequestLineTooLong => "request line too long",
-            Error::Version => "malformed HTTP version",
-            Error::VersionNotSupported => "HTTP version not supported",
-            Error::StatusLine => "status line without status",
-            Error::Status => "invalid status",
-            Error::Reason => "control byte in the reason phrase",
-            Error::StatusLineTooLong => "status line too long",
-            Error::UnexpectedContent => "content where a response has none",
-            Error::UnexpectedResponse => "response without a request",
-            Error::UnexpectedUpgrade => "switch to a protocol that was not proposed",
-            Error::Truncated => "closed in the middle of a message",
-            Error::HeadTooLarge => "head too large",
-            Error::TooManyFields => "too many header fields",
-            Error::Unterminated => "head is not complete",
-            Error::FieldFold => "field line starts with whitespace",
-            Error::FieldColon => "field line without colon",
-            Error::FieldName => "invalid field name",
-            Error::FieldValue => "control byte in a field value",
-            Error::MissingHost => "Host is missing",
-            Error::RepeatedHost => "more than one Host",
-            Error::Host => "invalid Host",
-            Error::ContentLength => "Content-Length is not a number",
-            Error::RepeatedContentLength => "more than one Content-Length",
-            Error::ContentLengthOverflow => "Content-Length exceeds 64 bits",
-            Error::LengthWithCoding => "Content-Length with Transfer-Encoding",
-            Error::CodingInHttp10 => "Transfer-Encoding in HTTP/1.0",
-            Error::TransferEncoding => "invalid Transfer-Encoding",
-            Error::UnknownCoding => "transfer coding not implemented",
-            Error::ChunkSize => "invalid chunk size",
-            Error::ChunkExtension => "invalid chunk extension",
-            Error::ChunkLineTooLong => "chunk line too long",
-            Error::ChunkLineEnd => "chunk line does not end in CRLF",
-            Error::ChunkDataEnd => "chunk data is not followed by CRLF",
-            Error::ChunkOverhead => "too much chunk framing for the content",
-            Error::BodyTooLarge => "content too large",
-            Error::TrailersTooLarge => "trailer section too large",
-            Error::TooManyTrailers => "too many trailer fields",
-        }
-    }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
-    }
-}
-
-impl core::error::Error for Error {}
-
-#[cfg(test)]
-mod tests {
-    use super::Error::*;
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
-
-    /// A log or a test that prints the text knows which defect it was.
-    #[test]
-    fn each_defect_has_a_text_of_its_own() {
-        let errors = [
-            EmptyLines,
-            BareLf,
-            RequestLine,
-            SimpleRequest,
-            Method,
-            MethodTooLong,
-            Target,
-            TargetForm,
-            RequestLineTooLong,
-            Version,
-            VersionNotSupported,
-            StatusLine,
-            Status,
-            Reason,
-            StatusLineTooLong,
-            UnexpectedContent,
-            UnexpectedResponse,
-            UnexpectedUpgrade,
-            Truncated,
-            HeadTooLarge,
-            TooManyFields,
-            Unterminated,
-            FieldFold,
-            FieldColon,
-            FieldName,
-            FieldValue,
-            MissingHost,
-            RepeatedHost,
-            Host,
-            ContentLength,
-            RepeatedContentLength,
-            ContentLengthOverflow,
-            LengthWithCoding,
-            CodingInHttp10,
-            TransferEncoding,
-            UnknownCoding,
-            ChunkSize,
-            ChunkExtension,
-            ChunkLineTooLong,
-            ChunkLineEnd,
-            ChunkDataEnd,
-            ChunkOverhead,
-            BodyTooLarge,
-            TrailersTooLarge,
-            TooManyTrailers,
-        ];
-        let mut texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(texts[0], "too many empty lines before the request line");
-        assert!(texts.iter().all(|text| !text.is_empty()));
-        texts.sort();
-        texts.dedup();
-        assert_eq!(texts.len(), errors.len());
-    }
-}
+texts!(Error {
+    EmptyLines => "too many empty lines before the request line",
+    BareLf => "line ends in LF without CR",
+    RequestLine => "request line without target",
+    SimpleRequest => "request line without version (HTTP/0.9)",
+    Method => "method is not a token",
+    MethodTooLong => "method too long",
+    Target => "invalid byte in the request target",
+    TargetForm => "request target does not fit the method",
+    RequestLineTooLong => "request line too long",
+    Version => "malformed HTTP version",
+    VersionNotSupported => "HTTP version not supported",
+    StatusLine => "status line without status",
+    Status => "invalid status",
+    Reason => "control byte in the reason phrase",
+    StatusLineTooLong => "status line too long",
+    UnexpectedContent => "content where a response has none",
+    UnexpectedResponse => "response without a request",
+    UnexpectedUpgrade => "switch to a protocol that was not proposed",
+    Truncated => "closed in the middle of a message",
+    HeadTooLarge => "head too large",
+    TooManyFields => "too many header fields",
+    Unterminated => "head is not complete",
+    FieldFold => "field line starts with whitespace",
+    FieldColon => "field line without colon",
+    FieldName => "invalid field name",
+    FieldValue => "control byte in a field value",
+    MissingHost => "Host is missing",
+    RepeatedHost => "more than one Host",
+    Host => "invalid Host",
+    ContentLength => "Content-Length is not a number",
+    RepeatedContentLength => "more than one Content-Length",
+    ContentLengthOverflow => "Content-Length exceeds 64 bits",
+    LengthWithCoding => "Content-Length with Transfer-Encoding",
+    CodingInHttp10 => "Transfer-Encoding in HTTP/1.0",
+    TransferEncoding => "invalid Transfer-Encoding",
+    UnknownCoding => "transfer coding not implemented",
+    ChunkSize => "invalid chunk size",
+    ChunkExtension => "invalid chunk extension",
+    ChunkLineTooLong => "chunk line too long",
+    ChunkLineEnd => "chunk line does not end in CRLF",
+    ChunkDataEnd => "chunk data is not followed by CRLF",
+    ChunkOverhead => "too much chunk framing for the content",
+    BodyTooLarge => "content too large",
+    TrailersTooLarge => "trailer section too large",
+    TooManyTrailers => "too many trailer fields",
+});

@@ -86,6 +86,9 @@
 //! [`guide::proof`]: https://docs.rs/serve_forever/latest/serve_forever/guide/proof/index.html
 //! [`parse_capture`]: https://docs.rs/crate/serve_forever/latest/source/examples/protocols/parse_capture.rs
 
+#[macro_use]
+mod texts;
+
 mod chunked;
 mod connection;
 mod content;
