@@ -31,12 +31,15 @@ enum Repr<'a> {
     /// Field lines that [`parse_fields`] has checked. The iterator takes them apart again.
     Lines { lines: &'a [u8], count: usize },
     /// A head that was parsed before, and where its fields are.
-    Places { bytes: &'a [u8], lines: &'a [Line] },
+    Places {
+        bytes: &'a [u8],
+        places: &'a [FieldPlace],
+    },
 }
 
 /// Where the name and the value of a field are.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct FieldPlace {
     /// Where the name is.
     pub(super) name: Range<usize>,
     /// Where the value is, without the whitespace around it.
@@ -44,8 +47,8 @@ pub(super) struct Line {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of_lines(bytes: &'a [u8], lines: &'a [Line]) -> Self {
-        Fields(Repr::Places { bytes, lines })
+    pub(super) fn from_places(bytes: &'a [u8], places: &'a [FieldPlace]) -> Self {
+        Fields(Repr::Places { bytes, places })
     }
 
     pub(super) fn from_table(table: &'a [httparse::Header<'a>]) -> Self {
@@ -77,7 +80,7 @@ impl<'a> Fields<'a> {
         match self.0 {
             Repr::Table(table) => table.len(),
             Repr::Lines { count, .. } => count,
-            Repr::Places { lines, .. } => lines.len(),
+            Repr::Places { places, .. } => places.len(),
         }
     }
 
@@ -140,9 +143,9 @@ impl<'a> Iterator for FieldIter<'a> {
                 self.0 = Repr::Lines { lines: rest, count };
                 field_line(line).ok()
             }
-            Repr::Places { bytes, lines } => {
-                let (first, lines) = lines.split_first()?;
-                self.0 = Repr::Places { bytes, lines };
+            Repr::Places { bytes, places } => {
+                let (first, places) = places.split_first()?;
+                self.0 = Repr::Places { bytes, places };
                 let part = |place: &Range<usize>| bytes.get(place.clone()).unwrap_or_default();
                 let name = core::str::from_utf8(part(&first.name)).unwrap_or_default();
                 Some((name, part(&first.value)))

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::ops::Range;
 
-use super::fields::{Fields, Line};
+use super::fields::{FieldPlace, Fields};
 use super::framing::Framing;
 use super::head::Head;
 use super::request_line::TargetForm;
@@ -40,7 +40,7 @@ pub struct HeadLayout {
     /// The version.
     version: Version,
     /// Where the names and values of the fields are.
-    lines: Box<[Line]>,
+    fields: Box<[FieldPlace]>,
     /// How the content ends.
     framing: Framing,
     /// Whether the client may send another request on this connection.
@@ -57,7 +57,7 @@ impl HeadLayout {
             let start = offset(bytes, part);
             start..start.wrapping_add(part.len())
         };
-        let lines = head.fields.iter().map(|(name, value)| Line {
+        let fields = head.fields.iter().map(|(name, value)| FieldPlace {
             name: place(name.as_bytes()),
             value: place(value),
         });
@@ -66,7 +66,7 @@ impl HeadLayout {
             target: place(head.target.as_bytes()),
             target_form: head.target_form,
             version: head.version,
-            lines: lines.collect(),
+            fields: fields.collect(),
             framing: head.framing,
             keep_alive: head.keep_alive,
             expect: head.expect,
@@ -87,7 +87,7 @@ impl HeadLayout {
             target: text(&self.target),
             target_form: self.target_form,
             version: self.version,
-            fields: Fields::of_lines(bytes, &self.lines),
+            fields: Fields::from_places(bytes, &self.fields),
             framing: self.framing,
             keep_alive: self.keep_alive,
             expect: self.expect,
