@@ -182,7 +182,7 @@ impl<'a> Head<'a> {
             version,
         } = line;
         survey.check_host(version)?;
-        let framing = if survey.is_empty() {
+        let framing = if survey.has_no_framing() {
             Framing::Empty
         } else if survey.repeated {
             let lengths = fields.get_all("content-length");

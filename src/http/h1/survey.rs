@@ -114,7 +114,7 @@ impl<'a> Survey<'a> {
 
     /// Returns whether there is neither a Content-Length nor a Transfer-Encoding.
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn has_no_framing(&self) -> bool {
         self.content_length.is_none() && self.transfer_encoding.is_none()
     }
 
