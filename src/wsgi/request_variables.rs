@@ -8,7 +8,6 @@ use percent_encoding::percent_decode_str;
 use super::base_environ::{BaseEnviron, server_name};
 use super::latin1::latin1;
 use crate::http::Request;
-use crate::http::h1::Version;
 
 /// The variables that are not called `HTTP_*`: their keys, and what computes their values.
 const VARIABLES: [(&str, Variable); 11] = [
@@ -45,10 +44,7 @@ const VARIABLES: [(&str, Variable); 11] = [
         None => Some(server_name(this.request.local_address()).into()),
     }),
     ("SERVER_PROTOCOL", |this| {
-        Some(match this.request.version() {
-            Version::Http10 => "HTTP/1.0".into(),
-            Version::Http11 => "HTTP/1.1".into(),
-        })
+        Some(this.request.version().text().into())
     }),
 ];
 

@@ -17,14 +17,19 @@ pub enum Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        })
+        f.write_str(self.text())
     }
 }
 
 impl Version {
+    /// Returns `HTTP/1.0` or `HTTP/1.1`.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
+
     /// Parses a version, which has to be `HTTP/1.x` (RFC 9112 section 2.3).
     pub(super) fn parse(text: &[u8]) -> Result<Version, Error> {
         match text {
