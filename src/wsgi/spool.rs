@@ -13,7 +13,7 @@ use crate::http::{BodyPolicy, BodySink, HttpResult, Request, Response, Want};
 use crate::socketserver::Failure;
 
 /// How much of a body is kept in memory if its length was not announced. A body on its way to a sink
-/// does not count for `Limits::bodies`, so this has to be little: with 10 000 clients it is 640 MiB.
+/// does not count for `Limits::bodies`, so this has to be little: with 10 000 clients it is 625 MiB.
 const UNANNOUNCED: usize = 64 * 1024;
 
 /// Which bodies go to a file, and where that comes from.
@@ -71,13 +71,11 @@ pub(super) struct Spooled {
 
 /// Takes a body, and passes it to `finish`.
 pub(super) struct Spool<F> {
-    /// The bytes so far, if there is no file.
-    memory: Vec<u8>,
-    /// The bytes so far, if they were too many for memory.
-    file: Option<File>,
+    /// The bytes so far.
+    kept: Kept,
     /// How many bytes there are.
     length: u64,
-    /// How many of them memory may take.
+    /// How many of them may be in memory.
     most: usize,
     /// Makes the file.
     open: Arc<dyn Fn() -> io::Result<File> + Send + Sync>,
@@ -85,11 +83,18 @@ pub(super) struct Spool<F> {
     finish: F,
 }
 
+/// Where the bytes of a body are.
+enum Kept {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file, because they were too many for memory.
+    File(File),
+}
+
 impl<F> Spool<F> {
     pub(super) fn new(spooling: &Spooling, request: &Request<'_>, finish: F) -> Spool<F> {
         Spool {
-            memory: Vec::new(),
-            file: None,
+            kept: Kept::Memory(Vec::new()),
             length: 0,
             most: match request.content_length() {
                 Some(_) => 0, // it is too large, or it would not be here
@@ -99,18 +104,6 @@ impl<F> Spool<F> {
             finish,
         }
     }
-
-    /// Returns the file. What was in memory is in it then.
-    fn file(&mut self) -> io::Result<&mut File> {
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => {
-                let mut file = (self.open)()?;
-                file.write_all(&std::mem::take(&mut self.memory))?;
-                Ok(none.insert(file))
-            }
-        }
-    }
 }
 
 impl<F> BodySink for Spool<F>
@@ -118,22 +111,29 @@ where
     F: FnOnce(Spooled, Response<'_>) -> HttpResult + Send,
 {
     fn block(&mut self, block: &[u8]) -> Result<Want, Failure> {
-        if self.file.is_none() && self.memory.len() + block.len() <= self.most {
-            self.memory.extend_from_slice(block);
-        } else {
-            self.file()?.write_all(block)?;
+        match &mut self.kept {
+            Kept::Memory(bytes) if bytes.len() + block.len() <= self.most => {
+                bytes.extend_from_slice(block);
+            }
+            Kept::Memory(bytes) => {
+                let mut file = (self.open)()?;
+                file.write_all(bytes)?;
+                file.write_all(block)?;
+                self.kept = Kept::File(file);
+            }
+            Kept::File(file) => file.write_all(block)?,
         }
         self.length += u64::try_from(block.len()).unwrap_or(u64::MAX);
         Ok(Want::More)
     }
 
     fn finish(self: Box<Self>, _: Fields<'_>, response: Response<'_>) -> HttpResult {
-        let input: Box<dyn BufRead + Send> = match self.file {
-            Some(mut file) => {
+        let input: Box<dyn BufRead + Send> = match self.kept {
+            Kept::Memory(bytes) => Box::new(Cursor::new(bytes)),
+            Kept::File(mut file) => {
                 file.rewind()?;
                 Box::new(BufReader::new(file))
             }
-            None => Box::new(Cursor::new(self.memory)),
         };
         let length = self.length;
         (self.finish)(Spooled { length, input }, response)
