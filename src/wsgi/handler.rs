@@ -275,9 +275,7 @@ impl<A: Application + 'static> WsgiHandler<A> {
         self.gateway_mut().offload = Some((workers, offload));
         self.multithread(true)
     }
-}
 
-impl<A: Application + 'static> WsgiHandler<A> {
     /// Writes a body that is too large for memory to a file, and calls the application when the body
     /// has arrived whole ([WSGI-30]). `wsgi.input` then reads the file.
     ///
