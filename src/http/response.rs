@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::date::date_value;
+use super::date::{DATE, date_value};
 use super::error_page::error_page;
 use super::h1::{self, EncodeError, Sink, Version};
 use super::message::{Message, Upgrade};
@@ -314,7 +314,7 @@ impl ResponseHead<'_> {
 
     /// Adds the `Date` field to a head that has none yet.
     pub(crate) fn first_date(self) -> Self {
-        self.output.put(b"Date:");
+        self.output.put(DATE);
         self.output.put(&date_value(self.context.now));
         self
     }

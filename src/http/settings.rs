@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::date::DATE;
 use super::error_format::ErrorFormat;
 use super::h1::{ChunkLimits, Fields, HeadLimits};
 use super::proxies::TrustedProxies;
@@ -73,9 +74,6 @@ pub struct HttpSettings {
 
 /// The status line of nearly every response.
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-
-/// The name of the field that follows `Server`.
-const DATE: &[u8] = b"Date:";
 
 /// The fields that depend on the response or the connection, or have a setting of their own.
 const OWN_FIELDS: [&str; 8] = [
