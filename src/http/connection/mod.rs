@@ -266,7 +266,8 @@ impl<H: HttpRequestHandler> Protocol for HttpConnection<H> {
         let io = &mut Io { output, now };
         loop {
             // What if a step panics? `Closed` is left behind, so the connection cannot go on from a
-            // state that is half changed.
+            // state that is half changed. Between pipelined requests the phase is taken field by
+            // field, because a copy of the whole phase stalls the processor.
             let step = match self.phase {
                 Phase::Head(scanner, awaited) => {
                     self.phase = Phase::Closed;

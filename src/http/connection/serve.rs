@@ -101,7 +101,7 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
                 let record = self.record(bytes, &head);
                 let share = BodyShare::nothing(&self.settings);
                 let layout = HeadLayout::new(&head, bytes);
-                let pending = WholeBody::new((range, layout), request_body, share, began, record);
+                let pending = WholeBody::new(range, layout, request_body, share, began, record);
                 self.await_body(pending, ask, io)
             }
             Plan::Stream(request_body) => {

@@ -53,7 +53,8 @@ pub(super) enum Unkept {
 impl WholeBody {
     /// Creates a request before any of its body is looked at.
     pub(super) fn new(
-        (head, layout): (Range<usize>, HeadLayout),
+        head: Range<usize>,
+        layout: HeadLayout,
         request_body: RequestBody,
         share: BodyShare,
         began: Instant,
