@@ -120,4 +120,5 @@ fn pair() -> (End, End) {
 
 const LENGTH_5: (&str, &[u8]) = ("Content-Length", b"5");
 const LENGTH_0: (&str, &[u8]) = ("Content-Length", b"0");
+const CHUNKED: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
 const CLOSE: (&str, &[u8]) = ("Connection", b"close");

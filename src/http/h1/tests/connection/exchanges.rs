@@ -137,12 +137,11 @@ fn the_client_waits_for_100_continue() {
 #[test]
 fn a_client_that_does_not_wait() {
     let expect: (&str, &[u8]) = ("Expect", b"100-continue");
-    let chunked: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
     for (fields, waits) in [
         (&[LENGTH_5][..], false),
         (&[LENGTH_0, expect], false),
         (&[expect], false),
-        (&[chunked, expect], true),
+        (&[CHUNKED, expect], true),
     ] {
         let (mut client, mut server) = pair();
         for end in [&client, &server] {

@@ -83,10 +83,9 @@ fn what_a_server_must_not_send() {
         EncodeError,
     );
     let get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-    let chunked: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
     let cases: &[Sent<'_>] = &[
         (get, 200, &[LENGTH_5, LENGTH_5], EncodeError::InvalidFraming),
-        (get, 200, &[LENGTH_5, chunked], EncodeError::InvalidFraming),
+        (get, 200, &[LENGTH_5, CHUNKED], EncodeError::InvalidFraming),
         (
             get,
             200,
@@ -102,7 +101,7 @@ fn what_a_server_must_not_send() {
         (
             b"GET / HTTP/1.0\r\n\r\n",
             200,
-            &[chunked],
+            &[CHUNKED],
             EncodeError::InvalidFraming,
         ),
         (
@@ -111,7 +110,7 @@ fn what_a_server_must_not_send() {
             &[LENGTH_0],
             EncodeError::InvalidFraming,
         ),
-        (b"", 200, &[chunked], EncodeError::InvalidFraming),
+        (b"", 200, &[CHUNKED], EncodeError::InvalidFraming),
     ];
     for (request, status, fields, expected) in cases {
         let mut server = End::new(Role::Server);
@@ -225,8 +224,7 @@ fn content_has_the_length_that_was_announced() {
 /// RFC 9110 section 8.6, RFC 9112 section 6.1: it has no content, so neither field may say how long that is.
 #[test]
 fn an_interim_response_announces_no_content() {
-    let chunked: (&str, &[u8]) = ("Transfer-Encoding", b"chunked");
-    for field in [LENGTH_0, chunked] {
+    for field in [LENGTH_0, CHUNKED] {
         let mut server = End::new(Role::Server);
         server.all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         let mut wire = Vec::new();
