@@ -290,11 +290,12 @@ impl<A: Application + 'static> WsgiHandler<A> {
     ///
     /// ```
     /// use std::fs::{self, File};
-    /// use std::io;
+    /// use std::{env, io, process, thread};
     /// use serve_forever::wsgi::{demo_app, make_server};
     ///
     /// fn unnamed() -> io::Result<File> {
-    ///     let path = std::env::temp_dir().join(format!("body-{}", std::process::id()));
+    ///     let name = format!("body-{}-{:?}", process::id(), thread::current().id());
+    ///     let path = env::temp_dir().join(name);
     ///     let file = File::options().read(true).write(true).create_new(true).open(&path)?;
     ///     fs::remove_file(path)?; // on Unix the file lives until it is closed
     ///     Ok(file)
