@@ -22,6 +22,9 @@ targets=$(cargo fuzz list)
 # The list is made of names without spaces.
 # shellcheck disable=SC2206
 [ ${#chosen[@]} -gt 0 ] || chosen=($targets)
+for target in "${chosen[@]}"; do
+    grep -qx "$target" <<<"$targets" || { echo "no target: $target" >&2 && exit 2; }
+done
 build=$(for target in $targets; do sha256sum <"$programs/$target"; done | sha256sum | cut -c 1-16)
 results=target/fuzz/campaign/$build
 mkdir -p "$results"
@@ -40,10 +43,11 @@ round() {
         END { print executions + 0, seconds, edges + 0 }' "$log" >>"$results/$target"
 }
 
-# executions TARGET...: their sum
-executions() {
+# sum COLUMN: of the results of all targets
+sum() {
     local target
-    for target; do cat "$results/$target"; done | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
+    for target in $targets; do cat "$results/$target"; done |
+        awk -v column="$1" '{ sum += $column } END { printf "%.0f\n", sum }'
 }
 
 findings() {
@@ -69,16 +73,14 @@ for target in $targets; do
     mkdir -p "fuzz/artifacts/$target"
     touch "$results/$target"
 done
-# shellcheck disable=SC2086
-while [ -z "$(findings)" ] && [ "$(executions $targets)" -lt "$total" ]; do
+while [ -z "$(findings)" ] && [ "$(sum 1)" -lt "$total" ]; do
     printf '%s\n' "${chosen[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'round "$1"' round '{}'
 done
 
 echo '| target | inputs | executions | a second | edges of the inputs | edges at the end |'
 echo '| --- | --- | --- | --- | --- | --- |'
 for target in $targets; do row "$target"; done
-# shellcheck disable=SC2086
-echo "$(executions $targets) executions, build $build"
+echo "$(sum 1) executions in $(sum 2) s of processor time, build $build"
 if [ -n "$(findings)" ]; then
     findings
     exit 1
