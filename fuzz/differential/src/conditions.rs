@@ -61,10 +61,10 @@ fn is_interim(seen: &Seen<'_>) -> bool {
 
 /// Whether an empty line comes before our request.
 pub(crate) fn follows_empty_line(seen: &Seen<'_>) -> bool {
-    let Some(Start::Request { method, target }) = seen.our().map(|our| &our.start) else {
+    if seen.our_method().is_empty() {
         return false;
-    };
-    let line = [method, &b" "[..], target, b" "].concat();
+    }
+    let line = [seen.our_method(), b" ", seen.our_target(), b" "].concat();
     let after = |before: &[u8]| seen.has(&[&[before, &line].concat()]);
     match seen
         .message
@@ -236,6 +236,7 @@ pub(crate) fn begins_tunnel(seen: &Seen<'_>) -> bool {
 pub(crate) fn has_empty_host(seen: &Seen<'_>) -> bool {
     seen.our_has(b"host") && seen.our_value(b"host").is_empty()
 }
+
 /// Whether ours closes after a message with a tab.
 pub(crate) fn closes_with_tab(seen: &Seen<'_>) -> bool {
     let last = seen.ours.messages.last();

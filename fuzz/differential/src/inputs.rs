@@ -1,5 +1,5 @@
-//! Where inputs come from: the corpora of the fuzz targets, the conformance cases, and a mutator that
-//! makes the same inputs from the same seed.
+//! The inputs that are there: the corpora of the fuzz targets, the conformance cases, and the examples of the
+//! table.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -23,6 +23,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether the row of this name explained something.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.rows.keys().any(|(row, _)| ROWS[*row].name == name)
+    }
+
     fn note(&mut self, row: usize, peer: Peer, role: Role, input: &[u8]) {
         *self.rows.entry((row, peer)).or_default() += 1;
         let shortest = self.shortest.entry((row, peer));
@@ -193,11 +198,7 @@ impl<'a> Stream<'a> {
 pub fn roles(example: &[u8]) -> &'static [Role] {
     match example.trim_ascii_start() {
         [] => &[Role::Server, Role::ServerToEnd, Role::Client("GET")],
-        [b'H', b'T', b'T', b'P', ..] => &[
-            Role::Client("GET"),
-            Role::Client("HEAD"),
-            Role::Client("CONNECT"),
-        ],
+        [b'H', b'T', b'T', b'P', ..] => &Role::CLIENTS,
         _ => &[Role::Server, Role::ServerToEnd],
     }
 }
@@ -208,6 +209,6 @@ pub fn shows(example: &[u8], peer: Peer, name: &str) -> bool {
         let mut tally = Tally::default();
         let stream = Stream::whole(role, example);
         let explained = stream.explain(peer, &peer.read(role, example, &stream.cuts), &mut tally);
-        explained.is_ok() && tally.rows.keys().any(|(row, _)| ROWS[*row].name == name)
+        explained.is_ok() && tally.has(name)
     })
 }

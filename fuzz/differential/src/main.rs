@@ -104,6 +104,15 @@ impl Report {
         }
     }
 
+    /// No example shows this row.
+    fn note_not_shown(&mut self, place: usize, peer: Peer) {
+        let what = format!("{}: no example shows \"{}\"", peer.name(), ROWS[place].name);
+        let other = self.tally.shortest.get(&(place, peer));
+        let other = other.map(|(_, input)| input.escape_ascii().to_string());
+        eprintln!("{what}, but this did: {}", other.unwrap_or_default());
+        self.kinds.insert(what);
+    }
+
     fn print(&self) -> ExitCode {
         for ((row, peer), count) in &self.tally.rows {
             println!("{count:>10}  {:<14}  {}", peer.name(), ROWS[*row].name);
@@ -123,19 +132,13 @@ impl Report {
     }
 }
 
-const CLIENTS: [Role; 3] = [
-    Role::Client("GET"),
-    Role::Client("HEAD"),
-    Role::Client("CONNECT"),
-];
-
 fn run(options: &Options, report: &mut Report) {
     for input in inputs::requests() {
         let result = judge(Role::Server, &input, &mut report.tally);
         report.note(result);
     }
     for input in inputs::responses() {
-        for role in CLIENTS {
+        for role in Role::CLIENTS {
             let result = judge(role, &input, &mut report.tally);
             report.note(result);
         }
@@ -144,7 +147,7 @@ fn run(options: &Options, report: &mut Report) {
     for number in options.numbers() {
         let result = judge(Role::Server, &mutator.request(number), &mut report.tally);
         report.note(result);
-        let role = CLIENTS[number as usize % CLIENTS.len()];
+        let role = Role::CLIENTS[number as usize % Role::CLIENTS.len()];
         let result = judge(role, &mutator.response(number), &mut report.tally);
         report.note(result);
     }
@@ -153,7 +156,7 @@ fn run(options: &Options, report: &mut Report) {
 fn judge_files(files: &[&str], report: &mut Report) {
     for file in files {
         let input = std::fs::read(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        for role in CLIENTS.into_iter().chain([Role::Server]) {
+        for role in Role::CLIENTS.into_iter().chain([Role::Server]) {
             let result = judge(role, &input, &mut report.tally);
             report.note(result);
         }
@@ -161,48 +164,30 @@ fn judge_files(files: &[&str], report: &mut Report) {
 }
 
 fn ask_servers(servers: &[&str], options: &Options, report: &mut Report) {
-    let server = |text: &&str| {
-        let (name, address) = text.split_once('=')?;
-        let peer = *Peer::SERVERS.iter().find(|peer| peer.name() == name)?;
-        let address = address.parse().ok()?;
-        Some(Server { peer, address })
-    };
     let server = |text: &&str| server(text).unwrap_or_else(|| panic!("no server: {text}"));
     let servers: Vec<Server> = servers.iter().map(server).collect();
-    let ask = |input: &[u8], report: &mut Report| {
+    let mutator = Mutator::new(options.seed);
+    let made = options.numbers().map(|number| mutator.request(number));
+    for input in inputs::requests().into_iter().chain(made) {
         for server in &servers {
-            let result = server.judge(input, &mut report.tally);
+            let result = server.judge(&input, &mut report.tally);
             report.note(result);
         }
-    };
-    inputs::requests()
-        .iter()
-        .for_each(|input| ask(input, report));
-    let mutator = Mutator::new(options.seed);
-    for number in options.numbers() {
-        ask(&mutator.request(number), report);
     }
-    for row in ROWS {
-        for server in servers
+    for (place, row) in ROWS.iter().enumerate() {
+        let differ = servers
             .iter()
-            .filter(|server| row.peers.contains(&server.peer))
-        {
-            let mut tally = Tally::default();
-            let shown = row.examples.iter().any(|example| {
-                server.judge(example, &mut tally).is_ok()
-                    && tally
-                        .rows
-                        .keys()
-                        .any(|(place, _)| ROWS[*place].name == row.name)
-            });
-            if !shown {
-                let name = format!("{}: no example shows \"{}\"", server.peer.name(), row.name);
-                let place = ROWS.iter().position(|other| other.name == row.name);
-                let seen = place.and_then(|place| report.tally.shortest.get(&(place, server.peer)));
-                let seen = seen.map(|(_, input)| input.escape_ascii().to_string());
-                eprintln!("{name}, but this did: {}", seen.unwrap_or_default());
-                report.kinds.insert(name);
-            }
+            .filter(|server| row.peers.contains(&server.peer));
+        for server in differ.filter(|server| !server.shows(row)) {
+            report.note_not_shown(place, server.peer);
         }
     }
+}
+
+/// Reads `NAME=ADDRESS`.
+fn server(text: &str) -> Option<Server> {
+    let (name, address) = text.split_once('=')?;
+    let peer = *Peer::SERVERS.iter().find(|peer| peer.name() == name)?;
+    let address = address.parse().ok()?;
+    Some(Server { peer, address })
 }

@@ -2,7 +2,7 @@
 
 use crate::compare::{Part, What};
 use crate::peers::Peer;
-use crate::verdict::{Message, Start, Verdict};
+use crate::verdict::{Message, Verdict};
 
 /// A kind of difference.
 pub struct Row {
@@ -97,31 +97,22 @@ impl Seen<'_> {
         texts.iter().any(has)
     }
 
-    pub fn our_target(&self) -> &[u8] {
-        match self.our().map(|message| &message.start) {
-            Some(Start::Request { target, .. }) => target,
-            _ => &[],
-        }
-    }
-
-    pub fn their_target(&self) -> &[u8] {
-        match self.their().map(|message| &message.start) {
-            Some(Start::Request { target, .. }) => target,
-            _ => &[],
-        }
-    }
-
-    pub fn our_method(&self) -> &[u8] {
-        match self.our().map(|message| &message.start) {
-            Some(Start::Request { method, .. }) => method,
-            _ => &[],
-        }
-    }
-
     /// Like [`Seen::has`], for one text in any case.
     pub fn has_any_case(&self, text: &[u8]) -> bool {
         let mut parts = self.input.windows(text.len());
         parts.any(|part| part.eq_ignore_ascii_case(text))
+    }
+
+    pub fn our_method(&self) -> &[u8] {
+        self.our().map_or(&[], Message::method)
+    }
+
+    pub fn our_target(&self) -> &[u8] {
+        self.our().map_or(&[], Message::target)
+    }
+
+    pub fn their_target(&self) -> &[u8] {
+        self.their().map_or(&[], Message::target)
     }
 
     /// The first value of this name in the message of ours.

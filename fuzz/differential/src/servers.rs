@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::judge::{Stream, Tally, Unexplained};
 use crate::peers::Peer;
+use crate::row::Row;
 use crate::verdict::{End, Message, Role, Start, Verdict};
 
 /// How long a server may take.
@@ -34,6 +35,13 @@ impl Server {
             stream.explain(self.peer, &theirs, tally)?;
         }
         Ok(())
+    }
+
+    /// Whether an example of the row shows it.
+    pub fn shows(&self, row: &Row) -> bool {
+        let mut tally = Tally::default();
+        let mut examples = row.examples.iter();
+        examples.any(|example| self.judge(example, &mut tally).is_ok() && tally.has(row.name))
     }
 
     /// What the server makes of a client that sends these pieces, and nothing more.

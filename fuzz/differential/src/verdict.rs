@@ -14,6 +14,13 @@ pub enum Role {
 }
 
 impl Role {
+    /// Each reads some response in a way of its own.
+    pub const CLIENTS: [Role; 3] = [
+        Role::Client("GET"),
+        Role::Client("HEAD"),
+        Role::Client("CONNECT"),
+    ];
+
     pub fn is_client(self) -> bool {
         matches!(self, Role::Client(_))
     }
@@ -100,9 +107,25 @@ impl Message {
         fields.any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
 
+    /// The method of a request. A response has none.
+    pub fn method(&self) -> &[u8] {
+        match &self.start {
+            Start::Request { method, .. } => method,
+            Start::Response { .. } => &[],
+        }
+    }
+
+    /// The target of a request. A response has none.
+    pub fn target(&self) -> &[u8] {
+        match &self.start {
+            Start::Request { target, .. } => target,
+            Start::Response { .. } => &[],
+        }
+    }
+
     /// Whether it asks for a tunnel.
     pub fn is_connect(&self) -> bool {
-        matches!(&self.start, Start::Request { method, .. } if method == b"CONNECT")
+        self.method() == b"CONNECT"
     }
 }
 
