@@ -1,4 +1,4 @@
-//! llhttp, through `llhttp_spans.c`.
+//! llhttp, through `llhttp_callbacks.c`.
 
 use std::ffi::c_int;
 

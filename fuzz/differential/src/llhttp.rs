@@ -1,4 +1,4 @@
-//! llhttp, which reads for Node, in its default strict mode, through `llhttp_log.c`.
+//! llhttp, which reads for Node, in its default strict mode, through `llhttp_callbacks.c`.
 
 use std::ffi::{CStr, c_char, c_int};
 

@@ -1,12 +1,12 @@
 //! picohttpparser. It reads heads and chunks. How content is framed it leaves to the program, so here
 //! stands a program after RFC 9112 section 6.3, which repairs where that allows it.
 
-use std::mem::zeroed;
-use std::ptr;
+use std::mem::MaybeUninit;
 
-use picohttpparser_sys::{
-    phr_chunked_decoder, phr_decode_chunked, phr_header, phr_parse_request, phr_parse_response,
-};
+#[path = "../../../benches/h1/src/picohttpparser.rs"]
+mod picohttpparser;
+
+use picohttpparser::{Chunks, Invalid, Room};
 
 use crate::verdict::{End, Field, Framing, Message, Role, Start, Verdict};
 
@@ -57,7 +57,7 @@ struct Program {
 /// How the content goes on.
 enum Content {
     Length(u64),
-    Chunked(phr_chunked_decoder),
+    Chunked(Chunks),
     UntilClose,
 }
 
@@ -86,13 +86,9 @@ impl Program {
             Role::Client(_) => response(&self.input, self.looked),
             _ => request(&self.input, self.looked),
         };
-        let (length, message) = match found {
-            (-2, _) => {
-                self.looked = self.input.len();
-                return Ok(false);
-            }
-            (-1, _) => return Err(End::Refused("-1".into())),
-            (length, message) => (usize::try_from(length).expect("a length"), message),
+        let Some((length, message)) = found.map_err(|Invalid| End::Refused("-1".into()))? else {
+            self.looked = self.input.len();
+            return Ok(false);
         };
         self.input.drain(..length);
         self.looked = 0;
@@ -121,12 +117,7 @@ impl Program {
         self.content = Some(match framing {
             Framing::Empty => Content::Length(0),
             Framing::Length(length) => Content::Length(length),
-            Framing::Chunked => {
-                // SAFETY: these are numbers, and its documentation asks for zeros.
-                let mut decoder: phr_chunked_decoder = unsafe { zeroed() };
-                decoder.consume_trailer = 1;
-                Content::Chunked(decoder)
-            }
+            Framing::Chunked => Content::Chunked(Chunks::new()),
             Framing::UntilClose => Content::UntilClose,
         });
         Ok(())
@@ -145,20 +136,15 @@ impl Program {
                 *rest == 0
             }
             Content::UntilClose => false,
-            Content::Chunked(decoder) => {
-                let given = bytes.len();
-                let mut length = given;
-                // SAFETY: the pointer leads to `length` bytes.
-                let left =
-                    unsafe { phr_decode_chunked(decoder, bytes.as_mut_ptr().cast(), &mut length) };
-                if left == -1 {
-                    return Err(End::Refused("chunks: -1".into()));
-                }
+            Content::Chunked(chunks) => {
+                let decoded = chunks.decode(&mut bytes);
+                let decoded = decoded.map_err(|Invalid| End::Refused("chunks: -1".into()))?;
                 // What it has not used follows what it has decoded.
-                let left = usize::try_from(left).ok();
-                self.input = left.map_or(Vec::new(), |left| bytes[length..length + left].to_vec());
-                bytes.truncate(length);
-                left.is_some()
+                let (content, rest) = (decoded.content, decoded.rest);
+                self.input =
+                    rest.map_or(Vec::new(), |rest| bytes[content..content + rest].to_vec());
+                bytes.truncate(content);
+                rest.is_some()
             }
         };
         self.last().content.extend_from_slice(&bytes);
@@ -243,81 +229,45 @@ fn all<'a>(message: &'a Message, name: &[u8]) -> Vec<&'a [u8]> {
     named.map(|(_, value)| value.as_slice()).collect()
 }
 
-fn request(bytes: &[u8], looked: usize) -> (i32, Message) {
-    let (mut method, mut target) = ((ptr::null(), 0), (ptr::null(), 0));
-    let (mut minor, mut count) = (0, MAX_FIELDS);
-    let mut fields = [phr_header::default(); MAX_FIELDS];
-    // SAFETY: the pointers lead to `bytes` and to variables of this function, with their lengths.
-    unsafe {
-        let length = phr_parse_request(
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            &mut method.0,
-            &mut method.1,
-            &mut target.0,
-            &mut target.1,
-            &mut minor,
-            fields.as_mut_ptr(),
-            &mut count,
-            looked,
-        );
-        let done = length >= 0;
+fn room<'a>() -> Room<'a, MAX_FIELDS> {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// Returns the length of the head, and what is in it.
+fn request(bytes: &[u8], looked: usize) -> Result<Option<(usize, Message)>, Invalid> {
+    let mut room = room();
+    let found = picohttpparser::request(bytes, looked, &mut room)?;
+    Ok(found.map(|(length, head)| {
         let start = Start::Request {
-            method: text(done, method),
-            target: text(done, target),
+            method: head.method.into(),
+            target: head.target.into(),
         };
-        (
-            length,
-            message(done, start, minor, &fields[..count.min(MAX_FIELDS)]),
-        )
-    }
+        (length, message(start, head.minor, head.fields))
+    }))
 }
 
-fn response(bytes: &[u8], looked: usize) -> (i32, Message) {
-    let (mut status, mut reason) = (0, (ptr::null(), 0));
-    let (mut minor, mut count) = (0, MAX_FIELDS);
-    let mut fields = [phr_header::default(); MAX_FIELDS];
-    // SAFETY: the pointers lead to `bytes` and to variables of this function, with their lengths.
-    unsafe {
-        let length = phr_parse_response(
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            &mut minor,
-            &mut status,
-            &mut reason.0,
-            &mut reason.1,
-            fields.as_mut_ptr(),
-            &mut count,
-            looked,
-        );
-        let done = length >= 0;
+fn response(bytes: &[u8], looked: usize) -> Result<Option<(usize, Message)>, Invalid> {
+    let mut room = room();
+    let found = picohttpparser::response(bytes, looked, &mut room)?;
+    Ok(found.map(|(length, head)| {
         let start = Start::Response {
-            status: u16::try_from(status).unwrap_or(0),
+            status: u16::try_from(head.status).unwrap_or(0),
         };
-        (
-            length,
-            message(done, start, minor, &fields[..count.min(MAX_FIELDS)]),
-        )
-    }
+        (length, message(start, head.minor, head.fields))
+    }))
 }
 
-/// # Safety
-///
-/// If it is `done`, the fields lead to text.
-unsafe fn message(done: bool, start: Start, minor: i32, found: &[phr_header]) -> Message {
+fn message(start: Start, minor: i32, found: &[picohttpparser::Field<'_>]) -> Message {
     let mut message = Message::new(start, u8::try_from(minor).unwrap_or(0));
     let mut fields: Vec<Field> = Vec::new();
     for field in found {
-        // SAFETY: the caller says so.
-        let value = unsafe { text(done, (field.value, field.value_len)) };
-        match fields.last_mut() {
-            // A folded line goes on with the value before.
-            Some((_, before)) if field.name.is_null() => {
+        match (field.name(), fields.last_mut()) {
+            (Some(name), _) => fields.push((name.into(), field.value().into())),
+            (None, Some((_, before))) => {
                 before.push(b' ');
-                before.extend_from_slice(&value);
+                before.extend_from_slice(field.value());
             }
-            // SAFETY: the caller says so.
-            _ => fields.push((unsafe { text(done, (field.name, field.name_len)) }, value)),
+            (None, None) => fields.push((Vec::new(), field.value().into())),
         }
     }
     for (_, value) in &mut fields {
@@ -328,15 +278,4 @@ unsafe fn message(done: bool, start: Start, minor: i32, found: &[phr_header]) ->
     }
     message.fields = Some(fields);
     message
-}
-
-/// # Safety
-///
-/// If it is `done`, the pointer leads to as many bytes, or is null.
-unsafe fn text(done: bool, (start, length): (*const std::ffi::c_char, usize)) -> Vec<u8> {
-    if !done || start.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the caller says so.
-    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) }.to_vec()
 }
