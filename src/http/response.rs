@@ -319,6 +319,14 @@ impl ResponseHead<'_> {
         self
     }
 
+    /// Adds the lines of fields that were checked, and the length that the body shall have. The lines
+    /// say nothing about the connection or the framing.
+    pub(crate) fn checked_fields(self, lines: &[u8], content_length: Option<u64>) -> Self {
+        self.output.put(lines);
+        self.state.declared = content_length;
+        self
+    }
+
     /// Reports a failure to the server although the request gets a response: for a handler with its
     /// own error page.
     ///

@@ -31,7 +31,7 @@ impl TryFrom<&Headers> for HeaderMap {
         for (name, value) in headers.items() {
             let name = HeaderName::from_bytes(name.as_bytes())?;
             // A NUL stands for what is not in Latin-1, and is refused like that.
-            let value = latin1_bytes(value).unwrap_or(vec![0]);
+            let value = latin1_bytes(value).unwrap_or(b"\0".into());
             map.try_append(name, HeaderValue::from_bytes(&value)?)?;
         }
         Ok(map)

@@ -11,8 +11,10 @@ pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Returns the bytes that text stands for; `None` if a character is not in Latin-1.
-pub(super) fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
-    text.chars()
-        .map(|character| u8::try_from(character).ok())
-        .collect()
+pub(super) fn latin1_bytes(text: &str) -> Option<Cow<'_, [u8]>> {
+    if text.is_ascii() {
+        return Some(text.as_bytes().into());
+    }
+    let bytes = text.chars().map(|character| u8::try_from(character).ok());
+    bytes.collect::<Option<Vec<u8>>>().map(Cow::Owned)
 }

@@ -117,7 +117,7 @@ impl<W: Write> ResponseWriter<W> {
         let left = match self.stage {
             Stage::Begun(left) => left,
             Stage::Unsent => {
-                let length = head.content_length().or(whole);
+                let length = head.content_length.or(whole);
                 self.put_head(&mut bytes, head, length);
                 length
             }
@@ -173,27 +173,23 @@ impl<W: Write> ResponseWriter<W> {
             Form::Cgi => put_line(output, "Status: ", status.as_bytes()),
             Form::Http => {
                 put_line(output, "HTTP/1.0 ", status.as_bytes());
-                if !head.sets("Date") {
+                if !head.sets_date {
                     let date = format_date_time(Now::new().wall());
                     put_line(output, "Date: ", date.as_bytes());
                 }
-                if let (false, Some(software)) = (head.sets("Server"), &self.server_software) {
+                if let (false, Some(software)) = (head.sets_server, &self.server_software) {
                     put_line(output, "Server: ", software.as_bytes());
                 }
             }
         }
-        for (name, value) in &head.headers {
-            if !name.eq_ignore_ascii_case("Content-Length") {
-                put_line(output, &format!("{name}: "), value);
-            }
-        }
+        output.put(&head.lines);
         match (head.code, length) {
             // Without a length, a client would wait for content of a 205 (RFC 9110 §15.3.6).
             (205, _) => h1::content_length(output, 0),
             (204 | 304, _) | (_, None) => {}
             // An application may know that a HEAD request needs no body. Then the length is not
             // that of the response to a GET (RFC 9110 §8.6).
-            (_, Some(0)) if self.head_only && head.content_length().is_none() => {}
+            (_, Some(0)) if self.head_only && head.content_length.is_none() => {}
             (_, Some(length)) => h1::content_length(output, length),
         }
         h1::end_of_fields(output);

@@ -137,8 +137,16 @@ pub(super) struct Head {
     pub(super) code: u16,
     /// The reason: ASCII, perhaps empty.
     pub(super) reason: String,
-    /// Names and values in the application's order. The values are in Latin-1.
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    /// The lines of the fields in the application's order, without that of `Content-Length`.
+    pub(super) lines: Vec<u8>,
+    /// The length that the application announced.
+    pub(super) content_length: Option<u64>,
+    /// Whether there is a `Date` among the fields ([WSGI-15]).
+    ///
+    /// [WSGI-15]: crate::spec#wsgi-15
+    pub(super) sets_date: bool,
+    /// Whether there is a `Server` among the fields.
+    pub(super) sets_server: bool,
 }
 
 /// How far the head has come.
@@ -271,10 +279,14 @@ impl Head {
         let (code, reason) = split_status(status)
             .filter(|(code, reason)| h1::status_line(&mut Nowhere, *code, reason).is_ok())
             .ok_or_else(|| AppError::Status(status.to_owned()))?;
+        let lengths = headers.iter().map(|(name, value)| name.len() + value.len());
         let mut head = Head {
             code,
             reason: reason.to_owned(),
-            headers: Vec::with_capacity(headers.len()),
+            lines: Vec::with_capacity(lengths.sum::<usize>() + headers.len() * ": \r\n".len()),
+            content_length: None,
+            sets_date: false,
+            sets_server: false,
         };
         for &(name, value) in headers {
             head.add(name, value)?;
@@ -286,22 +298,21 @@ impl Head {
         if is_hop_by_hop(name) {
             return Err(AppError::HopByHop(name.to_owned()));
         }
-        // If the client read another length from this, it would lose the end of the body.
-        if name.eq_ignore_ascii_case("Content-Length")
-            && (self.sets("Content-Length") || !is_length(value))
-        {
-            return Err(AppError::ContentLength(value.to_owned()));
+        if name.eq_ignore_ascii_case("Content-Length") {
+            // If the client read another length from this, it would lose the end of the body.
+            let length = length_of(value).filter(|_| self.content_length.is_none());
+            let length = length.ok_or_else(|| AppError::ContentLength(value.to_owned()))?;
+            self.content_length = Some(length);
+            return Ok(());
         }
-        let encoded = latin1_bytes(value);
-        let line = h1::field(&mut Nowhere, name, encoded.as_deref().unwrap_or_default());
-        match (line, encoded) {
-            (Ok(()), Some(encoded)) => self.headers.push((name.to_owned(), encoded)),
-            (Err(EncodeError::InvalidName), _) => {
-                return Err(AppError::HeaderName(name.to_owned()));
-            }
-            _ => return Err(AppError::HeaderValue(name.to_owned())),
-        }
-        Ok(())
+        self.sets_date |= name.eq_ignore_ascii_case("Date");
+        self.sets_server |= name.eq_ignore_ascii_case("Server");
+        // A NUL stands for what is not in Latin-1, and is refused like that.
+        let value = latin1_bytes(value).unwrap_or(b"\0".into());
+        h1::field(&mut self.lines, name, &value).map_err(|error| match error {
+            EncodeError::InvalidName => AppError::HeaderName(name.to_owned()),
+            _ => AppError::HeaderValue(name.to_owned()),
+        })
     }
 
     /// Returns whether a response with this status may have content ([WSGI-14]; 205: RFC 9110
@@ -310,25 +321,6 @@ impl Head {
     /// [WSGI-14]: crate::spec#wsgi-14
     pub(super) fn has_content(&self) -> bool {
         !matches!(self.code, 204 | 205 | 304)
-    }
-
-    /// Returns whether the application set this field, in any case ([WSGI-15]).
-    ///
-    /// [WSGI-15]: crate::spec#wsgi-15
-    pub(super) fn sets(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// Returns the length that the application announced.
-    pub(super) fn content_length(&self) -> Option<u64> {
-        let length = std::str::from_utf8(self.get("Content-Length")?).ok()?;
-        length.parse().ok()
-    }
-
-    fn get(&self, name: &str) -> Option<&[u8]> {
-        let mut fields = self.headers.iter();
-        let field = fields.find(|(set, _)| set.eq_ignore_ascii_case(name));
-        field.map(|(_, value)| &**value)
     }
 }
 
@@ -373,9 +365,10 @@ fn split_status(status: &str) -> Option<(u16, &str)> {
     (code >= 200 && reason.is_ascii()).then_some((code, reason))
 }
 
-fn is_length(value: &str) -> bool {
+/// Returns the number of a `Content-Length`.
+fn length_of(value: &str) -> Option<u64> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    digits && value.parse::<u64>().is_ok()
+    value.parse().ok().filter(|_| digits)
 }
 
 #[cfg(test)]

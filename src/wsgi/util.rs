@@ -106,7 +106,7 @@ const SAFE_IN_PATH: &AsciiSet = &SAFE.remove(b';').remove(b'=').remove(b',');
 /// Percent-encodes the bytes that the characters stand for. Text of a request is Latin-1; other
 /// text is encoded in UTF-8.
 fn quote(text: &str, set: &'static AsciiSet) -> String {
-    let bytes = latin1_bytes(text).unwrap_or_else(|| text.into());
+    let bytes = latin1_bytes(text).unwrap_or_else(|| text.as_bytes().into());
     percent_encode(&bytes, set).to_string()
 }
 

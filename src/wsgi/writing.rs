@@ -125,14 +125,11 @@ enum Sent {
 /// [WSGI-15]: crate::spec#wsgi-15
 pub(super) fn send_headers<'a>(head: &Head, response: Response<'a>) -> ResponseHead<'a> {
     let mut sent = response.send_response_only(head.code, &head.reason);
-    if !head.sets("Date") {
+    if !head.sets_date {
         sent = sent.first_date();
     }
-    if !head.sets("Server") {
+    if !head.sets_server {
         sent = sent.first_server();
     }
-    for (name, value) in &head.headers {
-        sent = sent.send_header(name, value);
-    }
-    sent
+    sent.checked_fields(&head.lines, head.content_length)
 }
