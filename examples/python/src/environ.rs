@@ -44,6 +44,8 @@ pub struct Environs {
     sys: Py<PyDict>,
     /// `io.BytesIO`.
     bytes_io: Py<PyAny>,
+    /// The `wsgi.input` of all requests without a body.
+    no_input: Py<Input>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ struct Template {
 /// least to copy this one and to set what differs.
 #[derive(Debug)]
 struct Learnt {
-    /// The environ. It has no `wsgi.input` yet.
+    /// The environ, as if the request had no body.
     environ: Py<PyDict>,
     /// The variables of that request, in the order in which they are visited.
     variables: Vec<LearntVariable>,
@@ -183,6 +185,7 @@ impl Environs {
             gateway,
             sys: py.import("sys")?.dict().unbind(),
             bytes_io: py.import("io")?.getattr("BytesIO")?.unbind(),
+            no_input: Py::new(py, Input::new(Box::new(std::io::empty())))?,
         })
     }
 
@@ -207,7 +210,9 @@ impl Environs {
         if recipe.is_learnt {
             self.learn(&recipe.original, &dict, environ)?;
         }
-        dict.set_item(intern!(py, "wsgi.input"), self.input(py, environ)?)?;
+        if let Some(input) = self.input(py, environ)? {
+            dict.set_item(intern!(py, "wsgi.input"), input)?;
+        }
         if environ.request().is_some_and(|it| it.scheme() == "https") {
             dict.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
@@ -250,7 +255,7 @@ impl Environs {
         }
         empty.update(self.gateway.bind(py).as_mapping())?;
         empty.set_item(intern!(py, "wsgi.errors"), &stderr)?;
-        empty.set_item(intern!(py, "wsgi.input"), py.None())?;
+        empty.set_item(intern!(py, "wsgi.input"), &self.no_input)?;
         let variables = variables.into_iter();
         Ok(Template {
             base: variables
@@ -310,24 +315,23 @@ impl Environs {
         Ok(())
     }
 
+    /// Returns the `wsgi.input` of a request that has a body.
     fn input<'py>(
         &self,
         py: Python<'py>,
         environ: &mut Environ<'_>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let body = environ.request().map_or(&b""[..], |request| request.body());
-        let bytes_io = self.bytes_io.bind(py);
         if !body.is_empty() {
-            return bytes_io.call1((PyBytes::new(py, body),));
+            let bytes_io = self.bytes_io.bind(py);
+            return bytes_io.call1((PyBytes::new(py, body),)).map(Some);
         }
-        let is_empty = environ.input().fill_buf().is_ok_and(<[u8]>::is_empty);
-        match is_empty {
-            true => bytes_io.call0(),
-            false => match environ.take_input() {
-                Some(input) => Ok(Bound::new(py, Input::new(input))?.into_any()),
-                None => bytes_io.call0(),
-            },
+        if environ.input().fill_buf().is_ok_and(<[u8]>::is_empty) {
+            return Ok(None);
         }
+        let input = environ.take_input().map(Input::new);
+        let input = input.map(|input| Bound::new(py, input)).transpose()?;
+        Ok(input.map(Bound::into_any))
     }
 
     /// Waits without the interpreter's lock: the thread that has this one may give that up and take

@@ -1,4 +1,4 @@
-//! `wsgi.input` for a body that is not in memory.
+//! `wsgi.input` for a body that is empty, or not in memory.
 
 use std::io::{self, BufRead, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-/// A body that is read from a file, or as it arrives.
+/// A body that is empty, or is read from a file or as it arrives.
 #[pyclass(frozen, module = "serve_forever._native")]
 pub struct Input(Mutex<Box<dyn BufRead + Send>>);
 

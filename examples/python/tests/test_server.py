@@ -147,6 +147,16 @@ class OnTheLoop(unittest.TestCase):
                 content = request(server, "POST", "/", iter([body]) if chunked else body, encode_chunked=chunked).content
                 self.assertEqual(content, repr(expected).encode())
 
+    def test_input_without_a_body(self):
+        def app(environ, start_response):
+            ok(start_response)
+            source = environ["wsgi.input"]
+            return [repr([source.read(), source.read(5), source.readline(), source.readlines(), *source]).encode()]
+
+        with self.serving(app) as server:
+            for method, body in (("GET", None), ("POST", b""), ("GET", None)):
+                self.assertEqual(request(server, method, "/", body).content, b"[b'', b'', b'', []]")
+
     def test_bodies(self):
         """One block has a length; several are chunked; none is empty."""
         bodies = {

@@ -47,7 +47,7 @@ class Worker:
 
 @final
 class Input:
-    """`wsgi.input` of a body that is in a file."""
+    """`wsgi.input` of a body that is empty, or in a file."""
 
     def read(self, size: int | None = None, /) -> bytes: ...
     def readline(self, size: int | None = None, /) -> bytes: ...
