@@ -6,10 +6,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
 
-use crate::body::{Bodies, Conversation};
+use crate::body::{Bodies, Conversation, only_block};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
-use crate::start_response::Write;
+use crate::start_response::SpareStarter;
 
 /// An application in Python, as an application of the crate.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ struct Gateway {
     bodies: Arc<Bodies>,
     /// `contextvars.copy_context`.
     copy_context: Py<PyAny>,
+    /// What applications begin their responses with.
+    starter: SpareStarter,
     /// Takes exceptions that are meant for the program.
     interruption: Interruption,
 }
@@ -52,6 +54,7 @@ impl PyApplication {
             environs: Environs::new(py, gateway.unbind())?,
             bodies: Arc::new(Bodies::new(py, interruption.clone())?),
             copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
+            starter: SpareStarter::default(),
             interruption,
         })))
     }
@@ -83,14 +86,16 @@ impl PyApplication {
         let (application, base_environ) = self.program(py);
         let dict = self.0.environs.make(py, &base_environ, environ)?;
         let context = self.0.copy_context.bind(py).call0()?;
-        let write = Bound::new(py, Write)?;
-        let start_response = write.getattr(pyo3::intern!(py, "start_response"))?;
         let conversation = Conversation {
             context: context.unbind(),
-            write: write.unbind(),
+            starter: self.0.starter.take(py)?,
         };
-        let arguments = (application, dict, start_response);
+        let arguments = (application, dict, conversation.starter.start_response(py));
         let result = conversation.call(py, native, arguments)?;
+        if let Some(block) = only_block(&result)? {
+            self.0.starter.give_back(py, conversation.starter);
+            return Ok(block.into());
+        }
         self.0.bodies.body_of(result, conversation, native)
     }
 

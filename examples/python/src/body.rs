@@ -11,7 +11,7 @@ use serve_forever::socketserver::{Block, Failure, HandlerResult};
 use serve_forever::wsgi::{self, Body, Iterable};
 
 use crate::interruption::Interruption;
-use crate::start_response::{Write, lend};
+use crate::start_response::{Starter, lend};
 
 /// From this size on, the bytes of a Python object are sent from where they are. To copy a smaller
 /// block costs less than to give the object back.
@@ -36,8 +36,8 @@ pub struct Bodies {
 pub struct Conversation {
     /// The request's `contextvars.Context`.
     pub context: Py<PyAny>,
-    /// The `write` of the application, whose `start_response` is a method of it.
-    pub write: Py<Write>,
+    /// The `start_response` of the application, and its `write`.
+    pub starter: Starter,
 }
 
 impl Conversation {
@@ -49,7 +49,7 @@ impl Conversation {
         function_and_arguments: impl pyo3::call::PyCallArgs<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let context = self.context.bind(py);
-        lend(self.write.bind(py), native, || {
+        lend(&self.starter, native, || {
             context.call_method1(intern!(py, "run"), function_and_arguments)
         })
     }
@@ -65,7 +65,7 @@ impl Bodies {
         })
     }
 
-    /// Returns the body that `result` stands for. The first block is pulled already, as the server
+    /// Returns the body of the blocks of `result`. The first block is pulled already, as the server
     /// would do next, because the interpreter's lock is held now.
     pub fn body_of(
         self: &Arc<Self>,
@@ -73,9 +73,6 @@ impl Bodies {
         conversation: Conversation,
         native: &mut dyn wsgi::StartResponse,
     ) -> PyResult<Body> {
-        if let Some(block) = only_block(&result)? {
-            return Ok(block.into());
-        }
         let mut blocks = Blocks {
             bodies: Arc::clone(self),
             count: self.count(&result)?,
@@ -114,7 +111,7 @@ impl Bodies {
 }
 
 /// Returns the block of a list or a tuple that has one element, or none.
-fn only_block(result: &Bound<'_, PyAny>) -> PyResult<Option<Block>> {
+pub fn only_block(result: &Bound<'_, PyAny>) -> PyResult<Option<Block>> {
     let (count, only) = if let Ok(list) = result.cast_exact::<PyList>() {
         (list.len(), list.get_item(0))
     } else if let Ok(tuple) = result.cast_exact::<PyTuple>() {

@@ -6,8 +6,10 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySequence, PyString, PyTuple};
 use scoped_tls_hkt::scoped_thread_local;
@@ -25,10 +27,66 @@ thread_local! {
 }
 
 /// What `start_response` returns: it is called with bytes. The second argument of an application is
-/// the method of it. So each request makes two small objects, and `start_response` makes none.
+/// the method of it, so a call makes no object.
 #[pyclass(frozen, module = "serve_forever._native")]
 #[derive(Debug)]
 pub struct Write;
+
+/// The two objects with which an application begins its response.
+#[derive(Debug)]
+pub struct Starter {
+    write: Py<Write>,
+    /// The method of `write`.
+    start_response: Py<PyAny>,
+}
+
+/// A starter of an earlier request. Nearly no application keeps the objects, so they serve the next
+/// request again.
+#[derive(Debug, Default)]
+pub struct SpareStarter(Mutex<Option<Starter>>);
+
+impl SpareStarter {
+    /// Returns a starter for one request.
+    pub fn take(&self, py: Python<'_>) -> PyResult<Starter> {
+        if let Some(spare) = self.lock().take() {
+            return Ok(spare);
+        }
+        let write = Bound::new(py, Write)?;
+        let start_response = write.getattr(intern!(py, "start_response"))?.unbind();
+        Ok(Starter {
+            write: write.unbind(),
+            start_response,
+        })
+    }
+
+    /// Takes back the starter of a request whose response is complete. What the application has kept
+    /// stays useless: it must not begin the response of another request.
+    pub fn give_back(&self, py: Python<'_>, starter: Starter) {
+        if starter.is_kept(py) {
+            return;
+        }
+        let old = self.lock().replace(starter);
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Starter>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Starter {
+    /// Returns the second argument of the application.
+    pub fn start_response<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.start_response.bind(py)
+    }
+
+    /// Returns whether something else refers to one of the objects. `start_response` refers to
+    /// `write`.
+    #[expect(deprecated, reason = "the function that replaces it is unsafe")]
+    fn is_kept(&self, py: Python<'_>) -> bool {
+        self.start_response.get_refcnt(py) > 1 || self.write.get_refcnt(py) > 2
+    }
+}
 
 /// Restores the borrower of an outer call: an application may itself serve a request.
 struct Borrower(usize);
@@ -39,13 +97,13 @@ impl Drop for Borrower {
     }
 }
 
-/// Lends `native` to `write` and its `start_response` while `call` runs.
+/// Lends `native` to the objects of `starter` while `call` runs.
 pub fn lend<R>(
-    write: &Bound<'_, Write>,
+    starter: &Starter,
     native: &mut dyn wsgi::StartResponse,
     call: impl FnOnce() -> R,
 ) -> R {
-    let _outer = Borrower(BORROWER.replace(write.as_ptr() as usize));
+    let _outer = Borrower(BORROWER.replace(starter.write.as_ptr() as usize));
     LENT.set(native, call)
 }
 

@@ -391,20 +391,26 @@ class OnTheLoop(unittest.TestCase):
                 content = request(server).content.replace(b".", b"")
                 self.assertEqual(content, b"fresh, set in the callset in a block")
 
-    def test_start_response_after_its_request(self):
-        kept = []
+    def test_start_response_and_write_after_their_request(self):
+        """A request that keeps nothing comes first: the next one may get the same objects, but may keep them."""
+        kept = {}
 
         def app(environ, start_response):
-            if kept:
-                kept[0]("404 Not Found", [])
-            kept.append(start_response)
-            ok(start_response)
-            return [b""]
+            if call := kept.get(environ["QUERY_STRING"]):
+                call()
+            write = ok(start_response)
+            if environ["PATH_INFO"] == "/keep-start-response":
+                kept["start_response"] = lambda: start_response("404 Not Found", [])
+            elif environ["PATH_INFO"] == "/keep-write":
+                kept["write"] = lambda: write(b"secret")
+            return [b"answer"]
 
         with stderr_of_server() as stderr, self.serving(app) as server:
-            self.assertEqual(request(server).status, 200)
-            self.assertEqual(request(server).status, 500)
-        self.assertIn("RuntimeError: start_response() and write() can be called only", stderr.getvalue())
+            for name in ("start_response", "write"):
+                for path in ("/", "/keep-" + name.replace("_", "-"), "/"):
+                    self.assertEqual(request(server, target=path).content, b"answer")
+                self.assertEqual(request(server, target=f"/?{name}").status, 500)
+        self.assertEqual(stderr.getvalue().count("RuntimeError: start_response() and write() can be called only"), 2)
 
     def test_set_app_changes_the_next_request(self):
         with self.serving(hello) as server, connect(server) as client:
