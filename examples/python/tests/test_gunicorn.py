@@ -4,6 +4,7 @@ import importlib.util
 import re
 import signal
 import unittest
+from unittest import mock
 
 from program import Program, begin
 from support import connect, read_all
@@ -84,6 +85,20 @@ class WorkerClass(unittest.TestCase):
             server.reads_until("Autorestarting worker")
             server.reads_until("Booting worker")
             self.assertNotEqual(server.get(), first[0])
+
+    def test_max_requests_can_be_stepped_over(self):
+        """Two threads may count before one of them looks. The worker is then told once to end."""
+        from serve_forever.gunicorn_worker import Worker
+
+        worker = Worker.__new__(Worker)
+        worker.nr, worker.max_requests, worker.alive = 3, 3, True
+        worker.wsgi, worker.log, worker.cfg = mock.Mock(), mock.Mock(), mock.Mock()
+        worker._servers = [mock.Mock()]
+        for _ in range(3):
+            worker._counted({}, None)
+        self.assertEqual(worker.wsgi.call_count, 3)
+        self.assertEqual(worker.log.info.call_count, 1)
+        self.assertEqual(worker._servers[0].request_drain.call_count, 1)
 
     def test_what_it_cannot_serve(self):
         with Gunicorn("--bind=unix:socket") as server:
