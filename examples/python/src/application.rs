@@ -9,6 +9,7 @@ use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
 use crate::body::{Bodies, Conversation, only_block};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
+use crate::report::Stderr;
 use crate::start_response::SpareStarter;
 
 /// An application in Python, as an application of the crate.
@@ -29,6 +30,8 @@ struct Gateway {
     starter: SpareStarter,
     /// Takes exceptions that are meant for the program.
     interruption: Interruption,
+    /// Is looked at with each request, for the access log.
+    stderr: Option<Arc<Stderr>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl PyApplication {
         base_environ: Bound<'_, PyDict>,
         gateway: Bound<'_, PyDict>,
         interruption: Interruption,
+        stderr: Option<Arc<Stderr>>,
     ) -> PyResult<PyApplication> {
         let py = application.py();
         Ok(PyApplication(Arc::new(Gateway {
@@ -56,6 +60,7 @@ impl PyApplication {
             copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
             starter: SpareStarter::default(),
             interruption,
+            stderr,
         })))
     }
 
@@ -118,6 +123,9 @@ impl Application for PyApplication {
     ) -> AppResult {
         Python::attach(|py| {
             let body = self.respond(py, environ, start_response);
+            if let Some(stderr) = &self.0.stderr {
+                stderr.look(py);
+            }
             body.map_err(|error| self.0.interruption.sort(py, error))
         })
     }

@@ -13,19 +13,23 @@ use serve_forever::wsgi::WsgiHandler;
 use crate::application::PyApplication;
 use crate::hooks::address_of;
 use crate::interruption::Interruption;
+use crate::report::{Found, Stderr};
 
 /// Handles the requests of one connection.
 #[derive(Debug, Clone)]
 pub struct Handler {
     /// Calls the application.
     pub wsgi: WsgiHandler<PyApplication>,
-    /// Writes the log, if the program has its own log methods.
+    /// Writes the log. `None`: there is none.
     pub log: Option<Arc<PyLog>>,
 }
 
-/// The log methods of a `WSGIRequestHandler`.
+/// The log methods of a `WSGIRequestHandler`, or the log of the crate where that writes the same.
 #[derive(Debug)]
 pub struct PyLog {
+    /// Tells whether the crate can write the log. `None`: it never can, because the program has its
+    /// own log methods.
+    pub stderr: Option<Arc<Stderr>>,
     /// Is called with the name of a method and its arguments.
     pub callbacks: Py<PyAny>,
     /// Takes exceptions that are meant for the program.
@@ -42,16 +46,29 @@ impl HttpRequestHandler for Handler {
     }
 
     fn log_request(&mut self, entry: &LogEntry<'_>) {
-        match &self.log {
-            Some(log) => log.write(entry, None),
-            None => self.wsgi.log_request(entry),
-        }
+        self.log(entry, None);
     }
 
     fn log_error(&mut self, entry: &LogEntry<'_>, message: &str) {
-        match &self.log {
-            Some(log) => log.write(entry, Some(message)),
-            None => self.wsgi.log_error(entry, message),
+        // The application may not have been called since `sys.stderr` was replaced.
+        if let Some(stderr) = self.log.as_ref().and_then(|log| log.stderr.as_ref()) {
+            Python::attach(|py| stderr.look(py));
+        }
+        self.log(entry, Some(message));
+    }
+}
+
+impl Handler {
+    fn log(&mut self, entry: &LogEntry<'_>, message: Option<&str>) {
+        let Some(log) = &self.log else {
+            return;
+        };
+        let stderr = log.stderr.as_ref().map(|stderr| stderr.found());
+        match (stderr, message) {
+            (Some(Found::Nothing), _) => {}
+            (Some(Found::Own), None) => self.wsgi.log_request(entry),
+            (Some(Found::Own), Some(message)) => self.wsgi.log_error(entry, message),
+            (None | Some(Found::Replaced), message) => log.write(entry, message),
         }
     }
 }

@@ -7,13 +7,15 @@ use std::os::fd::{AsFd, IntoRawFd, RawFd};
 use mio::Interest;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use serve_forever::reactor::{Now, Reactor, Slot};
-use serve_forever::socketserver::{Defaults, Failure, HandlerResult, Hooks, ServerHandle, Tcp};
+use serve_forever::socketserver::{Failure, HandlerResult, Hooks, ServerHandle, Tcp};
 
 use crate::interruption::ReportedError;
+use crate::report::report_failure;
 
 /// The hooks of a `WSGIServer`.
 #[derive(Debug)]
@@ -56,14 +58,16 @@ impl Hooks<Tcp> for PyHooks {
             return Ok(true);
         }
         let request = request.as_fd().try_clone_to_owned()?.into_raw_fd(); // Python closes it
-        let verified: PyResult<bool> = Python::attach(|py| {
-            let arguments = (request, address_of(py, client_address)?);
-            let callbacks = self.callbacks.bind(py);
-            callbacks
-                .call_method1(intern!(py, "verify_request"), arguments)?
-                .is_truthy()
-        });
-        Ok(verified?)
+        Python::attach(|py| {
+            let verify = || -> PyResult<bool> {
+                let arguments = (request, address_of(py, client_address)?);
+                let callbacks = self.callbacks.bind(py);
+                callbacks
+                    .call_method1(intern!(py, "verify_request"), arguments)?
+                    .is_truthy()
+            };
+            verify().map_err(|error| failure_of(py, error))
+        })
     }
 
     fn service_actions(&mut self, _: &mut Reactor, _: &Now) -> HandlerResult {
@@ -89,7 +93,11 @@ impl Hooks<Tcp> for PyHooks {
         if error.is::<ReportedError>() {
             return Ok(());
         }
-        Hooks::<Tcp>::handle_error(&mut Defaults::default(), error, client_address)
+        Python::attach(|py| {
+            let callbacks = self.callbacks.bind(py);
+            let reported = report_failure(py, callbacks, error, client_address);
+            reported.map_err(|error| failure_of(py, error))
+        })
     }
 }
 
@@ -100,6 +108,15 @@ impl PyHooks {
     ) -> HandlerResult {
         let called = Python::attach(|py| self.callbacks.bind(py).call_method0(name(py)).map(drop));
         called.map_err(Failure::from)
+    }
+}
+
+/// Returns what the loop is told about an exception. `KeyboardInterrupt` and `SystemExit` leave
+/// `serve_forever`, as in Python.
+fn failure_of(py: Python<'_>, error: PyErr) -> Failure {
+    match error.is_instance_of::<PyException>(py) {
+        true => Failure::from(error),
+        false => Failure::stop_because(error),
     }
 }
 

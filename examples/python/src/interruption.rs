@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use pyo3::exceptions::{
     PyBrokenPipeError, PyConnectionAbortedError, PyConnectionResetError, PyException,
 };
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serve_forever::socketserver::{Failure, ShutdownHandle};
+
+use crate::report::print_exception;
 
 /// Takes the first exception that is meant for the program, and stops the loop, which raises it.
 ///
@@ -87,21 +87,7 @@ fn report(py: Python<'_>, error: &PyErr) -> Failure {
         || error.is_instance_of::<PyConnectionAbortedError>(py)
         || error.is_instance_of::<PyConnectionResetError>(py);
     if !gone {
-        if let Err(second) = print(py, error) {
-            second.write_unraisable(py, None);
-        }
+        print_exception(py, error);
     }
     Failure::from(ReportedError)
-}
-
-fn print(py: Python<'_>, error: &PyErr) -> PyResult<()> {
-    let stderr = py
-        .import(intern!(py, "sys"))?
-        .getattr(intern!(py, "stderr"))?;
-    let arguments = PyDict::new(py);
-    arguments.set_item(intern!(py, "file"), stderr)?;
-    let traceback = py.import(intern!(py, "traceback"))?;
-    let print_exception = traceback.getattr(intern!(py, "print_exception"))?;
-    print_exception.call((error.value(py),), Some(&arguments))?;
-    Ok(())
 }

@@ -11,6 +11,7 @@
 //!         start_response.rs
 //!         body.rs       the result as blocks
 //!       interruption.rs KeyboardInterrupt and SystemExit on their way out
+//!       report.rs     reports on sys.stderr and in logging
 //! ```
 //!
 //! The interpreter's lock is released while `serve_forever` runs, and taken for each call into
@@ -25,6 +26,7 @@ mod handler;
 mod hooks;
 mod input;
 mod interruption;
+mod report;
 mod server;
 mod start_response;
 
@@ -33,10 +35,18 @@ use pyo3::prelude::*;
 /// The native part of `serve_forever`.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::input::Input;
     #[pymodule_export]
     use super::server::{Server, Worker};
     #[pymodule_export]
     use super::start_response::Write;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::report::log_to_python();
+        Ok(())
+    }
 }

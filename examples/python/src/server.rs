@@ -18,6 +18,7 @@ use crate::application::PyApplication;
 use crate::handler::{Handler, PyLog};
 use crate::hooks::PyHooks;
 use crate::interruption::Interruption;
+use crate::report::Stderr;
 
 /// The server of the crate.
 type Native = socketserver::Server<Tcp, Evented<Tcp, Http<Handler>>, PyHooks>;
@@ -45,8 +46,10 @@ struct Settings {
 struct Overrides {
     verify_request: bool,
     service_actions: bool,
-    /// `"python"`: the log methods; `"native"`: the log of the crate; `None`: there is no log.
-    log: Option<String>,
+    /// Whether there is an access log.
+    log: bool,
+    /// Whether the program has its own log methods.
+    log_methods: bool,
     /// How many minutes local time is ahead of UTC.
     utc_offset: i16,
 }
@@ -100,7 +103,8 @@ impl Server {
     ) -> PyResult<Server> {
         let settings: Settings = server.extract()?;
         let interruption = Interruption::default();
-        let application = application_of(server, gateway, &interruption)?;
+        let stderr = overrides.stderr(server.py())?;
+        let application = application_of(server, gateway, &interruption, stderr.clone())?;
         let pool = (threads > 0).then(|| Pool::new().threads(0).queue_length(QUEUE_LENGTH));
         let tcp = Tcp::from_listener(listener(fd)?)?.disable_nagle_algorithm(true);
         let wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
@@ -111,7 +115,7 @@ impl Server {
         wsgi.base_environ_mut().clear(); // Python has its own, and this name is in it
         let name = ("SERVER_NAME".to_owned(), String::new());
         wsgi.base_environ_mut().extend([name]);
-        let handler = overrides.handler(wsgi, callbacks, &interruption);
+        let handler = overrides.handler(wsgi, callbacks, &interruption, stderr);
         let hooks = PyHooks {
             callbacks: callbacks.clone().unbind(),
             signals,
@@ -285,30 +289,34 @@ impl Settings {
 }
 
 impl Overrides {
+    /// Returns what says whether the crate can write the access log. `None`: it never can.
+    fn stderr(&self, py: Python<'_>) -> PyResult<Option<Arc<Stderr>>> {
+        match self.log && !self.log_methods {
+            true => Ok(Some(Arc::new(Stderr::new(py)?))),
+            false => Ok(None),
+        }
+    }
+
     /// Returns `wsgi` with the access log that the program wants.
     fn handler(
         &self,
-        wsgi: WsgiHandler<PyApplication>,
+        mut wsgi: WsgiHandler<PyApplication>,
         callbacks: &Bound<'_, PyAny>,
         interruption: &Interruption,
+        stderr: Option<Arc<Stderr>>,
     ) -> Handler {
-        match self.log.as_deref() {
-            Some("native") => {
-                let log = AccessLog::new((), LogFormat::Python, std::io::stderr());
-                let wsgi = wsgi.access_log(log.utc_offset(self.utc_offset));
-                Handler { wsgi, log: None }
-            }
-            Some(_) => {
-                let log = PyLog {
-                    callbacks: callbacks.clone().unbind(),
-                    interruption: interruption.clone(),
-                };
-                Handler {
-                    wsgi,
-                    log: Some(Arc::new(log)),
-                }
-            }
-            None => Handler { wsgi, log: None },
+        if stderr.is_some() {
+            let log = AccessLog::new((), LogFormat::Python, std::io::stderr());
+            wsgi = wsgi.access_log(log.utc_offset(self.utc_offset));
+        }
+        let log = PyLog {
+            stderr,
+            callbacks: callbacks.clone().unbind(),
+            interruption: interruption.clone(),
+        };
+        Handler {
+            wsgi,
+            log: self.log.then(|| Arc::new(log)),
         }
     }
 }
@@ -318,6 +326,7 @@ fn application_of(
     server: &Bound<'_, PyAny>,
     gateway: Bound<'_, PyDict>,
     interruption: &Interruption,
+    stderr: Option<Arc<Stderr>>,
 ) -> PyResult<PyApplication> {
     let (app, base_environ) = (
         server.call_method0("get_app")?,
@@ -328,6 +337,7 @@ fn application_of(
         base_environ.cast_into()?,
         gateway,
         interruption.clone(),
+        stderr,
     )
 }
 

@@ -310,7 +310,7 @@ class OnTheLoop(unittest.TestCase):
             nothing: "TypeError",
             broken: "LookupError: broken",
             late: "LookupError: late",
-            never: "",
+            never: "AssertionError: the body came before start_response()",
         }
         for app, report in cases.items():
             with self.subTest(app.__name__), stderr_of_server() as stderr:

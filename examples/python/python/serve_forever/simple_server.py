@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 import warnings
 import weakref
 from socketserver import ThreadingMixIn
@@ -388,6 +389,19 @@ class _Callbacks:
     def handle_timeout(self):
         self.server().handle_timeout()
 
+    def handle_error(self, error, client_address):
+        """Report that a request has failed, as `socketserver.BaseServer.handle_error` does."""
+        if sys.stderr is None:
+            return  # `print` would take standard output
+        rule = "-" * 40
+        print(
+            rule,
+            f"Exception occurred during processing of request from {client_address}",
+            "".join(traceback.format_exception(error)) + rule,
+            sep="\n",
+            file=sys.stderr,
+        )
+
     def log(self, client_address, line, code, size, message):
         """Log a request, or an error page if there is a message, with the program's own methods."""
         server = self.server()
@@ -407,14 +421,11 @@ class _Callbacks:
 
 def _overrides_of(server):
     """Say which methods the native loop has to call."""
-    log = None
-    if server.access_log:
-        own = _overridden_by(server.RequestHandlerClass) & _LOG_METHODS
-        log = "python" if own or sys.stderr is not sys.__stderr__ else "native"
     return {
         "verify_request": server._overrides("verify_request"),
         "service_actions": server._overrides("service_actions"),
-        "log": log,
+        "log": bool(server.access_log),
+        "log_methods": bool(_overridden_by(server.RequestHandlerClass) & _LOG_METHODS),
         "utc_offset": (time.localtime().tm_gmtoff or 0) // 60,
     }
 
