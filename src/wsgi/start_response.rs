@@ -358,8 +358,9 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 ///
 /// [WSGI-9]: crate::spec#wsgi-9
 fn split_status(status: &str) -> Option<(u16, &str)> {
-    let (code, reason) = status.split_once(' ')?;
-    let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    let (code, reason) = status.split_at_checked(3)?;
+    let reason = reason.strip_prefix(' ')?;
+    let digits = code.bytes().all(|byte| byte.is_ascii_digit());
     let code: u16 = code.parse().ok().filter(|_| digits)?;
     // After a 1xx the client would wait for the final response.
     (code >= 200 && reason.is_ascii()).then_some((code, reason))
