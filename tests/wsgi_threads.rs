@@ -146,6 +146,107 @@ fn slow_clients_hold_no_worker() {
     }
 }
 
+/// THREAD-11: if threads are not shared, a thread finishes the response that it has begun before it
+/// calls the application again. A client that leaves frees the thread as well.
+#[test]
+fn a_thread_that_is_not_shared_finishes_its_response_first() {
+    let (app, calls) = ordered();
+    let pool = Pool::new().threads(1).share_threads(false);
+    let workers = pool.clone();
+    let server = serve_with(app, |handler| handler.workers(workers));
+    let ask = |blocks: &str| {
+        let mut stream = server.connect();
+        let request = request("GET", &format!("/?{blocks}"), "", "");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream
+    };
+    for blocks in ["1000", "endless"] {
+        let mut slow = ask(blocks);
+        slow.read_exact(&mut [0; 1024]).expect("a beginning");
+        let mut quick = ask("1");
+        wait_until("a request waits for the thread", || pool.waiting() == 1);
+        if blocks == "1000" {
+            let mut answer = Vec::new();
+            slow.read_to_end(&mut answer).expect("an end");
+            assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "not whole");
+        }
+        drop(slow);
+        quick.read_to_end(&mut Vec::new()).expect("an end");
+        let expected = [&format!("call {blocks}"), "drop", "call 1", "drop"];
+        for expected in expected {
+            let call = calls.recv_timeout(PATIENCE).expect("a call");
+            assert_eq!(call, expected);
+        }
+    }
+    assert!(server.stop());
+}
+
+/// An application whose bodies have as many blocks of 16 KiB as the query says. It tells when it is
+/// called, and when a body is dropped.
+fn ordered() -> (impl Application, Receiver<String>) {
+    struct Told(Sender<String>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send("drop".to_owned());
+        }
+    }
+
+    let (sender, calls) = channel();
+    let sender = Mutex::new(sender);
+    let app = move |environ: &mut Environ<'_>, start_response: Starter<'_>| {
+        let told = Told(sender.lock().expect("no panic").clone());
+        let blocks = environ.get("QUERY_STRING").unwrap_or_default();
+        let _ = told.0.send(format!("call {blocks}"));
+        start_response.call("200 OK", PLAIN)?;
+        let mut left = blocks.parse().unwrap_or(usize::MAX);
+        Ok(Body::blocks(std::iter::from_fn(move || {
+            let _told = &told;
+            left = left.checked_sub(1)?;
+            Some(vec![b'x'; 16 * 1024])
+        })))
+    };
+    (app, calls)
+}
+
+fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        thread::yield_now();
+    }
+}
+
+/// THREAD-5, THREAD-11: a server that waits for its handlers does not wait for a response whose
+/// thread waits for the client.
+#[test]
+fn a_server_that_closes_does_not_wait_for_a_slow_client() {
+    let (app, calls) = ordered();
+    let tcp = listen("127.0.0.1:0").expect("a free port");
+    let address = tcp.server_address();
+    let workers = Pool::new().threads(1).share_threads(false);
+    let handler = WsgiHandler::new(app, address);
+    let threads = ThreadedHttp::new(handler, HttpSettings::default(), workers.clone());
+    let threads = threads.block_on_close(Duration::MAX);
+    let mut server = Server::new(tcp, Evented::new(threads)).expect("a server");
+    let shutdown = server.shutdown_handle();
+    let (sender, ends) = channel();
+    thread::spawn(move || {
+        let served = server.serve_forever().is_ok();
+        drop(server);
+        let _ = sender.send(served);
+    });
+    let mut stream = TcpStream::connect(address).expect("connects");
+    let request = request("GET", "/?endless", "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    shutdown.request();
+    assert_eq!(ends.recv_timeout(PATIENCE), Ok(true));
+    assert!(workers.join(Some(PATIENCE)));
+    let calls: Vec<_> = calls.try_iter().collect();
+    assert_eq!(calls, ["call endless", "drop"]);
+}
+
 /// If too many requests wait for a worker, further ones get a 503; none that was taken on is
 /// refused later.
 #[test]
@@ -536,20 +637,22 @@ fn a_pool_that_ends_drops_what_it_has_begun_on_its_thread() {
 /// THREAD-11: the same if the server is dropped while its clients have not taken everything.
 #[test]
 fn a_server_that_ends_has_its_bodies_dropped_on_their_threads() {
-    let (app, (ends, strays)) = at_home();
-    let pool = Pool::new().threads(2);
-    let workers = pool.clone();
-    let server = serve_with(app, |handler| handler.workers(workers));
-    let mut streams = [(); 4].map(|()| server.connect());
-    for stream in &mut streams {
-        let request = request("GET", "/", "", "");
-        stream.write_all(request.as_bytes()).expect("sent");
-        stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    let (shared, own) = (Pool::new().threads(2), Pool::new().threads(4));
+    for pool in [shared, own.share_threads(false)] {
+        let (app, (ends, strays)) = at_home();
+        let workers = pool.clone();
+        let server = serve_with(app, |handler| handler.workers(workers));
+        let mut streams = [(); 4].map(|()| server.connect());
+        for stream in &mut streams {
+            let request = request("GET", "/", "", "");
+            stream.write_all(request.as_bytes()).expect("sent");
+            stream.read_exact(&mut [0; 1024]).expect("a beginning");
+        }
+        assert!(server.stop());
+        assert!(pool.join(Some(PATIENCE)));
+        assert_eq!(ends.try_iter().count(), 4);
+        assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
     }
-    assert!(server.stop());
-    assert!(pool.join(Some(PATIENCE)));
-    assert_eq!(ends.try_iter().count(), 4);
-    assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
 }
 
 /// THREAD-12: applications run on threads of the program, which are told when it is over, and on

@@ -3,7 +3,8 @@
 //! A worker gets a request and writes its response into memory. The bytes reach the loop as
 //! messages. The worker pulls a body up to the high-water mark; then it parks the rest and takes
 //! other jobs. When the client has taken what was pulled, the loop lets the same worker go on
-//! ([THREAD-11]). So a slow client never holds a worker, whether it sends or receives.
+//! ([THREAD-11]). So a slow client never holds a worker, whether it sends or receives. If the pool
+//! does not [share its threads](Pool::share_threads), the worker waits for the client instead.
 //!
 //! [THREAD-11]: crate::spec#thread-11
 
@@ -22,7 +23,7 @@ use super::stats::Hit;
 use super::status::{explanation, phrase};
 use super::window::{HIGH_WATER, LEAST};
 use super::written::{Content, Outcome, Reading, Thread};
-use crate::socketserver::{Buffer, Place, Pool, Seat, contain};
+use crate::socketserver::{Buffer, Parked, Place, Pool, Seat, contain, pause};
 
 impl Response<'_> {
     /// Lets one of the `workers`, the threads of a [`Pool`], write the response. There `job` may
@@ -176,7 +177,8 @@ struct Pulling {
 }
 
 impl Pulling {
-    /// Sends `first`, if there is such news, and pulls up to the high-water mark.
+    /// Sends `first`, if there is such news, and pulls up to the high-water mark. Then it waits for the
+    /// client, here or parked.
     ///
     /// Each block is sent to the loop by itself, because the next block may take long to make. PEP
     /// 3333: no block is held back while the next is made.
@@ -188,19 +190,42 @@ impl Pulling {
                 return self.end(news);
             }
             room = room.saturating_sub(news.bytes.len().max(LEAST));
-            if room == 0 {
-                return self.park(news, seat);
-            }
-            news.then = Then::GoOn {
-                sent: self.streaming.framer.sent(),
+            let sent = match room {
+                0 if self.pool.shares_threads() => return self.park(news, seat),
+                0 => {
+                    room = HIGH_WATER;
+                    self.wait(news)
+                }
+                _ => self.send(news),
             };
-            // What if the client has disconnected? Then the source is dropped, here.
-            let reply_to = self.deferred.reply_to();
-            if reply_to.is_none_or(|reply_to| reply_to.tell(news).is_err()) {
-                return;
+            if !sent {
+                return; // the client has disconnected: the source is dropped, here
             }
             news = self.pull(room);
         }
+    }
+
+    /// Sends `news` of a block. Returns whether the client is still there.
+    fn send(&self, mut news: News) -> bool {
+        news.then = Then::GoOn {
+            sent: self.streaming.framer.sent(),
+        };
+        let reply_to = self.deferred.reply_to();
+        reply_to.is_some_and(|reply_to| reply_to.tell(news).is_ok())
+    }
+
+    /// Sends `news`, and waits on this thread until the client has taken what was pulled. Returns
+    /// whether it has: it may also have disconnected.
+    fn wait(&self, mut news: News) -> bool {
+        let Some(reply_to) = self.deferred.reply_to().cloned() else {
+            return false;
+        };
+        let (resume, pause) = pause();
+        let (parked, sent) = (Parked::Paused(resume), self.streaming.framer.sent());
+        news.then = Then::Park { parked, sent };
+        // Ignore the error: the client has disconnected. The message is dropped, which ends the wait.
+        let _ = reply_to.tell(news);
+        pause.wait(move || reply_to.is_here())
     }
 
     /// Pulls a block. Returns the news of it: [`Then::Await`], unless it is the last. `room` is how much

@@ -16,7 +16,8 @@
 //! A job that is *parked* waits for something else than a thread, for example for a client. It is
 //! kept by the thread that parked it, and never leaves that thread: there it goes on, and there it
 //! is dropped. Each thread has a queue of its own for this, and looks at both queues while a job is
-//! parked.
+//! parked. If the pool does not share its threads, the job waits on its thread instead, and is one of
+//! the jobs that run ([`pause`](pause::pause)).
 //!
 //! Besides the queues, a submitter and the threads share some counts: how many places are taken,
 //! how many jobs have not ended, how many of these no further thread could run, how many threads
@@ -36,6 +37,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::overloaded::Overloaded;
+use self::pause::Resume;
 use self::place::Place;
 use self::seat::{Errand, Home, Job, Seat, discard, survive};
 use self::shared::{CLOSED, Shared, count, running};
@@ -45,6 +47,7 @@ use crate::reactor::Alarm;
 
 pub(super) mod held;
 pub(super) mod overloaded;
+pub(super) mod pause;
 pub(super) mod place;
 mod queue;
 pub(super) mod seat;
@@ -89,6 +92,9 @@ const QUEUE_LENGTH: usize = 64;
 /// to one thread, such as a thread-local variable or a database connection. While that thread has
 /// another job, the response waits, even if other threads are free.
 ///
+/// A thread may have several responses that have begun, because it runs other jobs while a client
+/// reads. [`share_threads`](Self::share_threads) changes that.
+///
 /// [`thread_body`](Self::thread_body) prepares the threads. [`worker`](Self::worker) lends a thread
 /// of your own to the pool.
 ///
@@ -121,6 +127,8 @@ struct Settings {
     thread_name: String,
     /// What each thread does. `None`: it runs jobs, and nothing else.
     thread_body: Option<ThreadBody>,
+    /// Whether a thread runs other jobs while a response that it has begun waits for its client.
+    share_threads: bool,
 }
 
 /// What each thread of a pool does.
@@ -141,6 +149,7 @@ impl Default for Settings {
             stack_size: None,
             thread_name: "worker".to_owned(),
             thread_body: None,
+            share_threads: true,
         }
     }
 }
@@ -216,6 +225,44 @@ impl Pool {
     pub fn thread_body(mut self, body: impl Fn(Worker) + Send + Sync + 'static) -> Pool {
         self.settings_mut().thread_body = Some(ThreadBody(Arc::new(body)));
         self
+    }
+
+    /// Sets whether a thread runs other jobs while a response that it has begun waits for its client:
+    /// `true` by default ([THREAD-11]).
+    ///
+    /// With `true`, a client that reads slowly holds no thread. But the responses that a thread has
+    /// begun share what belongs to the thread. For example, the end of one response may close a
+    /// database connection from which another still reads.
+    ///
+    /// With `false`, a thread finishes a response before it takes another job, as a thread of Python's
+    /// `ThreadingMixIn` does. Then a client that reads slowly holds a thread, until the server gives it
+    /// up ([`write_stall`](super::EventedSettings::write_stall)). This concerns bodies that are made
+    /// block by block, and have more than 64 KiB or 64 blocks. All other bodies leave the thread at once.
+    ///
+    /// ```
+    /// use serve_forever::socketserver::Pool;
+    /// use serve_forever::wsgi::{demo_app, make_server};
+    ///
+    /// let workers = Pool::new().threads(4).share_threads(false);
+    /// let server = make_server("127.0.0.1:0", demo_app)?;
+    /// let server = server.configure(|handler| handler.workers(workers));
+    /// # let _ = server;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// A response that waits for its client is then a job that runs: it holds its place, and
+    /// [`join`](Self::join) waits for it.
+    ///
+    /// [THREAD-11]: crate::spec#thread-11
+    #[must_use]
+    pub fn share_threads(mut self, share_threads: bool) -> Pool {
+        self.settings_mut().share_threads = share_threads;
+        self
+    }
+
+    /// Returns whether a thread runs other jobs while a response waits for its client.
+    pub(crate) fn shares_threads(&self) -> bool {
+        self.settings.share_threads
     }
 
     /// Lends a thread of yours to the pool: call [`Worker::run`] on it.
@@ -357,11 +404,11 @@ impl Pool {
         seat: &mut Seat,
         job: impl FnOnce(&mut Seat) + Send + 'static,
     ) -> Parked {
-        Parked {
+        Parked::Kept(Kept {
             pool: self.clone(),
             number: seat.park(Box::new(job)),
             home: Some(Arc::clone(&seat.home)),
-        }
+        })
     }
 
     /// Returns whether every place is taken, so that [`submit`](Self::submit) refuses.
@@ -542,8 +589,32 @@ impl Drop for Handle {
     }
 }
 
-/// A job that is parked on one of the threads. Drop it to drop the job, on that thread.
-pub(crate) struct Parked {
+/// A job that waits on one of the threads, or is kept there. Drop it to drop the job, on that thread.
+pub(crate) enum Parked {
+    /// The thread keeps it, and runs other jobs.
+    Kept(Kept),
+    /// The thread waits with it.
+    Paused(Resume),
+}
+
+impl Parked {
+    /// Lets the job go on, on its thread. If that thread has ended, the job was dropped there.
+    pub(crate) fn resume(self) {
+        match self {
+            Parked::Kept(mut kept) => kept.send(Errand::Resume),
+            Parked::Paused(resume) => resume.resume(),
+        }
+    }
+}
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parked")
+    }
+}
+
+/// A job that a thread keeps.
+pub(crate) struct Kept {
     /// The pool, which stays open as long as this exists.
     pool: Pool,
     /// The thread. `None` once the job is resumed.
@@ -552,14 +623,9 @@ pub(crate) struct Parked {
     number: u64,
 }
 
-impl Parked {
-    /// Lets the job go on, on its thread. If that thread has ended, the job was dropped there.
-    pub(crate) fn resume(mut self) {
-        self.send(Errand::Resume(self.number));
-    }
-
+impl Kept {
     /// Sends the thread a message, which counts as a job.
-    fn send(&mut self, errand: Errand) {
+    fn send(&mut self, errand: impl FnOnce(u64) -> Errand) {
         let shared = &self.pool.handle.0;
         let Some(home) = self.home.take() else {
             return;
@@ -569,7 +635,7 @@ impl Parked {
             return;
         }
         shared.job_came(&home);
-        if home.errands.send(errand).is_err() {
+        if home.errands.send(errand(self.number)).is_err() {
             return shared.job_went(&home);
         }
         shared.queue.wake(&home);
@@ -580,15 +646,9 @@ impl Parked {
     }
 }
 
-impl Drop for Parked {
+impl Drop for Kept {
     fn drop(&mut self) {
-        self.send(Errand::Discard(self.number));
-    }
-}
-
-impl fmt::Debug for Parked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Parked")
+        self.send(Errand::Discard);
     }
 }
 

@@ -256,9 +256,10 @@ impl<A: Application + 'static> WsgiHandler<A> {
     ///
     /// A slow client does not hold a worker. The application is called when the whole request has
     /// arrived. Its blocks are pulled up to a high-water mark, and again when the client has taken
-    /// them. There are two exceptions. With [`stream_input`](Self::stream_input) a worker waits for
-    /// the body of the request. And [`write`](super::StartResponse::write) waits until the client
-    /// has taken nearly all that was written.
+    /// them. There are three exceptions. With [`stream_input`](Self::stream_input) a worker waits for
+    /// the body of the request. [`write`](super::StartResponse::write) waits until the client has taken
+    /// nearly all that was written. And a worker of a pool that does not
+    /// [share its threads](Pool::share_threads) waits until the client has taken the body.
     ///
     /// If too many requests wait for a worker, further requests get a 503; see
     /// [`Pool::queue_length`].

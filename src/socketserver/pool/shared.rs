@@ -56,10 +56,39 @@ pub(super) struct Threads {
 
 /// A job that waits for others. The jobs that wait for its thread wait with it.
 struct Waiting {
-    /// The thread whose end it waits for. `None`: it waits until the pool is idle.
-    whom: Option<ThreadId>,
+    /// What it waits for.
+    whom: Whom,
     /// Its own thread.
     home: Arc<Home>,
+}
+
+/// What a job waits for.
+enum Whom {
+    /// Until the pool is idle.
+    Pool,
+    /// The end of a thread.
+    Thread(ThreadId),
+    /// A loop. This tells whether the loop runs on the thread that asks.
+    Loop(Box<dyn Fn() -> bool + Send>),
+}
+
+impl Whom {
+    /// Returns whether it is the calling thread, whose id is `own`.
+    fn is_caller(&self, own: ThreadId) -> bool {
+        match self {
+            Whom::Pool => false,
+            Whom::Thread(thread) => *thread == own,
+            Whom::Loop(is_loop) => is_loop(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Threads {
+    /// Returns whether a job waits for others.
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
 }
 
 impl Shared {
@@ -234,7 +263,7 @@ impl Shared {
         patience: Option<Duration>,
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
-            let for_this = |job: &&Waiting| by_job.is_some() || job.whom == Some(own);
+            let for_this = |job: &&Waiting| by_job.is_some() || job.whom.is_caller(own);
             let (mut held, mut excused) = (0, 0);
             for job in threads.waiting.iter().filter(for_this) {
                 held += 1;
@@ -248,7 +277,7 @@ impl Shared {
         };
         let wait = || self.wait_while(patience, is_busy);
         match by_job {
-            Some(home) => self.while_waiting(None, home, wait),
+            Some(home) => self.while_waiting(Whom::Pool, home, wait),
             None => wait(),
         }
     }
@@ -275,14 +304,9 @@ impl Shared {
         !waited.timed_out()
     }
 
-    /// Runs `wait`, which the job on the thread `home` spends waiting for the thread `whom`, or for
-    /// the pool itself. The others then know that they cannot wait for this job.
-    fn while_waiting<R>(
-        &self,
-        whom: Option<ThreadId>,
-        home: &Arc<Home>,
-        wait: impl FnOnce() -> R,
-    ) -> R {
+    /// Runs `wait`, which the job on the thread `home` spends waiting for `whom`. The others then know
+    /// that they cannot wait for this job.
+    fn while_waiting<R>(&self, whom: Whom, home: &Arc<Home>, wait: impl FnOnce() -> R) -> R {
         let home = Arc::clone(home);
         self.lock().waiting.push(Waiting {
             whom,
@@ -290,10 +314,11 @@ impl Shared {
         });
         self.changed.notify_all();
         let result = wait();
-        let is_this = |job: &Waiting| job.whom == whom && Arc::ptr_eq(&job.home, &home);
+        // The last of this thread: if it waits within a wait, the inner one ends first.
+        let is_this = |job: &Waiting| Arc::ptr_eq(&job.home, &home);
         let mut threads = self.lock();
-        if let Some(index) = threads.waiting.iter().position(is_this) {
-            threads.waiting.swap_remove(index);
+        if let Some(index) = threads.waiting.iter().rposition(is_this) {
+            threads.waiting.remove(index);
         }
         result
     }
@@ -334,8 +359,22 @@ pub(super) fn running() -> Option<Running> {
 ///
 /// [THREAD-10]: crate::spec#thread-10
 pub(crate) fn wait_for_thread<R>(whom: ThreadId, wait: impl FnOnce() -> R) -> R {
+    wait_for(Whom::Thread(whom), wait)
+}
+
+/// Runs `wait`, which waits for a loop. What if this is a job of a pool, and the loop waits until the
+/// pool is idle? Then it does not wait for this job. `is_loop` tells whether the loop runs on the
+/// thread that asks.
+pub(super) fn wait_for_loop<R>(
+    is_loop: impl Fn() -> bool + Send + 'static,
+    wait: impl FnOnce() -> R,
+) -> R {
+    wait_for(Whom::Loop(Box::new(is_loop)), wait)
+}
+
+fn wait_for<R>(whom: Whom, wait: impl FnOnce() -> R) -> R {
     match running() {
-        Some(Running { shared, home }) => shared.while_waiting(Some(whom), &home, wait),
+        Some(Running { shared, home }) => shared.while_waiting(whom, &home, wait),
         None => wait(),
     }
 }

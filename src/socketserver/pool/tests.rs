@@ -9,6 +9,7 @@ use super::*;
 mod held;
 mod logger;
 mod parked;
+mod pause;
 mod queue;
 mod threads;
 mod waiting;

@@ -1,0 +1,61 @@
+//! Jobs that wait on their thread.
+
+use super::*;
+use crate::socketserver::pool::pause::pause;
+
+/// Has a thread of the pool say what became of a wait, and on which thread. Returns the end that
+/// ends the wait. The loop that it waits for is on this thread.
+fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Resume, ThreadId) {
+    let (sender, receiver) = unbounded();
+    let (said, this) = (said.clone(), thread::current().id());
+    pool.submit(move || {
+        let (resume, pause) = pause();
+        say(&sender, (resume, thread::current().id()));
+        let goes_on = pause.wait(move || thread::current().id() == this);
+        say(&said, (goes_on, thread::current().id()));
+    })
+    .expect("room");
+    heard(&receiver)
+}
+
+/// THREAD-11: a job that waits on its thread holds that thread and its place. It goes on when it is
+/// resumed, and ends when the other end is dropped.
+#[test]
+fn a_paused_job_holds_its_thread() {
+    let pool = Pool::new().threads(2).queue_length(1);
+    let (sender, said) = unbounded();
+    let (first, first_home) = pauses(&pool, &sender);
+    let (second, second_home) = pauses(&pool, &sender);
+    assert_ne!(first_home, second_home);
+    assert_eq!((pool.open(), pool.live_threads()), (2, 2));
+    let (answer, answered) = unbounded();
+    pool.submit(move || say(&answer, thread::current().id()))
+        .expect("room in the queue");
+    assert!(pool.is_full());
+    assert_eq!(pool.waiting(), 1);
+    Parked::Paused(first).resume();
+    assert_eq!(heard(&said), (true, first_home));
+    assert_eq!(heard(&answered), first_home);
+    drop(second);
+    assert_eq!(heard(&said), (false, second_home));
+    assert!(pool.join(Some(PATIENCE)));
+    assert_eq!(pool.open(), 0);
+}
+
+/// THREAD-5, THREAD-10: the thread of the loop does not wait for a job that waits for the loop, nor
+/// for what is queued behind it. Other threads do.
+#[test]
+fn the_loop_does_not_wait_for_what_waits_for_it() {
+    let pool = Pool::new().threads(1);
+    let (sender, said) = unbounded();
+    let (resume, home) = pauses(&pool, &sender);
+    pool.submit(|| ()).expect("room in the queue");
+    wait_until("waits", || pool.handle.0.lock().is_anybody_waiting());
+    assert!(pool.wait_until_idle(None));
+    let own = pool.clone();
+    let other = thread::spawn(move || own.wait_until_idle(Some(Duration::ZERO)));
+    assert!(!other.join().expect("no panic"));
+    Parked::Paused(resume).resume();
+    assert_eq!(heard(&said), (true, home));
+    assert!(pool.join(Some(PATIENCE)));
+}
