@@ -30,6 +30,8 @@ const QUEUE_LENGTH: usize = socketserver::MAX_CONNECTIONS;
 /// The settings, which are attributes of a `WSGIServer`.
 #[derive(Debug, FromPyObject)]
 struct Settings {
+    /// Whether a thread goes on with other requests while a response waits for its client.
+    share_threads: bool,
     /// The largest body that is kept in memory, in bytes.
     max_body_memory: usize,
     /// The largest body, in bytes.
@@ -105,7 +107,7 @@ impl Server {
         let interruption = Interruption::default();
         let stderr = overrides.stderr(server.py())?;
         let application = application_of(server, gateway, &interruption, stderr.clone())?;
-        let pool = (threads > 0).then(|| Pool::new().threads(0).queue_length(QUEUE_LENGTH));
+        let pool = (threads > 0).then(|| settings.pool());
         let tcp = Tcp::from_listener(listener(fd)?)?.disable_nagle_algorithm(true);
         let wsgi = WsgiHandler::new(application.clone(), tcp.server_address());
         let mut wsgi = wsgi.spool_input(settings.memory(), tempfile::tempfile);
@@ -272,6 +274,12 @@ impl Server {
 }
 
 impl Settings {
+    /// Returns a pool, for the threads of the program.
+    fn pool(&self) -> Pool {
+        let pool = Pool::new().threads(0).queue_length(QUEUE_LENGTH);
+        pool.share_threads(self.share_threads)
+    }
+
     /// Returns the most bytes of a body that memory may take.
     fn memory(&self) -> usize {
         let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);

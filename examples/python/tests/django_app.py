@@ -12,8 +12,8 @@ from django.conf import settings
 
 folder = tempfile.TemporaryDirectory()
 atexit.register(folder.cleanup)
-# A thread makes streamed responses by turns. Without `CONN_MAX_AGE`, the end of one request closes the
-# connection that the others of its thread read from.
+# The loop makes streamed responses by turns. Without `CONN_MAX_AGE`, the end of one request closes the
+# connection that the others read from.
 DATABASE = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": os.path.join(folder.name, "database"),

@@ -47,6 +47,13 @@ def connect(server):
     return socket.create_connection(server.server_address[:2], PATIENCE)
 
 
+def ask(server, path):
+    """Return a socket on which a request was sent, and nothing was read."""
+    client = connect(server)
+    client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    return client
+
+
 def request(server, method="GET", target="/", body=None, headers=None, **more):
     """Send a request on a connection of its own. Return the response, with its `content`."""
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=PATIENCE)

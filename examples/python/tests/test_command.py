@@ -9,7 +9,7 @@ import sys
 import unittest
 
 from program import APPLICATION, Program, begin
-from support import PATIENCE, connect, read_all
+from support import PATIENCE, ask, connect, read_all
 
 
 class Command(Program):
@@ -33,7 +33,38 @@ class Command(Program):
         raise AssertionError("the answer has not come")
 
 
+#: An application that returns how many responses to /slow are not closed.
+SLOW = """
+count = 0
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return slow() if environ["PATH_INFO"] == "/slow" else [b"%d open" % count]
+
+def slow():
+    global count
+    count += 1
+    for _ in range(2000):
+        yield b"x" * 10_000
+    count -= 1
+"""
+
+
 class Options(unittest.TestCase):
+    def test_threads(self):
+        """With one thread, a response waits for one that has begun, unless threads are shared."""
+        for options in ([], ["--share-threads"]):
+            with self.subTest(options), Command("--threads", "1", *options, application=SLOW) as command:
+                with ask(command, "/slow") as client:
+                    client.recv(1)
+                    other = ask(command, "/")
+                    if options:  # the slow client has not read yet
+                        self.assertTrue(read_all(other).endswith(b"1 open"))
+                    read_all(client)
+                    if not options:
+                        self.assertTrue(read_all(other).endswith(b"0 open"))
+                    other.close()
+
     def test_where_the_application_is(self):
         for name in ("app", "app:application", "app:Holder.app", "app:make()"):
             with self.subTest(name), Command(name=name) as command:

@@ -2,8 +2,10 @@
 
 import json
 import unittest
+from unittest import mock
 
 from frameworks import FORM, Frameworks, form
+from support import ask, read_all, serving
 
 try:
     import django_app
@@ -38,7 +40,21 @@ class DjangoOnTheLoop(Frameworks, unittest.TestCase):
 
 
 class DjangoOnThreads(DjangoOnTheLoop):
+    """A thread has one response at a time, so the connections to the database need no setting."""
+
     threads = 4
+
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(mock.patch.dict(django_app.DATABASE, CONN_MAX_AGE=0))
+        super().setUpClass()
+
+    def test_streams_of_one_thread(self):
+        """The end of a request closes the connection of its thread. No other stream reads from it."""
+        with serving(django_app.app, threads=1) as server:
+            for client in [ask(server, "/stream?count=20000&word=a") for _ in range(3)]:
+                with client:
+                    self.assertEqual(read_all(client).count(b"\na "), 20_000)
 
 
 if __name__ == "__main__":

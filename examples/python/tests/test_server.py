@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 
 from serve_forever.simple_server import demo_app
 
-from support import PATIENCE, connect, exchange, read_all, request, reset_when_closed, serving, stderr_of_server
+from support import PATIENCE, ask, connect, exchange, read_all, request, reset_when_closed, serving, stderr_of_server
 
 
 def ok(start_response):
@@ -457,6 +457,32 @@ class OnThreads(OnTheLoop):
 
         with self.serving(app) as server:
             self.assertEqual(len(request(server).content), 500_000)
+
+    def test_a_thread_finishes_a_response_before_it_begins_another(self):
+        """Also for a slow client. With `share_threads`, a thread has several responses by turns."""
+        for shared in (False, True):
+            calls = []
+
+            def app(environ, start_response):
+                ok(start_response)
+                name = environ["PATH_INFO"]
+                calls.append(("begins", name))
+                try:
+                    for _ in range(2000 if name == "/slow" else 1):
+                        yield b"x" * 10_000
+                finally:
+                    calls.append(("ends", name))
+
+            slow, quick = (("begins", "/slow"), ("ends", "/slow")), (("begins", "/quick"), ("ends", "/quick"))
+            with self.subTest(shared=shared), serving(app, threads=1, share_threads=shared) as server:
+                with ask(server, "/slow") as client:
+                    client.recv(1)
+                    with ask(server, "/quick") as other:
+                        if shared:  # the slow client has not read yet
+                            self.assertTrue(read_all(other).endswith(b"x" * 10_000))
+                        self.assertGreater(len(read_all(client)), 20_000_000)
+                        read_all(other)
+            self.assertEqual(calls, [slow[0], *quick, slow[1]] if shared else [*slow, *quick])
 
     def test_requests_run_simultaneously(self):
         barrier = threading.Barrier(4, timeout=PATIENCE)

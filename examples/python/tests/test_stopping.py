@@ -9,7 +9,7 @@ import unittest
 
 from serve_forever.simple_server import WSGIServer, make_server
 
-from support import PATIENCE, Quiet, connect, read_all, request, run, serving
+from support import PATIENCE, Quiet, ask, connect, read_all, request, run, serving
 from test_server import hello, ok
 
 #: The beginning of each program: it serves on a free port, and prints the port.
@@ -68,12 +68,6 @@ class Program:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
-
-
-def ask(server, path):
-    client = connect(server)
-    client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-    return client
 
 
 class Shutdown(unittest.TestCase):

@@ -39,6 +39,11 @@ def arguments(argv):
         help="run the application on N threads (default: 0, on the thread of the loop)",
     )
     parser.add_argument(
+        "--share-threads",
+        action="store_true",
+        help="let a thread go on with other requests while a streamed response waits for its client",
+    )
+    parser.add_argument(
         "--workers",
         metavar="N",
         type=natural,
@@ -115,6 +120,7 @@ class Command:
         """Make a server for `app` on the socket."""
         server = WSGIServer.from_socket(self.listener, app, WSGIRequestHandler)
         server.threads = self.options.threads
+        server.share_threads = self.options.share_threads
         server.multiprocess = self.options.workers > 1
         server.access_log = not self.options.no_access_log
         return server

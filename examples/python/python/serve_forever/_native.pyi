@@ -7,6 +7,7 @@ from typing import Any, Protocol, final
 class _Settings(Protocol):
     """What a server is asked for when it is made. Times are in seconds, sizes in bytes."""
 
+    share_threads: bool
     max_body_memory: int
     max_body: int
     keep_alive_timeout: float

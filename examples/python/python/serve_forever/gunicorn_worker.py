@@ -41,6 +41,9 @@ class Server(WSGIServer):
 class Worker(base.Worker):
     """A process of gunicorn's."""
 
+    #: As in `WSGIServer`. Set it in a subclass.
+    share_threads = False
+
     def run(self):
         self._next_tick = 0.0
         app = self.wsgi if self.max_requests == sys.maxsize else self._counted
@@ -96,6 +99,7 @@ class Worker(base.Worker):
         server = Server.from_socket(listener, app, Handler)
         server.worker = self
         server.threads = self.cfg.threads if self.cfg.threads > 1 else 0
+        server.share_threads = self.share_threads
         server.multiprocess = self.cfg.workers > 1
         server.keep_alive_timeout = float(self.cfg.keepalive)
         server.access_log = bool(self.cfg.accesslog)

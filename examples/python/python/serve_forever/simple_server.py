@@ -74,6 +74,8 @@ class WSGIServer(standard.WSGIServer):
 
     #: On how many threads the application runs. 0: on the thread that calls `serve_forever`.
     threads = 0
+    #: Whether a thread goes on with other requests while a streamed response waits for its client.
+    share_threads = False
     #: The value of ``wsgi.multiprocess``: whether other processes run the same application.
     multiprocess = False
     #: Whether requests are logged to ``sys.stderr``, as in the standard module.
