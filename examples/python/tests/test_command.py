@@ -8,6 +8,8 @@ import subprocess
 import sys
 import unittest
 
+from serve_forever import prefork
+
 from program import APPLICATION, Program, begin
 from support import PATIENCE, ask, connect, read_all
 
@@ -113,6 +115,22 @@ class Options(unittest.TestCase):
                     self.assertEqual(status, expected, stderr)
                     self.assertIn("Traceback", stderr)
 
+    def test_an_application_that_ends_the_process_while_it_is_loaded(self):
+        """With workers, others would end as well. So the command ends, and it has failed."""
+        cases = [
+            ("import sys; sys.exit()", 0, 3),
+            ("import sys; sys.exit(5)", 5, 5),
+            ("import os; os._exit(0)", 0, 3),
+        ]
+        for program, status, with_workers in cases:
+            for workers, expected in (("0", status), ("2", with_workers)):
+                with self.subTest(program, workers=workers):
+                    with Command("--workers", workers, application=program) as command:
+                        ended, stderr = command.ends()
+                    self.assertEqual(ended, expected, stderr)
+                    if workers == "2":
+                        self.assertRegex(stderr, f"worker \\d+ ended with status {status} before it served\n")
+
     def test_an_address_in_use(self):
         with Command() as command:
             bind = "127.0.0.1:%d" % command.server_address[1]
@@ -180,6 +198,33 @@ class Workers(unittest.TestCase):
             command.process.terminate()
             self.assertEqual(command.ends(), (0, ""))
 
+    def test_a_worker_that_ends_by_itself_is_replaced(self):
+        program = APPLICATION.replace("sys.exit()", "sys.exit(3)")
+        with Command("--workers", "1", "--no-access-log", application=program) as command:
+            first = command.get()
+            with ask(command, "/exit") as client:
+                read_all(client)
+            command.reads_until(f"worker {first.decode()} ended with status 3\n")
+            command.ask_until(lambda answer: answer != first)
+            command.process.terminate()
+            self.assertEqual(command.ends(), (0, ""))
+
+    def test_when_a_worker_is_replaced(self):
+        """At the time 100, a worker that began at `began` ends."""
+        cases = [
+            # status, has served, began, the time at which another may begin; None: never
+            (0, True, 10.0, 100.0),
+            (0, True, 99.75, 100.75),
+            (1, True, 10.0, 101.0),
+            (-9, True, 99.75, 101.0),
+            (-9, False, 99.75, 101.0),
+            (0, False, 10.0, None),
+            (3, False, 99.75, None),
+        ]
+        for code, has_begun, began, expected in cases:
+            with self.subTest(code, has_begun=has_begun, began=began):
+                self.assertEqual(prefork.next_start(code, has_begun, began, 100.0), expected)
+
     def test_workers_end_when_their_parent_is_gone(self):
         with Command("--workers", "2", "--no-access-log") as command:
             command.get()
@@ -207,6 +252,10 @@ def application(environ, start_response):
                     command.reads_until("SyntaxError")
                     command.write(program.replace('b"1"', 'b"3"'))
                     command.ask_until(lambda answer: answer == b"3")
+                    command.write("import sys\nsys.exit()\n")
+                    command.reads_until("SystemExit")
+                    command.write(program.replace('b"1"', 'b"4"'))
+                    command.ask_until(lambda answer: answer == b"4")
                     command.process.terminate()
                     self.assertEqual(command.ends()[0], 0)
 

@@ -143,16 +143,19 @@ class Command:
         sys.dont_write_bytecode |= self.options.reload
         try:
             app = load(self.options.application)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            is_exit = isinstance(error, SystemExit)
+            if is_exit and (worker.must_stop or not self.options.reload):
+                raise
             files = prefork.Files(error)
             sys.excepthook(*sys.exc_info())
             if not self.options.reload:
-                return prefork.GIVE_UP
+                return prefork.CANNOT_LOAD
             worker.wait_for_change(files)
             return 0
         worker.watch(prefork.Files() if self.options.reload else None)
         with self.server(app) as server:
-            worker.stops(server)
+            worker.serves(server)
             server.serve_forever()
         return 0
 

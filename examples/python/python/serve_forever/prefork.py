@@ -13,9 +13,10 @@ import threading
 import time
 import traceback
 
-#: A worker ends with this status if a new worker would fail, too. Then the supervisor ends with it.
-GIVE_UP = 3
-#: How long the supervisor waits before it replaces a worker that has failed, in seconds.
+#: The status of a worker that cannot load the application.
+CANNOT_LOAD = 3
+#: How long the supervisor waits before it replaces a worker that has failed, in seconds. A worker that
+#: has not failed, but ended soon, is replaced so long after it began.
 PAUSE = 1.0
 #: How long a worker may take to end after its requests have ended, in seconds.
 GRACE = 2.0
@@ -25,18 +26,32 @@ INTERVAL = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
+def next_start(code, has_begun, began, now):
+    """Return when a worker that has ended may be replaced; None if the supervisor has to end.
+
+    The worker was started at the time `began`, and has ended `now` with the status `code`, or by the signal
+    ``-code``. If it has ended by itself before it has begun to serve, another one would, too.
+    """
+    if code >= 0 and not has_begun:
+        return None
+    if code != 0:
+        return now + PAUSE
+    return max(now, began + PAUSE)
+
+
 class Supervisor:
     """Keeps `count` workers running until a signal comes.
 
     `work` is called in each worker with a `Worker`, and returns the exit status. After SIGTERM, the
-    requests of the workers have `patience` seconds to finish.
+    requests of the workers have `patience` seconds to finish. `next_start` says when a worker is
+    replaced.
     """
 
     def __init__(self, work, count, patience):
         self._work = work
         self._count = count
         self._patience = patience
-        self._workers = set()  # ids of processes
+        self._workers = {}  # a `Process` for each id
         self._status = 0
         self._no_start_before = 0.0
         self._deadline = None  # set when everything is to end
@@ -75,14 +90,19 @@ class Supervisor:
         parent = os.getpid()
         # A signal between the fork and the worker's own handlers would be taken for the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        reader, writer = os.pipe()
         process = os.fork()
         if process:
-            self._workers.add(process)
+            os.close(writer)
+            self._workers[process] = Process(reader, time.monotonic())
         else:
             signal.set_wakeup_fd(-1)
             self._receiver.close()
             self._sender.close()
-            worker = Worker(parent, self._patience)
+            os.close(reader)
+            for other in self._workers.values():
+                other.close()
+            worker = Worker(parent, self._patience, writer)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         if not process:
             sys.exit(self._run(worker))
@@ -91,6 +111,7 @@ class Supervisor:
         try:
             return self._work(worker)
         except KeyboardInterrupt:
+            worker.has_begun()  # the end is no fault of the application
             return 0
 
     def _wait(self):
@@ -127,38 +148,75 @@ class Supervisor:
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
                 continue
-            self._workers.remove(process)
-            code = os.waitstatus_to_exitcode(status)
-            if code == 0 or self._deadline is not None:
-                continue
-            print(f"worker {process} ended with status {code}", file=sys.stderr, flush=True)
-            if code == GIVE_UP:
-                self._status = code
-                self._stop(signal.SIGTERM)
-            self._no_start_before = time.monotonic() + PAUSE
+            worker = self._workers.pop(process)
+            has_begun = worker.has_begun()
+            worker.close()
+            if self._deadline is None:
+                self._replace(process, worker, os.waitstatus_to_exitcode(status), has_begun)
+
+    def _replace(self, process, worker, code, has_begun):
+        """Decide what follows when a worker has ended by itself."""
+        start = next_start(code, has_begun, worker.began, time.monotonic())
+        if code != 0 or start is None:
+            early = "" if has_begun else " before it served"
+            print(f"worker {process} ended with status {code}{early}", file=sys.stderr, flush=True)
+        if start is None:
+            self._status = code or CANNOT_LOAD
+            self._stop(signal.SIGTERM)
+        else:
+            self._no_start_before = max(self._no_start_before, start)
+
+
+class Process:
+    """A worker as its supervisor sees it."""
+
+    def __init__(self, reader, began):
+        self._reader = reader  # the worker writes to the other end when it begins to serve
+        self.began = began
+        os.set_blocking(reader, False)
+
+    def has_begun(self):
+        """Return whether the worker, which has ended, had begun to serve."""
+        try:
+            return os.read(self._reader, 1) != b""
+        except BlockingIOError:
+            return False  # a process that the worker has made holds the other end
+
+    def close(self):
+        os.close(self._reader)
 
 
 class Worker:
     """The process of a worker: when it has to end."""
 
-    def __init__(self, parent, patience):
+    def __init__(self, parent, patience, writer):
         self._parent = parent
         self._patience = patience
+        self._writer = writer  # None: `has_begun` was called
         self._server = None
-        self._must_stop = False
+        self.must_stop = False
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, self._on_interrupt)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def stops(self, server):
-        """Let `server` end when this worker has to end."""
+    def serves(self, server):
+        """Begin to serve. Let `server` end when this worker has to end."""
+        self.has_begun()
         self._server = server
-        if self._must_stop:
+        if self.must_stop:
             self.stop()
+
+    def has_begun(self):
+        """Tell the supervisor that this worker can be replaced when it ends."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(OSError):  # it is gone, as `_watch` will find out
+                os.write(writer, b".")
+            os.close(writer)
 
     def stop(self):
         """Let the requests that have begun finish, and then the loop end."""
-        self._must_stop = True
+        self.must_stop = True
         if self._server is not None:
             self._server.request_drain(self._patience)
 
@@ -169,6 +227,7 @@ class Worker:
 
     def wait_for_change(self, files):
         """Return when one of `files` has changed. Raise `SystemExit` if the parent is gone."""
+        self.has_begun()
         while not files.changed():
             if self._is_orphan():
                 sys.exit(1)
@@ -183,8 +242,10 @@ class Worker:
         return os.getppid() != self._parent
 
     def _on_term(self, *_):
-        if self._server is None:
-            sys.exit(0)  # it still loads the application
+        if self._server is None:  # it still loads the application
+            self.must_stop = True
+            self.has_begun()
+            sys.exit(0)
         self.stop()
 
     def _on_interrupt(self, *_):
