@@ -106,16 +106,14 @@ pub fn serve_patiently(address: SocketAddr) -> Result<(), Box<dyn Error>> {
 
 #[cfg(feature = "tls")]
 pub fn serve_tls(address: SocketAddr) -> Result<(), Box<dyn Error>> {
-    use rustls::pki_types::PrivatePkcs8KeyDer;
     use serve_forever::http::HttpsServer;
+    use serve_forever::socketserver::TlsConfig;
 
-    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![identity.cert.der().clone()], key.into())?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The client of the bench believes every certificate.
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/tls/certificates/one_site.pem");
+    let config = TlsConfig::from_pem_files(&file, &file)?;
     let settings = settings(LONG);
     let mut server = HttpsServer::with_settings(address, Site::new(), settings, config)?;
     Ok(server.serve_forever()?)

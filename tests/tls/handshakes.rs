@@ -19,7 +19,7 @@ use crate::{GET, NAME, Timed, get, http, make, send, serve_peer, tell};
 #[test]
 fn a_slow_handshake_is_ended() {
     let second = Duration::from_secs(1);
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let mut timed = Timed::new(make(&tls));
     assert_eq!(timed.deadline(), Some(10 * second));
@@ -60,10 +60,10 @@ fn a_slow_handshake_is_ended() {
 /// TLS-2: the name that the client asks for chooses the certificate; the handler learns of it.
 #[test]
 fn a_name_chooses_a_certificate() {
-    let (one, two) = (Authority::new(), Authority::new());
+    let (one, two) = (Authority::one(), Authority::other());
     let mut resolver = rustls::server::ResolvesServerCertUsingSni::new();
     for (authority, name) in [(&one, "one.test"), (&two, "two.test")] {
-        let identity = authority.certify(name);
+        let identity = authority.identity(name);
         let key = rustls::crypto::ring::sign::any_supported_type(&identity.key).expect("a key");
         let certified = rustls::sign::CertifiedKey::new(vec![identity.certificate], key);
         resolver.add(name, certified).expect("for this name");
@@ -104,7 +104,7 @@ fn protocols_are_agreed_on() {
             .send_response(200)
             .body(format!("{:?}", protocol.map(text)))
     }
-    let authority = Authority::new();
+    let authority = Authority::one();
     let bind = |config: TlsConfig| {
         let server = HttpsServer::bind("127.0.0.1:0", protocol, config).expect("a free port");
         run(server, LONG)
@@ -152,10 +152,10 @@ fn clients_show_their_certificates() {
         let bytes: usize = tls.peer_certificates().map(|der| der.len()).sum();
         response.send_response(200).body(format!("{bytes}"))
     }
-    let authority = Authority::new();
+    let authority = Authority::one();
     let server = HttpsServer::bind("127.0.0.1:0", who, authority.strict_server(NAME));
     let server = run(server.expect("a free port"), LONG);
-    let identity = authority.certify("client.test");
+    let identity = authority.identity("client.test");
     let length = identity.certificate.len();
     let mut client = connect_tls(server.address, authority.client_with(identity), NAME);
     assert_eq!(get(&mut client, "/"), length.to_string());
@@ -172,7 +172,7 @@ fn clients_show_their_certificates() {
 /// TLS-6: a new certificate is for connections made afterwards.
 #[test]
 fn a_certificate_is_renewed() {
-    let (old, new) = (Authority::new(), Authority::new());
+    let (old, new) = (Authority::one(), Authority::other());
     let config = TlsConfig::new(old.server(NAME));
     let server = HttpsServer::bind("127.0.0.1:0", tell, config.clone()).expect("a free port");
     let server = run(server, LONG);
@@ -187,8 +187,8 @@ fn a_certificate_is_renewed() {
     let folder = env::temp_dir().join(format!("tls-{}", process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (file, other) = (folder.join("both.pem"), folder.join("other.pem"));
-    fs::write(&file, old.certify(NAME).pem).expect("written");
-    fs::write(&other, old.certify(NAME).pem).expect("written");
+    fs::write(&file, old.identity(NAME).pem).expect("written");
+    fs::write(&other, new.identity(NAME).pem).expect("written");
     config.load_pem_files(&file, &file).expect("both");
     get(&mut connect_tls(server.address, old.client(), NAME), "/");
     let missing = config.load_pem_files(folder.join("none.pem"), &file);
@@ -210,7 +210,7 @@ fn a_certificate_is_renewed() {
 /// A client that comes again does not need the whole handshake.
 #[test]
 fn sessions_are_resumed() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         let tls = Tls::new(http(), authority.server(NAME));
         let config = Arc::new(authority.client_of(&[version]));

@@ -93,7 +93,7 @@ struct Stage {
 
 impl Stage {
     fn new(more: Option<Block>) -> Stage {
-        let authority = Authority::new();
+        let authority = Authority::one();
         let mut config = authority.client_of(&[&rustls::version::TLS13]);
         config.enable_secret_extraction = true;
         let calls = Arc::default();
@@ -243,7 +243,7 @@ fn a_message_in_parts_does_not_disturb_what_is_sent() {
         .and_then(|suite| suite.tls13())
         .expect("1.3");
     let now = stage.timed.at(Duration::ZERO);
-    let authority = Authority::new();
+    let authority = Authority::one();
     let other = client(authority.client(), NAME);
     let client = mem::replace(&mut stage.client, other);
     let (serial, secrets) = client.dangerous_extract_secrets().expect("allowed").tx;
@@ -290,7 +290,7 @@ fn a_drain_lets_a_handshake_finish() {
         ("made drain(now)", "bye.")
     );
 
-    let authority = Authority::new();
+    let authority = Authority::one();
     let calls = Arc::new(Mutex::new(Vec::new()));
     let given = Arc::clone(&calls);
     let factory = move |_: &SocketAddr| Puppet {

@@ -64,7 +64,7 @@ fn an_upgrade_stays_inside() {
             .send_header("Upgrade", "lines");
         head.upgrade(Hello)
     }
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(
         Http::new(upgrade, HttpSettings::default()),
         authority.server(NAME),
@@ -85,7 +85,7 @@ fn an_upgrade_stays_inside() {
 /// TLS-1: handlers on threads, and a protocol of one's own, have TLS in the same way.
 #[test]
 fn every_server_can_have_tls() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let config = TlsConfig::new(authority.server(NAME));
     let threaded = {
         let config = config.clone();
@@ -125,7 +125,7 @@ fn an_application_sees_the_scheme() {
         let listed = environ.iter().filter(|(key, _)| key == "HTTPS").count();
         Ok(format!("{scheme} {https} {url} {listed}").into())
     }
-    let authority = Authority::new();
+    let authority = Authority::one();
     let config = TlsConfig::new(authority.server(NAME));
     let http = || Http::new(WsgiHandler::new(app, None), HttpSettings::default());
     let encrypted = serve(move || Evented::new(Tls::new(http(), config)));
@@ -146,7 +146,7 @@ fn tls_comes_after_the_header_of_a_proxy() {
         let body = format!("{} {}\n", client.unwrap_or_default(), request.scheme());
         response.send_response(200).body(body)
     }
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(
         Http::new(who as Handler, HttpSettings::default()),
         TlsConfig::new(authority.server(NAME)),
@@ -171,7 +171,7 @@ fn who_leaves_a_stream_of_events_is_noticed() {
         let _ = sender.send(events);
         Ok(reply)
     };
-    let authority = Authority::new();
+    let authority = Authority::one();
     let server = HttpsServer::bind("127.0.0.1:0", events, authority.server(NAME)).expect("free");
     let server = run(server, LONG);
     let mut client = connect_tls(server.address, authority.client(), NAME);
@@ -191,7 +191,7 @@ fn unix_sockets_can_have_tls() {
     use std::{env, process};
 
     use serve_forever::socketserver::{Server, UnixStreams};
-    let authority = Authority::new();
+    let authority = Authority::one();
     let path = env::temp_dir().join(format!("tls-{}.sock", process::id()));
     let unix = UnixStreams::new(&path)
         .expect("a path")
@@ -250,7 +250,7 @@ fn much_arrives_whole() {
         .map(|at| (at.wrapping_mul(at) >> 7) as u8)
         .collect();
     let expected = sum(&page);
-    let authority = Authority::new();
+    let authority = Authority::one();
     let bulk = Bulk(Block::lend(page.clone()));
     let server = HttpsServer::bind("127.0.0.1:0", bulk, authority.server(NAME));
     let server = run(server.expect("a free port"), LONG);
@@ -289,7 +289,7 @@ fn much_arrives_whole() {
 /// hears that there will be no other.
 #[test]
 fn a_drain_finishes_requests() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let (entered, entering) = mpsc::channel();
     let (go, gone) = mpsc::channel::<()>();
     let gone = Arc::new(Mutex::new(gone));
@@ -319,7 +319,7 @@ fn a_drain_finishes_requests() {
 /// is over, and so is one that stops in its handshake.
 #[test]
 fn a_guest_can_have_tls() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let mut driven = Driven::new(EventedSettings::default(), tls);
     let address = driven.engine.server_address();
@@ -356,7 +356,7 @@ fn a_guest_can_have_tls() {
 /// REQ-12: one request is one request, also if the client keeps its connection.
 #[test]
 fn one_request_is_handled() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let server = HttpsServer::bind("127.0.0.1:0", tell, authority.server(NAME));
     let server = server.expect("a free port");
     let served = run_as(server, |server| server.handle_request(PATIENCE));

@@ -17,7 +17,7 @@ use crate::{GET, NAME, Timed, client_address, http, make, send, serve_peer};
 /// In both versions, wherever the reads of the server end, the client gets the same.
 #[test]
 fn it_does_not_matter_how_the_bytes_arrive() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     for (version, name, step) in [(&TLS13, "TLSv1.3", 1), (&TLS12, "TLSv1.2", 3)] {
         let config = Arc::new(authority.client_of(&[version]));
@@ -45,7 +45,7 @@ fn it_does_not_matter_how_the_bytes_arrive() {
 /// whole is answered, whatever follows.
 #[test]
 fn the_end_of_the_stream_is_not_the_end_of_the_request() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(UntilTheEnd::factory, authority.server(NAME));
     let run = |script: &[Act]| {
         let mut peer = Peer::new(client(authority.client(), NAME), script);
@@ -96,7 +96,7 @@ impl Protocol for UntilTheEnd {
 /// TLS-5: a person who writes `http://` for `https://` is told so; anything else gets an alert.
 #[test]
 fn what_is_no_tls() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let answer = |bytes: &'static [u8]| {
         let mut output = Vec::new();
@@ -136,7 +136,7 @@ fn what_is_no_tls() {
 /// What cannot be decrypted ends the connection, with an alert, and the half request with it.
 #[test]
 fn garbage_after_the_handshake() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let script = [
         send(GET),
@@ -158,7 +158,7 @@ fn garbage_after_the_handshake() {
 /// Whatever a client sends, nothing panics, and no failure is reported as one of a request.
 #[test]
 fn corrupted_bytes_do_no_harm() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let config = Arc::new(authority.client());
     let mut random = 88_172_645_463_325_252_u64;
@@ -191,7 +191,7 @@ fn corrupted_bytes_do_no_harm() {
 /// A client hello in many records is put together (RFC 8446 section 5.1).
 #[test]
 fn a_fragmented_hello_is_understood() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let tls = Tls::new(http(), authority.server(NAME));
     let mut client = client(authority.client(), NAME);
     let mut hello = Vec::new();
@@ -219,7 +219,7 @@ fn a_fragmented_hello_is_understood() {
 /// Records can be shorter than they could be, if the program wants that.
 #[test]
 fn records_can_be_short() {
-    let authority = Authority::new();
+    let authority = Authority::one();
     let mut config = authority.server(NAME);
     config.max_fragment_size = Some(64);
     let tls = Tls::new(http(), config);
