@@ -1,21 +1,11 @@
 //! Whole conversations over sockets, with time in the hands of the test.
 
-use std::net::TcpStream;
-
 use serve_forever::http::{HttpStats, ThreadedHttp};
 use serve_forever::socketserver::{Evented, Pool};
-use tungstenite::Error;
 
 use super::support::client::take;
 use super::support::server::serve;
 use super::*;
-
-/// A conversation of tungstenite's client, which shares no code with the server.
-fn tungstenite(address: SocketAddr) -> tungstenite::WebSocket<TcpStream> {
-    let stream = Client::connect(address).0;
-    let (socket, _) = tungstenite::client(format!("ws://{address}/"), stream).expect("upgraded");
-    socket
-}
 
 /// On the loop and on threads: messages, a ping, and the closing handshake.
 #[test]
@@ -31,25 +21,23 @@ fn a_client_converses() {
                 Evented::new(ThreadedHttp::new(handle, settings, workers))
             }),
         };
-        let mut socket = tungstenite(server.address);
-        for message in [
-            "hello".into(),
-            vec![0, 0xff, 7].into(),
-            "x".repeat(60_000).into(),
-            vec![9; 1024 * 1024].into(),
+        let mut client = server.connect();
+        client.send(HANDSHAKE);
+        read_through(&mut client.0, "\r\n\r\n");
+        for (kind, content) in [
+            (TEXT, b"hello".to_vec()),
+            (BINARY, vec![0, 0xff, 7]),
+            (TEXT, vec![b'x'; 60_000]),
+            (BINARY, vec![9; 1024 * 1024]),
         ] {
-            let message: tungstenite::Message = message;
-            socket.send(message.clone()).expect("sent");
-            assert_eq!(socket.read().expect("an echo"), message);
+            client.send(frame(LAST | kind, &content));
+            client.expect(sent(LAST | kind, &content));
         }
-        let ping = tungstenite::Message::Ping("are you there".into());
-        socket.send(ping).expect("sent");
-        let pong = tungstenite::Message::Pong("are you there".into());
-        assert_eq!(socket.read().expect("a pong"), pong);
-        socket.close(None).expect("sent");
-        let farewell = socket.read().expect("the other half of the handshake");
-        assert_eq!(farewell, tungstenite::Message::Close(None));
-        assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+        client.send(frame(PING, "are you there"));
+        client.expect(sent(PONG, "are you there"));
+        client.send(frame(CLOSE, ""));
+        client.expect(sent(CLOSE, ""));
+        client.expect_end();
     }
 }
 
