@@ -2,7 +2,7 @@
 //! the kernel included; the rate at which connections are accepted; what a request costs beside 15,000 idle
 //! connections; how long a drain of them takes; and two loops on one port. Linux only.
 //!
-//!     ulimit -n 20000 && cargo bench --bench many --features tls,websocket
+//!     ulimit -n 20000 && cargo bench --bench many --features tls-ring,websocket
 //!     cargo bench --bench many -- states idle loops
 //!
 //! The words after `--` choose parts. The bench ends by itself, after about a minute. With fewer
@@ -46,7 +46,7 @@ fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     match name.as_str() {
         "one loop" => site::serve_patiently(address),
         "deadlines" => site::serve(address, DEADLINE),
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "tls-ring")]
         "tls" => site::serve_tls(address),
         _ => loops::serve(name, address),
     }

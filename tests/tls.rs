@@ -1,6 +1,6 @@
 //! TLS around a protocol: in memory, where a test decides what arrives together and what time it is,
 //! and over sockets.
-#![cfg(feature = "tls")]
+#![cfg(feature = "tls-ring")]
 
 mod support;
 

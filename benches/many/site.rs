@@ -104,12 +104,11 @@ pub fn serve_patiently(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     serve(address, LONG)
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-ring")]
 pub fn serve_tls(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     use serve_forever::http::HttpsServer;
     use serve_forever::socketserver::TlsConfig;
 
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // The client of the bench believes every certificate.
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/tls/certificates/one_site.pem");

@@ -54,7 +54,7 @@ pub fn measure(processors: Option<&Processors>) {
         };
         rows.push((state.to_owned(), cells(&server, enter)));
     }
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-ring")]
     {
         let server = Server::again(&["tls"], processors);
         let enter = |count| (0..count).map(|_| tls::enter(&server)).collect::<Vec<_>>();
@@ -116,7 +116,7 @@ fn enter(server: &Server, state: &str, sent: &str) -> TcpStream {
     client
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-ring")]
 mod tls {
     use std::io::{Read, Write};
     use std::net::TcpStream;

@@ -6,7 +6,7 @@
 //!         -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
 //!         -keyout key.pem -out cert.pem
 //!
-//!     cargo run --release --features tls --example https -- 127.0.0.1:4443 cert.pem key.pem
+//!     cargo run --release --features tls-ring --example https -- 127.0.0.1:4443 cert.pem key.pem
 //!     curl --cacert cert.pem https://localhost:4443/
 //!
 //! When the two files have changed, `kill -HUP $(pidof https)` makes the server read them again. The
@@ -15,7 +15,6 @@
 use std::env::args;
 use std::error::Error;
 
-use rustls::crypto::ring;
 use serve_forever::http::{HttpResult, HttpsServer, Request, Response};
 use serve_forever::socketserver::TlsConfig;
 
@@ -33,10 +32,6 @@ fn hello(request: &Request<'_>, response: Response<'_>) -> HttpResult {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // rustls has several implementations of cryptography. A program chooses one.
-    ring::default_provider()
-        .install_default()
-        .map_err(|_| "a provider is installed already")?;
     let mut arguments = args().skip(1);
     let address = arguments.next().unwrap_or("127.0.0.1:4443".into());
     let certfile = arguments.next().unwrap_or("cert.pem".into());

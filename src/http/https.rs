@@ -8,7 +8,7 @@ use super::settings::HttpSettings;
 use crate::socketserver::{Evented, Server, ServerAddress, Tcp, Tls, TlsConfig};
 
 /// An [`HttpServer`](super::HttpServer) over TLS; the `HTTPSServer` of Python 3.14. [`TlsConfig`] has the
-/// lines for `Cargo.toml`, and the command for a certificate.
+/// line for `Cargo.toml`, and the command for a certificate.
 ///
 /// ```
 /// use serve_forever::http::{HttpResult, HttpsServer, Request, Response};
@@ -20,8 +20,6 @@ use crate::socketserver::{Evented, Server, ServerAddress, Tcp, Tls, TlsConfig};
 /// }
 ///
 /// fn serve() -> Result<(), Box<dyn std::error::Error>> {
-///     // Once in a program. The providers are features of the crate `rustls`.
-///     let _ = rustls::crypto::ring::default_provider().install_default();
 ///     let config = TlsConfig::from_pem_files("cert.pem", "key.pem")?;
 ///     HttpsServer::bind("127.0.0.1:4443", hello, config)?.serve_forever()?;
 ///     Ok(())
@@ -38,7 +36,6 @@ use crate::socketserver::{Evented, Server, ServerAddress, Tcp, Tls, TlsConfig};
 /// use serve_forever::http::{HttpSettings, Request, Response, ThreadedHttp, listen};
 /// use serve_forever::socketserver::{Evented, Pool, Server, Tls, TlsConfig};
 ///
-/// # let _ = rustls::crypto::ring::default_provider().install_default();
 /// # fn serve(config: TlsConfig) -> std::io::Result<()> {
 /// let slow = |_: &Request<'_>, response: Response<'_>| response.send_response(200).body("at last");
 /// let http = ThreadedHttp::new(slow, HttpSettings::default(), Pool::new());

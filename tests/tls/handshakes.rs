@@ -182,8 +182,8 @@ fn a_certificate_is_renewed() {
     get(&mut early, "/");
     get(&mut connect_tls(server.address, new.client(), NAME), "/");
 
-    // The same from files of PEM. A file that is wrong changes nothing, and is named.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The same from files of PEM. A file that is wrong changes nothing, and is named. Nobody has to choose
+    // a provider.
     let folder = env::temp_dir().join(format!("tls-{}", process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (file, other) = (folder.join("both.pem"), folder.join("other.pem"));

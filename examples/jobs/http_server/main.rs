@@ -15,9 +15,9 @@
 //!     curl -r 0-99 http://127.0.0.1:8000/README.md     # the first 100 bytes
 //!     curl -T photo.jpg http://127.0.0.1:8000/         # with --upload
 //!
-//! With TLS, add `--features tls`, and name a certificate: the example `https` says how to make one.
+//! With TLS, add `--features tls-ring`, and name a certificate: the example `https` says how to make one.
 //!
-//!     cargo install --path . --example http_server --features tls
+//!     cargo install --path . --example http_server --features tls-ring
 //!     http_server --tls cert.pem key.pem
 //!
 //! Ctrl-C lets downloads finish, for ten seconds; a second Ctrl-C stops it immediately.
@@ -208,7 +208,7 @@ fn serve(
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-ring")]
 fn serve_tls(
     options: &Options,
     listener: Tcp,
@@ -218,15 +218,13 @@ fn serve_tls(
 ) -> Result<(), Box<dyn Error>> {
     use serve_forever::socketserver::{Tls, TlsConfig};
 
-    let provider = rustls::crypto::ring::default_provider().install_default();
-    provider.map_err(|_| "a provider of cryptography is installed already")?;
     let config = TlsConfig::from_pem_files(cert, key)?.alpn_protocols(["http/1.1"]);
     serve_with(options, listener, Tls::new(http, config))
 }
 
-#[cfg(not(feature = "tls"))]
+#[cfg(not(feature = "tls-ring"))]
 fn serve_tls<H>(_: &Options, _: Tcp, _: Http<H>, _: &Path, _: &Path) -> Result<(), Box<dyn Error>> {
-    Err("it was built without TLS: build it again with `--features tls`".into())
+    Err("it was built without TLS: build it again with `--features tls-ring`".into())
 }
 
 fn serve_with<F>(options: &Options, listener: Tcp, factory: F) -> Result<(), Box<dyn Error>>

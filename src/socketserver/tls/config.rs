@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+#[cfg(feature = "tls-ring")]
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -21,12 +23,14 @@ use super::stats::{Counters, TlsStats};
 /// Clones share the configuration. Keep one, and [`set`](Self::set) a new certificate through it,
 /// from any thread. Connections that are open keep theirs; those that are made afterwards get the new one.
 ///
-/// A program chooses a provider of cryptography for rustls, so it depends on both:
+/// With the feature `tls-ring` the cryptography is that of the crate `ring`:
 ///
 /// ```toml
-/// serve_forever = { path = "../serve_forever", features = ["tls"] }
-/// rustls = { version = "0.23", default-features = false, features = ["ring", "std", "tls12"] }
+/// serve_forever = { path = "../serve_forever", features = ["tls-ring"] }
 /// ```
+///
+/// A program can choose another [provider](CryptoProvider), and calls `install_default` of it first. If
+/// it takes the feature `tls` instead, `ring` is not built.
 ///
 /// This makes a certificate for a test, for the name `localhost` and the address 127.0.0.1:
 ///
@@ -39,8 +43,6 @@ use super::stats::{Counters, TlsStats};
 /// use serve_forever::socketserver::TlsConfig;
 ///
 /// fn load() -> std::io::Result<TlsConfig> {
-///     // Once in a program. The providers are features of the crate `rustls`.
-///     let _ = rustls::crypto::ring::default_provider().install_default();
 ///     let config = TlsConfig::from_pem_files("cert.pem", "key.pem")?;
 ///     let renewed = config.clone();
 ///     std::thread::spawn(move || renewed.load_pem_files("cert.pem", "key.pem"));
@@ -83,8 +85,8 @@ impl TlsConfig {
     ///
     /// Returns an error that names the file if a file cannot be read, or has no certificate or no
     /// private key. Returns `InvalidData` if the key is not that of the certificate. Returns
-    /// `NotFound` if the program has chosen no cryptography: call `install_default` of a
-    /// [provider](rustls::crypto::CryptoProvider) first.
+    /// `NotFound` if there is no cryptography: without the feature `tls-ring`, call `install_default` of a
+    /// [provider](CryptoProvider) first.
     pub fn from_pem_files(
         certfile: impl AsRef<Path>,
         keyfile: impl AsRef<Path>,
@@ -198,16 +200,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn read_pem_files(certfile: &Path, keyfile: &Path) -> io::Result<ServerConfig> {
-    let provider = CryptoProvider::get_default().ok_or_else(|| {
+    let provider = provider().ok_or_else(|| {
         let message = "no cryptography is installed: see rustls::crypto::CryptoProvider";
         io::Error::new(io::ErrorKind::NotFound, message)
     })?;
     let chain = read_chain(certfile).map_err(|error| named(certfile, error))?;
     let key = PrivateKeyDer::from_pem_file(keyfile).map_err(|error| named(keyfile, error))?;
-    ServerConfig::builder_with_provider(Arc::clone(provider))
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Returns the provider that the program has installed, or else the one of the feature `tls-ring`.
+fn provider() -> Option<Arc<CryptoProvider>> {
+    let installed = CryptoProvider::get_default().map(Arc::clone);
+    #[cfg(feature = "tls-ring")]
+    let installed = installed.or_else(|| Some(Arc::new(ring::default_provider())));
+    installed
 }
 
 fn read_chain(certfile: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
