@@ -483,6 +483,9 @@ impl<S: Duplex, P: Protocol> Connection<S, P> {
         pace: &mut Pace,
         loan: &mut Loan<'_, P::Message>,
     ) -> io::Result<()> {
+        if let Some(unsent) = self.taken.prepare(output.len()) {
+            self.stream.allow_unsent(unsent);
+        }
         let sent = send(&mut self.stream, output, loan.readiness)?;
         pace.advance(sent, loan.now.instant());
         if let Some(unsent) = self.taken.add(sent) {

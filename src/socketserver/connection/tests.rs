@@ -203,6 +203,53 @@ fn a_client_that_takes_much_is_sent_more_in_advance() {
     }
 }
 
+/// A protocol that has this many bytes of output, and then waits.
+struct Much(usize);
+
+impl Protocol for Much {
+    type Message = Infallible;
+
+    fn connection_made(&mut self, _: Mailbox<Infallible>, output: &mut Buffer, _: &Now) -> Next {
+        output.append(vec![b'x'; self.0]);
+        Next::Wait
+    }
+
+    fn receive(&mut self, _: &mut Buffer, _: &mut Buffer, _: &Now) -> Next {
+        Next::Close
+    }
+
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+}
+
+/// RT-13: more may be unsent before large output is sent, and not before less. Then a client that takes
+/// nothing for 32 s may have read 512 KiB meanwhile, so it has more time.
+#[test]
+fn large_output_is_sent_in_advance() {
+    const KIB: usize = 1024;
+    for (length, expected) in [(128 * KIB, &[][..]), (128 * KIB + 1, &[1 << 20])] {
+        let mut client = Turning::new(Much(length));
+        client.turn(Occasion::Made, 0, Readiness::FRESH);
+        let unsent = &client.connection.stream.unsent;
+        assert_eq!(unsent, expected, "{length} bytes, before the first write");
+    }
+
+    let mut client = Turning::new(Much(2500 * KIB));
+    client.turn(Occasion::Made, 0, Readiness::FRESH);
+    client.connection.stream.room = 1024 * KIB;
+    assert_eq!(client.hinted(0, Readiness::FRESH), (Fate::Sleeps, Some(46)));
+    client.connection.stream.room = 512 * KIB;
+    let (fate, _) = client.hinted(32, Readiness::FRESH);
+    assert_eq!(fate, Fate::Sleeps);
+    assert_eq!(client.connection.stream.unsent, [1 << 20], "once");
+
+    // Half of what was taken is not more.
+    client.connection.stream.room = 800 * KIB;
+    client.hinted(33, Readiness::FRESH);
+    assert_eq!(client.connection.stream.unsent, [1 << 20]);
+}
+
 /// RT-12: a rate leaves out the time by which the loop was late, and nothing else.
 #[test]
 fn a_late_loop_is_not_a_slow_reader() {

@@ -61,8 +61,10 @@ const UNSENT: u32 = 128 * 1024;
 ///   minutes, if nothing notices it earlier.
 /// - `TCP_NOTSENT_LOWAT` (Linux, Android): the kernel holds at most about 128 KiB that it has not sent.
 ///   Otherwise it would take megabytes, and could take more only when a third of them is sent. A
-///   client that reads slowly would look like one that does not read. A client that has taken 2, 4 or
-///   8 MiB has proved that it reads: then half of that may be unsent, which saves system calls.
+///   client that reads slowly would look like one that does not read. Before the first output of more
+///   than 128 KiB, for example a body of 1 MiB that lies in memory, 1 MiB may be unsent: then one system
+///   call sends it. A client that has taken 2, 4 or 8 MiB has proved that it reads: then half of that may
+///   be unsent.
 ///
 /// [RT-13]: crate::spec#rt-13
 /// [TCP-3]: crate::spec#tcp-3

@@ -167,8 +167,8 @@ pub trait Duplex: Read + Write {
     fn reset_on_close(&mut self) {}
 
     /// Lets the system hold this many bytes that it has not sent yet, if it held fewer by itself. A
-    /// connection calls it when its client has taken so much that it is known to read ([RT-13]). Then
-    /// fewer and larger writes send the same.
+    /// connection calls it before it sends much at once, and when its client has taken so much that it is
+    /// known to read ([RT-13]). Then fewer and larger writes send the same.
     ///
     /// By default it does nothing.
     ///
