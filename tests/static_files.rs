@@ -453,8 +453,7 @@ fn a_race_against_the_look_wins_nothing() {
 }
 
 /// STATIC-4: a directory that is a link leading out at the next moment. Its page never shows a name
-/// from outside. On other systems two changes can deceive the check.
-#[cfg(target_os = "linux")]
+/// from outside.
 #[test]
 fn a_race_against_the_listing_wins_nothing() {
     let tree = Tree::usual();

@@ -46,7 +46,8 @@ impl Entries {
     ) -> io::Result<Entries> {
         use rustix::fs::{Dir, Mode, OFlags, openat};
 
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // The path has no links. What has become a link just now is not followed.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = fs::File::from(openat(from, path, flags, Mode::empty())?);
         match is_meant(&directory.metadata()?) {
             true => Ok(Entries {

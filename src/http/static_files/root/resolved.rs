@@ -1,7 +1,8 @@
 //! Finds files by their real paths, for systems without `openat2`.
 //!
-//! The path is resolved before the file is opened, and again afterwards. Two changes, one before and
-//! one after the file was opened, can deceive this.
+//! The path is resolved before the file is opened, and again afterwards. Its last name is not followed
+//! if it has become a link. But a directory on the path may become a link and a directory again, several
+//! times just then: this can deceive the check.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -70,12 +71,14 @@ impl Resolved {
     }
 }
 
-/// Opens for reading. What if the file has become a FIFO? Opening that must not wait for a writer.
+/// Opens for reading. What if the file has become a link? It is not followed. What if it has become a
+/// FIFO? Opening that must not wait for a writer.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
 
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = flags | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 

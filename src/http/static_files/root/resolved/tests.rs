@@ -95,3 +95,20 @@ fn what_is_outside_is_not_found() {
         assert_eq!(kind(false), followed, "{path}, followed");
     }
 }
+
+/// STATIC-4: what has become a link is not followed, even if it leads to what was found.
+#[test]
+fn a_link_is_not_opened() {
+    let folder = Folder::new("resolved-links");
+    let outside = folder.0.join("outside");
+    fs::create_dir(&outside).expect("a directory");
+    fs::write(outside.join("secret"), "secret").expect("a file");
+    let (file, directory) = (folder.0.join("a"), folder.0.join("d"));
+    symlink("outside/secret", &file).expect("a link");
+    symlink("outside", &directory).expect("a link");
+    assert!(open(&file).is_err());
+    let metadata = fs::metadata(&directory).expect("it is there");
+    assert!(Directory::At(directory, metadata).entries().is_err());
+    let metadata = fs::metadata(&outside).expect("it is there");
+    assert!(Directory::At(outside, metadata).entries().is_ok());
+}
