@@ -887,7 +887,8 @@ fn small_files_stay_open() {
         assert_eq!(get("/d/b.html").text(), "<p>b</p>");
         assert_eq!(get("/index/").text(), "the index");
         assert_eq!(get("/large").body.len(), 64 * 1024 + 1);
-        assert_eq!(open_below(&tree.root()), ["a.txt", "d/b.html"]);
+        let open = ["a.txt", "d/b.html", "index/index.html"];
+        assert_eq!(open_below(&tree.root()), open);
     }
     let etag = get("/a.txt").field("etag").map(str::to_owned);
     // Written over, with a new time.
@@ -911,6 +912,45 @@ fn small_files_stay_open() {
     assert_eq!(get("/a.txt").status, 404);
     fs::create_dir(tree.path("a.txt")).expect("it is free");
     assert_eq!(get("/a.txt").status, 301);
+}
+
+/// STATIC-15, STATIC-7: the first index page of a directory stays open, and is not sent when something else
+/// is to be sent.
+#[cfg(target_os = "linux")]
+#[test]
+fn index_pages_stay_open() {
+    let tree = Tree::usual();
+    let mut wire = Wire::new(tree.files());
+    let mut get = |target| {
+        wire.sent.clear();
+        wire.receive(request("GET", target, ""));
+        Answer::parse(&wire.sent)
+    };
+    let page = tree.path("index/index.html");
+    for _ in 0..2 {
+        let answer = get("/index/");
+        assert_eq!(answer.text(), "the index");
+        assert_eq!(answer.field("content-type"), Some("text/html"));
+        assert_eq!(open_below(&tree.root()), ["index/index.html"]);
+    }
+    // What the open file has to do with these paths is looked up.
+    assert_eq!(get("/index").status, 301);
+    assert_eq!(get("/index%2f").status, 301);
+    assert_eq!(get("/index/index.html/").status, 404);
+    tree.write("index/index.htm", "the second");
+    assert_eq!(get("/index/").text(), "the index");
+    fs::write(&page, "another index").expect("written");
+    assert_eq!(get("/index/").text(), "another index");
+    fs::rename(&page, tree.path("index/kept")).expect("it is there");
+    for _ in 0..2 {
+        assert_eq!(get("/index/").text(), "the second");
+    }
+    // The first is there again, although the second is open.
+    fs::rename(tree.path("index/kept"), &page).expect("it is free");
+    assert_eq!(get("/index/").text(), "another index");
+    fs::rename(tree.path("index"), tree.path("moved")).expect("it is there");
+    assert_eq!(get("/index/").status, 404);
+    assert_eq!(get("/moved/").text(), "another index");
 }
 
 /// STATIC-15: how many, and for how long.

@@ -242,8 +242,8 @@ impl SimpleHttpRequestHandler {
     ///
     /// A file that stays open keeps its file system busy, so that it cannot be unmounted. It is closed
     /// when another file is opened a second later or more. If a file cannot be opened because
-    /// descriptors are short, all are closed. Compressed variants
-    /// ([`precompressed`](Self::precompressed)) and index pages do not stay open.
+    /// descriptors are short, all are closed. The first of the [index pages](Self::index_pages) stays open
+    /// for requests of its directory. With [`precompressed`](Self::precompressed), no file stays open.
     ///
     /// [STATIC-15]: crate::spec#static-15
     #[must_use]
@@ -313,8 +313,8 @@ impl SimpleHttpRequestHandler {
         let now = response.now().instant();
         let Settings { site, files, .. } = &*self.0;
         // A compressed variant has to be looked for beside the file, in the same tree.
-        let stays_open = end == End::Name && !files.precompressed;
-        if let (true, Some(file)) = (stays_open, site.open_file(&translated.path, now)) {
+        let stays_open = !files.precompressed;
+        if let (true, Some(file)) = (stays_open, site.open_file(&translated.path, end, now)) {
             return files.send(None, file, request, response);
         }
         match site.find(&translated.path, end) {

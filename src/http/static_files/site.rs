@@ -87,10 +87,15 @@ impl Representation {
 }
 
 impl Site {
-    /// Returns the file that a path leads to, if it is open already.
-    pub(super) fn open_file(&self, path: &Path, now: Instant) -> Option<Representation> {
-        let (file, metadata) = self.open_files.get(&self.root.join(path), now)?;
-        let name = path.to_owned();
+    /// Returns the file that a path leads to, if it is open already. Of a directory this is the first
+    /// index page: before another one is sent, somebody has to look whether the first is there by now.
+    pub(super) fn open_file(&self, path: &Path, end: End, now: Instant) -> Option<Representation> {
+        let name = match end {
+            End::Name => path.to_owned(),
+            End::Slash => path.join(self.index_pages.first()?),
+            End::EscapedSlash => return None,
+        };
+        let (file, metadata) = self.open_files.get(&self.root.join(&name), now)?;
         Some(Representation {
             name,
             file,
