@@ -610,28 +610,30 @@ fn a_response_stays_on_the_thread_that_began_it() {
 /// and the response breaks off.
 #[test]
 fn a_pool_that_ends_drops_what_it_has_begun_on_its_thread() {
-    let (app, (ends, strays)) = at_home();
-    let pool = Pool::new().threads(2);
-    let workers = pool.clone();
-    let server = serve_with(app, |handler| handler.workers(workers));
-    let mut streams: Vec<_> = (0..6)
-        .map(|_| {
-            let mut stream = server.connect();
-            let request = request("GET", "/", "", "");
-            stream.write_all(request.as_bytes()).expect("sent");
-            stream.read_exact(&mut [0; 1024]).expect("a beginning");
-            stream
-        })
-        .collect();
-    assert!(pool.join(Some(PATIENCE)));
-    assert_eq!(ends.try_iter().count(), 6, "all are closed by now");
-    for stream in &mut streams {
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer); // a reset is fine
-        assert!(!answer.ends_with(b"\r\n0\r\n\r\n"), "whole?");
+    let (shared, own) = (Pool::new().threads(2), Pool::new().threads(6));
+    for pool in [shared, own.share_threads(false)] {
+        let (app, (ends, strays)) = at_home();
+        let workers = pool.clone();
+        let server = serve_with(app, |handler| handler.workers(workers));
+        let mut streams: Vec<_> = (0..6)
+            .map(|_| {
+                let mut stream = server.connect();
+                let request = request("GET", "/", "", "");
+                stream.write_all(request.as_bytes()).expect("sent");
+                stream.read_exact(&mut [0; 1024]).expect("a beginning");
+                stream
+            })
+            .collect();
+        assert!(pool.join(Some(PATIENCE)));
+        assert_eq!(ends.try_iter().count(), 6, "all are closed by now");
+        for stream in &mut streams {
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer); // a reset is fine
+            assert!(!answer.ends_with(b"\r\n0\r\n\r\n"), "whole?");
+        }
+        assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
+        assert!(server.stop());
     }
-    assert_eq!(*strays.lock().expect("no panic"), BTreeSet::new());
-    assert!(server.stop());
 }
 
 /// THREAD-11: the same if the server is dropped while its clients have not taken everything.

@@ -23,7 +23,7 @@ use super::stats::Hit;
 use super::status::{explanation, phrase};
 use super::window::{HIGH_WATER, LEAST};
 use super::written::{Content, Outcome, Reading, Thread};
-use crate::socketserver::{Buffer, Parked, Place, Pool, Seat, contain, pause};
+use crate::socketserver::{Buffer, Place, Pool, Seat, contain};
 
 impl Response<'_> {
     /// Lets one of the `workers`, the threads of a [`Pool`], write the response. There `job` may
@@ -199,7 +199,7 @@ impl Pulling {
                 _ => self.send(news),
             };
             if !sent {
-                return; // the client has disconnected: the source is dropped, here
+                return; // the source is dropped, here
             }
             news = self.pull(room);
         }
@@ -215,13 +215,13 @@ impl Pulling {
     }
 
     /// Sends `news`, and waits on this thread until the client has taken what was pulled. Returns
-    /// whether it has: it may also have disconnected.
+    /// whether it has: it may also have disconnected, or the pool was closed.
     fn wait(&self, mut news: News) -> bool {
         let Some(reply_to) = self.deferred.reply_to().cloned() else {
             return false;
         };
-        let (resume, pause) = pause();
-        let (parked, sent) = (Parked::Paused(resume), self.streaming.framer.sent());
+        let (parked, pause) = self.pool.pause();
+        let sent = self.streaming.framer.sent();
         news.then = Then::Park { parked, sent };
         // Ignore the error: the client has disconnected. The message is dropped, which ends the wait.
         let _ = reply_to.tell(news);

@@ -94,7 +94,6 @@ pub use panics::limit_panic_reports;
 pub(crate) use pool::Parked;
 pub use pool::Pool;
 pub use pool::overloaded::Overloaded;
-pub(crate) use pool::pause::pause;
 pub use pool::place::Place;
 pub(crate) use pool::seat::Seat;
 pub use pool::worker::Worker;

@@ -37,7 +37,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::overloaded::Overloaded;
-use self::pause::Resume;
+use self::pause::{Pause, Resume};
 use self::place::Place;
 use self::seat::{Errand, Home, Job, Seat, discard, survive};
 use self::shared::{CLOSED, Shared, count, running};
@@ -250,8 +250,7 @@ impl Pool {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
-    /// A response that waits for its client is then a job that runs: it holds its place, and
-    /// [`join`](Self::join) waits for it.
+    /// A response that waits for its client is then a job that runs, and holds its place.
     ///
     /// [THREAD-11]: crate::spec#thread-11
     #[must_use]
@@ -409,6 +408,13 @@ impl Pool {
             number: seat.park(Box::new(job)),
             home: Some(Arc::clone(&seat.home)),
         })
+    }
+
+    /// Returns the ends of a wait of the calling job, which stays on its thread. It ends when the first
+    /// one is [resumed](Parked::resume) or dropped, and when the pool is closed.
+    pub(crate) fn pause(&self) -> (Parked, Pause) {
+        let (resume, pause) = pause::pause(self.handle.0.closed());
+        (Parked::Paused(resume), pause)
     }
 
     /// Returns whether every place is taken, so that [`submit`](Self::submit) refuses.

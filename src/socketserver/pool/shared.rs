@@ -2,11 +2,14 @@
 //! that wait for each other.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::queue::Queue;
 use super::seat::{Home, Job, discard};
@@ -43,6 +46,30 @@ pub(super) struct Shared {
     changed: Condvar,
     /// Wakes the loop when a place becomes free.
     pub(super) alarm: OnceLock<Alarm>,
+    /// Tells jobs that wait when the pool is closed.
+    closing: Closing,
+}
+
+/// Tells when a pool is closed.
+struct Closing {
+    /// Dropped when the pool is closed.
+    open: Mutex<Option<Sender<Infallible>>>,
+    /// The other end.
+    closed: Closed,
+}
+
+/// A channel on which nothing is sent. It is disconnected when the pool is closed.
+#[derive(Clone)]
+pub(super) struct Closed(pub(super) Receiver<Infallible>);
+
+impl Default for Closing {
+    fn default() -> Closing {
+        let (open, closed) = bounded(0);
+        Closing {
+            open: Mutex::new(Some(open)),
+            closed: Closed(closed),
+        }
+    }
 }
 
 /// The threads of a pool, and the jobs on them that wait for others.
@@ -119,6 +146,11 @@ impl Shared {
         self.live.load(SeqCst) < self.unfinished().saturating_sub(behind)
     }
 
+    /// Returns what tells when the pool is closed.
+    pub(super) fn closed(&self) -> Closed {
+        self.closing.closed.clone()
+    }
+
     /// Counts a job. Returns whether the pool takes it: it does if its count `permits` it.
     pub(super) fn count_job(&self, permits: impl Fn(usize) -> bool) -> bool {
         count(&self.jobs, permits)
@@ -146,6 +178,8 @@ impl Shared {
         if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
             self.end_threads();
         }
+        let open = &self.closing.open;
+        drop(open.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.discard_if_deserted(); // no thread will come
     }
 
@@ -263,7 +297,10 @@ impl Shared {
         patience: Option<Duration>,
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
-            let for_this = |job: &&Waiting| by_job.is_some() || job.whom.is_caller(own);
+            // What if the pool is closed? Then a job does not wait for a loop any more.
+            let ends = |job: &Waiting| matches!(job.whom, Whom::Loop(_)) && self.is_closed();
+            let is_for_this = |job: &Waiting| by_job.is_some() || job.whom.is_caller(own);
+            let for_this = |job: &&Waiting| is_for_this(job) && !ends(job);
             let (mut held, mut excused) = (0, 0);
             for job in threads.waiting.iter().filter(for_this) {
                 held += 1;

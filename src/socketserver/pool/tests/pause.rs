@@ -1,16 +1,16 @@
 //! Jobs that wait on their thread.
 
 use super::*;
-use crate::socketserver::pool::pause::pause;
 
 /// Has a thread of the pool say what became of a wait, and on which thread. Returns the end that
 /// ends the wait. The loop that it waits for is on this thread.
-fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Resume, ThreadId) {
+fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Parked, ThreadId) {
     let (sender, receiver) = unbounded();
-    let (said, this) = (said.clone(), thread::current().id());
+    let (own, said, this) = (pool.clone(), said.clone(), thread::current().id());
     pool.submit(move || {
-        let (resume, pause) = pause();
-        say(&sender, (resume, thread::current().id()));
+        let (parked, pause) = own.pause();
+        drop(own);
+        say(&sender, (parked, thread::current().id()));
         let goes_on = pause.wait(move || thread::current().id() == this);
         say(&said, (goes_on, thread::current().id()));
     })
@@ -33,7 +33,7 @@ fn a_paused_job_holds_its_thread() {
         .expect("room in the queue");
     assert!(pool.is_full());
     assert_eq!(pool.waiting(), 1);
-    Parked::Paused(first).resume();
+    first.resume();
     assert_eq!(heard(&said), (true, first_home));
     assert_eq!(heard(&answered), first_home);
     drop(second);
@@ -48,14 +48,33 @@ fn a_paused_job_holds_its_thread() {
 fn the_loop_does_not_wait_for_what_waits_for_it() {
     let pool = Pool::new().threads(1);
     let (sender, said) = unbounded();
-    let (resume, home) = pauses(&pool, &sender);
+    let (parked, home) = pauses(&pool, &sender);
     pool.submit(|| ()).expect("room in the queue");
     wait_until("waits", || pool.handle.0.lock().is_anybody_waiting());
     assert!(pool.wait_until_idle(None));
     let own = pool.clone();
     let other = thread::spawn(move || own.wait_until_idle(Some(Duration::ZERO)));
     assert!(!other.join().expect("no panic"));
-    Parked::Paused(resume).resume();
+    parked.resume();
     assert_eq!(heard(&said), (true, home));
     assert!(pool.join(Some(PATIENCE)));
+}
+
+/// THREAD-11: a pool that is closed lets jobs end that wait on their threads, also those that begin to
+/// wait later.
+#[test]
+fn a_pool_that_is_closed_ends_the_waits() {
+    let pool = Pool::new().threads(1);
+    let (sender, said) = unbounded();
+    let (parked, home) = pauses(&pool, &sender);
+    let (own, later) = (pool.clone(), sender.clone());
+    pool.submit(move || {
+        let (_parked, pause) = own.pause();
+        say(&later, (pause.wait(|| false), thread::current().id()));
+    })
+    .expect("room in the queue");
+    assert!(pool.join(Some(PATIENCE)));
+    let words: Vec<_> = said.try_iter().collect();
+    assert_eq!(words, [(false, home), (false, home)]);
+    parked.resume();
 }
