@@ -4,8 +4,9 @@
 //! what the path means; `root` finds the file or directory and opens it, never outside of the root. For
 //! a directory the response is a `redirect`, its index page or a `listing`. `file_sender` responds with
 //! a file: `coding` chooses the variant, `preconditions` decides whether it is sent, and `ranges`
-//! decides which bytes. `content` reads them block by block, as fast as the client takes them.
+//! decides which bytes. `content` reads them, long ranges in `blocks`, as fast as the client takes them.
 
+mod blocks;
 mod coding;
 mod content;
 mod content_types;
@@ -75,7 +76,7 @@ const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
 /// # On the loop, or on workers
 ///
 /// A file is read in blocks of at most 128 KiB. The next block is read when the client has taken the one
-/// before, so no file is ever whole in memory. A listing is made in the same way, but the names in
+/// before, so no file is ever whole in memory. Up to 1 MiB of this memory is kept for later responses. A listing is made in the same way, but the names in
 /// the directory are [kept](Self::max_listing_memory) until it is sent. Files are read on the thread
 /// of the handler. From the page cache this takes microseconds. From a slow disk or a network file
 /// system it may take long, and meanwhile the loop serves nobody. A [`Pool`](crate::socketserver::Pool) reads
@@ -166,6 +167,7 @@ impl SimpleHttpRequestHandler {
                 content_types: ContentTypes::default(),
                 precompressed: false,
                 max_ranges: MAX_RANGES,
+                spare: Arc::default(),
             },
             max_listing_memory: MAX_LISTING_MEMORY,
             listings: Arc::default(),

@@ -1,29 +1,23 @@
 //! The content of a file, read block by block while it is sent.
 //!
 //! A short range is read straight into the output, and leaves with the head. A long one is read into
-//! blocks of its own, which are sent from where they are. The faster the client takes them, the larger
-//! they become.
+//! `blocks` of its own, which are sent from where they are.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::mem;
 use std::sync::Arc;
 
+use super::blocks::{Blocks, SpareBlocks};
 use super::ranges::ByteRange;
 use crate::http::response_body::{BodySource, READ};
 use crate::socketserver::{Block, Failure};
 
 /// A range that is not longer than this leaves together with the head.
 const SHORT: u64 = READ as u64;
-
-/// The largest block of a file. Larger ones are hardly faster (measured).
-const LARGEST_BLOCK: usize = 128 * 1024;
-
-/// The smallest block of a file, for a client that does not take them.
-const SMALLEST_BLOCK: usize = 16 * 1024;
 
 /// The parts of a file that are sent. Exactly their length is sent, unless the file shrinks
 /// ([STATIC-9]).
@@ -56,9 +50,10 @@ struct RangeReader {
 }
 
 impl FileContent {
-    /// Returns the content for one range of the file.
-    pub(super) fn range(file: Arc<File>, rest: ByteRange) -> FileContent {
-        FileContent::new(VecDeque::from([Part::Range(RangeReader { file, rest })]))
+    /// Returns the content for one range of the file. It takes its memory from `spare`, if there is some.
+    pub(super) fn range(file: Arc<File>, rest: ByteRange, spare: &Arc<SpareBlocks>) -> FileContent {
+        let parts = VecDeque::from([Part::Range(RangeReader { file, rest })]);
+        FileContent::new(parts, spare)
     }
 
     /// Returns several ranges as `multipart/byteranges` (RFC 9110 §14.6), and the boundary between
@@ -68,6 +63,7 @@ impl FileContent {
         ranges: &[ByteRange],
         content_type: &str,
         length: u64,
+        spare: &Arc<SpareBlocks>,
     ) -> (String, FileContent) {
         let boundary = boundary();
         let mut parts = VecDeque::new();
@@ -85,14 +81,12 @@ impl FileContent {
             }));
         }
         parts.push_back(Part::Text(format!("\r\n--{boundary}--\r\n")));
-        (boundary, FileContent::new(parts))
+        (boundary, FileContent::new(parts, spare))
     }
 
-    fn new(parts: VecDeque<Part>) -> FileContent {
-        FileContent {
-            parts,
-            blocks: Blocks::default(),
-        }
+    fn new(parts: VecDeque<Part>, spare: &Arc<SpareBlocks>) -> FileContent {
+        let blocks = Blocks::new(spare);
+        FileContent { parts, blocks }
     }
 
     /// Returns how many bytes are to be sent.
@@ -140,69 +134,6 @@ impl Read for RangeReader {
     }
 }
 
-/// The memory of blocks that are sent while the next is read.
-///
-/// If a block is sent when the next is asked for, the client is fast, and the next is twice as large: a
-/// few large writes cost less than many small ones. If it is not, the next is half as large. So a
-/// response to a slow client needs little memory.
-#[derive(Debug)]
-struct Blocks {
-    /// The memory of the last blocks, at most two. A block that was sent gives its memory to a later
-    /// one.
-    memory: Vec<Arc<[u8]>>,
-    /// The size of the next block.
-    size: usize,
-}
-
-impl Default for Blocks {
-    fn default() -> Blocks {
-        Blocks {
-            memory: Vec::new(),
-            size: LARGEST_BLOCK / 2,
-        }
-    }
-}
-
-impl Blocks {
-    /// Reads the next block, at least one byte. Returns `None` if the file ends before that.
-    fn read(&mut self, reader: &mut RangeReader) -> io::Result<Option<Block>> {
-        let mut memory = self.free_memory();
-        let size = self.size;
-        let room = Arc::make_mut(&mut memory);
-        let count = loop {
-            match reader.read(&mut room[..size]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                count => break count?,
-            }
-        };
-        self.memory.push(Arc::clone(&memory));
-        let mut block = Block::from(memory);
-        block.truncate(count);
-        Ok((count > 0).then_some(block))
-    }
-
-    /// Chooses the size of the next block. Returns memory for it, which no other block has.
-    fn free_memory(&mut self) -> Arc<[u8]> {
-        let is_free = |memory: &mut Arc<[u8]>| Arc::get_mut(memory).is_some();
-        self.size = match self.memory.last_mut().map(is_free) {
-            None => self.size,
-            Some(true) => (self.size * 2).min(LARGEST_BLOCK),
-            Some(false) => (self.size / 2).max(SMALLEST_BLOCK),
-        };
-        self.memory.retain(|memory| memory.len() <= 2 * self.size);
-        let fits = |memory: &mut Arc<[u8]>| memory.len() >= self.size && is_free(memory);
-        match self.memory.iter_mut().position(fits) {
-            Some(free) => self.memory.remove(free),
-            None => {
-                if self.memory.len() > 1 {
-                    self.memory.remove(0);
-                }
-                vec![0; self.size].into()
-            }
-        }
-    }
-}
-
 #[cfg(unix)]
 fn read_at(file: &File, bytes: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, position)
@@ -226,42 +157,4 @@ fn boundary() -> String {
         );
     }
     boundary
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Law 7: a client that takes its blocks gets larger ones, and one that does not gets smaller ones.
-    /// Either way the bytes are those of the file.
-    #[test]
-    fn the_client_decides_how_large_the_blocks_are() {
-        let path = std::env::temp_dir().join(format!("content-{}", std::process::id()));
-        let content: Vec<u8> = (0..1_000_000_u32).map(|at| (at / 251 + at) as u8).collect();
-        std::fs::write(&path, &content).expect("a file");
-        let file = Arc::new(File::open(&path).expect("it is there"));
-        std::fs::remove_file(&path).expect("it is there");
-        let rest = ByteRange {
-            first: 1,
-            length: 999_999,
-        };
-        let mut source = FileContent::range(file, rest);
-        let (mut held, mut position, mut sizes) = (Vec::new(), 1, Vec::new());
-        for step in 0.. {
-            let block = source.next_block().expect("it can be read");
-            let Some(block) = block else { break };
-            let end = position + block.len();
-            assert!(*block == content[position..end], "block {step}");
-            position = end;
-            sizes.push(block.len() / 1024);
-            match step {
-                3..=6 => held.push(block),
-                7 => held.clear(),
-                _ => {}
-            }
-        }
-        assert_eq!(position, content.len());
-        assert_eq!(sizes[..10], [64, 128, 128, 128, 64, 32, 16, 16, 32, 64]);
-        assert_eq!(source.blocks.memory.len(), 2);
-    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::blocks::SpareBlocks;
 use super::coding::{self, Coding};
 use super::content::FileContent;
 use super::content_types::{ContentTypes, NOSNIFF};
@@ -25,6 +26,8 @@ pub(super) struct FileSender {
     pub(super) precompressed: bool,
     /// How many ranges one request may ask for.
     pub(super) max_ranges: usize,
+    /// Memory for the blocks of large files.
+    pub(super) spare: Arc<SpareBlocks>,
 }
 
 impl FileSender {
@@ -58,7 +61,7 @@ impl FileSender {
             "GET" => self.select(request, &validators, length),
             _ => Selection::Whole, // RFC 9110 §14.2: ranges are for GET
         };
-        let Some(payload) = Payload::new(file, selection, content_type, length) else {
+        let Some(payload) = Payload::new(file, selection, content_type, length, &self.spare) else {
             return response
                 .send_response(416)
                 .send_header("Content-Range", format!("bytes */{length}"))
@@ -159,21 +162,22 @@ impl Payload {
         selection: Selection,
         content_type: &str,
         length: u64,
+        spare: &Arc<SpareBlocks>,
     ) -> Option<Payload> {
         let mut content_type = content_type.to_owned();
         let mut content_range = None;
         let (code, content) = match selection {
             Selection::Whole => {
                 let whole = ByteRange { first: 0, length };
-                (200, FileContent::range(file, whole))
+                (200, FileContent::range(file, whole, spare))
             }
             Selection::Single(range) => {
                 content_range = Some(range.content_range(length));
-                (206, FileContent::range(file, range))
+                (206, FileContent::range(file, range, spare))
             }
             Selection::Several(ranges) => {
                 let (boundary, content) =
-                    FileContent::multipart(&file, &ranges, &content_type, length);
+                    FileContent::multipart(&file, &ranges, &content_type, length, spare);
                 content_type = format!("multipart/byteranges; boundary={boundary}");
                 (206, content)
             }
