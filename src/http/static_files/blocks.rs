@@ -61,10 +61,16 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(spare: &Arc<SpareBlocks>) -> Blocks {
+    /// Returns the blocks for `length` bytes. What fits into one block leaves at once, with the head.
+    pub(super) fn new(length: u64, spare: &Arc<SpareBlocks>) -> Blocks {
+        let fits = length <= LARGEST_BLOCK as u64;
         Blocks {
             memory: Vec::new(),
-            size: LARGEST_BLOCK / 2,
+            size: if fits {
+                LARGEST_BLOCK
+            } else {
+                LARGEST_BLOCK / 2
+            },
             spare: Arc::clone(spare),
         }
     }
@@ -144,7 +150,7 @@ mod tests {
     /// A block that is not sent yet keeps its bytes.
     #[test]
     fn the_client_decides_how_large_the_blocks_are() {
-        let (mut blocks, mut reader) = (Blocks::new(&Arc::default()), Numbers(0));
+        let (mut blocks, mut reader) = (Blocks::new(u64::MAX, &Arc::default()), Numbers(0));
         let (mut held, mut sizes) = (Vec::new(), Vec::new());
         for step in 0..10 {
             let block = blocks.read(&mut reader).expect("it can be read");
@@ -162,6 +168,11 @@ mod tests {
         }
         assert_eq!(sizes, [64, 128, 128, 128, 64, 32, 16, 16, 32, 64]);
         assert_eq!(blocks.memory.len(), 2);
+        for (length, size) in [(128 * 1024, 128), (128 * 1024 + 1, 64)] {
+            let mut blocks = Blocks::new(length, &Arc::default());
+            let block = blocks.read(&mut reader).expect("it can be read");
+            assert_eq!(block.map(|block| block.len() / 1024), Some(size));
+        }
     }
 
     /// Law 7: the memory of a response serves the next one, but not before its last block is sent.
@@ -169,20 +180,20 @@ mod tests {
     fn the_next_response_takes_the_same_memory() {
         let (spare, mut reader) = (Arc::default(), Numbers(0));
         let mut read = |blocks: &mut Blocks| blocks.read(&mut reader).expect("read").expect("more");
-        let mut blocks = Blocks::new(&spare);
+        let mut blocks = Blocks::new(u64::MAX, &spare);
         drop(read(&mut blocks));
         let last = read(&mut blocks);
         let memory = last.as_ptr();
         drop(blocks);
-        let mut blocks = Blocks::new(&spare);
+        let mut blocks = Blocks::new(u64::MAX, &spare);
         let other = read(&mut blocks);
         assert_ne!(other.as_ptr(), memory);
         assert!(last.iter().all(|&byte| byte == 1));
         drop((other, blocks, last));
-        let mut blocks = Blocks::new(&spare);
+        let mut blocks = Blocks::new(u64::MAX, &spare);
         assert_eq!(read(&mut blocks).as_ptr(), memory);
         // However many responses there are at once, only some of their blocks are kept.
-        let mut all: Vec<Blocks> = (0..20).map(|_| Blocks::new(&spare)).collect();
+        let mut all: Vec<Blocks> = (0..20).map(|_| Blocks::new(u64::MAX, &spare)).collect();
         for blocks in &mut all {
             drop(read(blocks));
             drop(read(blocks));

@@ -85,18 +85,23 @@ impl FileContent {
     }
 
     fn new(parts: VecDeque<Part>, spare: &Arc<SpareBlocks>) -> FileContent {
-        let blocks = Blocks::new(spare);
+        let blocks = Blocks::new(length(&parts), spare);
         FileContent { parts, blocks }
     }
 
     /// Returns how many bytes are to be sent.
     pub(super) fn length(&self) -> u64 {
-        let lengths = self.parts.iter().map(|part| match part {
-            Part::Text(text) => text.len() as u64,
-            Part::Range(reader) => reader.rest.length,
-        });
-        lengths.fold(0, u64::saturating_add)
+        length(&self.parts)
     }
+}
+
+/// Returns how many bytes the parts have together.
+fn length(parts: &VecDeque<Part>) -> u64 {
+    let lengths = parts.iter().map(|part| match part {
+        Part::Text(text) => text.len() as u64,
+        Part::Range(reader) => reader.rest.length,
+    });
+    lengths.fold(0, u64::saturating_add)
 }
 
 impl BodySource for FileContent {
