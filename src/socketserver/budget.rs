@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::failure::catch;
+use super::failure::{Panic, catch};
 
 /// Logs an error that a client can cause as often as it likes. The text is escaped, and the whole
 /// process logs at most [`Budget::ENTRIES`] of these a second.
@@ -15,22 +15,24 @@ use super::failure::catch;
 /// The error may be the program's own, so it may panic when it is written or dropped. This never
 /// panics.
 pub(crate) fn complain(what: &str, error: impl fmt::Display) {
-    static LOG: Mutex<Budget> = Mutex::new(Budget::new());
-    let log = |error: &dyn fmt::Display| {
-        catch(|| {
-            if let Some(more) = spend(&LOG) {
-                let error = error.to_string();
-                log::error!("{what}: {}{more}", error.escape_debug());
-            }
-        })
-    };
-    let written = log(&error);
+    let written = log(what, &error);
     // Not in the same step: a drop that panics while another panic unwinds aborts the process.
     let dropped = catch(|| drop(error));
     if let Err(panic) = written.and(dropped) {
         // Ignore the result: it is the logger that panics.
-        let _ = log(&panic);
+        let _ = log(what, &panic);
     }
+}
+
+/// Logs the error if an entry is left. Returns the panic of the error or of the logger.
+fn log(what: &str, error: &dyn fmt::Display) -> Result<(), Panic> {
+    static LOG: Mutex<Budget> = Mutex::new(Budget::new());
+    catch(|| {
+        if let Some(more) = spend(&LOG) {
+            let error = error.to_string();
+            log::error!("{what}: {}{more}", error.escape_debug());
+        }
+    })
 }
 
 /// Asks for one entry. Returns `None` if the budget is spent, or else text for the entry that says

@@ -151,7 +151,7 @@ impl<T: Transport, D: Dispatch<T>, H: Hooks<T>> Engine<T, D, H> {
         let (listener, signals) = (own_slot()?, own_slot()?);
         let interrupts = Arc::new(Interrupts::default());
         let (alarm, waits) = (reactor.alarm(), Arc::clone(&interrupts));
-        let control = Control::new(move || alarm.wake().and(waits.wake()));
+        let control = Control::new(Box::new(move || alarm.wake().and(waits.wake())));
         let handle = ServerHandle::new(control.handle(), interrupts);
         let mut engine = Engine {
             transport,

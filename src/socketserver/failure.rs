@@ -138,16 +138,19 @@ pub(crate) fn is_catching() -> bool {
 ///
 /// [design law 10]: crate::spec#law-10
 pub(crate) fn catch<R>(step: impl FnOnce() -> R) -> Result<R, Panic> {
-    let enter = |by: fn(u32) -> u32| {
-        // Ignore the error: at the end of a thread nobody counts any more.
-        let _ = CATCHING.try_with(|depth| depth.set(by(depth.get())));
-    };
-    enter(|depth| depth.saturating_add(1));
+    count(1);
     // Unwind safety: whatever the step left half done belongs to the request, and is dropped with
     // it.
     let result = catch_unwind(AssertUnwindSafe(step)).map_err(Panic::caught);
-    enter(|depth| depth.saturating_sub(1));
+    count(-1);
     result
+}
+
+/// Counts a call of [`catch`] that begins (1) or ends (-1).
+#[inline] // twice for each request
+fn count(change: i32) {
+    // Ignore the error: at the end of a thread nobody counts any more.
+    let _ = CATCHING.try_with(|depth| depth.set(depth.get().saturating_add_signed(change)));
 }
 
 /// Runs `step`. A panic in it becomes a failure of the request, not of the server ([design law

@@ -436,13 +436,13 @@ impl Asked {
 
 impl Control {
     /// `wake` ends the wait of the loop, or its next wait.
-    pub(crate) fn new(wake: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Control {
+    pub(crate) fn new(wake: Box<dyn Fn() -> io::Result<()> + Send + Sync>) -> Control {
         let (stop_sender, stops) = bounded(1);
         let (drain_sender, drains) = bounded(1);
         let shared = Shared {
             stops: stop_sender,
             drains: drain_sender,
-            wake: Box::new(wake),
+            wake,
             runs: Mutex::default(),
             is_shut_down: Condvar::new(),
         };

@@ -11,7 +11,7 @@ mod threads {
     fn control() -> (EventLoop, Control) {
         let event_loop = EventLoop::new().expect("a poll");
         let waker = event_loop.waker();
-        let control = Control::new(move || waker.wake());
+        let control = Control::new(Box::new(move || waker.wake()));
         (event_loop, control)
     }
 
@@ -189,7 +189,7 @@ mod loom_models {
                 woken: Condvar::new(),
             });
             let waker = Arc::clone(&wake);
-            let control = Control::new(move || waker.wake());
+            let control = Control::new(Box::new(move || waker.wake()));
             Loop { control, wake }
         }
 
