@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What it costs to build a small program on this crate, and on others: `bash benches/peers/build_cost.sh`.
 #
-# Each program of this package is built with cargo's own release profile into an empty folder. The table
-# has the crates below the program, the processor time of the build in seconds, and the size of the stripped
-# program in KiB. It takes a few minutes, and needs `strip`.
+# Each program of this package is built with cargo's own profiles into an empty folder. The table has the
+# crates below the program, the processor time of the release build in seconds, the part of it for the program
+# itself, the size of the stripped program in KiB, and the processor time of a debug build after a change of
+# the program itself. It takes a few minutes, and needs `strip`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 manifest=benches/peers/Cargo.toml
@@ -17,23 +18,33 @@ crates() {
         sed 1d | awk 'NF { print $1, $2 }' | sort -u | grep -c .
 }
 
-# build PROGRAM: prints the processor time of a clean build.
+# build PROGRAM [OPTION...]: builds what is not built yet, and prints the processor time.
 build() {
-    rm -rf "${folder:?}/target"
-    { time cargo build --quiet --release --locked --manifest-path "$manifest" \
-        --target-dir "$folder/target" --features "$1" --bin "$1"; } 2>&1 |
+    { time cargo build --quiet --locked --manifest-path "$manifest" \
+        --target-dir "$folder/target" --features "$1" --bin "$@"; } 2>&1 |
         awk 'END { printf "%.1f", $1 + $2 }'
+}
+
+# again PROGRAM [OPTION...]: the same after a change of the program itself. A newer date is a change to cargo.
+again() {
+    local source=benches/peers/src/bin/$1.rs
+    [ -e "$source" ] || source=examples/first_steps/$1.rs
+    touch "$source"
+    build "$@"
 }
 
 cargo fetch --quiet --locked --manifest-path "$manifest"
 rustc --version
 echo
-echo '| program | crates | processor time of the build, s | stripped, KiB |'
-echo '| --- | --- | --- | --- |'
+echo '| program | crates | release build, s | the program itself, s | stripped, KiB | debug build again, s |'
+echo '| --- | --- | --- | --- | --- | --- |'
 [ $# -gt 0 ] || set -- wsgi_app hello_tiny_http hello_hyper hello_may
 for program in "$@"; do
-    seconds=$(build "$program")
+    rm -rf "$folder/target"
+    seconds=$(build "$program" --release)
+    own=$(again "$program" --release)
+    build "$program" >"$folder/debug"
     strip -o "$folder/stripped" "$folder/target/release/$program"
     size=$(($(stat -c %s "$folder/stripped") / 1024))
-    echo "| \`$program\` | $(crates "$program") | $seconds | $size |"
+    echo "| \`$program\` | $(crates "$program") | $seconds | $own | $size | $(again "$program") |"
 done
