@@ -5,6 +5,7 @@ import gc
 import os
 import socket
 import sys
+import threading
 import unittest
 
 from soak import PROGRAM, REQUESTS
@@ -33,12 +34,16 @@ def send(server, data, leaves):
             read_all(client)
 
 
-def held(server):
-    """Return how many blocks of memory and descriptors this process holds when nothing happens."""
-    for _ in range(PATIENCE * 1000):
-        if server._native.server.stats()["open"] == 0:
+def held(server, clients):
+    """Return how many blocks of memory and descriptors this process holds when nothing happens.
+
+    The server has had so many clients. A client can be served before the server has counted it.
+    """
+    for _ in range(PATIENCE * 100):
+        stats = server._native.server.stats()
+        if (stats["accepted"], stats["open"]) == (clients, 0):
             break
-        send(server, REQUESTS[0], False)
+        threading.Event().wait(0.01)
     gc.collect()
     return sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
 
@@ -58,10 +63,10 @@ class Growth(unittest.TestCase):
         with stderr_of_server(), serving(application(), threads=threads) as server:
             for _ in range(BEFORE):
                 send(server, data, leaves)
-            blocks, descriptors = held(server)
+            blocks, descriptors = held(server, BEFORE)
             for _ in range(AFTER):
                 send(server, data, leaves)
-            more_blocks, more_descriptors = held(server)
+            more_blocks, more_descriptors = held(server, BEFORE + AFTER)
         # One object that is left behind by each request would be AFTER blocks.
         self.assertLess(more_blocks - blocks, AFTER)
         self.assertLessEqual(more_descriptors, descriptors)

@@ -310,6 +310,7 @@ children = []
 for _ in range(3):
     child = os.fork()
     if not child:
+        os.write(1, b"begun\\n")  # before this, Python forgets a signal
         server.serve_forever()
         os._exit(0)
     children.append(child)
@@ -320,6 +321,8 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children))
 """
         process = run(PROGRAM + program, "0", stdin=-1)
         address = ("127.0.0.1", int(process.stdout.readline()))
+        for _ in range(3):
+            self.assertEqual(process.stdout.readline(), "begun\n")
         for _ in range(20):
             with socket.create_connection(address, PATIENCE) as client:
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
