@@ -7,7 +7,10 @@
 //! the server for one response: the median of several rounds. The floor is a server with one thread that
 //! parses nothing, and gives head and body to one blocking `write`; `floor blocks` writes blocks of
 //! 64 KiB. All share one processor, because a kernel that moves large bodies from one to another takes a
-//! time that differs from run to run. `benches/README.md` says how to read the table.
+//! time that differs from run to run. The servers do not use BBR, whatever the system's default is: it
+//! delays packets by timers, and on loopback these timers can cost as much as the rest of the response.
+//! The responses of a case are on one connection, except for those named `new`: there each has its own.
+//! `benches/README.md` says how to read the table.
 
 mod support;
 
@@ -19,11 +22,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use serve_forever::http::{
-    Block, FromRead, HttpRequestHandler, HttpResult, HttpServer, Request, Response,
+    Block, FromRead, Http, HttpRequestHandler, HttpResult, HttpSettings, Request, Response, listen,
 };
-use serve_forever::socketserver::{Failure, Pool};
-use serve_forever::wsgi::{AppResult, Body, Environ, FileWrapper, StartResponse, make_server};
-use socket2::{Domain, Socket, Type};
+use serve_forever::socketserver::{Evented, Failure, Pool, Server as SocketServer, Tcp, Transport};
+use serve_forever::wsgi::{AppResult, Body, Environ, FileWrapper, StartResponse, WsgiHandler};
+use socket2::{Domain, SockRef, Socket, Type};
 use support::process::{Processors, Server};
 use support::rounds::Samples;
 use support::table;
@@ -45,11 +48,12 @@ const ROUNDS: usize = 15;
 const EACH_ROUND: usize = 10 * 1024 * KIB;
 
 /// The servers, and the ways in which each of them sends a body.
-const WAYS: [(&str, &str); 16] = [
+const WAYS: [(&str, &str); 17] = [
     // What several writes cost the floor.
     ("floor", "blocks"),
     ("http", "body"),
     ("http", "body_block"),
+    ("http", "new_body_block"),
     ("http", "owned"),
     ("http", "one_block"),
     ("http", "stream"),
@@ -212,14 +216,14 @@ fn respond_wsgi(
 }
 
 /// The floor: one blocking `write` for each request, and nothing else.
-fn serve_floor(address: &str) -> io::Result<()> {
+fn serve_floor(listener: &TcpListener) -> io::Result<()> {
     let responses = SIZES.map(|(_, size)| {
         let mut response =
             format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
         response.resize(response.len() + size, b'x');
         response
     });
-    for stream in TcpListener::bind(address)?.incoming() {
+    for stream in listener.incoming() {
         let mut stream = stream?;
         stream.set_nodelay(true)?;
         let mut request = [0; 4096];
@@ -249,16 +253,34 @@ fn serve_floor(address: &str) -> io::Result<()> {
 fn serve(kind: &str, address: &str) -> Result<(), Box<dyn Error>> {
     let pages = Pages::new();
     match kind {
-        "floor" => serve_floor(address)?,
-        "http" => HttpServer::bind(address, pages)?.serve_forever()?,
+        "floor" => {
+            let listener = TcpListener::bind(address)?;
+            send_without_timers(&SockRef::from(&listener))?;
+            serve_floor(&listener)?;
+        }
+        "http" => run(listen(address)?, pages)?,
         _ => {
             let app = move |environ: &mut Environ<'_>, start: &mut dyn StartResponse| {
                 respond_wsgi(&pages, environ, start)
             };
-            make_server(address, app)?.serve_forever()?;
+            let tcp = listen(address)?;
+            let handler = WsgiHandler::new(app, tcp.server_address());
+            run(tcp, handler)?;
         }
     }
     Ok(())
+}
+
+fn run(tcp: Tcp, handler: impl HttpRequestHandler + Clone) -> io::Result<()> {
+    send_without_timers(&SockRef::from(&tcp))?;
+    let http = Http::new(handler, HttpSettings::default());
+    SocketServer::new(tcp, Evented::new(http))?.serve_forever()?;
+    Ok(())
+}
+
+/// Lets the connections of a listener send as fast as the client allows. Each Linux has Reno.
+fn send_without_timers(listener: &SockRef<'_>) -> io::Result<()> {
+    listener.set_tcp_congestion(b"reno")
 }
 
 /// A connection to a server.
@@ -269,11 +291,14 @@ struct Client {
 }
 
 impl Client {
-    fn connect(server: &Server) -> Client {
+    /// Connects. A `warm` client has room for a whole response, so that the server never has to wait for
+    /// it. Any other has what the operating system gives to every client.
+    fn connect(server: &Server, warm: bool) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        // Room for a whole response, so that the server never has to wait for the client.
-        let room = socket.set_recv_buffer_size(4 * 1024 * KIB);
-        room.expect("an option");
+        if warm {
+            let room = socket.set_recv_buffer_size(4 * 1024 * KIB);
+            room.expect("an option");
+        }
         socket.connect(&server.address.into()).expect("it listens");
         socket.set_tcp_nodelay(true).expect("an option");
         Client {
@@ -306,13 +331,26 @@ impl Client {
 fn round(server: &Server, path: &str, length: usize, count: usize) -> f64 {
     // The operating system adapts the buffers of a connection to its past. So a round has a connection
     // of its own, and what is first sent on it does not count.
-    let mut client = Client::connect(server);
+    let mut client = Client::connect(server, true);
     for _ in 0..count {
         client.ask(path, length);
     }
+    measure(server, count, || client.ask(path, length))
+}
+
+/// Like [`round`], but each response is the first of a connection. The time includes that for the
+/// connection.
+fn round_of_first(server: &Server, path: &str, length: usize, count: usize) -> f64 {
+    measure(server, count, || {
+        Client::connect(server, false).ask(path, length);
+    })
+}
+
+/// Returns the processor time that the server uses each time, in microseconds.
+fn measure(server: &Server, count: usize, mut ask: impl FnMut()) -> f64 {
     let before = server.processor_time();
     for _ in 0..count {
-        client.ask(path, length);
+        ask();
     }
     let used = server.processor_time() - before;
     used.as_secs_f64() * 1e6 / count as f64
@@ -325,8 +363,15 @@ fn framing(length: usize) -> usize {
     lines.sum::<usize>() + b"0\r\n\r\n".len()
 }
 
+/// How a round is measured.
+type Round = fn(&Server, &str, usize, usize) -> f64;
+
 /// Measures a case beside the floor. Returns the medians of both, and of their ratio.
 fn compare(server: &Server, floor: &Server, way: &str, (name, size): (&str, usize)) -> Vec<String> {
+    let (round, way): (Round, _) = match way.strip_prefix("new_") {
+        Some(way) => (round_of_first, way),
+        None => (round, way),
+    };
     let (path, count) = (format!("/{way}/{name}"), EACH_ROUND / size);
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
