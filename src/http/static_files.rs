@@ -75,11 +75,12 @@ const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
 ///
 /// # On the loop, or on workers
 ///
-/// A file is read in blocks of at most 128 KiB. The next block is read when the client has taken the one
-/// before, so no file is ever whole in memory. Up to 1 MiB of this memory is kept for later responses. A listing is made in the same way, but the names in
-/// the directory are [kept](Self::max_listing_memory) until it is sent. Files are read on the thread
-/// of the handler. From the page cache this takes microseconds. From a slow disk or a network file
-/// system it may take long, and meanwhile the loop serves nobody. A [`Pool`](crate::socketserver::Pool) reads
+/// A file is read in blocks of at most 128 KiB. The next block is read when the client has taken the
+/// one before, so no file is ever whole in memory. Up to 1 MiB of this memory is kept for later
+/// responses. A listing is made in the same way, but the names in the directory are
+/// [kept](Self::max_listing_memory) until it is sent. Files are read on the thread of the handler. From
+/// the page cache this takes microseconds. From a slow disk or a network file system it may take long,
+/// and meanwhile the loop serves nobody. A [`Pool`](crate::socketserver::Pool) reads
 /// all blocks on other threads:
 ///
 /// ```
