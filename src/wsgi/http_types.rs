@@ -4,7 +4,7 @@ use ::http::header::HeaderName;
 use ::http::{HeaderMap, HeaderValue};
 
 use super::headers::Headers;
-use super::latin1::{latin1, latin1_bytes};
+use super::latin1::{field_value, latin1};
 
 /// All fields in the order of the map, with lower-case names. A byte beyond ASCII is the character
 /// with its number (PEP 3333).
@@ -30,9 +30,7 @@ impl TryFrom<&Headers> for HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in headers.items() {
             let name = HeaderName::from_bytes(name.as_bytes())?;
-            // A NUL stands for what is not in Latin-1, and is refused like that.
-            let value = latin1_bytes(value).unwrap_or(b"\0".into());
-            map.try_append(name, HeaderValue::from_bytes(&value)?)?;
+            map.try_append(name, HeaderValue::from_bytes(&field_value(value))?)?;
         }
         Ok(map)
     }

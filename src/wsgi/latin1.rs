@@ -10,6 +10,12 @@ pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Returns the bytes of a field value. A NUL stands for what is not in Latin-1: a field with it is
+/// refused.
+pub(super) fn field_value(text: &str) -> Cow<'_, [u8]> {
+    latin1_bytes(text).unwrap_or(b"\0".into())
+}
+
 /// Returns the bytes that text stands for; `None` if a character is not in Latin-1.
 pub(super) fn latin1_bytes(text: &str) -> Option<Cow<'_, [u8]>> {
     if text.is_ascii() {

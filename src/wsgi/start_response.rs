@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::latin1::latin1_bytes;
+use super::latin1::field_value;
 use crate::http::h1::{self, EncodeError, Sink};
 use crate::socketserver::{Failure, HandlerResult};
 
@@ -307,9 +307,7 @@ impl Head {
         }
         self.sets_date |= name.eq_ignore_ascii_case("Date");
         self.sets_server |= name.eq_ignore_ascii_case("Server");
-        // A NUL stands for what is not in Latin-1, and is refused like that.
-        let value = latin1_bytes(value).unwrap_or(b"\0".into());
-        h1::field(&mut self.lines, name, &value).map_err(|error| match error {
+        h1::field(&mut self.lines, name, &field_value(value)).map_err(|error| match error {
             EncodeError::InvalidName => AppError::HeaderName(name.to_owned()),
             _ => AppError::HeaderValue(name.to_owned()),
         })
