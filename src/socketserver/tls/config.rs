@@ -201,7 +201,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn read_pem_files(certfile: &Path, keyfile: &Path) -> io::Result<ServerConfig> {
     let provider = provider().ok_or_else(|| {
-        let message = "no cryptography is installed: see rustls::crypto::CryptoProvider";
+        let message = "no cryptography is installed: turn on the feature tls-ring, or see rustls::crypto::CryptoProvider";
         io::Error::new(io::ErrorKind::NotFound, message)
     })?;
     let chain = read_chain(certfile).map_err(|error| named(certfile, error))?;
@@ -235,4 +235,16 @@ fn named(file: &Path, error: pem::Error) -> io::Error {
         _ => io::ErrorKind::InvalidData,
     };
     io::Error::new(kind, format!("{}: {error}", file.display()))
+}
+
+#[cfg(all(test, not(feature = "tls-ring")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_cryptography_is_told_so() {
+        let error = TlsConfig::from_pem_files("cert.pem", "key.pem").expect_err("no cryptography");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("tls-ring"), "{error}");
+    }
 }
