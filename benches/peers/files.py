@@ -30,8 +30,10 @@ PATIENCE = 5  # seconds
 WORK = [
     ('10 KiB, 32 connections', '/small.bin', 32, 200),
     ('index page of 10 KiB, 32 connections', '/', 32, 200),
-    ('1 MiB, 8 connections', '/medium.bin', 8, 10),
-    ('1 GiB, 1 connection', '/large.bin', 1, 1),
+    ('100 KiB, 16 connections', '/middle.bin', 16, 100),
+    ('1 MiB, 1 connection', '/large.bin', 1, 40),
+    ('1 MiB, 8 connections', '/large.bin', 8, 10),
+    ('1 GiB, 1 connection', '/huge.bin', 1, 1),
 ]
 
 NGINX = """worker_processes 1; daemon off; master_process off; pid {0}/{1}.pid; error_log {0}/{1}.err;
@@ -215,14 +217,14 @@ def main():
     memory = '/dev/shm' if os.path.isdir('/dev/shm') else None
     with tempfile.TemporaryDirectory(dir=memory) as www, tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(www)
-        for name, size in [('small.bin', 10), ('index.html', 10), ('other.bin', 1), ('medium.bin', 1024)]:
+        for name, size in [('small.bin', 10), ('index.html', 10), ('other.bin', 1), ('middle.bin', 100), ('large.bin', 1024)]:
             (folder / name).write_bytes(os.urandom(size * 1024))
         (folder / 'text.txt').write_text('x' * 10240)
         (folder / 'text.txt.gz').write_bytes(os.urandom(1024))
         block = os.urandom(1 << 20)
-        with open(folder / 'large.bin', 'wb') as large:
+        with open(folder / 'huge.bin', 'wb') as huge:
             for _ in range(1024):
-                large.write(block)
+                huge.write(block)
         show_calls(binary, www)
         print()
         show_times(binary, www, scratch, rounds)
