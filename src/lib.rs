@@ -9,7 +9,7 @@
 //! | `server` | on | everything else: the loop, the sockets, HTTP and WSGI | `crossbeam-channel`, `httpdate`, `log`, `mio`, `percent-encoding`, `signal-hook`, `socket2`, and four that these need |
 //! | `files` | on | `http::SimpleHttpRequestHandler`, which serves a directory, and `http::translate_path`; turns on `server` | on Unix `rustix` and `bitflags`, on Linux also `linux-raw-sys` |
 //! | `tls` | off | TLS around any protocol: `http::HttpsServer`, `socketserver::Tls`; turns on `server` | `rustls`, and six that it needs |
-//! | `tls-ring` | off | the cryptography of the crate `ring` for it; turns on `tls`; to build it takes a C compiler | `ring`, `getrandom`, `cfg-if` |
+//! | `tls-ring` | off | the cryptography of the crate `ring` for it; turns on `tls`; to build it takes a C compiler and three crates more | `ring`, `getrandom`, `cfg-if` |
 //! | `websocket` | off | `http::websocket`: WebSocket, in messages; turns on `server` | `sha1_smol` |
 //! | `local-time` | off | access logs in local time, `http::AccessLog::local_time`; turns on `server` | `jiff`, `jiff-core` |
 //! | `http-types` | off | conversions from and to the types of the crate [`http`](https://docs.rs/http): `TryFrom` for requests and fields, `Response::send` for responses; turns on `server` | `http`, `bytes`, `itoa` |
