@@ -875,7 +875,7 @@ fn open_below(directory: &Path) -> Vec<String> {
 #[test]
 fn small_files_stay_open() {
     let tree = Tree::usual();
-    tree.write("large", pattern(64 * 1024 + 1));
+    tree.write("large", pattern(128 * 1024 + 1));
     let mut wire = Wire::new(tree.files());
     let mut get = |target| {
         wire.sent.clear();
@@ -886,7 +886,7 @@ fn small_files_stay_open() {
         assert_eq!(get("/a.txt").text(), "0123456789");
         assert_eq!(get("/d/b.html").text(), "<p>b</p>");
         assert_eq!(get("/index/").text(), "the index");
-        assert_eq!(get("/large").body.len(), 64 * 1024 + 1);
+        assert_eq!(get("/large").body.len(), 128 * 1024 + 1);
         let open = ["a.txt", "d/b.html", "index/index.html"];
         assert_eq!(open_below(&tree.root()), open);
     }
@@ -1005,7 +1005,7 @@ fn a_file_that_is_replaced_is_closed() {
     assert_eq!(get(), "other");
     assert_eq!(open_below(&tree.root()), ["a.txt"]);
     // One that is too large to stay open.
-    tree.write("new", pattern(64 * 1024 + 1));
+    tree.write("new", pattern(128 * 1024 + 1));
     fs::rename(tree.path("new"), tree.path("a.txt")).expect("renamed");
     get();
     assert!(open_below(&tree.root()).is_empty());

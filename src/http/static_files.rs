@@ -236,7 +236,7 @@ impl SimpleHttpRequestHandler {
         self.set(|settings| settings.max_listing_memory = bytes)
     }
 
-    /// Sets how many small files, of up to 64 KiB, stay open for the next request. The default is 64, and
+    /// Sets how many small files, of up to 128 KiB, stay open for the next request. The default is 64, and
     /// 0 turns this off ([STATIC-15]). Files stay open on Unix only.
     ///
     /// A request for such a file asks the system whether the path still leads to it, and whether it is

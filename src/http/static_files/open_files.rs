@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The largest file that stays open. The space of a file that was removed is free only when nobody has
 /// it open. And the larger a file is, the less it costs to open it, compared with sending it.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: u64 = 128 * 1024;
 
 /// How long a file stays open, so that a directory that was closed to the server, or that has become a
 /// link out of the root, soon counts ([STATIC-15]).
