@@ -9,7 +9,6 @@ mod support;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::iter;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -764,28 +763,45 @@ fn a_handler_stops_its_server_and_is_heard() {
 /// THREAD-5: what a handler has begun is more than one message if its body comes in blocks.
 #[test]
 fn closing_delivers_a_body_that_comes_in_blocks() {
-    const BLOCKS: usize = 30; // more than a connection takes in one turn
-    let (trace, workers) = (Trace::default(), Pool::new().threads(2));
+    // More than a connection takes in one turn.
+    check_blocks_at_close(Pool::new(), &["/pulled", "/pushed"], 30);
+}
+
+/// THREAD-5, THREAD-11: a worker stops several times in such a body, and its client reads promptly.
+/// The body is delivered, whether the worker is free meanwhile or waits.
+#[test]
+fn closing_delivers_a_body_whose_worker_waits_for_the_client() {
+    for share_threads in [true, false] {
+        let workers = Pool::new().share_threads(share_threads);
+        check_blocks_at_close(workers, &["/pulled"], 240);
+    }
+}
+
+/// Has handlers begin bodies of so many blocks when the server is about to close. Each body arrives
+/// whole.
+fn check_blocks_at_close(workers: Pool, paths: &[&str], blocks: usize) {
+    let trace = Trace::default();
     let handler = {
         let trace = trace.clone();
         move |request: &Request<'_>, response: Response<'_>| {
             trace.note("in");
             trace.wait_for("go", 1);
             if request.path() == "/pulled" {
-                return response
-                    .send_response(200)
-                    .stream(iter::repeat_n("block", BLOCKS));
+                // A longer one now and then: the loop's turn does not end just where a worker stops.
+                let width = |number| if number % 40 == 0 { 3000 } else { 5 };
+                let block = move |number| format!("{:1$}", "block", width(number));
+                return response.send_response(200).stream((0..blocks).map(block));
             }
             let (deferred, reply) = response.defer();
             let stream = deferred.stream(|response| response.send_response(200))?;
-            for _ in 0..BLOCKS {
+            for _ in 0..blocks {
                 stream.send("block")?;
             }
             stream.finish()?;
             Ok(reply)
         }
     };
-    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers);
+    let http = ThreadedHttp::new(handler, HttpSettings::default(), workers.threads(2));
     let tcp = listen("127.0.0.1:0").expect("a free port");
     let server = Server::new(tcp, Evented::new(http.block_on_close(LONG))).expect("a poll");
     let server = run_as(server, |server| {
@@ -793,17 +809,18 @@ fn closing_delivers_a_body_that_comes_in_blocks() {
         server.server_close();
         served
     });
-    let clients = ["/pulled", "/pushed"].map(|path| {
+    let ask = |path: &&str| {
         let mut client = connect(server.address);
         client.write_all(get(path).as_bytes()).expect("sent");
         client
-    });
-    trace.wait_for("in", 2);
+    };
+    let clients: Vec<_> = paths.iter().map(ask).collect();
+    trace.wait_for("in", paths.len());
     server.handle.request();
     trace.note("go");
-    for answer in clients.map(answer) {
+    for answer in clients.into_iter().map(answer) {
         assert!(answer.ends_with("\r\n0"), "{answer}"); // trimmed
-        assert_eq!(answer.matches("block").count(), BLOCKS);
+        assert_eq!(answer.matches("block").count(), blocks);
     }
     server.stop();
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
@@ -95,8 +95,13 @@ enum Whom {
     Pool,
     /// The end of a thread.
     Thread(ThreadId),
-    /// A loop. This tells whether the loop runs on the thread that asks.
-    Loop(Box<dyn Fn() -> bool + Send>),
+    /// A loop.
+    Loop {
+        /// Tells whether the loop runs on the thread that asks.
+        is_here: Box<dyn Fn() -> bool + Send>,
+        /// Whether the loop has ended the wait. The job's thread may notice that later.
+        is_over: Arc<AtomicBool>,
+    },
 }
 
 impl Whom {
@@ -105,7 +110,16 @@ impl Whom {
         match self {
             Whom::Pool => false,
             Whom::Thread(thread) => *thread == own,
-            Whom::Loop(is_loop) => is_loop(),
+            Whom::Loop { is_here, .. } => is_here(),
+        }
+    }
+
+    /// Returns whether the wait has ended, or is about to. What if the pool `is_closed`? Then a job
+    /// does not wait for a loop any more.
+    fn is_over(&self, is_closed: bool) -> bool {
+        match self {
+            Whom::Pool | Whom::Thread(_) => false,
+            Whom::Loop { is_over, .. } => is_closed || is_over.load(SeqCst),
         }
     }
 }
@@ -297,12 +311,12 @@ impl Shared {
         patience: Option<Duration>,
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
-            // What if the pool is closed? Then a job does not wait for a loop any more.
-            let ends = |job: &Waiting| matches!(job.whom, Whom::Loop(_)) && self.is_closed();
-            let is_for_this = |job: &Waiting| by_job.is_some() || job.whom.is_caller(own);
-            let for_this = |job: &&Waiting| is_for_this(job) && !ends(job);
+            let is_closed = self.is_closed();
+            let waits = |job: &&Waiting| !job.whom.is_over(is_closed);
+            let jobs = || threads.waiting.iter().filter(waits);
+            let for_this = |job: &&Waiting| by_job.is_some() || job.whom.is_caller(own);
             let (mut held, mut excused) = (0, 0);
-            for job in threads.waiting.iter().filter(for_this) {
+            for job in jobs().filter(for_this) {
                 held += 1;
                 // Before the jobs are counted: none of these can end while the lock is held, and one
                 // that comes now must not stand for another that runs.
@@ -400,13 +414,15 @@ pub(crate) fn wait_for_thread<R>(whom: ThreadId, wait: impl FnOnce() -> R) -> R 
 }
 
 /// Runs `wait`, which waits for a loop. What if this is a job of a pool, and the loop waits until the
-/// pool is idle? Then it does not wait for this job. `is_loop` tells whether the loop runs on the
-/// thread that asks.
+/// pool is idle? Then it does not wait for this job until `is_over`. `is_here` tells whether the loop
+/// runs on the thread that asks.
 pub(super) fn wait_for_loop<R>(
-    is_loop: impl Fn() -> bool + Send + 'static,
+    is_here: impl Fn() -> bool + Send + 'static,
+    is_over: Arc<AtomicBool>,
     wait: impl FnOnce() -> R,
 ) -> R {
-    wait_for(Whom::Loop(Box::new(is_loop)), wait)
+    let is_here = Box::new(is_here);
+    wait_for(Whom::Loop { is_here, is_over }, wait)
 }
 
 fn wait_for<R>(whom: Whom, wait: impl FnOnce() -> R) -> R {

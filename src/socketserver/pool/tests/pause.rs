@@ -78,3 +78,21 @@ fn a_pool_that_is_closed_ends_the_waits() {
     assert_eq!(words, [(false, home), (false, home)]);
     parked.resume();
 }
+
+/// THREAD-5: a job that was let go on is waited for, even before its thread has noticed.
+#[test]
+fn the_loop_waits_for_what_it_has_let_go_on() {
+    for resumes in [true, false] {
+        let pool = Pool::new().threads(1);
+        let (sender, said) = unbounded();
+        let (parked, home) = pauses(&pool, &sender);
+        wait_until("waits", || pool.handle.0.lock().is_anybody_waiting());
+        assert!(pool.wait_until_idle(None));
+        match resumes {
+            true => parked.resume(),
+            false => drop(parked),
+        }
+        assert!(pool.wait_until_idle(Some(PATIENCE)));
+        assert_eq!(said.try_recv(), Ok((resumes, home)));
+    }
+}
