@@ -114,6 +114,11 @@ impl Whom {
         }
     }
 
+    /// Returns whether it is a loop.
+    fn is_loop(&self) -> bool {
+        matches!(self, Whom::Loop { .. })
+    }
+
     /// Returns whether the wait has ended, or is about to. What if the pool `is_closed`? Then a job
     /// does not wait for a loop any more.
     fn is_over(&self, is_closed: bool) -> bool {
@@ -314,7 +319,12 @@ impl Shared {
             let is_closed = self.is_closed();
             let waits = |job: &&Waiting| !job.whom.is_over(is_closed);
             let jobs = || threads.waiting.iter().filter(waits);
-            let for_this = |job: &&Waiting| by_job.is_some() || job.whom.is_caller(own);
+            let is_awaited = jobs().any(|job| job.whom.is_caller(own));
+            // What if a job waits for this thread, and another for another loop? That loop may wait
+            // here as well. If each waited for the other's job, neither wait would end.
+            let for_this = |job: &&Waiting| {
+                by_job.is_some() || job.whom.is_caller(own) || is_awaited && job.whom.is_loop()
+            };
             let (mut held, mut excused) = (0, 0);
             for job in jobs().filter(for_this) {
                 held += 1;

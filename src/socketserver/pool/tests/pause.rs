@@ -96,3 +96,33 @@ fn the_loop_waits_for_what_it_has_let_go_on() {
         assert_eq!(said.try_recv(), Ok((resumes, home)));
     }
 }
+
+/// THREAD-5: what if two loops share a pool, and a job waits for each of them? They do not wait for
+/// each other's job, nor for what is queued behind both.
+#[test]
+fn two_loops_do_not_wait_for_each_other() {
+    let pool = Pool::new().threads(2);
+    let (sender, said) = unbounded();
+    let (paused, both_paused) = unbounded::<()>();
+    let (idle, waited) = unbounded();
+    let loops = [(); 2].map(|()| {
+        let (pool, sender) = (pool.clone(), sender.clone());
+        let (paused, both_paused, idle) = (paused.clone(), both_paused.clone(), idle.clone());
+        thread::spawn(move || {
+            let (parked, _home) = pauses(&pool, &sender);
+            drop(paused);
+            wait_for(&both_paused);
+            say(&idle, pool.wait_until_idle(Some(PATIENCE / 2)));
+            parked
+        })
+    });
+    drop(paused);
+    wait_for(&both_paused);
+    pool.submit(|| ()).expect("room in the queue");
+    assert_eq!([heard(&waited), heard(&waited)], [true, true]);
+    for this in loops {
+        this.join().expect("no panic").resume();
+        assert!(heard(&said).0);
+    }
+    assert!(pool.join(Some(PATIENCE)));
+}
