@@ -378,9 +378,10 @@ impl Shared {
         // The last of this thread: if it waits within a wait, the inner one ends first.
         let is_this = |job: &Waiting| Arc::ptr_eq(&job.home, &home);
         let mut threads = self.lock();
-        if let Some(index) = threads.waiting.iter().rposition(is_this) {
-            threads.waiting.remove(index);
-        }
+        let index = threads.waiting.iter().rposition(is_this);
+        let ended = index.map(|index| threads.waiting.remove(index));
+        drop(threads);
+        drop(ended); // without the lock: what it knows of a loop may use the pool when it is dropped
         result
     }
 }

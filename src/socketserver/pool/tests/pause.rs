@@ -126,3 +126,27 @@ fn two_loops_do_not_wait_for_each_other() {
     }
     assert!(pool.join(Some(PATIENCE)));
 }
+
+/// A wait that ends drops what it knows of the loop. That may be the last of it, and may use the pool.
+#[test]
+fn the_end_of_a_wait_may_use_the_pool() {
+    struct Uses(Pool);
+
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            drop(self.0.worker());
+        }
+    }
+
+    let pool = Pool::new().threads(1);
+    let (own, (sender, said)) = (pool.clone(), unbounded());
+    pool.submit(move || {
+        let (parked, pause) = own.pause();
+        let uses = Uses(own);
+        parked.resume();
+        say(&sender, pause.wait(move || uses.0.is_full()));
+    })
+    .expect("room");
+    assert!(heard(&said));
+    assert!(pool.join(Some(PATIENCE)));
+}
