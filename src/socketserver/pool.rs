@@ -6,18 +6,22 @@
 //! ```text
 //! submit: takes a place, queues the job ──▶ a thread runs it ──▶ the place is free again
 //! push:   queues the job, without a place ─▶ a thread runs it
-//! park:   the job stays on its thread ──▶ resume ──▶ that thread runs it
+//! park:   its thread keeps the rest, and runs others ─▶ resume ─▶ that thread runs it
+//! pause:  the job waits on its thread, and runs still ─▶ resume ─▶ it goes on
 //! ```
 //!
 //! A *place* is the right of a job to run or to wait. There is a place for each thread, and a place
 //! for each job that may wait. So the places bound the queue, and the channel in which jobs wait
 //! needs no bound.
 //!
-//! A job that is *parked* waits for something else than a thread, for example for a client. It is
-//! kept by the thread that parked it, and never leaves that thread: there it goes on, and there it
-//! is dropped. Each thread has a queue of its own for this, and looks at both queues while a job is
-//! parked. If the pool does not share its threads, the job waits on its thread instead, and is one of
-//! the jobs that run ([`pause`](pause::pause)).
+//! A job may wait for something else than a thread, for example for a client. There are two ways:
+//!
+//! - A *parked* job is kept by its thread, which runs other jobs meanwhile. It never leaves that
+//!   thread: there it goes on, and there it is dropped. Each thread has a queue of its own for this,
+//!   and looks at both queues while a job is parked. A parked job is not one of the jobs that run.
+//! - A *paused* job waits on its thread, which runs no other job meanwhile. It is one of the jobs that
+//!   run ([`pause`](pause::pause)). This is how a pool works that does not
+//!   [share its threads](Pool::share_threads).
 //!
 //! Besides the queues, a submitter and the threads share some counts: how many places are taken,
 //! how many jobs have not ended, how many of these no further thread could run, how many threads
@@ -237,7 +241,8 @@ impl Pool {
     /// With `false`, a thread finishes a response before it takes another job, as a thread of Python's
     /// `ThreadingMixIn` does. Then a client that reads slowly holds a thread, until the server gives it
     /// up ([`write_stall`](super::EventedSettings::write_stall)). This concerns bodies that are made
-    /// block by block, and have more than 64 KiB or 64 blocks. All other bodies leave the thread at once.
+    /// block by block, and have about 64 KiB or 64 blocks, or more. All other bodies leave the thread at
+    /// once.
     ///
     /// ```
     /// use serve_forever::socketserver::Pool;
@@ -441,7 +446,8 @@ impl Pool {
     }
 
     /// Closes the pool for all its handles. It refuses further jobs, and its threads end when every
-    /// job has ended.
+    /// job has ended. With [`share_threads(false)`](Self::share_threads), responses that wait for their
+    /// clients break off.
     pub fn close(&self) {
         self.handle.0.close();
     }
@@ -492,7 +498,13 @@ impl Pool {
     /// not for responses that wait for its own thread. Two jobs that call this do not wait for each
     /// other. If every thread has such a job, they do not wait for the queue either ([THREAD-10]).
     ///
+    /// With [`share_threads(false)`](Self::share_threads), a response that waits for its client is a
+    /// job that runs. On the thread of a loop, this call does not wait for responses that wait for that
+    /// loop. If there are any, it does not wait for those of other loops either. A job waits for no
+    /// such response ([THREAD-11]).
+    ///
     /// [THREAD-10]: crate::spec#thread-10
+    /// [THREAD-11]: crate::spec#thread-11
     pub fn wait_until_idle(&self, patience: Option<Duration>) -> bool {
         held::let_go(); // the jobs of this turn are among those that are waited for
         let own = thread::current().id();
@@ -595,11 +607,11 @@ impl Drop for Handle {
     }
 }
 
-/// A job that waits on one of the threads, or is kept there. Drop it to drop the job, on that thread.
+/// A job that is parked or paused. Drop it to drop the job, on its thread.
 pub(crate) enum Parked {
-    /// The thread keeps it, and runs other jobs.
+    /// It is parked: its thread keeps it, and runs other jobs.
     Kept(Kept),
-    /// The thread waits with it.
+    /// It is paused: its thread waits with it.
     Paused(Resume),
 }
 
