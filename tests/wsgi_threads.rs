@@ -15,7 +15,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use on_workers::support::patience::PATIENCE;
+use on_workers::support::patience::{PATIENCE, wait_until};
 use on_workers::support::wsgi;
 use on_workers::support::wsgi::{Starter, request, serve, serve_illegal, serve_with};
 use serve_forever::http::{Block, HttpSettings, ThreadedHttp, listen};
@@ -207,14 +207,6 @@ fn ordered() -> (impl Application, Receiver<String>) {
         })))
     };
     (app, calls)
-}
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
-        thread::yield_now();
-    }
 }
 
 /// THREAD-5, THREAD-11: a server that waits for its handlers does not wait for a response whose
