@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -61,6 +62,8 @@ struct Overrides {
 pub struct Server {
     /// The server, until it is closed.
     native: Mutex<Option<Native>>,
+    /// Who holds it while its loop runs.
+    runs: Runs,
     /// The application that its connections call.
     application: PyApplication,
     /// Runs the application, if it does not run on the loop's thread.
@@ -130,6 +133,7 @@ impl Server {
         interruption.stop_by(shutdown.clone());
         Ok(Server {
             native: Mutex::new(Some(native)),
+            runs: Runs::default(),
             application,
             pool,
             counters,
@@ -172,16 +176,20 @@ impl Server {
     }
 
     /// Stops the loop, and waits until it has ended, or for `timeout` seconds. Returns whether it
-    /// has ended.
+    /// has ended. Then `close` is possible.
     #[pyo3(signature = (timeout))]
     fn shutdown(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = timeout.map(seconds).transpose()?;
-        let stopped = py.detach(|| match timeout {
-            Some(timeout) => self.shutdown.shutdown_timeout(timeout),
-            None => self.shutdown.shutdown(),
-        });
-        // Other errors: no loop runs, or this is its own thread, which cannot wait for itself.
-        Ok(!matches!(stopped, Err(NotStopped::TimedOut)))
+        Ok(py.detach(|| {
+            let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            let run = self.runs.other();
+            let stopped = match timeout {
+                Some(timeout) => self.shutdown.shutdown_timeout(timeout),
+                None => self.shutdown.shutdown(),
+            };
+            // Other errors: no loop runs, or this is its own thread, which cannot wait for itself.
+            !matches!(stopped, Err(NotStopped::TimedOut)) && self.runs.wait(run, until)
+        }))
     }
 
     /// Asks the loop to stop.
@@ -199,7 +207,13 @@ impl Server {
     /// were finished, and how many were not.
     fn drain(&self, py: Python<'_>, patience: f64) -> PyResult<(usize, usize)> {
         let patience = seconds(patience)?;
-        let drained = match py.detach(|| self.shutdown.drain(patience)) {
+        let drained = py.detach(|| {
+            let run = self.runs.other();
+            let drained = self.shutdown.drain(patience);
+            self.runs.wait(run, None);
+            drained
+        });
+        let drained = match drained {
             Ok(drained) => drained,
             // No loop runs. What if it has drained already?
             Err(NotStopped::NotRunning) => self.shutdown.drained().unwrap_or_default(),
@@ -254,13 +268,10 @@ impl Server {
         run: impl FnOnce(&mut Native) -> Result<(), ServeError> + Send,
     ) -> PyResult<()> {
         let result = py.detach(|| {
-            let mut native = match self.native.try_lock() {
-                Ok(native) => native,
-                Err(TryLockError::Poisoned(native)) => native.into_inner(),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(PyRuntimeError::new_err("the server is running already"));
-                }
+            let Some(_run) = self.runs.begin() else {
+                return Err(PyRuntimeError::new_err("the server is running already"));
             };
+            let mut native = lock(&self.native); // it is released before the run has ended
             match native.as_mut() {
                 Some(native) => run(native).map_err(to_python),
                 None => Err(PyOSError::new_err("the server is closed")),
@@ -270,6 +281,70 @@ impl Server {
             Some(error) => Err(error),
             None => result,
         }
+    }
+}
+
+/// The runs of a loop: at most one at a time.
+#[derive(Default)]
+struct Runs {
+    state: Mutex<RunState>,
+    has_ended: Condvar,
+}
+
+#[derive(Default)]
+struct RunState {
+    /// The thread of the run, if there is one.
+    thread: Option<ThreadId>,
+    /// How many runs have ended.
+    ended: u64,
+}
+
+/// A run. It ends when it is dropped.
+struct Run<'a>(&'a Runs);
+
+impl Runs {
+    /// Begins a run on this thread. `None`: there is one.
+    fn begin(&self) -> Option<Run<'_>> {
+        let mut state = lock(&self.state);
+        if state.thread.is_some() {
+            return None;
+        }
+        state.thread = Some(thread::current().id());
+        Some(Run(self))
+    }
+
+    /// Returns the number of the present run, if it is on another thread.
+    fn other(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        let thread = state.thread?;
+        (thread != thread::current().id()).then_some(state.ended)
+    }
+
+    /// Waits until `run` has ended, but not longer than `until`. Returns whether it has.
+    fn wait(&self, run: Option<u64>, until: Option<Instant>) -> bool {
+        let mut state = lock(&self.state);
+        while run == Some(state.ended) {
+            state = match until {
+                None => recover(self.has_ended.wait(state)),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    recover(self.has_ended.wait_timeout(state, left)).0
+                }
+            };
+        }
+        true
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.thread = None;
+        state.ended += 1;
+        self.0.has_ended.notify_all();
     }
 }
 
@@ -380,5 +455,10 @@ fn seconds(seconds: f64) -> PyResult<Duration> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    recover(mutex.lock())
+}
+
+/// Returns what a lock guards, also after a panic: each state here is valid at any moment.
+fn recover<T>(locked: LockResult<T>) -> T {
+    locked.unwrap_or_else(PoisonError::into_inner)
 }

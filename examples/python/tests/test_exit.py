@@ -27,13 +27,16 @@ class Quiet(WSGIRequestHandler):
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/exit":
         sys.exit(0)
     if path == "/body":
         return [environ["wsgi.input"].read()]
     if path == "/stream":
         return (b"x" * 1000 for _ in range(100))
+    if path == "/write":
+        for _ in range(100):
+            write(b"x" * 1_000_000)
     return [b"hello"]
 
 way, threads = sys.argv[1], int(sys.argv[2])
@@ -66,6 +69,8 @@ REQUESTS = (
     b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n" + b"x" * 10000,
     b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
 )
+#: Its client does not read, so the application stays in `write` until the end breaks it off.
+WRITE = b"GET /write HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def load(address, seed, is_over):
@@ -101,6 +106,20 @@ class Exits(unittest.TestCase):
             with self.subTest(number, way=way, threads=threads):
                 status, stderr = self.end_once(number, way, threads)
                 self.assertEqual((status, stderr), (0, ""))
+
+    def test_while_threads_write_to_clients_that_do_not_read(self):
+        for number in range(EXITS):
+            way = ("daemon", "shutdown")[number % 2]
+            with self.subTest(number, way=way), contextlib.ExitStack() as stack:
+                process = run(PROGRAM, way, "4", stdin=-1)
+                stack.callback(process.kill)
+                address = ("127.0.0.1", int(process.stdout.readline()))
+                for _ in range(4):
+                    client = stack.enter_context(socket.create_connection(address, PATIENCE))
+                    client.sendall(WRITE)
+                    client.recv(1)
+                _, stderr = process.communicate("\n", timeout=PATIENCE)
+                self.assertEqual((process.returncode, stderr), (0, ""))
 
     def end_once(self, seed, way, threads):
         """Return the status of the program, and what it has written to standard error."""

@@ -84,6 +84,17 @@ class Shutdown(unittest.TestCase):
                     thread.join(PATIENCE)
                     self.assertFalse(thread.is_alive())
 
+    def test_a_server_can_be_closed_when_shutdown_has_returned(self):
+        for _ in range(100):
+            server = make_server("127.0.0.1", 0, hello, handler_class=Quiet)
+            thread = threading.Thread(target=server.serve_forever)
+            with server:
+                thread.start()
+                self.assertEqual(request(server).content, b"hello")
+                server.shutdown()
+                self.assertTrue(server._native.server.close())
+            thread.join(PATIENCE)
+
     def test_a_shutdown_that_comes_first(self):
         with make_server("127.0.0.1", 0, hello, handler_class=Quiet) as server:
             server.shutdown()

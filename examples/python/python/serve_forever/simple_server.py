@@ -341,9 +341,9 @@ class _Native:
 
     def close(self, wait):
         """Close the connections. Wait for the threads, which end after their last request."""
-        _natives.discard(self)
         if not self.server.close():
             return  # it still runs, and closes when it returns
+        _natives.discard(self)
         if self.threads:
             self.join(wait)
         self._receiver.close()
@@ -352,7 +352,7 @@ class _Native:
     def join(self, wait):
         """Let the threads end, and wait for them. Ctrl-C ends the wait."""
         while not self.server.join(0.1 if wait else 0.0) and wait:
-            pass
+            self.server.close()  # at exit, the loop may end later than it was waited for
         if wait:
             for thread in self.threads:
                 thread.join()
