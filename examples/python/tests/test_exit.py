@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import unittest
 
@@ -61,6 +62,35 @@ elif way == "interrupt":
         server.serve_forever()
     except KeyboardInterrupt:
         pass
+"""
+
+#: Ends while a thread runs the application, which takes and releases the interpreter's lock.
+BUSY = """
+import socket, sys, threading
+from socketserver import ThreadingMixIn
+from serve_forever.simple_server import WSGIServer, make_server
+
+class Server(ThreadingMixIn, WSGIServer):
+    ATTRIBUTE
+    access_log = False
+
+begun = threading.Event()
+
+def app(environ, start_response):
+    print("begun", flush=True)
+    begun.set()
+    for number in range(20_000_000):
+        pass
+    print("finished", flush=True)
+    start_response("200 OK", [])
+    return []
+
+server = make_server("127.0.0.1", 0, app, Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+client = socket.create_connection(server.server_address)
+client.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+begun.wait()
+END
 """
 
 WAYS = ("daemon", "shutdown", "drain", "exit", "interrupt")
@@ -120,6 +150,21 @@ class Exits(unittest.TestCase):
                     client.recv(1)
                 _, stderr = process.communicate("\n", timeout=PATIENCE)
                 self.assertEqual((process.returncode, stderr), (0, ""))
+
+    def test_while_a_thread_runs_the_application(self):
+        """The request ends, and then the interpreter. From Python 3.14 on, a daemon thread does not."""
+        daemon_is_left = sys.version_info >= (3, 14)
+        for attribute in ("daemon_threads = True", "block_on_close = False"):
+            for end in ("", "server.server_close()", "server.shutdown(); server.server_close()"):
+                with self.subTest(attribute, end=end):
+                    process = run(BUSY.replace("ATTRIBUTE", attribute).replace("END", end))
+                    try:
+                        stdout, stderr = process.communicate(timeout=PATIENCE)
+                    finally:
+                        process.kill()
+                    self.assertEqual((process.returncode, stderr), (0, ""))
+                    if not (daemon_is_left and "daemon" in attribute):
+                        self.assertEqual(stdout, "begun\nfinished\n")
 
     def end_once(self, seed, way, threads):
         """Return the status of the program, and what it has written to standard error."""

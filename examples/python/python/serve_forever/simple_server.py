@@ -301,7 +301,7 @@ class _Native:
 
     def __init__(self, server):
         self.threads = []
-        self.waits_for_threads = not getattr(server, "daemon_threads", False)
+        self.waits_at_exit = _THREADS_ABORT or not getattr(server, "daemon_threads", False)
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
@@ -323,6 +323,8 @@ class _Native:
             thread = threading.Thread(target=run, name=f"serve_forever-{number}", daemon=True)
             thread.start()
             self.threads.append(thread)
+            if self.waits_at_exit:
+                _awaited.add(thread)
         _natives.add(self)
 
     @contextlib.contextmanager
@@ -362,7 +364,7 @@ class _Native:
         self.server.shutdown(1.0)
         self.server.close()  # a response that waits for its client breaks off
         if self.threads:
-            self.join(self.waits_for_threads)
+            self.join(wait=self.waits_at_exit)
 
 
 class _Callbacks:
@@ -446,8 +448,13 @@ def _gateway_of(server, threads):
     }
 
 
+#: Before Python 3.14, a thread that takes the interpreter's lock at the end of the interpreter is ended
+#: by `pthread_exit`. That cannot unwind through native frames, so the process would abort.
+_THREADS_ABORT = sys.version_info < (3, 14)
 #: The native servers of this process that are not closed.
 _natives = weakref.WeakSet()
+#: The threads that the end of the interpreter waits for, also if their server is closed.
+_awaited = weakref.WeakSet()
 #: Those of the parent process. They are never closed here: that would end them in the parent, too,
 #: because the two processes share their polls.
 _inherited = []
@@ -460,11 +467,14 @@ def _after_fork():
         if server is not None and server._native is native:
             server._native, server._lock = None, threading.Lock()
     _natives.clear()
+    _awaited.clear()
 
 
 def _at_exit():
     for native in list(_natives):
         native.stop_at_exit()
+    for thread in list(_awaited):
+        thread.join()
 
 
 os.register_at_fork(after_in_child=_after_fork)
