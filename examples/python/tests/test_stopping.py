@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import socketserver
 import threading
 import unittest
 
@@ -94,6 +95,34 @@ class Shutdown(unittest.TestCase):
                 server.shutdown()
                 self.assertTrue(server._native.server.close())
             thread.join(PATIENCE)
+
+    def test_server_close_waits_for_threads_as_in_socketserver(self):
+        cases = [({}, True), ({"daemon_threads": True}, False), ({"block_on_close": False}, False)]
+        for attributes, waits in cases:
+            with self.subTest(attributes), contextlib.ExitStack() as stack:
+                arrived, is_closed, finished = (threading.Event() for _ in range(3))
+
+                def app(environ, start_response):
+                    arrived.set()
+                    is_closed.wait(0.1 if waits else PATIENCE)
+                    finished.set()
+                    return hello(environ, start_response)
+
+                class Threads(socketserver.ThreadingMixIn, WSGIServer):
+                    pass
+
+                server = make_server("127.0.0.1", 0, app, Threads, Quiet)
+                vars(server).update(attributes)
+                loop = threading.Thread(target=server.serve_forever)
+                loop.start()
+                stack.callback(loop.join, PATIENCE)
+                stack.enter_context(ask(server, "/"))
+                arrived.wait(PATIENCE)
+                server.shutdown()
+                server.server_close()
+                self.assertEqual(finished.is_set(), waits)
+                is_closed.set()
+                finished.wait(PATIENCE)
 
     def test_a_shutdown_that_comes_first(self):
         with make_server("127.0.0.1", 0, hello, handler_class=Quiet) as server:

@@ -171,11 +171,16 @@ class WSGIServer(standard.WSGIServer):
         return (0, 0) if native is None else native.server.drain(timeout)
 
     def server_close(self):
-        """Close the socket and the connections. Wait for the threads."""
+        """Close the socket and the connections. Wait for the threads.
+
+        As with `socketserver.ThreadingMixIn`, it does not wait if `block_on_close` is false or
+        `daemon_threads` is true.
+        """
         with self._lock:
             native, self._native = self._native, None
         if native is not None:
-            native.close(wait=getattr(self, "block_on_close", True))
+            is_daemon = getattr(self, "daemon_threads", False)
+            native.close(wait=getattr(self, "block_on_close", True) and not is_daemon)
         super().server_close()
 
     def set_app(self, application):
