@@ -299,13 +299,15 @@ where
     /// for a client to read.
     fn finish(&mut self, reactor: &mut Reactor) {
         self.post.attend(); // the server may be closed on another thread than it was run on
+        let mut left = None;
         while self.factory.server_close() {
-            self.hand_out(reactor); // whether or not their senders have rung yet
-            let unread = self.unread();
-            self.enter(Phase::Closing, Occasion::Ready, reactor, &Now::new());
-            if self.unread() == unread {
-                break; // no conversation takes any more messages, or there are none
+            let came = self.hand_out(reactor); // whether or not their senders have rung yet
+            let unread = Some(self.unread());
+            if !came && unread == left {
+                break; // the last turns took no message, and let no thread go on
             }
+            left = unread;
+            self.enter(Phase::Closing, Occasion::Ready, reactor, &Now::new());
         }
     }
 
@@ -317,21 +319,24 @@ where
         }
     }
 
-    /// Gives each message that has come to its conversation.
+    /// Gives each message that has come to its conversation. Returns whether there were any.
     #[inline(never)] // most turns have none, and are spared its size
-    fn hand_out(&mut self, reactor: &mut Reactor) {
+    fn hand_out(&mut self, reactor: &mut Reactor) -> bool {
+        let mut any = false;
         for _ in 0..self.post.look() {
             let Some((slot, message)) = self.post.receive() else {
-                return;
+                break;
             };
             match find(&mut self.connections, slot) {
                 Some(entry) => {
                     entry.connection.post(message);
                     reactor.enqueue(slot);
+                    any = true;
                 }
                 None => discard(message),
             }
         }
+        any
     }
 
     /// Returns how many messages the conversations have not taken yet.
