@@ -121,6 +121,7 @@ class Options(unittest.TestCase):
             ("import sys; sys.exit()", 0, 3),
             ("import sys; sys.exit(5)", 5, 5),
             ("import os; os._exit(0)", 0, 3),
+            ("raise BaseException", 1, 1),
         ]
         for program, status, with_workers in cases:
             for workers, expected in (("0", status), ("2", with_workers)):
@@ -130,6 +131,16 @@ class Options(unittest.TestCase):
                     self.assertEqual(ended, expected, stderr)
                     if workers == "2":
                         self.assertRegex(stderr, f"worker \\d+ ended with status {status} before it served\n")
+
+    def test_an_application_that_raises_keyboard_interrupt_while_it_is_loaded(self):
+        """Nobody has pressed Ctrl-C, so the worker has failed, and others would as well."""
+        for options in (["--workers", "2"], ["--reload"]):
+            with self.subTest(options):
+                with Command(*options, application="raise KeyboardInterrupt") as command:
+                    status, stderr = command.ends()
+                self.assertEqual(status, 1, stderr)
+                self.assertIn("Traceback", stderr)
+                self.assertRegex(stderr, "worker \\d+ ended with status 1 before it served\n")
 
     def test_an_address_in_use(self):
         with Command() as command:

@@ -111,6 +111,9 @@ class Supervisor:
         try:
             return self._work(worker)
         except KeyboardInterrupt:
+            if not worker.must_stop:  # the application has raised it: a fault like any other
+                sys.excepthook(*sys.exc_info())
+                return 1
             worker.has_begun()  # the end is no fault of the application
             return 0
 
@@ -251,6 +254,7 @@ class Worker:
     def _on_interrupt(self, *_):
         # The terminal sends it to every process, and then the parent does.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.must_stop = True
         raise KeyboardInterrupt
 
 
