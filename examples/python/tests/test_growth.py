@@ -44,6 +44,8 @@ def held(server, clients):
         if (stats["accepted"], stats["open"]) == (clients, 0):
             break
         threading.Event().wait(0.01)
+    else:
+        raise AssertionError(f"{stats} after {clients} clients")
     gc.collect()
     return sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
 
