@@ -41,12 +41,15 @@ impl Interruption {
     /// Sorts an exception that an application or a hook has raised: keeps it for the program, or
     /// prints its traceback. Returns what the crate is told.
     pub fn sort(&self, py: Python<'_>, error: PyErr) -> Failure {
-        if error.is_instance_of::<PyException>(py) {
-            return report(py, &error);
-        }
-        self.keep(error);
-        if let Some(shutdown) = self.0.shutdown.get() {
-            shutdown.request();
+        let for_program = match error.is_instance_of::<PyException>(py) {
+            true => report(py, &error),
+            false => Some(error),
+        };
+        if let Some(error) = for_program {
+            self.keep(error);
+            if let Some(shutdown) = self.0.shutdown.get() {
+                shutdown.request();
+            }
         }
         Failure::from(ReportedError)
     }
@@ -81,13 +84,13 @@ impl std::fmt::Display for ReportedError {
 impl std::error::Error for ReportedError {}
 
 /// Prints the traceback to `sys.stderr`, as wsgiref does. Nothing is printed if the client has
-/// disconnected.
-fn report(py: Python<'_>, error: &PyErr) -> Failure {
+/// disconnected. Returns an exception for the program that was raised meanwhile.
+fn report(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
     let gone = error.is_instance_of::<PyBrokenPipeError>(py)
         || error.is_instance_of::<PyConnectionAbortedError>(py)
         || error.is_instance_of::<PyConnectionResetError>(py);
-    if !gone {
-        print_exception(py, error);
+    match gone {
+        true => None,
+        false => print_exception(py, error),
     }
-    Failure::from(ReportedError)
 }

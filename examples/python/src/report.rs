@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Metadata, Record};
-use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError};
+use pyo3::exceptions::{
+    PyAssertionError, PyException, PyKeyboardInterrupt, PyOSError, PyRuntimeError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -16,10 +18,17 @@ use serve_forever::wsgi::AppError;
 use crate::hooks::address_of;
 
 /// Prints an exception to `sys.stderr`, with its traceback, as wsgiref does.
-pub fn print_exception(py: Python<'_>, error: &PyErr) {
-    if let Err(second) = try_print(py, error) {
-        second.write_unraisable(py, None);
+///
+/// To print runs Python code, and a signal may arrive meanwhile. So this returns a second exception
+/// that is meant for the program, such as `KeyboardInterrupt`.
+#[must_use]
+pub fn print_exception(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
+    let second = try_print(py, error).err()?;
+    if !second.is_instance_of::<PyException>(py) {
+        return Some(second);
     }
+    second.write_unraisable(py, None);
+    None
 }
 
 fn try_print(py: Python<'_>, error: &PyErr) -> PyResult<()> {
@@ -38,7 +47,8 @@ fn try_print(py: Python<'_>, error: &PyErr) -> PyResult<()> {
 }
 
 /// Reports that a request has failed. A mistake of the application is printed like its exceptions.
-/// For all else, `callbacks` does what `socketserver.BaseServer.handle_error` does.
+/// For all else, `callbacks` does what `socketserver.BaseServer.handle_error` does. The error is an
+/// exception that was raised meanwhile.
 pub fn report_failure(
     py: Python<'_>,
     callbacks: &Bound<'_, PyAny>,
@@ -46,8 +56,8 @@ pub fn report_failure(
     client_address: &SocketAddr,
 ) -> PyResult<()> {
     if error.is::<AppError>() {
-        print_exception(py, &PyAssertionError::new_err(error.to_string()));
-        return Ok(());
+        let second = print_exception(py, &PyAssertionError::new_err(error.to_string()));
+        return second.map_or(Ok(()), Err);
     }
     let error = match error.downcast_ref::<PyErr>() {
         Some(error) => error.clone_ref(py),
@@ -146,7 +156,13 @@ impl log::Log for Logger {
         let message = record.args().to_string();
         // `None`: the interpreter ends.
         Python::try_attach(|py| {
-            if let Err(error) = log_in_python(py, level, &message) {
+            let logged = log_in_python(py, level, &message).or_else(|error| {
+                match error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                    true => interrupt_main(py),
+                    false => Err(error),
+                }
+            });
+            if let Err(error) = logged {
                 error.write_unraisable(py, None);
             }
         });
@@ -159,6 +175,13 @@ fn log_in_python(py: Python<'_>, level: u8, message: &str) -> PyResult<()> {
     let logging = py.import(intern!(py, "logging"))?;
     let logger = logging.call_method1(intern!(py, "getLogger"), ("serve_forever",))?;
     logger.call_method1(intern!(py, "log"), (level, "%s", message))?;
+    Ok(())
+}
+
+/// Lets the signal of Ctrl-C arrive again. The crate's log has no way to return an exception.
+fn interrupt_main(py: Python<'_>) -> PyResult<()> {
+    let thread = py.import(intern!(py, "_thread"))?;
+    thread.call_method0(intern!(py, "interrupt_main"))?;
     Ok(())
 }
 

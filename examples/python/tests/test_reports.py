@@ -13,8 +13,9 @@ from unittest import mock
 
 from serve_forever.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from support import PATIENCE, Quiet, connect, exchange, read_all, request, serving, stderr_of_server
-from test_server import hello
+from support import PATIENCE, Quiet, ask, connect, exchange, read_all, request, serving, stderr_of_server
+from test_server import hello, ok
+from test_stopping import stopping_late
 
 try:
     import resource
@@ -177,6 +178,35 @@ class Logging(unittest.TestCase):
             self.assertTrue(read_all(client).endswith(b"hello"))
         self.assertEqual([record.levelname for record in records], ["ERROR"])
         self.assertIn("cannot accept", records[0].getMessage())
+
+
+    def test_ctrl_c_while_something_is_logged(self):
+        class Handler(logging.Handler):
+            def emit(self, record):
+                raise KeyboardInterrupt
+
+        logger, handler = logging.getLogger("serve_forever"), Handler()
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+
+        def app(environ, start_response):
+            """Let the next client find no free descriptor."""
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free(), limits[1]))
+            second.connect(server.server_address)
+            return hello(environ, start_response)
+
+        with (
+            make_server("127.0.0.1", 0, app, handler_class=Quiet) as server,
+            connect(server) as first,
+            socket.socket() as second,
+            stopping_late(server) as late,
+        ):
+            first.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            with self.assertRaises(KeyboardInterrupt):
+                server.serve_forever()
+            self.assertFalse(late.is_set())
 
 
 def lowest_free():

@@ -1,6 +1,7 @@
 """How a server ends: shutdown, drain, signals, exceptions, and the end of the interpreter."""
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -69,6 +70,18 @@ class Program:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+
+@contextlib.contextmanager
+def stopping_late(server):
+    """Shut the server down when all patience is lost, so a test that fails ends. Yield an event that tells so."""
+    late = threading.Event()
+    timer = threading.Timer(PATIENCE, lambda: (late.set(), server.shutdown()))
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 class Shutdown(unittest.TestCase):
@@ -237,6 +250,36 @@ class Shutdown(unittest.TestCase):
                             with self.assertRaises(SystemExit) as raised:
                                 server.serve_forever()
                             self.assertEqual(raised.exception.code, 3)
+
+    def test_an_exception_for_the_program_while_a_traceback_is_printed(self):
+        """Ctrl-C often arrives then, if the application fails often."""
+
+        class Interrupting(io.StringIO):
+            def write(self, text):
+                if errors:
+                    raise errors.pop()
+                return super().write(text)
+
+        def fails(environ, start_response):
+            raise LookupError
+
+        def begins_nothing(environ, start_response):
+            return [b""]
+
+        for threads in (0, 2):
+            for app in (fails, begins_nothing):
+                for kind in (KeyboardInterrupt, SystemExit):
+                    errors = [kind()]
+                    with (
+                        self.subTest(app.__name__, threads=threads, kind=kind.__name__),
+                        contextlib.redirect_stderr(Interrupting()),
+                        make_server("127.0.0.1", 0, app, handler_class=Quiet) as server,
+                    ):
+                        server.threads = threads
+                        with ask(server, "/") as client, stopping_late(server) as late:
+                            with self.assertRaises(kind):
+                                server.serve_forever()
+                            self.assertFalse(late.is_set())
 
 
 class Signals(unittest.TestCase):
