@@ -58,7 +58,7 @@ impl PyApplication {
             environs: Environs::new(py, gateway.unbind())?,
             bodies: Arc::new(Bodies::new(py, interruption.clone())?),
             copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
-            starter: SpareStarter::default(),
+            starter: SpareStarter::new(py)?,
             interruption,
             stderr,
         })))
@@ -98,7 +98,7 @@ impl PyApplication {
         let arguments = (application, dict, conversation.starter.start_response(py));
         let result = conversation.call(py, native, arguments)?;
         if let Some(block) = only_block(&result)? {
-            self.0.starter.give_back(py, conversation.starter);
+            self.0.starter.give_back(py, conversation.starter)?;
             return Ok(block.into());
         }
         self.0.bodies.body_of(result, conversation, native)

@@ -42,10 +42,23 @@ pub struct Starter {
 
 /// A starter of an earlier request. Nearly no application keeps the objects, so they serve the next
 /// request again.
-#[derive(Debug, Default)]
-pub struct SpareStarter(Mutex<Option<Starter>>);
+#[derive(Debug)]
+pub struct SpareStarter {
+    spare: Mutex<Option<Starter>>,
+    /// `weakref.getweakrefcount`.
+    count_weak: Py<PyAny>,
+}
 
 impl SpareStarter {
+    /// Returns no starter yet: the first request makes one.
+    pub fn new(py: Python<'_>) -> PyResult<SpareStarter> {
+        let weakref = py.import("weakref")?;
+        Ok(SpareStarter {
+            spare: Mutex::default(),
+            count_weak: weakref.getattr("getweakrefcount")?.unbind(),
+        })
+    }
+
     /// Returns a starter for one request.
     pub fn take(&self, py: Python<'_>) -> PyResult<Starter> {
         if let Some(spare) = self.lock().take() {
@@ -60,17 +73,26 @@ impl SpareStarter {
     }
 
     /// Takes back the starter of a request whose response is complete. What the application has kept
-    /// stays useless: it must not begin the response of another request.
-    pub fn give_back(&self, py: Python<'_>, starter: Starter) {
-        if starter.is_kept(py) {
-            return;
+    /// stays useless: it must not begin the response of another request. A middleware may also keep
+    /// data of the request by a weak reference, and must not find it with another request.
+    pub fn give_back(&self, py: Python<'_>, starter: Starter) -> PyResult<()> {
+        if starter.is_kept(py) || self.is_weakly_kept(py, &starter)? {
+            return Ok(());
         }
         let old = self.lock().replace(starter);
         drop(old);
+        Ok(())
+    }
+
+    /// Returns whether there is a weak reference to `start_response`. There is none to `write`: its
+    /// type has none.
+    fn is_weakly_kept(&self, py: Python<'_>, starter: &Starter) -> PyResult<bool> {
+        let count = self.count_weak.bind(py);
+        count.call1((starter.start_response(py),))?.is_truthy()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Starter>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import unittest
+import weakref
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
@@ -411,6 +412,20 @@ class OnTheLoop(unittest.TestCase):
                     self.assertEqual(request(server, target=path).content, b"answer")
                 self.assertEqual(request(server, target=f"/?{name}").status, 500)
         self.assertEqual(stderr.getvalue().count("RuntimeError: start_response() and write() can be called only"), 2)
+
+    def test_a_weak_reference_to_start_response(self):
+        """A middleware may keep data of a request by it. Another request must not find them."""
+        users = weakref.WeakKeyDictionary()
+
+        def app(environ, start_response):
+            found = users.get(start_response, "nobody")
+            users[start_response] = environ["PATH_INFO"]
+            ok(start_response)
+            return [found.encode()]
+
+        with self.serving(app) as server:
+            for user in ("/a", "/b", "/c"):
+                self.assertEqual(request(server, target=user).content, b"nobody")
 
     def test_set_app_changes_the_next_request(self):
         with self.serving(hello) as server, connect(server) as client:
