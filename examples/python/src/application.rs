@@ -30,7 +30,7 @@ struct Gateway {
     starter: SpareStarter,
     /// Takes exceptions that are meant for the program.
     interruption: Interruption,
-    /// Is looked at with each request, for the access log.
+    /// Is looked at with each request, for the access log. The bodies do it at the end of a stream.
     stderr: Option<Arc<Stderr>>,
 }
 
@@ -56,7 +56,7 @@ impl PyApplication {
                 base_environ: base_environ.unbind(),
             }),
             environs: Environs::new(py, gateway.unbind())?,
-            bodies: Arc::new(Bodies::new(py, interruption.clone())?),
+            bodies: Arc::new(Bodies::new(py, interruption.clone(), stderr.clone())?),
             copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
             starter: SpareStarter::new(py)?,
             interruption,

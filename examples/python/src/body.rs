@@ -11,6 +11,7 @@ use serve_forever::socketserver::{Block, Failure, HandlerResult};
 use serve_forever::wsgi::{self, Body, Iterable};
 
 use crate::interruption::Interruption;
+use crate::report::Stderr;
 use crate::start_response::{Starter, lend};
 
 /// From this size on, the bytes of a Python object are sent from where they are. To copy a smaller
@@ -29,6 +30,8 @@ pub struct Bodies {
     unsized_types: Mutex<Vec<Py<PyType>>>,
     /// Takes exceptions that are meant for the program.
     interruption: Interruption,
+    /// Is looked at when a body ends, for the access log.
+    stderr: Option<Arc<Stderr>>,
 }
 
 /// What stays the same from the call of an application to the end of its response.
@@ -56,12 +59,17 @@ impl Conversation {
 }
 
 impl Bodies {
-    /// Sends exceptions to `interruption`.
-    pub fn new(py: Python<'_>, interruption: Interruption) -> PyResult<Bodies> {
+    /// Sends exceptions to `interruption`. At the end of each body, `stderr` is looked at.
+    pub fn new(
+        py: Python<'_>,
+        interruption: Interruption,
+        stderr: Option<Arc<Stderr>>,
+    ) -> PyResult<Bodies> {
         Ok(Bodies {
             next: py.import("builtins")?.getattr("next")?.unbind(),
             unsized_types: Mutex::default(),
             interruption,
+            stderr,
         })
     }
 
@@ -215,6 +223,9 @@ impl Blocks {
         let closed = self.source.take().map(|source| source.close(py));
         if let Some(Err(error)) = closed {
             let _ = self.bodies.interruption.sort(py, error);
+        }
+        if let Some(stderr) = &self.bodies.stderr {
+            stderr.look(py); // the program may have replaced it while the body was sent
         }
     }
 }

@@ -101,12 +101,16 @@ def descriptor_2():
 class TheAccessLog(unittest.TestCase):
     """The native loop writes it to descriptor 2, but only if that is where `sys.stderr` writes."""
 
-    def log_of(self, ask, threads=0):
-        """Replace `sys.stderr` of a server that serves. Return what is logged for what `ask` does."""
+    def log_of(self, ask, threads=0, app=hello, before=lambda server: None):
+        """Replace `sys.stderr` of a server that serves. Return what is logged for what `ask` does.
+
+        `before` runs before `sys.stderr` is replaced.
+        """
         self.enterContext(mock.patch("sys.stderr", sys.__stderr__))  # a test runner may have its own
         with descriptor_2() as file:
-            with serving(hello, handler_class=WSGIRequestHandler, threads=threads) as server:
+            with serving(app, handler_class=WSGIRequestHandler, threads=threads) as server:
                 request(server, target="/first")
+                before(server)
                 with stderr_of_server() as stderr:
                     ask(server)
                     server.shutdown()
@@ -126,6 +130,40 @@ class TheAccessLog(unittest.TestCase):
             with self.subTest(threads=threads):
                 log = self.log_of(lambda server: exchange(server, b"nonsense\r\n\r\n"), threads)
                 self.assertRegex(log, r"^127\.0\.0\.1 - - \[.+\] code 400, message .+\n127\.0\.0\.1 ")
+
+    def test_a_streamed_response(self):
+        """Here the application has returned before the change."""
+        begun, go_on = threading.Event(), threading.Event()
+
+        def app(environ, start_response):
+            if environ["PATH_INFO"] != "/streamed":
+                return hello(environ, start_response)
+            ok(start_response)
+            return blocks()
+
+        def blocks():
+            yield b"first"
+            begun.set()
+            go_on.wait(PATIENCE)
+            yield b"last"
+
+        def go_on_and_read(client):
+            go_on.set()
+            self.assertTrue(read_all(client).endswith(b"last"))
+
+        for threads in (0, 2):
+            begun.clear()
+            go_on.clear()
+            clients = []
+
+            def before(server):
+                clients.append(ask(server, "/streamed"))
+                self.assertTrue(begun.wait(PATIENCE))
+
+            with self.subTest(threads=threads):
+                log = self.log_of(lambda server: go_on_and_read(clients[0]), threads, app, before)
+                clients[0].close()
+                self.assertRegex(log, r'^127\.0\.0\.1 - - \[.+\] "GET /streamed HTTP/1\.0" 200 9\n$')
 
     def test_a_process_without_standard_error(self):
         """Another file may have its descriptor. Nothing is written there, nor to standard output."""
