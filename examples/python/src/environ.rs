@@ -185,7 +185,7 @@ impl Environs {
             gateway,
             sys: py.import("sys")?.dict().unbind(),
             bytes_io: py.import("io")?.getattr("BytesIO")?.unbind(),
-            no_input: Py::new(py, Input::new(Box::new(std::io::empty())))?,
+            no_input: Py::new(py, Input::empty())?,
         })
     }
 

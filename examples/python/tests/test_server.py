@@ -158,6 +158,69 @@ class OnTheLoop(unittest.TestCase):
             for method, body in (("GET", None), ("POST", b""), ("GET", None)):
                 self.assertEqual(request(server, method, "/", body).content, b"[b'', b'', b'', []]")
 
+    def test_an_input_can_be_wrapped(self):
+        """A body of every size is like a file of Python: one that is empty, in memory, or in a file."""
+
+        def app(environ, start_response):
+            ok(start_response)
+            source, kind = environ["wsgi.input"], environ["PATH_INFO"]
+            if kind == "/text":
+                return [io.TextIOWrapper(source, "ascii").read().encode()]
+            if kind == "/buffered":
+                with io.BufferedReader(source) as buffered:
+                    return [buffered.read(2) + buffered.readline() + buffered.read()]
+            if kind == "/readinto":
+                buffer = bytearray(400_000)
+                lengths = [source.readinto(memoryview(buffer)[:3]), source.readinto(memoryview(buffer)[3:])]
+                self.assertEqual(source.readinto(buffer[:5]), 0)
+                return [bytes(buffer[: sum(lengths)])]
+            return [repr([source.readable(), source.writable(), source.seekable(), source.closed]).encode()]
+
+        with self.serving(app, max_body_memory=1000) as server:
+            for body in (b"", b"abc\nd", b"one\ntwo\n" * 40_000):
+                for path in ("/text", "/buffered", "/readinto", "/text"):
+                    with self.subTest(path, length=len(body)):
+                        response = request(server, "POST", path, body)
+                        self.assertEqual((response.status, response.content), (200, body))
+            for body in (b"", bytes(300_000)):
+                with self.subTest("methods", length=len(body)):
+                    content = request(server, "POST", "/", body).content
+                    self.assertEqual(content, b"[True, False, False, False]")
+
+    def test_an_input_is_not_read_into_what_is_read_only(self):
+        def app(environ, start_response):
+            ok(start_response)
+            source = environ["wsgi.input"]
+            with self.assertRaises(TypeError):
+                source.readinto(b"read-only")
+            return [source.read()]
+
+        with self.serving(app, max_body_memory=1000) as server:
+            for body in (b"", bytes(300_000)):
+                self.assertEqual(request(server, "POST", "/", body).content, body)
+
+    def test_a_closed_input(self):
+        """That of an empty body stays open: it belongs to other requests, too."""
+
+        def app(environ, start_response):
+            ok(start_response)
+            source = environ["wsgi.input"]
+            source.close()
+            source.close()
+            results = [source.closed]
+            for call in (source.read, source.readline, source.readlines, source.readable, source.flush):
+                try:
+                    results.append(call())
+                except ValueError as error:
+                    results.append(str(error))
+            return [repr(results).encode()]
+
+        closed = [True] + ["I/O operation on closed file."] * 5
+        with self.serving(app, max_body_memory=1000) as server:
+            for body, expected in ((b"", [False, b"", b"", [], True, None]), (b"a", closed), (bytes(300_000), closed)):
+                with self.subTest(length=len(body)):
+                    self.assertEqual(request(server, "POST", "/", body).content, repr(expected).encode())
+
     def test_bodies(self):
         """One block has a length; several are chunked; none is empty."""
         bodies = {
