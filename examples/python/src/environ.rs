@@ -8,6 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use serve_forever::wsgi::Environ;
 
@@ -111,12 +112,15 @@ struct Recipe<'py> {
 type Differences<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>;
 
 impl Template {
-    /// Returns whether it was made of the same objects as there are now.
+    /// Returns whether it was made of the same objects as there are now. The program may change
+    /// `base` on another thread. A Python without the interpreter's lock locks the dictionary.
     fn is_of(&self, base: &Bound<'_, PyDict>, stderr: &Bound<'_, PyAny>) -> bool {
-        let mut variables = base.iter().zip(&self.base);
-        base.len() == self.base.len()
-            && stderr.is(&self.stderr)
-            && variables.all(|((key, value), made)| key.is(&made.0) && value.is(&made.1))
+        stderr.is(&self.stderr)
+            && with_critical_section(base, || {
+                let mut variables = base.iter().zip(&self.base);
+                base.len() == self.base.len()
+                    && variables.all(|((key, value), made)| key.is(&made.0) && value.is(&made.1))
+            })
     }
 
     /// Returns how the environ of a request is made.
@@ -249,7 +253,7 @@ impl Environs {
         for key in REQUEST_KEYS {
             empty.set_item(PyString::intern(py, key), "")?;
         }
-        let variables: Vec<_> = base.iter().collect();
+        let variables: Vec<_> = with_critical_section(base, || base.iter().collect());
         for (key, value) in &variables {
             empty.set_item(key, value)?;
         }

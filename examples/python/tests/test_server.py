@@ -121,6 +121,32 @@ class OnTheLoop(unittest.TestCase):
                 server.base_environ["added"] = value
                 self.assertEqual(request(server).content, value.encode())
 
+    @unittest.skipIf(getattr(sys, "_is_gil_enabled", lambda: True)(), "the interpreter's lock prevents it")
+    def test_the_base_environ_changes_while_it_is_read(self):
+        ended = threading.Event()
+
+        def change(base_environ):
+            while not ended.is_set():
+                for number in range(50):
+                    base_environ[f"more{number}"] = "b"
+                for number in range(50):
+                    del base_environ[f"more{number}"]
+
+        with self.serving(hello) as server, connect(server) as client:
+            thread = threading.Thread(target=change, args=(server.base_environ,))
+            thread.start()
+            try:
+                for _ in range(50):
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+                    received = b""
+                    while received.count(b"hello") < 100:
+                        more = client.recv(65536)
+                        self.assertTrue(more, "the server has closed the connection")
+                        received += more
+            finally:
+                ended.set()
+                thread.join(PATIENCE)
+
     def test_errors_are_the_stderr_of_the_moment(self):
         def app(environ, start_response):
             environ["wsgi.errors"].write(environ["PATH_INFO"])
