@@ -20,7 +20,7 @@ use super::response_body::{Ending, Streaming};
 use super::settings::HttpSettings;
 use super::terms::Terms;
 use super::window::Window;
-use crate::socketserver::{Buffer, Failure, Mailbox, Parked, Protocol, SendError};
+use crate::socketserver::{Buffer, Failure, Halted, Mailbox, Protocol, SendError};
 
 /// A message from another thread to an HTTP connection.
 #[non_exhaustive]
@@ -108,7 +108,7 @@ pub(super) enum Then {
     Pull(Box<Streaming>),
     /// A worker has pulled as much as may be unsent. `sent` bytes of the body have been written so
     /// far. The worker goes on when the loop resumes it.
-    Park { parked: Parked, sent: u64 },
+    Halt { halted: Halted, sent: u64 },
     /// The response is complete.
     End(Ending),
     /// There will be no response, or not the rest of one.

@@ -220,9 +220,9 @@ impl Pulling {
         let Some(reply_to) = self.deferred.reply_to().cloned() else {
             return false;
         };
-        let (parked, pause) = self.pool.pause();
+        let (halted, pause) = self.pool.pause();
         let sent = self.streaming.framer.sent();
-        news.then = Then::Park { parked, sent };
+        news.then = Then::Halt { halted, sent };
         // Ignore the error: the client has disconnected. The message is dropped, which ends the wait.
         let _ = reply_to.tell(news);
         pause.wait(move || reply_to.is_here())
@@ -249,8 +249,8 @@ impl Pulling {
         };
         let sent = self.streaming.framer.sent();
         let pool = self.pool.clone();
-        let parked = pool.park(seat, move |seat| self.go_on(None, seat));
-        news.then = Then::Park { parked, sent };
+        let halted = pool.park(seat, move |seat| self.go_on(None, seat));
+        news.then = Then::Halt { halted, sent };
         // Ignore the error: the client has disconnected. The message is dropped, and then the rest.
         let _ = reply_to.tell(news);
     }

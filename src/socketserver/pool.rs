@@ -41,31 +41,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::overloaded::Overloaded;
-use self::pause::{Pause, Resume};
 use self::place::Place;
-use self::seat::{Errand, Home, Job, Seat, discard, survive};
+use self::seat::{Home, Job, Seat, discard};
+use self::settings::{Settings, ThreadBody};
 use self::shared::{CLOSED, Shared, count, running};
 use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
 
+pub(super) mod halted;
 pub(super) mod held;
 pub(super) mod overloaded;
-pub(super) mod pause;
+mod pause;
 pub(super) mod place;
 mod queue;
 pub(super) mod seat;
+mod settings;
 pub(super) mod shared;
 pub(super) mod worker;
-
-/// The most threads of a pool by default: 32, the most that Python's `ThreadPoolExecutor` starts by
-/// default. Jobs that block mostly wait, so this is more than there are processors (waitress 4,
-/// Tomcat 200). The stacks of idle threads cost address space only.
-const THREADS: usize = 32;
-
-/// How many jobs may wait for a thread by default. With jobs of 100 ms and four threads, the last
-/// of them waits 1.6 s. Few clients wait longer than that.
-const QUEUE_LENGTH: usize = 64;
 
 /// A bounded pool of threads, for work that blocks.
 ///
@@ -116,46 +109,6 @@ pub struct Pool {
     settings: Arc<Settings>,
     /// The queue and the threads, which all clones share.
     handle: Arc<Handle>,
-}
-
-/// The settings of a handle.
-#[derive(Debug, Clone)]
-struct Settings {
-    /// The most threads that this handle starts.
-    threads: usize,
-    /// How many jobs may wait, besides the jobs that have a thread.
-    queue_length: usize,
-    /// The stack of each thread in bytes. `None` means the standard library's 2 MiB.
-    stack_size: Option<usize>,
-    /// The name of each thread, before its number.
-    thread_name: String,
-    /// What each thread does. `None`: it runs jobs, and nothing else.
-    thread_body: Option<ThreadBody>,
-    /// Whether a thread runs other jobs while a response that it has begun waits for its client.
-    share_threads: bool,
-}
-
-/// What each thread of a pool does.
-#[derive(Clone)]
-struct ThreadBody(Arc<dyn Fn(Worker) + Send + Sync>);
-
-impl fmt::Debug for ThreadBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ThreadBody")
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            threads: THREADS,
-            queue_length: QUEUE_LENGTH,
-            stack_size: None,
-            thread_name: "worker".to_owned(),
-            thread_body: None,
-            share_threads: true,
-        }
-    }
 }
 
 impl Pool {
@@ -399,29 +352,6 @@ impl Pool {
         }
     }
 
-    /// Parks `job` on the thread of `seat`, until it is [resumed](Parked::resume) or dropped. Both
-    /// happen on that thread. Until then the job is not counted as one of the pool's.
-    ///
-    /// If the pool is closed and every counted job has ended, the thread ends, and drops `job`.
-    pub(crate) fn park(
-        &self,
-        seat: &mut Seat,
-        job: impl FnOnce(&mut Seat) + Send + 'static,
-    ) -> Parked {
-        Parked::Kept(Kept {
-            pool: self.clone(),
-            number: seat.park(Box::new(job)),
-            home: Some(Arc::clone(&seat.home)),
-        })
-    }
-
-    /// Returns the ends of a wait of the calling job, which stays on its thread. It ends when the first
-    /// one is [resumed](Parked::resume) or dropped, and when the pool is closed.
-    pub(crate) fn pause(&self) -> (Parked, Pause) {
-        let (resume, pause) = pause::pause(self.handle.0.closed());
-        (Parked::Paused(resume), pause)
-    }
-
     /// Returns whether every place is taken, so that [`submit`](Self::submit) refuses.
     pub fn is_full(&self) -> bool {
         self.open() >= self.room()
@@ -563,24 +493,8 @@ impl Pool {
         if !may_start() || !shared.lacks_threads() {
             return Ok(()); // another submitter has just started a thread
         }
-        let name = format!(
-            "{}-{}",
-            self.settings.thread_name,
-            threads.handles.len() + 1
-        );
-        let mut thread = thread::Builder::new().name(name);
-        if let Some(bytes) = self.settings.stack_size {
-            thread = thread.stack_size(bytes);
-        }
-        let own = Arc::clone(shared);
-        let body = self.settings.thread_body.clone();
-        let thread = thread.spawn(move || {
-            let worker = Worker::new(own, false);
-            match body {
-                Some(ThreadBody(body)) => survive("the body of a thread", || body(worker)),
-                None => worker.run(),
-            }
-        });
+        let number = threads.handles.len() + 1;
+        let thread = self.settings.start(number, Arc::clone(shared));
         shared.started(threads, thread)
     }
 }
@@ -604,69 +518,6 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-/// A job that is parked or paused. Drop it to drop the job, on its thread.
-pub(crate) enum Parked {
-    /// It is parked: its thread keeps it, and runs other jobs.
-    Kept(Kept),
-    /// It is paused: its thread waits with it.
-    Paused(Resume),
-}
-
-impl Parked {
-    /// Lets the job go on, on its thread. If that thread has ended, the job was dropped there.
-    pub(crate) fn resume(self) {
-        match self {
-            Parked::Kept(mut kept) => kept.send(Errand::Resume),
-            Parked::Paused(resume) => resume.resume(),
-        }
-    }
-}
-
-impl fmt::Debug for Parked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Parked")
-    }
-}
-
-/// A job that a thread keeps.
-pub(crate) struct Kept {
-    /// The pool, which stays open as long as this exists.
-    pool: Pool,
-    /// The thread. `None` once the job is resumed.
-    home: Option<Arc<Home>>,
-    /// The number of the job there.
-    number: u64,
-}
-
-impl Kept {
-    /// Sends the thread a message, which counts as a job.
-    fn send(&mut self, errand: impl FnOnce(u64) -> Errand) {
-        let shared = &self.pool.handle.0;
-        let Some(home) = self.home.take() else {
-            return;
-        };
-        // What if the pool is closed and no job is left? Then the threads end by themselves.
-        if !shared.count_job(|jobs| jobs != CLOSED) {
-            return;
-        }
-        shared.job_came(&home);
-        if home.errands.send(errand(self.number)).is_err() {
-            return shared.job_went(&home);
-        }
-        shared.queue.wake(&home);
-        // A job that waits for any thread may now have to wait for this one.
-        if let Err(error) = self.pool.start_thread_if_needed() {
-            complain("no further thread, so jobs wait for the others", error);
-        }
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.send(Errand::Discard);
     }
 }
 

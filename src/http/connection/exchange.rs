@@ -5,13 +5,13 @@
 //! request, and [`Outbound`], the response. Each event returns a [`Verdict`], and the connection
 //! follows it.
 //!
-//! | event | outbound `Awaited` | `Pulled` | `Coming` | `Parked` |
+//! | event | outbound `Awaited` | `Pulled` | `Coming` | `Halted` |
 //! | --- | --- | --- | --- | --- |
 //! | news without a head: `Await` | an interim response is sent | – | – | – |
 //! | news without a head: `GoOn` | – | – | a part of the body is sent | – |
 //! | news with a head: `GoOn` | → `Coming` | – | – | – |
 //! | … `Pull` | → `Pulled` | – | → `Pulled` (news without a head) | – |
-//! | … `Park` | → `Parked` | – | → `Parked` (news without a head) | – |
+//! | … `Halt` | → `Halted` | – | → `Halted` (news without a head) | – |
 //! | … `End` | `Ended` | – | `Ended` (news without a head) | – |
 //! | … `Upgrade` | `Upgraded`, or `Failed` if the body is not whole | – | – | – |
 //! | news: `Fail` | `Failed`: a 500 | – | `Failed`: broken off | `Failed`: broken off |
@@ -42,7 +42,7 @@ use crate::http::response_body::{BodyFraming, Ending, Framer, READ, Streaming};
 use crate::http::response_error::ResponseError;
 use crate::http::terms::Terms;
 use crate::http::written::{Content, ContentSink, Outcome, Reading, Written, end_head};
-use crate::socketserver::{Buffer, Failure, Next, Parked, contain};
+use crate::socketserver::{Buffer, Failure, Halted, Next, contain};
 
 /// One request and its response.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ enum Outbound {
     /// Another thread sends its body.
     Coming(Coming),
     /// A worker has sent a part of its body, and waits until the client has taken that.
-    Parked(Coming, Parked),
+    Halted(Coming, Halted),
 }
 
 /// A body that another thread sends.
@@ -117,7 +117,7 @@ pub(super) enum Verdict {
     /// A sink has all that it wants: let it respond, with this trailer section.
     Finish(Box<dyn ContentSink>, Vec<u8>),
     /// Let the worker go on that pulls the body.
-    Resume(Parked),
+    Resume(Halted),
     /// The response is complete.
     Ended(Ending),
     /// Another protocol takes over.
@@ -166,7 +166,7 @@ impl Exchange {
         match (&self.outbound, &self.inbound) {
             // What if the request's body is still arriving? While the client has to take the
             // response, nothing is read. So the connection closes when the response is complete.
-            (Outbound::Pulled(_) | Outbound::Parked(..), _) => Next::Produce,
+            (Outbound::Pulled(_) | Outbound::Halted(..), _) => Next::Produce,
             (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => Next::Read,
             _ => Next::Wait,
         }
@@ -176,7 +176,7 @@ impl Exchange {
     pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         match (&self.outbound, &self.inbound) {
             // Here the client has to read, and the owner of the connection watches that.
-            (Outbound::Pulled(_) | Outbound::Parked(..), _) => None,
+            (Outbound::Pulled(_) | Outbound::Halted(..), _) => None,
             (_, Inbound::Streamed(receiving)) if !receiving.is_paused() => {
                 receiving.deadline(since)
             }
@@ -213,7 +213,7 @@ impl Exchange {
         match &self.outbound {
             Outbound::Awaited => false,
             Outbound::Pulled(streaming) => streaming.framer.is_close_delimited(),
-            Outbound::Coming(coming) | Outbound::Parked(coming, _) => coming.close_delimited,
+            Outbound::Coming(coming) | Outbound::Halted(coming, _) => coming.close_delimited,
         }
     }
 
@@ -222,7 +222,7 @@ impl Exchange {
         let sent = match &self.outbound {
             Outbound::Awaited => 0,
             Outbound::Pulled(streaming) => streaming.framer.sent(),
-            Outbound::Coming(coming) | Outbound::Parked(coming, _) => coming.sent,
+            Outbound::Coming(coming) | Outbound::Halted(coming, _) => coming.sent,
         };
         sent + self.live.as_ref().map_or(0, |live| live.sent)
     }
@@ -382,10 +382,10 @@ impl Exchange {
                     Err(failure) => Verdict::Failed(failure),
                 }
             }
-            // Until the worker parks again, its blocks come as news, as if a program pushed them.
-            Outbound::Parked(coming, parked) => {
+            // Until the worker waits again, its blocks come as news, as if a program pushed them.
+            Outbound::Halted(coming, halted) => {
                 self.outbound = Outbound::Coming(coming);
-                Verdict::Resume(parked)
+                Verdict::Resume(halted)
             }
             outbound => {
                 self.outbound = outbound;
@@ -410,7 +410,7 @@ impl Exchange {
             (_, _, Then::Read) => self.read_on(io),
             (Outbound::Awaited, _, Then::Fail(failure)) => Verdict::Failed(failure),
             // The thread of the worker has ended, and has dropped the rest of the body.
-            (Outbound::Parked(..), None, Then::Fail(failure)) => Verdict::Failed(failure),
+            (Outbound::Halted(..), None, Then::Fail(failure)) => Verdict::Failed(failure),
             (Outbound::Awaited, None, Then::Await) => {
                 io.output.append_buffer(bytes);
                 self.note(notes);
@@ -489,7 +489,7 @@ impl Exchange {
                             false => Verdict::GoOn,
                         }
                     }
-                    Outbound::Awaited | Outbound::Pulled(_) | Outbound::Parked(..) => Verdict::Wait,
+                    Outbound::Awaited | Outbound::Pulled(_) | Outbound::Halted(..) => Verdict::Wait,
                 }
             }
             Then::Await | Then::Read => Verdict::Wait,
@@ -497,7 +497,7 @@ impl Exchange {
                 self.outbound = Outbound::Pulled(streaming);
                 Verdict::GoOn
             }
-            Then::Park { parked, sent } => self.park(parked, sent),
+            Then::Halt { halted, sent } => self.halt(halted, sent),
             Then::End(ending) => Verdict::Ended(Ending {
                 sent: ending.sent + self.live.as_ref().map_or(0, |live| live.sent),
                 ..ending
@@ -508,10 +508,10 @@ impl Exchange {
     }
 
     /// The worker that pulls the body waits for the client.
-    fn park(&mut self, parked: Parked, sent: u64) -> Verdict {
+    fn halt(&mut self, halted: Halted, sent: u64) -> Verdict {
         match mem::replace(&mut self.outbound, Outbound::Awaited) {
             Outbound::Coming(coming) => {
-                self.outbound = Outbound::Parked(Coming { sent, ..coming }, parked);
+                self.outbound = Outbound::Halted(Coming { sent, ..coming }, halted);
                 Verdict::GoOn
             }
             outbound => {

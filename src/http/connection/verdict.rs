@@ -29,8 +29,8 @@ impl<H: HttpRequestHandler> HttpConnection<H> {
         match verdict {
             Verdict::Wait => self.wait(exchange),
             Verdict::GoOn => self.go_on(exchange, io.now),
-            Verdict::Resume(parked) => {
-                parked.resume();
+            Verdict::Resume(halted) => {
+                halted.resume();
                 self.go_on(exchange, io.now)
             }
             Verdict::Ended(ending) => self.end(&exchange, ending, io.now),

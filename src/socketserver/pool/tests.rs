@@ -4,6 +4,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::panic::panic_any;
 use std::thread::ThreadId;
 
+use super::halted::Halted;
 use super::*;
 
 mod held;
@@ -71,7 +72,7 @@ impl Drop for Bomb {
 
 /// Parks a job that says on which thread it runs, on a thread of the pool. What is dropped with it
 /// says so as well. Returns it, and its thread.
-fn park(pool: &Pool, said: &Sender<(&'static str, ThreadId)>) -> (Parked, ThreadId) {
+fn park(pool: &Pool, said: &Sender<(&'static str, ThreadId)>) -> (Halted, ThreadId) {
     let (sender, receiver) = unbounded();
     let (own, said) = (pool.clone(), said.clone());
     let job = move |(), place, seat: &mut Seat| {

@@ -79,7 +79,10 @@ fn park(sent: u64) -> Then {
     };
     assert!(pool.submit_seated((), job).is_ok());
     let parked = receiver.recv_timeout(PATIENCE).expect("parked");
-    Then::Park { parked, sent }
+    Then::Halt {
+        halted: parked,
+        sent,
+    }
 }
 
 fn failure() -> Failure {

@@ -4,7 +4,7 @@ use super::*;
 
 /// Has a thread of the pool say what became of a wait, and on which thread. Returns the end that
 /// ends the wait. The loop that it waits for is on this thread.
-fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Parked, ThreadId) {
+fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Halted, ThreadId) {
     let (sender, receiver) = unbounded();
     let (own, said, this) = (pool.clone(), said.clone(), thread::current().id());
     pool.submit(move || {
