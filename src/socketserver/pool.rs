@@ -49,6 +49,7 @@ use self::worker::Worker;
 use super::budget::complain;
 use crate::reactor::Alarm;
 
+mod closing;
 pub(super) mod halted;
 pub(super) mod held;
 pub(super) mod overloaded;
@@ -58,6 +59,7 @@ mod queue;
 pub(super) mod seat;
 mod settings;
 pub(super) mod shared;
+mod waits;
 pub(super) mod worker;
 
 /// A bounded pool of threads, for work that blocks.

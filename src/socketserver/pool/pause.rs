@@ -1,11 +1,12 @@
 //! The wait of a job that stays on its thread: the thread takes no other job meanwhile.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use crossbeam_channel::{Receiver, Select, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::shared::{Closed, wait_for_loop};
+use super::shared::wait_for_loop;
 
 /// Lets a job go on that waits on its thread. Drop it to end the job.
 pub(crate) struct Resume {
@@ -19,14 +20,14 @@ pub(crate) struct Resume {
 pub(crate) struct Pause {
     /// Gets a message when the job is to go on.
     resumed: Receiver<()>,
-    /// Tells when the pool is closed.
-    closed: Closed,
+    /// Is disconnected when the pool is closed.
+    closed: Receiver<Infallible>,
     /// Whether the wait is over, because the other end was used or dropped.
     is_over: Arc<AtomicBool>,
 }
 
 /// Returns the two ends of a wait. It ends at the latest when the pool is closed.
-pub(super) fn pause(closed: Closed) -> (Resume, Pause) {
+pub(super) fn pause(closed: Receiver<Infallible>) -> (Resume, Pause) {
     let (sender, resumed) = bounded(1);
     let is_over = Arc::new(AtomicBool::new(false));
     let resume = Resume {
@@ -63,13 +64,9 @@ impl Pause {
     /// The loop ends this wait. `is_here` tells whether a thread is the one on which the loop runs.
     pub(crate) fn wait(self, is_here: impl Fn() -> bool + Send + 'static) -> bool {
         wait_for_loop(is_here, self.is_over, || {
-            let mut either = Select::new();
-            let resumed = either.recv(&self.resumed);
-            either.recv(&self.closed.0);
-            let first = either.select();
-            match first.index() == resumed {
-                true => first.recv(&self.resumed).is_ok(),
-                false => first.recv(&self.closed.0).is_ok(), // never: nothing is sent there
+            select! {
+                recv(self.resumed) -> resumed => resumed.is_ok(),
+                recv(self.closed) -> _ => false,
             }
         })
     }

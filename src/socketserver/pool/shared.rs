@@ -1,5 +1,4 @@
-//! The part of a pool that its handles and its threads share: the queues, the counts, and the jobs
-//! that wait for each other.
+//! The part of a pool that its handles and its threads share: the queue, the counts, and the waits.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -9,10 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 
+use super::closing::Closing;
 use super::queue::Queue;
 use super::seat::{Home, Job, discard};
+use super::waits::{Waits, Whom};
 use crate::reactor::Alarm;
 use crate::socketserver::budget::complain;
 
@@ -50,91 +51,13 @@ pub(super) struct Shared {
     closing: Closing,
 }
 
-/// Tells when a pool is closed.
-struct Closing {
-    /// Dropped when the pool is closed.
-    open: Mutex<Option<Sender<Infallible>>>,
-    /// The other end.
-    closed: Closed,
-}
-
-/// A channel on which nothing is sent. It is disconnected when the pool is closed.
-#[derive(Clone)]
-pub(super) struct Closed(pub(super) Receiver<Infallible>);
-
-impl Default for Closing {
-    fn default() -> Closing {
-        let (open, closed) = bounded(0);
-        Closing {
-            open: Mutex::new(Some(open)),
-            closed: Closed(closed),
-        }
-    }
-}
-
 /// The threads of a pool, and the jobs on them that wait for others.
 #[derive(Default)]
 pub(super) struct Threads {
     /// The threads that the pool has started and not joined.
     pub(super) handles: Vec<JoinHandle<()>>,
     /// The jobs that wait for others.
-    waiting: Vec<Waiting>,
-}
-
-/// A job that waits for others. The jobs that wait for its thread wait with it.
-struct Waiting {
-    /// What it waits for.
-    whom: Whom,
-    /// Its own thread.
-    home: Arc<Home>,
-}
-
-/// What a job waits for.
-enum Whom {
-    /// Until the pool is idle.
-    Pool,
-    /// The end of a thread.
-    Thread(ThreadId),
-    /// A loop.
-    Loop {
-        /// Tells whether the loop runs on the thread that asks.
-        is_here: Box<dyn Fn() -> bool + Send>,
-        /// Whether the loop has ended the wait. The job's thread may notice that later.
-        is_over: Arc<AtomicBool>,
-    },
-}
-
-impl Whom {
-    /// Returns whether it is the calling thread, whose id is `own`.
-    fn is_caller(&self, own: ThreadId) -> bool {
-        match self {
-            Whom::Pool => false,
-            Whom::Thread(thread) => *thread == own,
-            Whom::Loop { is_here, .. } => is_here(),
-        }
-    }
-
-    /// Returns whether it is a loop.
-    fn is_loop(&self) -> bool {
-        matches!(self, Whom::Loop { .. })
-    }
-
-    /// Returns whether the wait has ended, or is about to. What if the pool `is_closed`? Then a job
-    /// does not wait for a loop any more.
-    fn is_over(&self, is_closed: bool) -> bool {
-        match self {
-            Whom::Pool | Whom::Thread(_) => false,
-            Whom::Loop { is_over, .. } => is_closed || is_over.load(SeqCst),
-        }
-    }
-}
-
-#[cfg(test)]
-impl Threads {
-    /// Returns whether a job waits for others.
-    pub(super) fn is_anybody_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
+    pub(super) waits: Waits,
 }
 
 impl Shared {
@@ -166,8 +89,8 @@ impl Shared {
     }
 
     /// Returns what tells when the pool is closed.
-    pub(super) fn closed(&self) -> Closed {
-        self.closing.closed.clone()
+    pub(super) fn closed(&self) -> Receiver<Infallible> {
+        self.closing.closed()
     }
 
     /// Counts a job. Returns whether the pool takes it: it does if its count `permits` it.
@@ -197,8 +120,7 @@ impl Shared {
         if self.jobs.fetch_or(CLOSED, SeqCst) == 0 {
             self.end_threads();
         }
-        let open = &self.closing.open;
-        drop(open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.closing.close();
         self.discard_if_deserted(); // no thread will come
     }
 
@@ -316,25 +238,13 @@ impl Shared {
         patience: Option<Duration>,
     ) -> bool {
         let is_busy = |threads: &mut Threads| {
-            let is_closed = self.is_closed();
-            let waits = |job: &&Waiting| !job.whom.is_over(is_closed);
-            let jobs = || threads.waiting.iter().filter(waits);
-            let is_awaited = jobs().any(|job| job.whom.is_caller(own));
-            // What if a job waits for this thread, and another for another loop? That loop may wait
-            // here as well. If each waited for the other's job, neither wait would end.
-            let for_this = |job: &&Waiting| {
-                by_job.is_some() || job.whom.is_caller(own) || is_awaited && job.whom.is_loop()
-            };
-            let (mut held, mut excused) = (0, 0);
-            for job in jobs().filter(for_this) {
-                held += 1;
-                // Before the jobs are counted: none of these can end while the lock is held, and one
-                // that comes now must not stand for another that runs.
-                excused += job.home.load.load(SeqCst);
-            }
+            // Before the jobs are counted: none of the excused can end while the lock is held, and one
+            // that comes now must not stand for another that runs.
+            let waits = &threads.waits;
+            let excused = waits.excused(own, by_job.is_some(), self.is_closed());
             // What if every thread has such a job? Then nothing that is queued can run meanwhile.
-            let is_stuck = held > 0 && held >= self.live.load(SeqCst);
-            self.unfinished() > excused && !is_stuck
+            let is_stuck = excused.threads > 0 && excused.threads >= self.live.load(SeqCst);
+            self.unfinished() > excused.jobs && !is_stuck
         };
         let wait = || self.wait_while(patience, is_busy);
         match by_job {
@@ -368,18 +278,11 @@ impl Shared {
     /// Runs `wait`, which the job on the thread `home` spends waiting for `whom`. The others then know
     /// that they cannot wait for this job.
     fn while_waiting<R>(&self, whom: Whom, home: &Arc<Home>, wait: impl FnOnce() -> R) -> R {
-        let home = Arc::clone(home);
-        self.lock().waiting.push(Waiting {
-            whom,
-            home: Arc::clone(&home),
-        });
+        self.lock().waits.add(whom, Arc::clone(home));
         self.changed.notify_all();
         let result = wait();
-        // The last of this thread: if it waits within a wait, the inner one ends first.
-        let is_this = |job: &Waiting| Arc::ptr_eq(&job.home, &home);
         let mut threads = self.lock();
-        let index = threads.waiting.iter().rposition(is_this);
-        let ended = index.map(|index| threads.waiting.remove(index));
+        let ended = threads.waits.remove(home);
         drop(threads);
         drop(ended); // without the lock: what it knows of a loop may use the pool when it is dropped
         result

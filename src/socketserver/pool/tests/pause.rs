@@ -50,7 +50,7 @@ fn the_loop_does_not_wait_for_what_waits_for_it() {
     let (sender, said) = unbounded();
     let (parked, home) = pauses(&pool, &sender);
     pool.submit(|| ()).expect("room in the queue");
-    wait_until("waits", || pool.handle.0.lock().is_anybody_waiting());
+    wait_until("waits", || !pool.handle.0.lock().waits.is_empty());
     assert!(pool.wait_until_idle(None));
     let own = pool.clone();
     let other = thread::spawn(move || own.wait_until_idle(Some(Duration::ZERO)));
@@ -86,7 +86,7 @@ fn the_loop_waits_for_what_it_has_let_go_on() {
         let pool = Pool::new().threads(1);
         let (sender, said) = unbounded();
         let (parked, home) = pauses(&pool, &sender);
-        wait_until("waits", || pool.handle.0.lock().is_anybody_waiting());
+        wait_until("waits", || !pool.handle.0.lock().waits.is_empty());
         assert!(pool.wait_until_idle(None));
         match resumes {
             true => parked.resume(),
