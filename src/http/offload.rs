@@ -3,7 +3,7 @@
 //! A worker gets a request and writes its response into memory. The bytes reach the loop as
 //! messages. The worker pulls a body up to the high-water mark; then it parks the rest and takes
 //! other jobs. When the client has taken what was pulled, the loop lets the same worker go on
-//! ([THREAD-11]). So a slow client never holds a worker, whether it sends or receives. If the pool
+//! ([THREAD-11]). So a slow client holds no worker, whether it sends or receives. If the pool
 //! does not [share its threads](Pool::share_threads), the worker waits for the client instead.
 //!
 //! [THREAD-11]: crate::spec#thread-11

@@ -104,8 +104,8 @@ const MAX_LISTING_MEMORY: usize = 16 * 1024 * 1024;
 /// Somebody may change the tree *while* it is served. On Linux from 5.6 on, one system call resolves
 /// the path, confines it to the root and opens the file, so this cannot be deceived. On other systems
 /// the path is resolved before and after the file is opened. Somebody who changes a directory on the path
-/// into a link and back, several times just then, can deceive that check; on Windows the file itself
-/// will do. A FIFO is never waited for.
+/// into a link and back, several times just then, can deceive that check. On Windows, it is enough to
+/// change the file itself twice. A FIFO is never waited for.
 ///
 /// An absolute link, or a link with `..`, may lead out of the root on its way and end inside. Such a
 /// file is served. It costs a few system calls more, and on Linux it needs `/proc`.

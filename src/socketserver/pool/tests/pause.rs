@@ -8,9 +8,9 @@ fn pauses(pool: &Pool, said: &Sender<(bool, ThreadId)>) -> (Halted, ThreadId) {
     let (sender, receiver) = unbounded();
     let (own, said, this) = (pool.clone(), said.clone(), thread::current().id());
     pool.submit(move || {
-        let (parked, pause) = own.pause();
+        let (halted, pause) = own.pause();
         drop(own);
-        say(&sender, (parked, thread::current().id()));
+        say(&sender, (halted, thread::current().id()));
         let goes_on = pause.wait(move || thread::current().id() == this);
         say(&said, (goes_on, thread::current().id()));
     })
@@ -48,14 +48,14 @@ fn a_paused_job_holds_its_thread() {
 fn the_loop_does_not_wait_for_what_waits_for_it() {
     let pool = Pool::new().threads(1);
     let (sender, said) = unbounded();
-    let (parked, home) = pauses(&pool, &sender);
+    let (halted, home) = pauses(&pool, &sender);
     pool.submit(|| ()).expect("room in the queue");
     wait_until("waits", || !pool.handle.0.lock().waits.is_empty());
     assert!(pool.wait_until_idle(None));
     let own = pool.clone();
     let other = thread::spawn(move || own.wait_until_idle(Some(Duration::ZERO)));
     assert!(!other.join().expect("no panic"));
-    parked.resume();
+    halted.resume();
     assert_eq!(heard(&said), (true, home));
     assert!(pool.join(Some(PATIENCE)));
 }
@@ -66,7 +66,7 @@ fn the_loop_does_not_wait_for_what_waits_for_it() {
 fn a_pool_that_is_closed_ends_the_waits() {
     let pool = Pool::new().threads(1);
     let (sender, said) = unbounded();
-    let (parked, home) = pauses(&pool, &sender);
+    let (halted, home) = pauses(&pool, &sender);
     let (own, later) = (pool.clone(), sender.clone());
     pool.submit(move || {
         let (_parked, pause) = own.pause();
@@ -76,7 +76,7 @@ fn a_pool_that_is_closed_ends_the_waits() {
     assert!(pool.join(Some(PATIENCE)));
     let words: Vec<_> = said.try_iter().collect();
     assert_eq!(words, [(false, home), (false, home)]);
-    parked.resume();
+    halted.resume();
 }
 
 /// THREAD-5: a job that was let go on is waited for, even before its thread has noticed.
@@ -85,12 +85,12 @@ fn the_loop_waits_for_what_it_has_let_go_on() {
     for resumes in [true, false] {
         let pool = Pool::new().threads(1);
         let (sender, said) = unbounded();
-        let (parked, home) = pauses(&pool, &sender);
+        let (halted, home) = pauses(&pool, &sender);
         wait_until("waits", || !pool.handle.0.lock().waits.is_empty());
         assert!(pool.wait_until_idle(None));
         match resumes {
-            true => parked.resume(),
-            false => drop(parked),
+            true => halted.resume(),
+            false => drop(halted),
         }
         assert!(pool.wait_until_idle(Some(PATIENCE)));
         assert_eq!(said.try_recv(), Ok((resumes, home)));
@@ -109,11 +109,11 @@ fn two_loops_do_not_wait_for_each_other() {
         let (pool, sender) = (pool.clone(), sender.clone());
         let (paused, both_paused, idle) = (paused.clone(), both_paused.clone(), idle.clone());
         thread::spawn(move || {
-            let (parked, _home) = pauses(&pool, &sender);
+            let (halted, _home) = pauses(&pool, &sender);
             drop(paused);
             wait_for(&both_paused);
             say(&idle, pool.wait_until_idle(Some(PATIENCE / 2)));
-            parked
+            halted
         })
     });
     drop(paused);
@@ -141,9 +141,9 @@ fn the_end_of_a_wait_may_use_the_pool() {
     let pool = Pool::new().threads(1);
     let (own, (sender, said)) = (pool.clone(), unbounded());
     pool.submit(move || {
-        let (parked, pause) = own.pause();
+        let (halted, pause) = own.pause();
         let uses = Uses(own);
-        parked.resume();
+        halted.resume();
         say(&sender, pause.wait(move || uses.0.is_full()));
     })
     .expect("room");
