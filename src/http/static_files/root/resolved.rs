@@ -1,8 +1,8 @@
 //! Finds files by their real paths, for systems without `openat2`.
 //!
 //! The path is resolved before the file is opened, and again afterwards. On Unix its last name is not
-//! followed if it has become a link. But a directory on the path may become a link and a directory again, several
-//! times just then: this can deceive the check.
+//! followed if it has become a link. But a directory on the path may become a link and a directory
+//! again, several times just then: this can deceive the check.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
