@@ -1,6 +1,6 @@
 //! Calls an application that is written in Python.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -9,6 +9,7 @@ use serve_forever::wsgi::{self, AppResult, Application, Body, Environ};
 use crate::body::{Bodies, Conversation, only_block};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
+use crate::lock::recover;
 use crate::report::Stderr;
 use crate::start_response::SpareStarter;
 
@@ -70,14 +71,7 @@ impl PyApplication {
             application: application.unbind(),
             base_environ: base_environ.unbind(),
         };
-        let old = {
-            let mut current = self
-                .0
-                .program
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, program)
-        };
+        let old = std::mem::replace(&mut *recover(self.0.program.write()), program);
         drop(old); // this may run Python code, so the lock is released before
     }
 
@@ -105,11 +99,7 @@ impl PyApplication {
     }
 
     fn program<'py>(&self, py: Python<'py>) -> (Bound<'py, PyAny>, Bound<'py, PyDict>) {
-        let program = self
-            .0
-            .program
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let program = recover(self.0.program.read());
         let application = program.application.bind(py).clone();
         (application, program.base_environ.bind(py).clone())
     }

@@ -1,6 +1,6 @@
 //! The result of an application as the blocks of a response.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::intern;
@@ -11,6 +11,7 @@ use serve_forever::socketserver::{Block, Failure, HandlerResult};
 use serve_forever::wsgi::{self, Body, Iterable};
 
 use crate::interruption::Interruption;
+use crate::lock::lock;
 use crate::report::Stderr;
 use crate::start_response::{Starter, lend};
 
@@ -98,23 +99,20 @@ impl Bodies {
     /// Returns how many blocks there are, if the result knows it.
     fn count(&self, result: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         let kind = result.get_type();
-        if self.lock().iter().any(|known| known.is(&kind)) {
+        if lock(&self.unsized_types)
+            .iter()
+            .any(|known| known.is(&kind))
+        {
             return Ok(None);
         }
         if kind.hasattr(intern!(result.py(), "__len__"))? {
             return result.len().map(Some);
         }
-        let mut unsized_types = self.lock();
+        let mut unsized_types = lock(&self.unsized_types);
         if unsized_types.len() < KEPT_TYPES {
             unsized_types.push(kind.unbind());
         }
         Ok(None)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Py<PyType>>> {
-        self.unsized_types
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use serve_forever::wsgi::Environ;
 
 use crate::input::Input;
+use crate::lock::recover;
 
 /// How many names of header fields are kept as Python strings. Clients choose them, so there is a
 /// limit.
@@ -341,8 +342,7 @@ impl Environs {
     /// Waits without the interpreter's lock: the thread that has this one may give that up and take
     /// it again, for example to intern a string for the first time.
     fn lock(&self, py: Python<'_>) -> std::sync::MutexGuard<'_, Kept> {
-        let kept = self.kept.lock_py_attached(py);
-        kept.unwrap_or_else(PoisonError::into_inner)
+        recover(self.kept.lock_py_attached(py))
     }
 }
 

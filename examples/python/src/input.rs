@@ -1,12 +1,14 @@
 //! `wsgi.input` for a body that is empty, or not in memory.
 
 use std::io::{self, BufRead, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice};
+
+use crate::lock::lock;
 
 /// A body that is empty, or is read from a file or as it arrives. It has what `io.BufferedReader` and
 /// `io.TextIOWrapper` ask for, so a program can wrap it.
@@ -37,17 +39,13 @@ impl Input {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Body>> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads with `read`, while other threads may run.
     fn bytes<'py>(
         &self,
         py: Python<'py>,
         read: impl FnOnce(&mut dyn BufRead) -> io::Result<Vec<u8>> + Send,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py.detach(|| self.lock().as_deref_mut().map(|body| read(body)));
+        let bytes = py.detach(|| lock(&self.body).as_deref_mut().map(|body| read(body)));
         Ok(PyBytes::new(py, &bytes.ok_or_else(closed_file)??))
     }
 
@@ -154,14 +152,14 @@ impl Input {
     /// requests have it as well.
     fn close(&self, py: Python<'_>) {
         if !self.is_shared {
-            py.detach(|| drop(self.lock().take()));
+            py.detach(|| drop(lock(&self.body).take()));
         }
     }
 
     /// Whether the input was closed.
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.lock().is_none())
+        py.detach(|| lock(&self.body).is_none())
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {

@@ -1,7 +1,7 @@
 //! Exceptions that are meant for the program and not for a request: `KeyboardInterrupt`,
 //! `SystemExit`.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use pyo3::exceptions::{
     PyBrokenPipeError, PyConnectionAbortedError, PyConnectionResetError, PyException,
@@ -9,6 +9,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use serve_forever::socketserver::{Failure, ShutdownHandle};
 
+use crate::lock::lock;
 use crate::report::print_exception;
 
 /// Takes the first exception that is meant for the program, and stops the loop, which raises it.
@@ -35,7 +36,7 @@ impl Interruption {
 
     /// Takes the exception, to be raised.
     pub fn take(&self) -> Option<PyErr> {
-        self.error().take()
+        lock(&self.0.error).take()
     }
 
     /// Sorts an exception that an application or a hook has raised: keeps it for the program, or
@@ -57,17 +58,13 @@ impl Interruption {
     /// Keeps the first exception. To drop another one may run Python code, so the lock is released
     /// before.
     fn keep(&self, error: PyErr) {
-        let mut pending = self.error();
+        let mut pending = lock(&self.0.error);
         let late = match *pending {
             Some(_) => Some(error),
             None => pending.replace(error),
         };
         drop(pending);
         drop(late);
-    }
-
-    fn error(&self) -> std::sync::MutexGuard<'_, Option<PyErr>> {
-        self.0.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@
 //!         body.rs       the result as blocks
 //!       interruption.rs KeyboardInterrupt and SystemExit on their way out
 //!       report.rs     reports on sys.stderr and in logging
+//! lock.rs            how all of them lock
 //! ```
 //!
 //! The interpreter's lock is released while `serve_forever` runs, and taken for each call into
@@ -26,6 +27,7 @@ mod handler;
 mod hooks;
 mod input;
 mod interruption;
+mod lock;
 mod report;
 mod server;
 mod start_response;

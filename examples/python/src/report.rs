@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use log::{Level, LevelFilter, Metadata, Record};
 use pyo3::exceptions::{
@@ -16,6 +16,7 @@ use pyo3::types::PyDict;
 use serve_forever::wsgi::AppError;
 
 use crate::hooks::address_of;
+use crate::lock::lock;
 
 /// Prints an exception to `sys.stderr`, with its traceback, as wsgiref does.
 ///
@@ -126,12 +127,12 @@ impl Stderr {
                 _ => Found::Replaced,
             },
         };
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        *lock(&self.found) = found;
     }
 
     /// Returns what the last look has found.
     pub fn found(&self) -> Found {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.found)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, TryLockError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::application::PyApplication;
 use crate::handler::{Handler, PyLog};
 use crate::hooks::PyHooks;
 use crate::interruption::Interruption;
+use crate::lock::{lock, recover};
 use crate::report::Stderr;
 
 /// The server of the crate.
@@ -452,13 +453,4 @@ fn to_python(error: ServeError) -> PyErr {
 
 fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    recover(mutex.lock())
-}
-
-/// Returns what a lock guards, also after a panic: each state here is valid at any moment.
-fn recover<T>(locked: LockResult<T>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -15,6 +15,8 @@ use pyo3::types::{PyBytes, PyList, PySequence, PyString, PyTuple};
 use scoped_tls_hkt::scoped_thread_local;
 use serve_forever::socketserver::{Failure, SendError};
 use serve_forever::wsgi;
+
+use crate::lock::lock;
 
 scoped_thread_local! {
     /// What this thread has lent to an application.
@@ -61,7 +63,7 @@ impl SpareStarter {
 
     /// Returns a starter for one request.
     pub fn take(&self, py: Python<'_>) -> PyResult<Starter> {
-        if let Some(spare) = self.lock().take() {
+        if let Some(spare) = lock(&self.spare).take() {
             return Ok(spare);
         }
         let write = Bound::new(py, Write)?;
@@ -79,7 +81,7 @@ impl SpareStarter {
         if starter.is_kept(py) || self.is_weakly_kept(py, &starter)? {
             return Ok(());
         }
-        let old = self.lock().replace(starter);
+        let old = lock(&self.spare).replace(starter);
         drop(old);
         Ok(())
     }
@@ -89,10 +91,6 @@ impl SpareStarter {
     fn is_weakly_kept(&self, py: Python<'_>, starter: &Starter) -> PyResult<bool> {
         let count = self.count_weak.bind(py);
         count.call1((starter.start_response(py),))?.is_truthy()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Starter>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
