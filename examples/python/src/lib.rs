@@ -3,6 +3,7 @@
 //! ```text
 //! simple_server.py   WSGIServer: binds, and decides whether the native loop can serve
 //!   server.rs        Server: the loop, its life cycle, its threads
+//!     runs.rs        which thread runs the loop; to wait for its end
 //!     hooks.rs       what a subclass has overridden; signals
 //!     handler.rs     the HTTP handler; the access log
 //!       application.rs  calls the application
@@ -29,6 +30,7 @@ mod input;
 mod interruption;
 mod lock;
 mod report;
+mod runs;
 mod server;
 mod start_response;
 

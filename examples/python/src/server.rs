@@ -2,8 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex, TryLockError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -19,8 +18,9 @@ use crate::application::PyApplication;
 use crate::handler::{Handler, PyLog};
 use crate::hooks::PyHooks;
 use crate::interruption::Interruption;
-use crate::lock::{lock, recover};
+use crate::lock::lock;
 use crate::report::Stderr;
+use crate::runs::Runs;
 
 /// The server of the crate.
 type Native = socketserver::Server<Tcp, Evented<Tcp, Http<Handler>>, PyHooks>;
@@ -63,7 +63,7 @@ struct Overrides {
 pub struct Server {
     /// The server, until it is closed.
     native: Mutex<Option<Native>>,
-    /// Who holds it while its loop runs.
+    /// Which thread holds it, while its loop runs.
     runs: Runs,
     /// The application that its connections call.
     application: PyApplication,
@@ -183,7 +183,7 @@ impl Server {
         let timeout = timeout.map(seconds).transpose()?;
         Ok(py.detach(|| {
             let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-            let run = self.runs.other();
+            let run = self.runs.on_other_thread();
             let stopped = match timeout {
                 Some(timeout) => self.shutdown.shutdown_timeout(timeout),
                 None => self.shutdown.shutdown(),
@@ -209,7 +209,7 @@ impl Server {
     fn drain(&self, py: Python<'_>, patience: f64) -> PyResult<(usize, usize)> {
         let patience = seconds(patience)?;
         let drained = py.detach(|| {
-            let run = self.runs.other();
+            let run = self.runs.on_other_thread();
             let drained = self.shutdown.drain(patience);
             self.runs.wait(run, None);
             drained
@@ -282,70 +282,6 @@ impl Server {
             Some(error) => Err(error),
             None => result,
         }
-    }
-}
-
-/// The runs of a loop: at most one at a time.
-#[derive(Default)]
-struct Runs {
-    state: Mutex<RunState>,
-    has_ended: Condvar,
-}
-
-#[derive(Default)]
-struct RunState {
-    /// The thread of the run, if there is one.
-    thread: Option<ThreadId>,
-    /// How many runs have ended.
-    ended: u64,
-}
-
-/// A run. It ends when it is dropped.
-struct Run<'a>(&'a Runs);
-
-impl Runs {
-    /// Begins a run on this thread. `None`: there is one.
-    fn begin(&self) -> Option<Run<'_>> {
-        let mut state = lock(&self.state);
-        if state.thread.is_some() {
-            return None;
-        }
-        state.thread = Some(thread::current().id());
-        Some(Run(self))
-    }
-
-    /// Returns the number of the present run, if it is on another thread.
-    fn other(&self) -> Option<u64> {
-        let state = lock(&self.state);
-        let thread = state.thread?;
-        (thread != thread::current().id()).then_some(state.ended)
-    }
-
-    /// Waits until `run` has ended, but not longer than `until`. Returns whether it has.
-    fn wait(&self, run: Option<u64>, until: Option<Instant>) -> bool {
-        let mut state = lock(&self.state);
-        while run == Some(state.ended) {
-            state = match until {
-                None => recover(self.has_ended.wait(state)),
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    recover(self.has_ended.wait_timeout(state, left)).0
-                }
-            };
-        }
-        true
-    }
-}
-
-impl Drop for Run<'_> {
-    fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
-        state.thread = None;
-        state.ended += 1;
-        self.0.has_ended.notify_all();
     }
 }
 
