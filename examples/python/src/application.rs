@@ -10,8 +10,8 @@ use crate::body::{Bodies, Conversation, only_block};
 use crate::environ::Environs;
 use crate::interruption::Interruption;
 use crate::lock::recover;
-use crate::report::Stderr;
 use crate::start_response::SpareStarter;
+use crate::stderr::Stderr;
 
 /// An application in Python, as an application of the crate.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use serve_forever::wsgi::{self, Body, Iterable};
 
 use crate::interruption::Interruption;
 use crate::lock::lock;
-use crate::report::Stderr;
 use crate::start_response::{Starter, lend};
+use crate::stderr::Stderr;
 
 /// From this size on, the bytes of a Python object are sent from where they are. To copy a smaller
 /// block costs less than to give the object back.

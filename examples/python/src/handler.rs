@@ -13,7 +13,7 @@ use serve_forever::wsgi::WsgiHandler;
 use crate::application::PyApplication;
 use crate::hooks::address_of;
 use crate::interruption::Interruption;
-use crate::report::{Found, Stderr};
+use crate::stderr::{Found, Stderr};
 
 /// Handles the requests of one connection.
 #[derive(Debug, Clone)]

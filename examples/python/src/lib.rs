@@ -12,7 +12,9 @@
 //!         start_response.rs
 //!         body.rs       the result as blocks
 //!       interruption.rs KeyboardInterrupt and SystemExit on their way out
-//!       report.rs     reports on sys.stderr and in logging
+//!       report.rs     reports of failures, on sys.stderr
+//!       stderr.rs     whether the crate can write the access log
+//! logging.rs         the log of the crate, in Python's logging
 //! lock.rs            how all of them lock
 //! ```
 //!
@@ -29,10 +31,12 @@ mod hooks;
 mod input;
 mod interruption;
 mod lock;
+mod logging;
 mod report;
 mod runs;
 mod server;
 mod start_response;
+mod stderr;
 
 use pyo3::prelude::*;
 
@@ -50,7 +54,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::report::log_to_python();
+        super::logging::log_to_python();
         Ok(())
     }
 }

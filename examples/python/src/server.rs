@@ -19,8 +19,8 @@ use crate::handler::{Handler, PyLog};
 use crate::hooks::PyHooks;
 use crate::interruption::Interruption;
 use crate::lock::lock;
-use crate::report::Stderr;
 use crate::runs::Runs;
+use crate::stderr::Stderr;
 
 /// The server of the crate.
 type Native = socketserver::Server<Tcp, Evented<Tcp, Http<Handler>>, PyHooks>;
