@@ -8,6 +8,8 @@
 //!     handler.rs     the HTTP handler; the access log
 //!       application.rs  calls the application
 //!         environ.rs    the request as a dictionary
+//!           template.rs what it is copied from
+//!           strings.rs  its keys and values
 //!         input.rs      wsgi.input
 //!         start_response.rs
 //!         body.rs       the result as blocks
@@ -37,6 +39,8 @@ mod runs;
 mod server;
 mod start_response;
 mod stderr;
+mod strings;
+mod template;
 
 use pyo3::prelude::*;
 
