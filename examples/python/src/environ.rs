@@ -67,7 +67,7 @@ impl Environs {
             }
             None => self.put_request(&dict, environ)?,
         }
-        if recipe.is_learnt {
+        if recipe.must_learn {
             self.learn(&recipe.original, &dict, environ)?;
         }
         if let Some(input) = self.input(py, environ)? {
@@ -104,11 +104,11 @@ impl Environs {
     }
 
     /// Puts the variables of the request into `dict`.
-    fn put_request(&self, dict: &Bound<'_, PyDict>, environ: &Environ<'_>) -> PyResult<()> {
+    fn put_request(&self, dict: &Bound<'_, PyDict>, request: &Environ<'_>) -> PyResult<()> {
         let py = dict.py();
         let mut kept = self.lock(py);
         let mut result = Ok(());
-        for_each_variable(environ, |key, value| {
+        for_each_variable(request, |key, value| {
             if result.is_ok() {
                 result = dict.set_item(kept.keys.known(py, key), value_of(py, value));
             }

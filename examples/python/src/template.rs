@@ -59,12 +59,11 @@ pub struct Learnt {
 
 #[derive(Debug)]
 struct LearntVariable {
+    key: Py<PyString>,
     /// The length of the key in the text, in bytes.
-    key: usize,
+    key_length: usize,
     /// The length of the value in the text, in bytes.
-    value: usize,
-    /// The key as a Python string.
-    name: Py<PyString>,
+    value_length: usize,
 }
 
 /// How an environ is made.
@@ -73,8 +72,8 @@ pub struct Recipe<'py> {
     pub original: Bound<'py, PyDict>,
     /// What has to be set then. `None`: all variables of the request.
     pub differences: Option<Differences<'py>>,
-    /// Whether the next environs shall be copied from this one.
-    pub is_learnt: bool,
+    /// Whether the environ is to be learnt, so that the next ones are copied from it.
+    pub must_learn: bool,
 }
 
 /// The keys and values that differ.
@@ -126,21 +125,21 @@ impl Template {
     /// Returns how the environ of a request is made.
     pub fn recipe<'py>(&mut self, py: Python<'py>, request: &Environ<'_>) -> Recipe<'py> {
         let learnt = self.learnt.as_mut().filter(|it| it.uses < LEARNT_USES);
-        let is_learnt = learnt.is_none();
+        let must_learn = learnt.is_none();
         if let Some(learnt) = learnt {
             learnt.uses += 1;
             if let Some(differences) = learnt.differences(py, request) {
                 return Recipe {
                     original: learnt.environ.bind(py).clone(),
                     differences: Some(differences),
-                    is_learnt,
+                    must_learn: false,
                 };
             }
         }
         Recipe {
             original: self.empty.bind(py).clone(),
             differences: None,
-            is_learnt,
+            must_learn,
         }
     }
 }
@@ -154,9 +153,9 @@ impl Learnt {
             text.push_str(key);
             text.push_str(value);
             variables.push(LearntVariable {
-                key: key.len(),
-                value: value.len(),
-                name: keys.known(py, key).unbind(),
+                key: keys.known(py, key).unbind(),
+                key_length: key.len(),
+                value_length: value.len(),
             });
         });
         Learnt {
@@ -179,10 +178,13 @@ impl Learnt {
         };
         let mut has_these = true;
         for_each_variable(request, |key, value| {
-            match variables.next().filter(|learnt| next(learnt.key) == key) {
-                Some(learnt) if next(learnt.value) == value => {}
+            match variables
+                .next()
+                .filter(|learnt| next(learnt.key_length) == key)
+            {
+                Some(learnt) if next(learnt.value_length) == value => {}
                 Some(learnt) => {
-                    differences.push((learnt.name.bind(py).clone(), value_of(py, value)));
+                    differences.push((learnt.key.bind(py).clone(), value_of(py, value)));
                 }
                 None => has_these = false,
             }
