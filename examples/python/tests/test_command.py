@@ -221,9 +221,9 @@ class Workers(unittest.TestCase):
             self.assertEqual(command.ends(), (0, ""))
 
     def test_when_a_worker_is_replaced(self):
-        """At the time 100, a worker that began at `began` ends."""
+        """At the time 100, a worker ends that was started at `started`."""
         cases = [
-            # status, has served, began, the time at which another may begin; None: never
+            # status, has begun to serve, started, the time at which another may begin; None: never
             (0, True, 10.0, 100.0),
             (0, True, 99.75, 100.75),
             (1, True, 10.0, 101.0),
@@ -232,9 +232,9 @@ class Workers(unittest.TestCase):
             (0, False, 10.0, None),
             (3, False, 99.75, None),
         ]
-        for code, has_begun, began, expected in cases:
-            with self.subTest(code, has_begun=has_begun, began=began):
-                self.assertEqual(prefork.next_start(code, has_begun, began, 100.0), expected)
+        for code, has_begun, started, expected in cases:
+            with self.subTest(code, has_begun=has_begun, started=started):
+                self.assertEqual(prefork.next_start(code, has_begun, started, 100.0), expected)
 
     def test_workers_end_when_their_parent_is_gone(self):
         with Command("--workers", "2", "--no-access-log") as command:

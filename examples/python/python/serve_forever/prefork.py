@@ -16,7 +16,7 @@ import traceback
 #: The status of a worker that cannot load the application.
 CANNOT_LOAD = 3
 #: How long the supervisor waits before it replaces a worker that has failed, in seconds. A worker that
-#: has not failed, but ended soon, is replaced so long after it began.
+#: has not failed, but ended soon, is replaced so long after its start.
 PAUSE = 1.0
 #: How long a worker may take to end after its requests have ended, in seconds.
 GRACE = 2.0
@@ -26,17 +26,17 @@ INTERVAL = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
-def next_start(code, has_begun, began, now):
+def next_start(code, has_begun, started, now):
     """Return when a worker that has ended may be replaced; None if the supervisor has to end.
 
-    The worker was started at the time `began`, and has ended `now` with the status `code`, or by the signal
+    The worker was started at the time `started`, and has ended `now` with the status `code`, or by the signal
     ``-code``. If it has ended by itself before it has begun to serve, another one would, too.
     """
     if code >= 0 and not has_begun:
         return None
     if code != 0:
         return now + PAUSE
-    return max(now, began + PAUSE)
+    return max(now, started + PAUSE)
 
 
 class Supervisor:
@@ -51,7 +51,7 @@ class Supervisor:
         self._work = work
         self._count = count
         self._patience = patience
-        self._workers = {}  # a `Process` for each id
+        self._workers = {}  # a `Process` for each pid
         self._status = 0
         self._no_start_before = 0.0
         self._deadline = None  # set when everything is to end
@@ -91,10 +91,10 @@ class Supervisor:
         # A signal between the fork and the worker's own handlers would be taken for the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         reader, writer = os.pipe()
-        process = os.fork()
-        if process:
+        pid = os.fork()
+        if pid:
             os.close(writer)
-            self._workers[process] = Process(reader, time.monotonic())
+            self._workers[pid] = Process(reader, time.monotonic())
         else:
             signal.set_wakeup_fd(-1)
             self._receiver.close()
@@ -104,7 +104,7 @@ class Supervisor:
                 other.close()
             worker = Worker(parent, self._patience, writer)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        if not process:
+        if not pid:
             sys.exit(self._run(worker))
 
     def _run(self, worker):
@@ -114,7 +114,7 @@ class Supervisor:
             if not worker.must_stop:  # the application has raised it: a fault like any other
                 sys.excepthook(*sys.exc_info())
                 return 1
-            worker.has_begun()  # the end is no fault of the application
+            worker.report_begun()  # the end is no fault of the application
             return 0
 
     def _wait(self):
@@ -142,27 +142,27 @@ class Supervisor:
         self._tell(number)
 
     def _tell(self, number):
-        for process in self._workers:
-            os.kill(process, number)
+        for pid in self._workers:
+            os.kill(pid, number)
 
     def _reap(self):
         """Take note of the workers that have ended."""
-        for process in list(self._workers):
-            ended, status = os.waitpid(process, os.WNOHANG)
+        for pid in list(self._workers):
+            ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
-            worker = self._workers.pop(process)
-            has_begun = worker.has_begun()
-            worker.close()
+            process = self._workers.pop(pid)
+            has_begun = process.has_begun()
+            process.close()
             if self._deadline is None:
-                self._replace(process, worker, os.waitstatus_to_exitcode(status), has_begun)
+                self._replace(pid, os.waitstatus_to_exitcode(status), has_begun, process.started)
 
-    def _replace(self, process, worker, code, has_begun):
+    def _replace(self, pid, code, has_begun, started):
         """Decide what follows when a worker has ended by itself."""
-        start = next_start(code, has_begun, worker.began, time.monotonic())
+        start = next_start(code, has_begun, started, time.monotonic())
         if code != 0 or start is None:
             early = "" if has_begun else " before it served"
-            print(f"worker {process} ended with status {code}{early}", file=sys.stderr, flush=True)
+            print(f"worker {pid} ended with status {code}{early}", file=sys.stderr, flush=True)
         if start is None:
             self._status = code or CANNOT_LOAD
             self._stop(signal.SIGTERM)
@@ -173,13 +173,13 @@ class Supervisor:
 class Process:
     """A worker as its supervisor sees it."""
 
-    def __init__(self, reader, began):
-        self._reader = reader  # the worker writes to the other end when it begins to serve
-        self.began = began
+    def __init__(self, reader, started):
+        self._reader = reader  # the other end belongs to `Worker.report_begun`
+        self.started = started
         os.set_blocking(reader, False)
 
     def has_begun(self):
-        """Return whether the worker, which has ended, had begun to serve."""
+        """Return whether the worker, which has ended, had called `report_begun`."""
         try:
             return os.read(self._reader, 1) != b""
         except BlockingIOError:
@@ -195,7 +195,7 @@ class Worker:
     def __init__(self, parent, patience, writer):
         self._parent = parent
         self._patience = patience
-        self._writer = writer  # None: `has_begun` was called
+        self._writer = writer  # None: `report_begun` was called
         self._server = None
         self.must_stop = False
         signal.signal(signal.SIGTERM, self._on_term)
@@ -204,12 +204,12 @@ class Worker:
 
     def serves(self, server):
         """Begin to serve. Let `server` end when this worker has to end."""
-        self.has_begun()
+        self.report_begun()
         self._server = server
         if self.must_stop:
             self.stop()
 
-    def has_begun(self):
+    def report_begun(self):
         """Tell the supervisor that this worker can be replaced when it ends."""
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -230,7 +230,7 @@ class Worker:
 
     def wait_for_change(self, files):
         """Return when one of `files` has changed. Raise `SystemExit` if the parent is gone."""
-        self.has_begun()
+        self.report_begun()
         while not files.changed():
             if self._is_orphan():
                 sys.exit(1)
@@ -247,7 +247,7 @@ class Worker:
     def _on_term(self, *_):
         if self._server is None:  # it still loads the application
             self.must_stop = True
-            self.has_begun()
+            self.report_begun()
             sys.exit(0)
         self.stop()
 
