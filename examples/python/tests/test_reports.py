@@ -29,11 +29,13 @@ class Reports(unittest.TestCase):
     def serving(self, app=hello, **attributes):
         return serving(app, threads=self.threads, **attributes)
 
-    def failing_verify(self, error):
+    def failing_verify(self, errors):
+        """Return a class of servers that raises each of `errors` for one client."""
+
         class Failing(WSGIServer):
             def verify_request(self, request, client_address):
-                if error:
-                    raise error.pop()
+                if errors:
+                    raise errors.pop()
                 return True
 
         return Failing
@@ -101,8 +103,8 @@ def descriptor_2():
 class TheAccessLog(unittest.TestCase):
     """The native loop writes it to descriptor 2, but only if that is where `sys.stderr` writes."""
 
-    def log_of(self, ask, threads=0, app=hello, before=lambda server: None):
-        """Replace `sys.stderr` of a server that serves. Return what is logged for what `ask` does.
+    def log_of(self, act, threads=0, app=hello, before=lambda server: None):
+        """Replace `sys.stderr` of a server that serves. Return what is logged for what `act` does.
 
         `before` runs before `sys.stderr` is replaced.
         """
@@ -112,7 +114,7 @@ class TheAccessLog(unittest.TestCase):
                 request(server, target="/first")
                 before(server)
                 with stderr_of_server() as stderr:
-                    ask(server)
+                    act(server)
                     server.shutdown()
             file.seek(0)
             self.assertRegex(file.read(), rb'^127\.0\.0\.1 - - \[.+\] "GET /first HTTP/1\.1" 200 5\n$')
@@ -187,18 +189,16 @@ class TheAccessLog(unittest.TestCase):
 class Logging(unittest.TestCase):
     """What concerns no request goes to the logger `serve_forever`."""
 
-    def test_a_client_that_cannot_be_accepted(self):
-        reported = threading.Event()
-
-        class Handler(logging.Handler):
-            def emit(self, record):
-                records.append(record)
-                reported.set()
-
-        records = []
-        logger, handler = logging.getLogger("serve_forever"), Handler()
+    def handle_records(self, emit):
+        """Let `emit` get what is logged."""
+        logger, handler = logging.getLogger("serve_forever"), logging.Handler()
+        handler.emit = emit
         logger.addHandler(handler)
         self.addCleanup(logger.removeHandler, handler)
+
+    def test_a_client_that_cannot_be_accepted(self):
+        records, reported = [], threading.Event()
+        self.handle_records(lambda record: (records.append(record), reported.set()))
         with serving(hello) as server, socket.socket() as client, socket.socket() as first:
             client.settimeout(PATIENCE)
             first.connect(server.server_address)
@@ -217,15 +217,11 @@ class Logging(unittest.TestCase):
         self.assertEqual([record.levelname for record in records], ["ERROR"])
         self.assertIn("cannot accept", records[0].getMessage())
 
-
     def test_ctrl_c_while_something_is_logged(self):
-        class Handler(logging.Handler):
-            def emit(self, record):
-                raise KeyboardInterrupt
+        def interrupt(record):
+            raise KeyboardInterrupt
 
-        logger, handler = logging.getLogger("serve_forever"), Handler()
-        logger.addHandler(handler)
-        self.addCleanup(logger.removeHandler, handler)
+        self.handle_records(interrupt)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
 
