@@ -152,7 +152,7 @@ class Exits(unittest.TestCase):
                 self.assertEqual((process.returncode, stderr), (0, ""))
 
     def test_while_a_thread_runs_the_application(self):
-        """The request ends, and then the interpreter. From Python 3.14 on, a daemon thread does not."""
+        """The interpreter waits for the request. From Python 3.14 on, it does not wait for daemon threads."""
         daemon_is_left = sys.version_info >= (3, 14)
         for attribute in ("daemon_threads = True", "block_on_close = False"):
             for end in ("", "server.server_close()", "server.shutdown(); server.server_close()"):

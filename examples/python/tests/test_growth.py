@@ -37,7 +37,7 @@ def send(server, data, leaves):
 def held(server, clients):
     """Return how many blocks of memory and descriptors this process holds when nothing happens.
 
-    The server has had so many clients. A client can be served before the server has counted it.
+    `clients` is how many clients the server has had. One can be served before the server has counted it.
     """
     for _ in range(PATIENCE * 100):
         stats = server._native.server.stats()

@@ -112,9 +112,9 @@ class Worker(base.Worker):
     def _counted(self, environ, start_response):
         """Call the application. Stop after `max_requests`."""
         self.nr += 1
-        # Several threads count, so none of them may see the number itself.
+        # Several threads count, so it can happen that none of them sees the number itself.
         if self.nr >= self.max_requests and self.alive:
-            self.alive = False  # it is said once
+            self.alive = False  # so this is logged once
             self.log.info("Autorestarting worker after current request.")
             self._stop()
         return self.wsgi(environ, start_response)

@@ -86,9 +86,10 @@ class WSGIServer(standard.WSGIServer):
     max_body = 1024 * 1024 * 1024
     #: How long a connection may stay open between two requests.
     keep_alive_timeout = 15.0
-    #: How long an application on threads may take for its response; then the client gets a 503.
+    #: How long an application on threads may take for its response. Then the client gets status 503.
     response_timeout = 3600.0
-    #: How many clients the kernel keeps until they are accepted.
+    #: How many clients the kernel keeps until they are accepted. Set it in a subclass: a server
+    #: listens as soon as it is made.
     request_queue_size = 1024
 
     # They are here for a subclass that does not call `__init__`.
@@ -359,7 +360,7 @@ class _Native:
     def join(self, wait):
         """Let the threads end, and wait for them. Ctrl-C ends the wait."""
         while not self.server.join(0.1 if wait else 0.0) and wait:
-            self.server.close()  # at exit, the loop may end later than it was waited for
+            self.server.close()  # at exit, the loop may run longer than `stop_at_exit` waits
         if wait:
             for thread in self.threads:
                 thread.join()
