@@ -1,17 +1,16 @@
 //! picohttpparser, with room for as many fields as ours.
 
 use std::hint::black_box;
-use std::mem::MaybeUninit;
 
 use crate::corpus::{Kind, Seen};
 use crate::parsers::{MAX_FIELDS, Parser};
-use crate::picohttpparser::{Chunks, Room, request, response};
+use crate::picohttpparser::{Chunks, request, response, room};
 
 pub struct Pico;
 
 fn pico_request(bytes: &[u8], seen: &mut Seen) -> usize {
-    let mut fields: Room<'_, MAX_FIELDS> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let Ok(Some((end, head))) = request(bytes, 0, &mut fields) else {
+    let mut room = room::<MAX_FIELDS>();
+    let Ok(Some((end, head))) = request(bytes, 0, &mut room) else {
         panic!("it is complete, and has no defect")
     };
     seen.heads += 1;
@@ -43,9 +42,8 @@ impl Parser for Pico {
                 seen.content = decoded.content;
             }
             Kind::Response => {
-                let mut fields: Room<'_, MAX_FIELDS> =
-                    [const { MaybeUninit::uninit() }; MAX_FIELDS];
-                let Ok(Some((_, head))) = response(bytes, 0, &mut fields) else {
+                let mut room = room::<MAX_FIELDS>();
+                let Ok(Some((_, head))) = response(bytes, 0, &mut room) else {
                     panic!("it is complete, and has no defect")
                 };
                 (seen.heads, seen.fields) = (1, black_box(&head).fields.len());

@@ -25,7 +25,7 @@ pub struct Response<'a> {
     pub fields: &'a [Field<'a>],
 }
 
-/// A line of fields in the bytes that were parsed.
+/// A field line in the bytes that were parsed.
 #[repr(transparent)]
 pub struct Field<'a> {
     line: phr_header,
@@ -47,8 +47,12 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Room for so many fields.
+/// Room for `N` fields.
 pub type Room<'a, const N: usize> = [MaybeUninit<Field<'a>>; N];
+
+pub fn room<'a, const N: usize>() -> Room<'a, N> {
+    [const { MaybeUninit::uninit() }; N]
+}
 
 /// Parses the head of a request. `looked` is how many of the bytes it has seen before. Returns the length of
 /// the head and what is in it, or `None` if it is not complete.
@@ -77,7 +81,7 @@ pub fn request<'a, const N: usize>(
     let Some(length) = complete(length)? else {
         return Ok(None);
     };
-    // SAFETY: the head is complete, so these lead to `bytes`, and so many fields were written.
+    // SAFETY: the head is complete. So the pointers lead to `bytes`, and `count` fields were written.
     let request = unsafe {
         Request {
             method: text(method),
@@ -117,7 +121,7 @@ pub fn response<'a, const N: usize>(
     let response = Response {
         status,
         minor,
-        // SAFETY: the head is complete, so so many fields were written.
+        // SAFETY: the head is complete. So `count` fields were written.
         fields: unsafe { slice::from_raw_parts(room.as_ptr().cast(), count) },
     };
     Ok(Some((length, response)))
@@ -128,9 +132,9 @@ pub struct Chunks(phr_chunked_decoder);
 
 /// What was in a piece of chunked content.
 pub struct Decoded {
-    /// So many bytes of content are now at the front.
+    /// How many bytes of content are now at the front.
     pub content: usize,
-    /// So many bytes behind them follow the message. `None`: the message goes on.
+    /// How many bytes behind them follow the message. `None`: the message goes on.
     pub rest: Option<usize>,
 }
 
@@ -145,7 +149,7 @@ impl Chunks {
     /// Decodes the next piece in place.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, Invalid> {
         let mut content = bytes.len();
-        // SAFETY: the pointer leads to so many bytes.
+        // SAFETY: the pointer leads to `content` bytes.
         let rest =
             unsafe { phr_decode_chunked(&mut self.0, bytes.as_mut_ptr().cast(), &mut content) };
         match rest {
@@ -158,7 +162,7 @@ impl Chunks {
     }
 }
 
-/// The length of a head that is complete.
+/// Returns the length of the head, or `None` if it is not complete.
 fn complete(length: c_int) -> Result<Option<usize>, Invalid> {
     match length {
         -1 => Err(Invalid),
@@ -168,7 +172,7 @@ fn complete(length: c_int) -> Result<Option<usize>, Invalid> {
 
 /// # Safety
 ///
-/// The pointer leads to as many bytes, which live for `'a`.
+/// `start` leads to `length` bytes, which live for `'a`.
 unsafe fn text<'a>((start, length): (*const c_char, usize)) -> &'a [u8] {
     // SAFETY: the caller says so.
     unsafe { slice::from_raw_parts(start.cast(), length) }

@@ -1,12 +1,10 @@
 //! picohttpparser. It reads heads and chunks. How content is framed it leaves to the program, so here
 //! stands a program after RFC 9112 section 6.3, which repairs where that allows it.
 
-use std::mem::MaybeUninit;
-
 #[path = "../../../benches/h1/src/picohttpparser.rs"]
 mod picohttpparser;
 
-use picohttpparser::{Chunks, Invalid, Room};
+use picohttpparser::{Chunks, Invalid, room};
 
 use crate::verdict::{End, Field, Framing, Message, Role, Start, Verdict};
 
@@ -229,13 +227,9 @@ fn all<'a>(message: &'a Message, name: &[u8]) -> Vec<&'a [u8]> {
     named.map(|(_, value)| value.as_slice()).collect()
 }
 
-fn room<'a>() -> Room<'a, MAX_FIELDS> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
-}
-
 /// Returns the length of the head, and what is in it.
 fn request(bytes: &[u8], looked: usize) -> Result<Option<(usize, Message)>, Invalid> {
-    let mut room = room();
+    let mut room = room::<MAX_FIELDS>();
     let found = picohttpparser::request(bytes, looked, &mut room)?;
     Ok(found.map(|(length, head)| {
         let start = Start::Request {
@@ -247,7 +241,7 @@ fn request(bytes: &[u8], looked: usize) -> Result<Option<(usize, Message)>, Inva
 }
 
 fn response(bytes: &[u8], looked: usize) -> Result<Option<(usize, Message)>, Invalid> {
-    let mut room = room();
+    let mut room = room::<MAX_FIELDS>();
     let found = picohttpparser::response(bytes, looked, &mut room)?;
     Ok(found.map(|(length, head)| {
         let start = Start::Response {
