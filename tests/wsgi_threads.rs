@@ -36,6 +36,21 @@ fn exchange(server: &wsgi::Running, requests: &str) -> String {
     answers
 }
 
+/// Sends a request, and reads nothing.
+fn ask(server: &wsgi::Running, target: &str) -> TcpStream {
+    let mut stream = server.connect();
+    let request = request("GET", target, "", "");
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream
+}
+
+/// Sends a request, and reads the beginning of the response.
+fn begin(server: &wsgi::Running, target: &str) -> TcpStream {
+    let mut stream = ask(server, target);
+    stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    stream
+}
+
 /// ENV-18: whether `wsgi.multithread` is true, wherever the handler is used.
 #[test]
 fn multithread_tells_the_truth() {
@@ -99,11 +114,7 @@ fn two_applications_at_once() {
         start_response.call("200 OK", PLAIN)?;
         Ok("met".into())
     });
-    let mut streams = [server.connect(), server.connect()];
-    for stream in &mut streams {
-        let request = request("GET", "/", "", "");
-        stream.write_all(request.as_bytes()).expect("sent");
-    }
+    let streams = [(); 2].map(|()| ask(&server, "/"));
     let ids: Vec<ThreadId> = (0..2)
         .map(|_| entries.recv_timeout(PATIENCE).expect("two calls at once"))
         .collect();
@@ -133,11 +144,7 @@ fn slow_clients_hold_no_worker() {
     let server = serve_with(Validator::new(app), |handler| handler.workers(one));
     let mut downloads = Vec::new();
     for _ in 0..3 {
-        let mut stream = server.connect();
-        let request = request("GET", "/endless", "", "");
-        stream.write_all(request.as_bytes()).expect("sent");
-        stream.read_exact(&mut [0; 1024]).expect("a beginning");
-        downloads.push(stream);
+        downloads.push(begin(&server, "/endless"));
         let mut stream = server.connect();
         let upload = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nx";
         stream.write_all(upload.as_bytes()).expect("sent");
@@ -154,16 +161,9 @@ fn a_thread_that_is_not_shared_finishes_its_response_first() {
     let pool = Pool::new().threads(1).share_threads(false);
     let workers = pool.clone();
     let server = serve_with(app, |handler| handler.workers(workers));
-    let ask = |blocks: &str| {
-        let mut stream = server.connect();
-        let request = request("GET", &format!("/?{blocks}"), "", "");
-        stream.write_all(request.as_bytes()).expect("sent");
-        stream
-    };
     for blocks in ["1000", "endless"] {
-        let mut slow = ask(blocks);
-        slow.read_exact(&mut [0; 1024]).expect("a beginning");
-        let mut quick = ask("1");
+        let mut slow = begin(&server, &format!("/?{blocks}"));
+        let mut quick = ask(&server, "/?1");
         wait_until("a request waits for the thread", || pool.waiting() == 1);
         if blocks == "1000" {
             let mut answer = Vec::new();
@@ -255,9 +255,7 @@ fn a_full_queue_is_503() {
     };
     let workers = Pool::new().threads(1).queue_length(0);
     let server = serve_with(Validator::new(app), |handler| handler.workers(workers));
-    let mut first = server.connect();
-    let request = request("GET", "/", "", "");
-    first.write_all(request.as_bytes()).expect("sent");
+    let mut first = ask(&server, "/");
     entries.recv_timeout(PATIENCE).expect("a call");
     let refused = server.get("/");
     assert_eq!(refused.status, "HTTP/1.1 503 Service Unavailable");
@@ -411,9 +409,7 @@ fn what_is_written_waits_for_the_client() {
             began.lock().expect("no panic").send(())?;
         }
     });
-    let mut stream = server.connect();
-    let request = request("GET", "/", "", "");
-    stream.write_all(request.as_bytes()).expect("sent");
+    let stream = ask(&server, "/");
     beginning.recv_timeout(PATIENCE).expect("it writes");
     // Until it waits: more than a moment without another block.
     while beginning.recv_timeout(Duration::from_millis(200)).is_ok() {}
@@ -474,10 +470,7 @@ fn held() -> (wsgi::Running, Receiver<&'static str>, Sender<()>) {
 #[test]
 fn close_when_the_client_leaves_meanwhile() {
     let (server, said, go_on) = held();
-    let mut stream = server.connect();
-    let request = request("GET", "/", "", "");
-    stream.write_all(request.as_bytes()).expect("sent");
-    stream.read_exact(&mut [0; 1024]).expect("a beginning");
+    let stream = begin(&server, "/");
     assert_eq!(said.recv_timeout(PATIENCE), Ok("asked"));
     stream.shutdown(Shutdown::Both).expect("gone");
     drop(stream);
@@ -495,9 +488,7 @@ fn close_when_the_client_leaves_meanwhile() {
 #[test]
 fn close_when_the_server_ends_meanwhile() {
     let (server, said, go_on) = held();
-    let mut stream = server.connect();
-    let request = request("GET", "/", "", "");
-    stream.write_all(request.as_bytes()).expect("sent");
+    let _stream = ask(&server, "/");
     assert_eq!(said.recv_timeout(PATIENCE), Ok("asked"));
     assert!(server.stop());
     go_on.send(()).expect("the body waits");
@@ -570,14 +561,8 @@ fn at_home() -> (impl Application, Strays) {
 fn a_response_stays_on_the_thread_that_began_it() {
     let (app, (ends, strays)) = at_home();
     let server = serve_with(app, |handler| handler.workers(Pool::new().threads(4)));
-    let ask = |target: &str| {
-        let mut stream = server.connect();
-        let request = request("GET", target, "", "");
-        stream.write_all(request.as_bytes()).expect("sent");
-        stream
-    };
-    let mut whole: Vec<_> = (0..12).map(|_| ask("/?40")).collect();
-    let mut cut: Vec<_> = (0..12).map(|_| ask("/")).collect();
+    let mut whole: Vec<_> = (0..12).map(|_| ask(&server, "/?40")).collect();
+    let mut cut: Vec<_> = (0..12).map(|_| ask(&server, "/")).collect();
     for stream in &mut cut {
         stream.read_exact(&mut [0; 100_000]).expect("a beginning");
     }
@@ -602,20 +587,13 @@ fn a_response_stays_on_the_thread_that_began_it() {
 /// and the response breaks off.
 #[test]
 fn a_pool_that_ends_drops_what_it_has_begun_on_its_thread() {
-    let (shared, own) = (Pool::new().threads(2), Pool::new().threads(6));
-    for pool in [shared, own.share_threads(false)] {
+    // A thread that is not shared has one response at a time.
+    for (threads, share_threads) in [(2, true), (6, false)] {
+        let pool = Pool::new().threads(threads).share_threads(share_threads);
         let (app, (ends, strays)) = at_home();
         let workers = pool.clone();
         let server = serve_with(app, |handler| handler.workers(workers));
-        let mut streams: Vec<_> = (0..6)
-            .map(|_| {
-                let mut stream = server.connect();
-                let request = request("GET", "/", "", "");
-                stream.write_all(request.as_bytes()).expect("sent");
-                stream.read_exact(&mut [0; 1024]).expect("a beginning");
-                stream
-            })
-            .collect();
+        let mut streams = [(); 6].map(|()| begin(&server, "/"));
         assert!(pool.join(Some(PATIENCE)));
         assert_eq!(ends.try_iter().count(), 6, "all are closed by now");
         for stream in &mut streams {
@@ -631,17 +609,12 @@ fn a_pool_that_ends_drops_what_it_has_begun_on_its_thread() {
 /// THREAD-11: the same if the server is dropped while its clients have not taken everything.
 #[test]
 fn a_server_that_ends_has_its_bodies_dropped_on_their_threads() {
-    let (shared, own) = (Pool::new().threads(2), Pool::new().threads(4));
-    for pool in [shared, own.share_threads(false)] {
+    for (threads, share_threads) in [(2, true), (4, false)] {
+        let pool = Pool::new().threads(threads).share_threads(share_threads);
         let (app, (ends, strays)) = at_home();
         let workers = pool.clone();
         let server = serve_with(app, |handler| handler.workers(workers));
-        let mut streams = [(); 4].map(|()| server.connect());
-        for stream in &mut streams {
-            let request = request("GET", "/", "", "");
-            stream.write_all(request.as_bytes()).expect("sent");
-            stream.read_exact(&mut [0; 1024]).expect("a beginning");
-        }
+        let _streams = [(); 4].map(|()| begin(&server, "/"));
         assert!(server.stop());
         assert!(pool.join(Some(PATIENCE)));
         assert_eq!(ends.try_iter().count(), 4);
