@@ -291,13 +291,12 @@ struct Client {
 }
 
 impl Client {
-    /// Connects. A `warm` client has room for a whole response, so that the server never has to wait for
-    /// it. Any other has what the operating system gives to every client.
-    fn connect(server: &Server, warm: bool) -> Client {
+    /// Connects, with `room` for so many bytes that the client has not read. `None`: as much as the
+    /// operating system gives to every client.
+    fn connect(server: &Server, room: Option<usize>) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        if warm {
-            let room = socket.set_recv_buffer_size(4 * 1024 * KIB);
-            room.expect("an option");
+        if let Some(room) = room {
+            socket.set_recv_buffer_size(room).expect("an option");
         }
         socket.connect(&server.address.into()).expect("it listens");
         socket.set_tcp_nodelay(true).expect("an option");
@@ -330,8 +329,9 @@ impl Client {
 /// Returns the processor time of each of `count` responses, in microseconds.
 fn round(server: &Server, path: &str, length: usize, count: usize) -> f64 {
     // The operating system adapts the buffers of a connection to its past. So a round has a connection
-    // of its own, and what is first sent on it does not count.
-    let mut client = Client::connect(server, true);
+    // of its own, and what is first sent on it does not count. There is room for a whole response, so
+    // that the server never has to wait for the client.
+    let mut client = Client::connect(server, Some(4 * 1024 * KIB));
     for _ in 0..count {
         client.ask(path, length);
     }
@@ -342,7 +342,7 @@ fn round(server: &Server, path: &str, length: usize, count: usize) -> f64 {
 /// connection.
 fn round_of_first(server: &Server, path: &str, length: usize, count: usize) -> f64 {
     measure(server, count, || {
-        Client::connect(server, false).ask(path, length);
+        Client::connect(server, None).ask(path, length);
     })
 }
 
