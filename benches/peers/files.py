@@ -6,8 +6,8 @@
     python3 benches/peers/files.py 9        # so many rounds
 
 It prints the processor time of each server for a response, and the system calls of ours. In each round
-another server begins. Servers are kept on one processor, and the client on another. A process of nginx has one
-worker and no log, and reads as much at once as ours. Ours has its access log, as by default.
+another server begins. Servers are kept on one processor, and the client on another. nginx has one worker and
+no log, and reads as much at once as ours. Ours has its access log, as by default.
 """
 
 import collections
@@ -25,6 +25,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OWN, SENDFILE, NO_SENDFILE = 'http_server', 'nginx, sendfile', 'nginx, no sendfile'
 PATIENCE = 5  # seconds
+
+# KiB of each. There is also `huge.bin`, of 1 GiB.
+FILES = {'small.bin': 10, 'index.html': 10, 'other.bin': 1, 'middle.bin': 100, 'large.bin': 1024}
 
 # Name, path, connections, responses of each connection in a round.
 WORK = [
@@ -149,8 +152,9 @@ def show_times(binary, www, scratch, rounds):
         for name, *work in WORK:
             times = collections.defaultdict(list)
             for number in range(rounds):
-                order = list(servers)
-                for which in order[number % 3:] + order[:number % 3]:
+                order = collections.deque(servers)
+                order.rotate(-number)
+                for which in order:
                     times[which].append(measure(servers[which], *work))
             cells = [f'{statistics.median(times[which]):,.1f}' for which in servers]
             ratios = [ours / other for ours, other in zip(times[OWN], times[NO_SENDFILE])]
@@ -166,14 +170,14 @@ def calls(binary, www, path, fields, options):
     """The system calls of the loop for the first and the second response, without those between threads."""
     port, process = start_own(binary, www, options=options)
     with tempfile.NamedTemporaryFile('r') as log:
-        # The first request starts the thread of the log.
-        warm = Client(port)
-        warm.stream.sendall(request('/other.bin'))
-        warm.receive()
+        # What the first request on a connection and in the server costs does not count.
+        client = Client(port)
+        client.stream.sendall(request('/other.bin'))
+        client.receive()
+        time.sleep(0.1)
         command = ['strace', '-o', log.name, '-p', str(process.pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
             strace.stderr.readline()  # it is attached
-            client = Client(port)
             for _ in range(2):
                 client.stream.sendall(request(path, fields))
                 client.receive()
@@ -192,16 +196,16 @@ def calls(binary, www, path, fields, options):
 
 def show_calls(binary, www):
     print('\nSystem calls of the loop for a response, without `futex`:\n')
-    print('| | file | calls |\n| --- | --- | --- |')
+    print('| | request | calls |\n| --- | --- | --- |')
     compressed = 'Accept-Encoding: gzip\r\n'
     for name, path, fields, options in [
         ('10 KiB', '/small.bin', '', []),
         ('index page', '/', '', []),
-        ('compressed, 1 KiB', '/text.txt', compressed, ['--precompressed']),
+        ('compressed, beside the file', '/text.txt', compressed, ['--precompressed']),
     ]:
-        for state, counts in zip(['not open', 'open'], calls(binary, www, path, fields, options)):
-            each = [f'{count} {name}' if count > 1 else name for name, count in counts.items()]
-            print(f'| {name} | {state} | {sum(counts.values())}: {", ".join(each)} |', flush=True)
+        for which, counts in zip(['first', 'second'], calls(binary, www, path, fields, options)):
+            each = [f'{count} {call}' if count > 1 else call for call, count in counts.items()]
+            print(f'| {name} | {which} | {sum(counts.values())}: {", ".join(each)} |', flush=True)
 
 
 def main():
@@ -217,12 +221,12 @@ def main():
     memory = '/dev/shm' if os.path.isdir('/dev/shm') else None
     with tempfile.TemporaryDirectory(dir=memory) as www, tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(www)
-        for name, size in [('small.bin', 10), ('index.html', 10), ('other.bin', 1), ('middle.bin', 100), ('large.bin', 1024)]:
-            (folder / name).write_bytes(os.urandom(size * 1024))
+        for name, kib in FILES.items():
+            (folder / name).write_bytes(os.urandom(kib * 1024))
         (folder / 'text.txt').write_text('x' * 10240)
         (folder / 'text.txt.gz').write_bytes(os.urandom(1024))
-        block = os.urandom(1 << 20)
         with open(folder / 'huge.bin', 'wb') as huge:
+            block = os.urandom(1 << 20)
             for _ in range(1024):
                 huge.write(block)
         show_calls(binary, www)
